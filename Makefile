@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# The front door: `make help` says what it does. Meson and ninja do the work behind it.
+BUILD  ?= build
+PREFIX ?= /usr/local
+# Debian's own tools first, because Debian's packages are what we install and test with.
+MESON  ?= $(firstword $(wildcard /usr/bin/meson) meson)
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+SETUP   = $(MESON) setup $(BUILD) $(MESON_FLAGS)
+RETRY   = echo 'The build could not be configured; "make deps" installs what it needs.' >&2
+
+.DEFAULT_GOAL := build
+.PHONY: build run test check bench install format clean deps help
+
+build: $(BUILD)/build.ninja ## build everything into build/
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@$(SETUP) || { $(RETRY); exit 1; }
+
+run: ## start the backend on SQLite at http://127.0.0.1:8000, nothing to configure
+	@tools/packages.sh build
+	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
+	@ninja -C $(BUILD) cli/weir >&2
+	@exec $(BUILD)/cli/weir serve
+
+test: ## run every test: two compilers, sanitizers, clang-tidy, format (under 15 minutes)
+	@tools/packages.sh build test
+	@$(PYTHON) tests/run_all.py
+
+check: ## build with gcc and run the unit tests only
+	@$(PYTHON) tests/run_all.py --quick
+
+bench: $(BUILD)/build.ninja ## measure the pool and the database layer
+	@ninja -C $(BUILD) bench
+
+install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR
+	$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	ninja -C $(BUILD)
+	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --no-rebuild
+	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
+
+format: ## let clang-format lay out every C file
+	@tools/sources.sh | xargs clang-format -i
+
+clean: ## remove every build directory
+	rm -rf build build-*
+
+deps: ## install the Debian packages that building and testing need
+	@tools/packages.sh build test
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Status, error, export and version: what every other header of weir stands on. */
+#ifndef WEIR_BASE_H
+#define WEIR_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_VERSION_MAJOR 0
+#define WEIR_VERSION_MINOR 1
+#define WEIR_VERSION_PATCH 0
+#define WEIR_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define WEIR_API __attribute__((visibility("default")))
+#define WEIR_MUST_CHECK __attribute__((warn_unused_result))
+#define WEIR_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
+#else
+#define WEIR_API
+#define WEIR_MUST_CHECK
+#define WEIR_PRINTF(format_at, args_at)
+#endif
+
+/*
+ * Every status a function of weir can return: name, value in logs, meaning.
+ * The one table from which the enum, the names and the texts are made.
+ */
+#define WEIR_STATUS_MAP(X)                                                                         \
+    X(OK, "ok", "success")                                                                         \
+    X(TIMEOUT, "timeout", "the deadline passed")                                                   \
+    X(CLOSED, "closed", "the pool or manager is closed or closing")                                \
+    X(CONNECT, "connect", "a connection could not be opened")                                      \
+    X(DISCONNECTED, "disconnected", "the connection was lost while in use")                        \
+    X(FULL, "full", "a bounded queue is full")                                                     \
+    X(QUERY, "query", "the database refused the statement")                                        \
+    X(RETRY, "retry", "the database asks to repeat the transaction")                               \
+    X(LIMIT, "limit", "a result or input is larger than the configured limit")                     \
+    X(INVALID, "invalid", "an argument, option or URL is malformed or out of range")               \
+    X(MISUSE, "misuse", "a lease was returned twice, or used after its return")                    \
+    X(ALREADY, "already", "it was done before; the first one stays in force")                      \
+    X(NOT_READY, "not-ready", "it was not initialized")                                            \
+    X(NOT_FOUND, "not-found", "there is no such thing")                                            \
+    X(UNSUPPORTED, "unsupported", "this build or engine cannot do it")                             \
+    X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
+    X(SYSTEM, "system", "the operating system refused; see the errno")
+
+typedef enum weir_status {
+#define WEIR_STATUS_ENUM(name, word, text) WEIR_##name,
+    WEIR_STATUS_MAP(WEIR_STATUS_ENUM)
+#undef WEIR_STATUS_ENUM
+} weir_status;
+
+/*
+ * The word of a status as logs and metrics carry it ("timeout"), and one sentence
+ * saying what it means. Never NULL; an unknown value gives "unknown".
+ *
+ * Threads: any. The strings are static.
+ */
+WEIR_API const char *weir_status_name(weir_status status);
+WEIR_API const char *weir_status_text(weir_status status);
+
+/* Room for the text of an error, terminating zero included. Longer texts are cut, never split
+ * inside a UTF-8 character. */
+#define WEIR_ERROR_TEXT 1024
+
+/*
+ * What went wrong, in full.
+ *
+ * The caller owns it, usually on its stack. It is written only when the call failed, and whole.
+ * `native` is the code of the layer below where there is one (errno, SQLite's extended result
+ * code), 0 otherwise. `sqlstate` is the five characters of SQL, or empty. `text` names what was
+ * tried, on what, and what to do; it never holds a password or a token.
+ */
+typedef struct weir_error {
+    weir_status status;
+    int native;
+    char sqlstate[6];
+    char text[WEIR_ERROR_TEXT];
+} weir_error;
+
+/*
+ * Fill *reterr (which may be NULL) with a status and a printf-style text, clearing the native
+ * code and the SQLSTATE, and return `status`, so that a failing function can end with
+ * `return weir_error_set(reterr, WEIR_INVALID, "pool_size %d: must be 0 to 4096", n);`.
+ *
+ * For authors of drivers, listeners and services. The arguments may point into *reterr's own
+ * text: an error can be wrapped with more context in place. errno is left as it was.
+ * Threads: any; *reterr belongs to the caller.
+ */
+WEIR_API weir_status weir_error_set(weir_error *reterr, weir_status status, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+
+/* The same with a va_list. */
+WEIR_API weir_status weir_error_setv(weir_error *reterr, weir_status status, const char *format,
+                                     va_list args) WEIR_PRINTF(3, 0);
+
+/* The version the library was built as ("0.1.0"), to compare with WEIR_VERSION of the header. */
+WEIR_API const char *weir_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

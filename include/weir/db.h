@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* Pooled databases: SQLite and PostgreSQL behind one URL, one set of values and one way of asking. */
+#ifndef WEIR_DB_H
+#define WEIR_DB_H
+
+#include <weir/pool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- URL --------------------------------------------------------------------------------- */
+
+/*
+ * The parts of a database URL.
+ *
+ *   sqlite:///relative.db   sqlite:////absolute.db   sqlite:///:memory:   sqlite://  (= :memory:)
+ *   postgresql://user:password@host:port/database?option=value&…
+ *   postgresql://user@/database?host=/var/run/postgresql          (unix socket)
+ *   postgresql://host1:5432,host2:5433/database                   (tried in order by libpq)
+ *
+ * `postgres://`, `postgresql+psycopg2://` and `sqlite+pysqlite://` and the like are accepted, as
+ * SQLAlchemy writes them. Percent-encoding is undone in every part. Query options that are the
+ * pool's (weir_pool_options_set) or the database's (weir_db_options) go there; for PostgreSQL the
+ * others are passed on to libpq (sslmode, sslrootcert, target_session_attrs, …), for SQLite they
+ * are an error.
+ */
+typedef struct weir_url weir_url;
+
+/*
+ * Parse a URL. The caller owns *ret_url and ends it with weir_url_close().
+ *
+ * Errors:  WEIR_INVALID with the position (1 = first byte) and what was expected there. The
+ *          password never appears in an error. WEIR_UNSUPPORTED for a scheme that this build has no
+ *          driver for, WEIR_NO_MEMORY.
+ * Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_url_parse(const char *text, weir_url **ret_url,
+                                                    weir_error *reterr);
+WEIR_API void weir_url_close(weir_url *url);
+
+/* The engine a URL names: "sqlite" or "postgresql". Static. */
+WEIR_API const char *weir_url_engine(const weir_url *url);
+
+/* The URL for people and logs: the password, and the value of every query option that may hold a
+ * secret (password, passfile, sslpassword, sslkey), replaced by `***`. Valid as long as the URL. */
+WEIR_API const char *weir_url_redacted(const weir_url *url);
+
+/* ---- engine ------------------------------------------------------------------------------ */
+
+/* A database: a URL, its driver and its pool. One per database and process; any thread. */
+typedef struct weir_db weir_db;
+
+/* Options. Start from WEIR_DB_OPTIONS_DEFAULT. Options in the URL's query win over these. */
+typedef struct weir_db_options {
+    /* The pool's own; its name also names the database in errors. use_time_every is 1 here. */
+    weir_pool_options pool;
+
+    /* Longest time one statement may take; never beyond the connection's deadline
+     * (weir_conn_set_deadline). A statement that runs into it is stopped, and its connection
+     * closed on return when it could not be stopped cleanly. Milliseconds; default 30000, 0 to
+     * 86400000, 0: no limit. URL: statement_timeout_ms. */
+    int statement_timeout_ms;
+
+    /* Longest time to open one connection; never beyond the acquire's deadline. Milliseconds;
+     * default 10000, 1 to 3600000. URL: connect_timeout (seconds, as libpq spells it). */
+    int connect_timeout_ms;
+
+    /* Prepared statements kept per connection, least recently used dropped first. Default 128, 0 to
+     * 10000. 0: prepare nothing (needed behind a PgBouncer in transaction mode before 1.21). URL:
+     * statement_cache_size. */
+    int statement_cache_size;
+
+    /* SQLite: how long to wait for another writer. Milliseconds; default 5000, 0 to 3600000, never
+     * beyond the statement's own limit. URL: busy_timeout_ms. */
+    int busy_timeout_ms;
+
+    /* Largest result kept in memory, WEIR_LIMIT above it. Bytes; default 268435456 (256 MiB), 1024
+     * to 2^40. URL: max_result_bytes. */
+    int64_t max_result_bytes;
+
+    /* What PostgreSQL shows in pg_stat_activity. Default "weir"; copied, at most 63 bytes. URL:
+     * application_name. */
+    const char *application_name;
+} weir_db_options;
+
+#define WEIR_DB_OPTIONS_DEFAULT                                                                    \
+    {                                                                                              \
+        {"db", 5, 10, 30000, 3600, 10, true, 500, 5000, 5000, false, WEIR_RESET_ROLLBACK, 0, 1024, \
+         1, NULL},                                                                                 \
+            30000, 10000, 128, 5000, (int64_t)256 << 20, "weir"                                    \
+    }
+
+/*
+ * Open a database. Opens no connection, so it succeeds while the server is down; the exception is
+ * sqlite:///:memory:, whose content lives as long as the weir_db and is shared by its whole pool.
+ * `options` may be NULL. The caller owns *ret_db and ends it with weir_db_close().
+ *
+ * Errors:  as weir_url_parse(); WEIR_INVALID for an option, with its allowed range.
+ * Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_db_open(const char *url, const weir_db_options *options,
+                                                  weir_db **ret_db, weir_error *reterr);
+
+/* Dispose the pool (weir_pool_dispose) and keep the rest, until weir_db_close(). */
+WEIR_API weir_status weir_db_dispose(weir_db *db, weir_time deadline, weir_error *reterr);
+
+/* Dispose without waiting and give up the database; its memory lives on until the last connection
+ * has come back. NULL is fine. */
+WEIR_API void weir_db_close(weir_db *db);
+
+/* Its pool, for statistics, listeners and eviction; its engine ("sqlite", "postgresql") and its URL
+ * without secrets. Valid until weir_db_close(). */
+WEIR_API weir_pool *weir_db_pool(weir_db *db);
+WEIR_API const char *weir_db_engine(const weir_db *db);
+WEIR_API const char *weir_db_url(const weir_db *db);
+
+/* ---- values ------------------------------------------------------------------------------ */
+
+typedef enum weir_type {
+    WEIR_NULL,
+    WEIR_BOOL,
+    WEIR_INT,      /* 64-bit signed */
+    WEIR_DOUBLE,
+    WEIR_TEXT,     /* UTF-8; also numbers that fit no other type exactly (numeric) */
+    WEIR_BLOB,
+    WEIR_JSON,     /* the text of a JSON value */
+    WEIR_TIMESTAMP /* ISO 8601 text: 2024-02-29, 2024-02-29T12:30:00.5, 2024-02-29T12:30:00+02:00 */
+} weir_type;
+
+/* The word of a type ("timestamp"), static. */
+WEIR_API const char *weir_type_name(weir_type type);
+
+/* One value. `text`/`size` hold TEXT, BLOB, JSON and TIMESTAMP; text types are also terminated by a
+ * zero when they come from a result. */
+typedef struct weir_value {
+    weir_type type;
+    bool boolean;
+    int64_t integer;
+    double real;
+    const char *text;
+    size_t size;
+} weir_value;
+
+/* Makers of values. Text is borrowed, not copied: valid as long as what it points to. NULL text
+ * makes WEIR_NULL. */
+WEIR_API weir_value weir_null(void);
+WEIR_API weir_value weir_bool(bool boolean);
+WEIR_API weir_value weir_int(int64_t integer);
+WEIR_API weir_value weir_double(double real);
+WEIR_API weir_value weir_text(const char *text);
+WEIR_API weir_value weir_text_n(const char *text, size_t size);
+WEIR_API weir_value weir_blob(const void *bytes, size_t size);
+WEIR_API weir_value weir_json(const char *text);
+WEIR_API weir_value weir_timestamp(const char *iso8601);
+
+/*
+ * One parameter of a statement. `name` without the colon for `:name`; NULL for positional ones,
+ * which are $1, $2, … in their order. One statement uses one kind only.
+ */
+typedef struct weir_param {
+    const char *name;
+    weir_value value;
+} weir_param;
+
+/* ---- connection -------------------------------------------------------------------------- */
+
+/* A connection on loan. For one thread at a time. */
+typedef struct weir_conn weir_conn;
+
+/*
+ * Borrow a connection from the database's pool; everything weir_pool_acquire() says holds here.
+ * Give it back with weir_conn_release().
+ */
+#define weir_db_acquire(db, deadline, ret_conn, reterr)                                            \
+    weir_db_acquire_at(db, deadline, ret_conn, reterr, __FILE__, __LINE__)
+WEIR_API WEIR_MUST_CHECK weir_status weir_db_acquire_at(weir_db *db, weir_time deadline,
+                                                        weir_conn **ret_conn, weir_error *reterr,
+                                                        const char *file, int line);
+
+/*
+ * Give it back. An open transaction is ended as reset_on_return says (rolled back by default); a
+ * connection that was lost, or is in a state nobody can vouch for, is closed instead. NULL is fine.
+ */
+WEIR_API void weir_conn_release(weir_conn *conn);
+
+/* Give it back to be closed. NULL is fine. */
+WEIR_API void weir_conn_discard(weir_conn *conn);
+
+/* The lease beneath, for weir_pool_detach() and weir_pool_soft_invalidate(). Valid until release. */
+WEIR_API weir_lease *weir_conn_lease(weir_conn *conn);
+
+/* Every later statement on this loan must end by this instant (WEIR_DEADLINE_NEVER: only
+ * statement_timeout_ms counts, as at the start of a loan). */
+WEIR_API void weir_conn_set_deadline(weir_conn *conn, weir_time deadline);
+
+typedef struct weir_result weir_result;
+
+/*
+ * Run one statement and keep its whole result.
+ *
+ * `sql` is one statement with `:name` or `$1` parameters; both are left alone inside strings, quoted
+ * names, dollar quotes, comments and casts (`::`). The statement is prepared on first use and found
+ * again by its text. Outside a transaction each statement is its own.
+ *
+ * ret_result may be NULL when nobody wants the rows; else the caller owns *ret_result and ends it
+ * with weir_result_close(). It does not depend on the connection.
+ *
+ * Errors:  WEIR_QUERY with SQLSTATE and message: the connection stays usable (in PostgreSQL an open
+ *          transaction must be rolled back). WEIR_RETRY: serialization failure or deadlock.
+ *          WEIR_DISCONNECTED: the connection is lost, closed on release; whether a write took
+ *          place is then unknown. WEIR_TIMEOUT, WEIR_LIMIT. WEIR_INVALID: a parameter is missing,
+ *          unknown, or of both kinds; names it.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_conn_query(weir_conn *conn, const char *sql,
+                                                     const weir_param *params, size_t param_count,
+                                                     weir_result **ret_result, weir_error *reterr);
+
+/* Run statements without parameters, separated by semicolons (a schema); stops at the first error.
+ * Errors as weir_conn_query(). */
+WEIR_API WEIR_MUST_CHECK weir_status weir_conn_script(weir_conn *conn, const char *sql,
+                                                      weir_error *reterr);
+
+/* Acquire (default deadline), run one statement, release. */
+#define weir_db_query(db, sql, params, param_count, ret_result, reterr)                            \
+    weir_db_query_at(db, sql, params, param_count, ret_result, reterr, __FILE__, __LINE__)
+WEIR_API WEIR_MUST_CHECK weir_status weir_db_query_at(weir_db *db, const char *sql,
+                                                      const weir_param *params, size_t param_count,
+                                                      weir_result **ret_result, weir_error *reterr,
+                                                      const char *file, int line);
+
+/* Whether the connection is known to be lost. Does no I/O. */
+WEIR_API bool weir_conn_is_lost(const weir_conn *conn);
+
+/* ---- transactions ------------------------------------------------------------------------ */
+
+typedef enum weir_tx {
+    WEIR_TX_WRITE, /* SQLite takes the write lock at once (BEGIN IMMEDIATE), so it cannot fail half-way */
+    WEIR_TX_READ,  /* one consistent view, no writes */
+    WEIR_TX_SERIALIZABLE /* PostgreSQL's SERIALIZABLE; in SQLite the same as WEIR_TX_WRITE */
+} weir_tx;
+
+/*
+ * Transactions, and savepoints inside them by nesting: begin inside a transaction sets a savepoint,
+ * and the commit or rollback that belongs to it releases it or rolls back to it. Depth is limited
+ * to 32.
+ *
+ * Errors:  as weir_conn_query(); WEIR_INVALID for a commit or rollback without a begin. After a
+ *          failed commit the transaction is over and was not stored, except WEIR_DISCONNECTED:
+ *          unknown.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_conn_begin(weir_conn *conn, weir_tx kind,
+                                                     weir_error *reterr);
+WEIR_API WEIR_MUST_CHECK weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr);
+WEIR_API weir_status weir_conn_rollback(weir_conn *conn, weir_error *reterr);
+
+/* How many begins are open on this loan: 0 outside a transaction. */
+WEIR_API int weir_conn_depth(const weir_conn *conn);
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+/*
+ * A result: columns, rows, and how many rows a write changed. Everything it returns is valid until
+ * weir_result_close(). Out-of-range rows and columns give WEIR_NULL or NULL, never undefined
+ * behaviour. Threads: any, as long as nobody closes it.
+ */
+WEIR_API void weir_result_close(weir_result *result);
+WEIR_API size_t weir_result_row_count(const weir_result *result);
+WEIR_API size_t weir_result_column_count(const weir_result *result);
+WEIR_API int64_t weir_result_changed(const weir_result *result); /* INSERT, UPDATE, DELETE; else 0 */
+WEIR_API const char *weir_result_column_name(const weir_result *result, size_t column);
+/* The first column of that name, or -1. */
+WEIR_API int weir_result_column_index(const weir_result *result, const char *name);
+WEIR_API weir_value weir_result_value(const weir_result *result, size_t row, size_t column);
+
+/*
+ * The result as JSON text: an array of objects, one per row, keys in column order; or one row as an
+ * object. NULL, booleans, integers, doubles and JSON as JSON's own (a double that JSON cannot say,
+ * NaN or infinite, as null), blobs in base64, the rest as strings. The caller frees *ret_text with
+ * weir_text_free(); ret_size may be NULL.
+ *
+ * Errors:  WEIR_NO_MEMORY; WEIR_NOT_FOUND for a row out of range; WEIR_INVALID for text of the
+ *          database that is not UTF-8, naming row and column.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_result_to_json(const weir_result *result, char **ret_text,
+                                                         size_t *ret_size, weir_error *reterr);
+WEIR_API WEIR_MUST_CHECK weir_status weir_result_row_to_json(const weir_result *result, size_t row,
+                                                             char **ret_text, size_t *ret_size,
+                                                             weir_error *reterr);
+WEIR_API void weir_text_free(char *text);
+
+/* ---- reflection -------------------------------------------------------------------------- */
+
+typedef struct weir_column {
+    const char *name;
+    const char *sql_type; /* as the database writes it: "character varying(64)", "INTEGER" */
+    weir_type type;       /* what its values come as */
+    bool is_nullable;
+    bool has_default;
+    int primary_key; /* place in the primary key, from 1; 0: not part of it */
+} weir_column;
+
+typedef struct weir_foreign_key {
+    const char *column;
+    const char *foreign_table;
+    const char *foreign_column; /* NULL in SQLite when it refers to the primary key unnamed */
+} weir_foreign_key;
+
+typedef struct weir_table {
+    const char *name;
+    bool is_view;
+    size_t column_count;
+    const weir_column *columns;
+    size_t foreign_key_count;
+    const weir_foreign_key *foreign_keys;
+} weir_table;
+
+/* Tables and views of a database at one moment: in SQLite all of the main file but SQLite's own, in
+ * PostgreSQL those of the schemas on the search_path, in name order. */
+typedef struct weir_schema weir_schema;
+
+/* Read it through one connection of the pool. The caller ends *ret_schema with weir_schema_close().
+ * Errors as weir_db_acquire() and weir_conn_query(). */
+WEIR_API WEIR_MUST_CHECK weir_status weir_db_reflect(weir_db *db, weir_schema **ret_schema,
+                                                     weir_error *reterr);
+WEIR_API void weir_schema_close(weir_schema *schema);
+WEIR_API size_t weir_schema_table_count(const weir_schema *schema);
+WEIR_API const weir_table *weir_schema_table(const weir_schema *schema, size_t index);
+/* By exact name; NULL when there is none. */
+WEIR_API const weir_table *weir_schema_find(const weir_schema *schema, const char *name);
+
+/*
+ * A name as this database quotes it ("Jurisdictions" → `"Jurisdictions"`, inner quotes doubled), for
+ * names that came from reflection. Writes at most `size` bytes, terminated; returns the whole length,
+ * as snprintf does.
+ */
+WEIR_API size_t weir_quote_name(const char *name, char *buffer, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

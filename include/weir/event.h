@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and two more. */
+#ifndef WEIR_EVENT_H
+#define WEIR_EVENT_H
+
+#include <weir/clock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The events of a pool: name, word, when.
+ *
+ * The first ten are those of SQLAlchemy's pool (PoolEvents), at the same moments. As there, `checkin`
+ * may come without a connection (it was discarded) and does not come for a detached one, and
+ * `reset` comes at every return whose connection is kept, whatever reset_on_return says.
+ */
+#define WEIR_POOL_EVENT_MAP(X)                                                                     \
+    X(CONNECT, "connect", "a connection was opened")                                               \
+    X(FIRST_CONNECT, "first_connect", "the pool's first connection was opened; before `connect`")  \
+    X(CHECKOUT, "checkout", "a connection is about to be lent")                                    \
+    X(CHECKIN, "checkin", "a connection came back")                                                \
+    X(RESET, "reset", "a returned connection is about to be reset")                                \
+    X(INVALIDATE, "invalidate", "a connection is thrown away before its time")                     \
+    X(SOFT_INVALIDATE, "soft_invalidate", "a connection is to be replaced at its next checkout")   \
+    X(CLOSE, "close", "a connection of the pool is about to be closed")                            \
+    X(DETACH, "detach", "a connection leaves the pool")                                            \
+    X(CLOSE_DETACHED, "close_detached", "a detached connection is about to be closed")             \
+    X(TIMEOUT, "timeout", "an acquire gave up at its deadline")                                    \
+    X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")
+
+typedef enum weir_pool_event_kind {
+#define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
+    WEIR_POOL_EVENT_MAP(WEIR_POOL_EVENT_ENUM)
+#undef WEIR_POOL_EVENT_ENUM
+    WEIR_EVENT_COUNT
+} weir_pool_event_kind;
+
+/* Masks for weir_pool_listen(). */
+#define WEIR_EVENT_BIT(kind) (1u << (unsigned)(kind))
+#define WEIR_EVENT_ALL ((1u << (unsigned)WEIR_EVENT_COUNT) - 1u)
+
+/* The word of an event ("soft_invalidate"), static. "unknown" for any other value. */
+WEIR_API const char *weir_pool_event_name(weir_pool_event_kind kind);
+
+struct weir_pool;
+
+/* Why a connection was closed or thrown away; WEIR_REASON_NONE where no reason applies. */
+#define WEIR_REASON_MAP(X)                                                                         \
+    X(NONE, "none")                                                                                \
+    X(DISCARDED, "discarded")                                                                      \
+    X(SOFT, "soft-invalidated")                                                                    \
+    X(EVICTED, "evicted")                                                                          \
+    X(RECYCLED, "recycled")                                                                        \
+    X(STALE, "stale-socket")                                                                       \
+    X(PING, "ping-failed")                                                                         \
+    X(RESET, "reset-failed")                                                                       \
+    X(HOOK, "refused-by-listener")                                                                 \
+    X(OVERFLOW, "overflow")                                                                        \
+    X(DISPOSED, "disposed")
+
+typedef enum weir_reason {
+#define WEIR_REASON_ENUM(name, word) WEIR_REASON_##name,
+    WEIR_REASON_MAP(WEIR_REASON_ENUM)
+#undef WEIR_REASON_ENUM
+    WEIR_REASON_COUNT
+} weir_reason;
+
+/* The word of a reason, static. */
+WEIR_API const char *weir_reason_name(weir_reason reason);
+
+/* One event. Valid during the call only; so is everything it points to. */
+typedef struct weir_pool_event {
+    weir_pool_event_kind kind;
+    weir_reason reason;      /* INVALIDATE and CLOSE; NONE elsewhere */
+    struct weir_pool *pool;
+    void *connection;        /* what the driver opened; NULL at TIMEOUT and for a hollow CHECKIN */
+    uint64_t connection_id;  /* counts up from 1 within the pool; 0 when there is no connection */
+    const char *file;        /* where it was acquired; NULL where nobody holds it */
+    int line;
+    const weir_error *error; /* TIMEOUT, PING_FAILURE, and INVALIDATE after one; else NULL */
+} weir_pool_event;
+
+/*
+ * Called on the thread that causes the event, with no lock held, so it may take its time at that
+ * thread's expense only. It must not acquire from the same pool.
+ *
+ * The answer counts at three events and is ignored at the others:
+ *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this
+ *                            status (a place for `SET search_path …`).
+ *   CHECKOUT                 WEIR_DISCONNECTED: this connection is replaced and the new one is
+ *                            offered once more; any other failure: it goes back and the acquire
+ *                            fails with this status.
+ */
+typedef weir_status weir_pool_listener(const weir_pool_event *event, void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

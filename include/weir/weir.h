@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* All of weir in one include. */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <weir/base.h>
+#include <weir/clock.h>
+#include <weir/db.h>
+#include <weir/event.h>
+#include <weir/lifecycle.h>
+#include <weir/pool.h>
+
+#endif

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run the whole test matrix, or with --quick only gcc's unit tests; the last line is `N passed, N failed`.
+
+Each step is one build directory and the meson suites that run in it. Every TAP subtest counts as one test; so does a
+build, a static check, and a test program that died, hung or broke off before its plan.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+TREE = pathlib.Path(__file__).resolve().parent.parent
+MESON = "/usr/bin/meson" if os.access("/usr/bin/meson", os.X_OK) else "meson"
+STEP_SECONDS = 840  # no step can outlast the time the whole matrix is given
+RESULT_LINE = re.compile(r"^(not )?ok\b(?P<rest>.*)$")
+SKIPPED = re.compile(r"#\s*(skip|todo)\b", re.IGNORECASE)
+
+# Tests of the suite "tree" read the sources, so one build suffices. Those of "no-sanitizer" replace the allocator or
+# link in a way that a sanitizer's run time does not bear.
+ONCE = ("tree",)
+SANITIZED = ("tree", "no-sanitizer")
+
+
+@dataclass
+class Build:
+    """One build directory, and which tests run in it."""
+    name: str
+    compiler: str
+    suites: tuple = ()
+    without: tuple = ()
+    flags: tuple = ()
+    environment: dict = field(default_factory=dict)
+    patience: int = 1  # multiplies every test's timeout
+
+
+SANITIZER_FLAGS = ("-Db_lundef=false", "-Dc_args=['-fno-sanitize-recover=all','-fno-omit-frame-pointer']")
+MATRIX = [
+    Build("gcc", "gcc"),
+    Build("clang", "clang", suites=("unit",), without=ONCE),
+    Build("asan", "clang", suites=("unit", "stress", "fuzz"), without=SANITIZED, patience=4,
+          flags=("-Db_sanitize=address,undefined", *SANITIZER_FLAGS),
+          environment={"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"}),
+    Build("tsan", "clang", suites=("unit", "stress"), without=SANITIZED, patience=4,
+          flags=("-Db_sanitize=thread", *SANITIZER_FLAGS),
+          environment={"TSAN_OPTIONS": "halt_on_error=1 second_deadlock_stack=1"}),
+]
+QUICK = [Build("gcc", "gcc", suites=("unit",))]
+
+
+class Tally:
+    """What passed and what failed so far."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped=0):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def one(self, good, name):
+        """Count one check that has no subtests."""
+        self.add(int(good), int(not good))
+        if not good:
+            print(f"FAILED: {name}", flush=True)
+
+
+def end(process):
+    """Stop a process group; meson gets a while to stop its tests, which run in groups of their own."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        return process.communicate(timeout=15)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+
+def execute(command, environment=None, quiet=False):
+    """Run to the end or to the step's limit; returns (succeeded, output if quiet). Takes its children along."""
+    process = subprocess.Popen(
+        command, cwd=TREE, stdin=subprocess.DEVNULL, start_new_session=True, errors="replace", text=True,
+        env={**os.environ, **(environment or {})}, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE if quiet else None)
+    try:
+        output, _ = process.communicate(timeout=STEP_SECONDS)
+    except BaseException as stopped:  # also Ctrl-C: the tests must not outlive us
+        output = end(process)
+        if not isinstance(stopped, subprocess.TimeoutExpired):
+            raise
+        print(f"no end after {STEP_SECONDS} s: {' '.join(map(str, command))}")
+    return process.returncode == 0, output or ""
+
+
+def steady():
+    """A prefix that keeps addresses where sanitizers of this age expect them, where the kernel lets us."""
+    prefix = ["setarch", "-R"]
+    usable = shutil.which("setarch") and subprocess.run([*prefix, "true"], capture_output=True).returncode == 0
+    return prefix if usable else []
+
+
+def compile_build(build, directory):
+    """Configure if need be, then build everything. Warnings are errors here, on every machine."""
+    if not (directory / "build.ninja").exists():
+        good, output = execute([MESON, "setup", directory, "-Dwerror=true", *build.flags],
+                               {"CC": build.compiler}, quiet=True)
+        if not good:
+            print(output)
+            return False
+    good, output = execute(["ninja", "-C", directory], quiet=True)
+    if not good:
+        print(output[-20000:])
+    return good
+
+
+def count(test):
+    """(passed, failed, skipped) of one entry of meson's log."""
+    passed = failed = skipped = 0
+    for line in (test.get("stdout") or "").splitlines():
+        match = RESULT_LINE.match(line)
+        if not match:
+            continue
+        if SKIPPED.search(match["rest"]):
+            skipped += 1
+        elif match[1]:
+            failed += 1
+        else:
+            passed += 1
+    good = test["result"] in ("OK", "SKIP", "EXPECTEDFAIL")
+    if not good and not failed:
+        failed = 1  # it died, hung or broke its plan without admitting a failure
+    if good and not passed + skipped:
+        passed, skipped = (0, 1) if test["result"] == "SKIP" else (1, 0)
+    return passed, failed, skipped
+
+
+def show(test):
+    """All that a failed test said."""
+    print(f"\n--- {test['name']}: {test['result']} (status {test.get('returncode')}, {test['duration']:.1f} s)")
+    for stream in ("stdout", "stderr"):
+        print((test.get(stream) or "")[-20000:], end="")
+    print("---", flush=True)
+
+
+def run_tests(build, directory, tally):
+    """Run the build's suites and add up the log that meson leaves."""
+    for old in directory.glob("meson-logs/testlog*"):
+        old.unlink()
+    choice = [argument for suite in build.suites for argument in ("--suite", suite)]
+    choice += [argument for suite in build.without for argument in ("--no-suite", suite)]
+    wrapper = steady() if build.without == SANITIZED else []
+    good, _ = execute([*wrapper, MESON, "test", "-C", directory, "--no-rebuild", "--timeout-multiplier",
+                       str(build.patience), *choice], build.environment)
+    logs = list(directory.glob("meson-logs/testlog*.json"))
+    tests = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.strip()]
+    failed_before = tally.failed
+    for test in tests:
+        passed, failed, skipped = count(test)
+        tally.add(passed, failed, skipped)
+        if failed:
+            show(test)
+    if not good and tally.failed == failed_before:
+        tally.one(False, f"{build.name}: meson test failed outside of any test")
+
+
+def sources():
+    """The C files of the tree."""
+    return execute([TREE / "tools/sources.sh"], quiet=True)[1].split()
+
+
+def check_static(directory, tally):
+    """clang-tidy over every compiled file, as many at a time as there are processors."""
+    database = directory / "compile_commands.json"
+    compiled = {entry["file"] for entry in json.loads(database.read_text())} if database.exists() else set()
+    files = [name for name in sources() if os.path.relpath(TREE / name, directory) in compiled]
+
+    def tidy(name):
+        # The file that defines what the header replaces does without it.
+        hints = [] if name == "src/base/error.c" else [f"--extra-arg-before=-include{TREE / 'tools/analyzer.h'}"]
+        return execute(["clang-tidy", "-p", directory, "--quiet", "--warnings-as-errors=*", *hints, name], quiet=True)
+
+    all_good = bool(files)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, (good, output) in zip(files, pool.map(tidy, files)):
+            if not good:
+                all_good = False
+                print(f"{name}\n{output}")
+    tally.one(all_good, f"clang-tidy, {len(files)} files")
+
+
+def check_format(tally):
+    """clang-format decides the layout."""
+    good, output = execute(["clang-format", "--dry-run", "-Werror", *sources()], quiet=True)
+    if not good:
+        print(output[-8000:])
+        print("`make format` mends this")
+    tally.one(good, "clang-format")
+
+
+def step(title, work, tally):
+    """Run one step, say how long it took, and let no error of the script itself pass for success."""
+    print(f"\n== {title}", flush=True)
+    before, start = (tally.passed, tally.failed, tally.skipped), time.monotonic()
+    try:
+        work()
+    except Exception as error:
+        tally.one(False, f"{title}: {error!r}")
+    passed, failed, skipped = (now - then for now, then in zip((tally.passed, tally.failed, tally.skipped), before))
+    print(f"== {title}: {passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - start:.0f} s",
+          flush=True)
+
+
+def run_build(build, tally, prefix):
+    directory = TREE / f"{prefix}-{build.name}"
+    good = compile_build(build, directory)
+    tally.one(good, f"{build.name}: build")
+    if good:
+        run_tests(build, directory, tally)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="only gcc's unit tests")
+    parser.add_argument("--only", metavar="STEP", help="one step: gcc, clang, asan, tsan, tidy, format")
+    parser.add_argument("--builds", default="build", metavar="PREFIX", help="build directories are PREFIX-gcc, …")
+    options = parser.parse_args()
+    tally, start = Tally(), time.monotonic()
+
+    for build in QUICK if options.quick else MATRIX:
+        if options.only in (None, build.name):
+            step(f"{build.name}: {', '.join(build.suites) or 'every suite'}",
+                 lambda build=build: run_build(build, tally, options.builds), tally)
+    if not options.quick and options.only in (None, "tidy"):
+        step("clang-tidy", lambda: check_static(TREE / f"{options.builds}-clang", tally), tally)
+    if not options.quick and options.only in (None, "format"):
+        step("clang-format", lambda: check_format(tally), tally)
+
+    print(f"\n{time.monotonic() - start:.0f} s in all, {tally.skipped} skipped")
+    print(f"{tally.passed} passed, {tally.failed} failed", flush=True)
+    return 1 if tally.failed or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

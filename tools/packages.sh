@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Install the missing Debian packages of the sets named (build, test); silent and quick when none is missing.
+set -eu
+
+list=$(dirname "$0")/packages.txt
+
+# Elsewhere than on Debian the build itself says what it misses.
+command -v dpkg-query >/dev/null 2>&1 || exit 0
+
+wanted=$(for set in "$@"; do awk -v set="$set" '$1 == set { print $2 }' "$list"; done)
+# shellcheck disable=SC2086 # a list of package names
+present=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null |
+    awk '$2 == "installed" { print $1 }' || true)
+missing=$(for package in $wanted; do
+    echo "$present" | grep -qxF "$package" || printf '%s ' "$package"
+done)
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+elif command -v sudo >/dev/null 2>&1; then
+    as_root=sudo
+else
+    echo "weir needs these Debian packages, and there is neither root nor sudo to install them:" >&2
+    echo "    apt-get install $missing" >&2
+    exit 1
+fi
+
+echo "Installing the Debian packages $missing" >&2
+quiet_apt() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" \
+        </dev/null >/dev/null
+}
+# A source that cannot be reached need not be one that is wanted.
+quiet_apt update || true
+# shellcheck disable=SC2086
+if ! quiet_apt install -y --no-install-recommends $missing; then
+    echo "apt-get could not install them; by hand: apt-get install $missing" >&2
+    exit 1
+fi
