@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection in a slot one holds: opened, climbed up to at checkout, cleaned on return, closed. */
+#include "pool/rungs.h"
+
+#include <assert.h>
+
+/* A number that looks random, from one that counts (splitmix64): spreads expiries. */
+static uint64_t scatter(uint64_t n)
+{
+    n += UINT64_C(0x9E3779B97F4A7C15);
+    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return n ^ (n >> 31);
+}
+
+static weir_time expiry(weir_pool *pool, weir_time opened, uint64_t connection_id)
+{
+    if (pool->recycle < 0)
+        return INT64_MAX;
+
+    weir_time longest_cut = pool->recycle / 100 * pool->options.recycle_jitter_percent;
+    uint64_t seed = connection_id ^ (pool->id << 48) ^ (uint64_t)opened;
+    weir_time cut = longest_cut == 0 ? 0 : (weir_time)(scatter(seed) % ((uint64_t)longest_cut + 1));
+    return opened + pool->recycle - cut;
+}
+
+/* ---- closing ----------------------------------------------------------------------------- */
+
+/* Whether a connection closed for this reason ended before its time. */
+static bool is_invalidation(weir_reason reason)
+{
+    return reason == WEIR_REASON_DISCARDED || reason == WEIR_REASON_STALE ||
+           reason == WEIR_REASON_PING || reason == WEIR_REASON_RESET || reason == WEIR_REASON_HOOK;
+}
+
+void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reason,
+                      const weir_error *cause)
+{
+    if (is_invalidation(reason))
+        weir__emit_for(pool, slot, WEIR_EVENT_INVALIDATE, reason, cause);
+    weir__emit_for(pool, slot, WEIR_EVENT_CLOSE, reason, NULL);
+    pool->driver.close(pool->driver_arg, slot->connection);
+    slot->connection = NULL;
+    slot->origin = SLOT_HOLLOW;
+    atomic_store_explicit(&slot->connection_id, 0, memory_order_relaxed);
+    slot_bump(&slot->counts[COUNT_CLOSES]);
+    slot_bump(&slot->closed_by[reason]);
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+/*
+ * What is to be done once is done by one, and again by the next if it was refused. Others who open
+ * at the same time wait with their new connections until it is done: they may depend on it.
+ */
+static weir_status announce_first(weir_pool *pool, struct weir_slot *slot, weir_time deadline)
+{
+    uint32_t state = FIRST_CONNECT_DUE;
+
+    while (!atomic_compare_exchange_strong_explicit(&pool->first_connect, &state,
+                                                    FIRST_CONNECT_NOW, memory_order_acquire,
+                                                    memory_order_acquire)) {
+        if (state == FIRST_CONNECT_DONE)
+            return WEIR_OK;
+        if (deadline != WEIR_DEADLINE_NEVER && weir__pool_now(pool) >= deadline)
+            return WEIR_TIMEOUT;
+        weir__pool_wait(pool, &pool->first_connect, FIRST_CONNECT_NOW, deadline);
+        state = FIRST_CONNECT_DUE;
+    }
+    weir_status status =
+        weir__emit_for(pool, slot, WEIR_EVENT_FIRST_CONNECT, WEIR_REASON_NONE, NULL);
+    atomic_store_explicit(&pool->first_connect,
+                          status == WEIR_OK ? FIRST_CONNECT_DONE : FIRST_CONNECT_DUE,
+                          memory_order_release);
+    weir__unpark(&pool->first_connect);
+    return status;
+}
+
+/* Let the listeners have the new connection first; any of them may refuse it. */
+static weir_status announce(weir_pool *pool, struct weir_slot *slot, weir_time deadline,
+                            weir_error *reterr)
+{
+    enum slot_state origin = slot->origin;
+    weir_status status = announce_first(pool, slot, deadline);
+
+    if (status == WEIR_OK)
+        status = weir__emit_for(pool, slot, WEIR_EVENT_CONNECT, WEIR_REASON_NONE, NULL);
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    weir__slot_close(pool, slot, WEIR_REASON_HOOK, NULL);
+    slot->origin = origin; /* as after a failed open: a slot that was not counted is so again */
+    return weir_error_set(reterr, status, "pool \"%s\": a listener refused the new connection: %s",
+                          pool->name, weir_status_text(status));
+}
+
+static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, struct request *request,
+                                   weir_error *reterr)
+{
+    weir_time deadline = weir__request_deadline(pool, request);
+    weir_time started = weir__pool_now(pool);
+    uint32_t epoch = atomic_load_explicit(&pool->epoch, memory_order_acquire);
+    void *connection = NULL;
+
+    if (deadline == WEIR_DEADLINE_NOW)
+        deadline = WEIR_DEADLINE_NEVER;
+    weir_status status = pool->driver.connect(pool->driver_arg, deadline, &connection, reterr);
+    if (status != WEIR_OK) {
+        slot_bump(&slot->counts[COUNT_CONNECT_ERRORS]);
+        return status;
+    }
+    assert(connection != NULL);
+
+    weir_time now = weir__pool_now(pool);
+    uint64_t id = atomic_fetch_add_explicit(&pool->next_connection_id, 1, memory_order_relaxed) + 1;
+    slot->connection = connection;
+    atomic_store_explicit(&slot->epoch, epoch, memory_order_relaxed);
+    atomic_store_explicit(&slot->connection_id, id, memory_order_relaxed);
+    atomic_store_explicit(&slot->expires_at, expiry(pool, started, id), memory_order_relaxed);
+    slot_freshen(pool, slot, now);
+    slot_bump(&slot->counts[COUNT_CONNECTS]);
+    weir__histogram_observe(&slot->create_time, now - started);
+    return announce(pool, slot, deadline, reterr);
+}
+
+/* ---- the ladder at checkout -------------------------------------------------------------- */
+
+/*
+ * The rung that costs a round trip. The first connection of its epoch that does not answer ends the
+ * epoch; others that fail at the same time find it ended and spare the connections opened since.
+ * A ping cut short by the caller's own deadline proves nothing about the others.
+ */
+static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request *request,
+                        weir_error *cause)
+{
+    weir_time limit = weir__request_deadline(pool, request);
+    weir_time deadline = weir__pool_now(pool) + pool->options.ping_timeout_ms * WEIR_MS;
+    bool is_cut_short = limit != WEIR_DEADLINE_NOW && limit < deadline;
+
+    slot_bump(&slot->counts[COUNT_PINGS]);
+    weir_status status = pool->driver.ping(pool->driver_arg, slot->connection,
+                                           is_cut_short ? limit : deadline, cause);
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    slot_bump(&slot->counts[COUNT_PING_FAILURES]);
+    weir__emit_for(pool, slot, WEIR_EVENT_PING_FAILURE, WEIR_REASON_NONE, cause);
+    if (!(is_cut_short && status == WEIR_TIMEOUT)) {
+        uint32_t epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&pool->epoch, &epoch, epoch + 1,
+                                                memory_order_acq_rel, memory_order_relaxed);
+    }
+    return status;
+}
+
+/* Close the slot's connection if it is not to be trusted. Out of line: the hot path has none. */
+static void check_with_ping(weir_pool *pool, struct weir_slot *slot, struct request *request)
+{
+    weir_error cause;
+
+    if (ping(pool, slot, request, &cause) != WEIR_OK)
+        weir__slot_close(pool, slot, WEIR_REASON_PING, &cause);
+}
+
+/* A checkout that was announced and came to nothing ends with a checkin, as SQLAlchemy's do. */
+static weir_status refuse(weir_pool *pool, struct weir_slot *slot, weir_status status,
+                          weir_error *reterr)
+{
+    weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
+    return weir_error_set(reterr, status, "pool \"%s\": a checkout listener refused: %s",
+                          pool->name, weir_status_text(status));
+}
+
+/* Whether the request's deadline has passed; one that never waits has none. */
+static bool is_late(weir_pool *pool, struct request *request)
+{
+    weir_time deadline = weir__request_deadline(pool, request);
+
+    return deadline != WEIR_DEADLINE_NOW && deadline != WEIR_DEADLINE_NEVER &&
+           weir__pool_now(pool) >= deadline;
+}
+
+static weir_status give_up(weir_pool *pool, struct request *request, weir_error *reterr)
+{
+    weir_error error;
+    weir_pool_event event = {.file = request->file, .line = request->line, .error = &error};
+
+    atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
+    weir_error_set(&error, WEIR_TIMEOUT,
+                   "pool \"%s\": the deadline passed before a connection could be checked or opened",
+                   pool->name);
+    weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
+    if (reterr != NULL)
+        *reterr = error;
+    return WEIR_TIMEOUT;
+}
+
+/*
+ * The rungs for an open connection; the slot is empty afterwards if one of them broke. A request that
+ * comes too late may have what needs no ping. A ping without time would cost a good connection.
+ */
+static weir_status climb_rungs(weir_pool *pool, struct weir_slot *slot, weir_time now,
+                               struct request *request, weir_error *reterr)
+{
+    weir_reason reason = slot_outdated(pool, slot, now);
+
+    if (reason == WEIR_REASON_NONE && pool->driver.look != NULL &&
+        !pool->driver.look(pool->driver_arg, slot->connection))
+        reason = WEIR_REASON_STALE;
+    if (reason != WEIR_REASON_NONE) {
+        weir__slot_close(pool, slot, reason, NULL);
+        return WEIR_OK;
+    }
+    if (!slot_needs_ping(pool, slot, now))
+        return WEIR_OK;
+    if (is_late(pool, request))
+        return give_up(pool, request, reterr);
+    check_with_ping(pool, slot, request);
+    return WEIR_OK;
+}
+
+weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time now,
+                             struct request *request, weir_error *reterr)
+{
+    for (int refusals = 0;; refusals++) {
+        weir_status status = WEIR_OK;
+
+        if (slot->connection != NULL)
+            status = climb_rungs(pool, slot, now, request, reterr);
+        if (slot->connection == NULL)
+            status = is_late(pool, request) ? give_up(pool, request, reterr)
+                                            : open_connection(pool, slot, request, reterr);
+        if (status != WEIR_OK && refusals > 0)
+            weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
+        if (status != WEIR_OK || !weir__is_heard(pool, WEIR_EVENT_CHECKOUT))
+            return status;
+
+        weir_status answer =
+            weir__emit_for(pool, slot, WEIR_EVENT_CHECKOUT, WEIR_REASON_NONE, NULL);
+        if (answer == WEIR_OK)
+            return WEIR_OK;
+        if (answer == WEIR_DISCONNECTED)
+            weir__slot_close(pool, slot, WEIR_REASON_HOOK, NULL);
+        if (answer != WEIR_DISCONNECTED || refusals > 0)
+            return refuse(pool, slot, answer, reterr);
+    }
+}
+
+/* ---- the ladder on return ---------------------------------------------------------------- */
+
+static void reset(weir_pool *pool, struct weir_slot *slot)
+{
+    weir_error cause;
+    weir_time deadline = weir__pool_coarse_now(pool) + pool->options.reset_timeout_ms * WEIR_MS;
+
+    slot_bump(&slot->counts[COUNT_RESETS]);
+    if (pool->driver.reset(pool->driver_arg, slot->connection, pool->options.reset_on_return,
+                           deadline, &cause) != WEIR_OK)
+        weir__slot_close(pool, slot, WEIR_REASON_RESET, &cause);
+}
+
+void weir__slot_clean(weir_pool *pool, struct weir_slot *slot)
+{
+    if (!slot_is_current(pool, slot)) {
+        weir__slot_close(pool, slot, WEIR_REASON_EVICTED, NULL);
+        return;
+    }
+    weir__emit_for(pool, slot, WEIR_EVENT_RESET, WEIR_REASON_NONE, NULL);
+    if (pool->driver.reset != NULL)
+        reset(pool, slot);
+}

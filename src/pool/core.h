@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* The pool's own struct and what its files share. Who may change what stands on the fields. */
+#ifndef WEIR_POOL_CORE_H
+#define WEIR_POOL_CORE_H
+
+#include "base/lock.h"
+#include "base/park.h"
+#include "base/tick.h"
+#include "pool/slots.h"
+
+#define LISTENERS 8
+#define NAME_SIZE 64
+
+/* What a waiter finds in its signal. */
+enum waiter_signal {
+    WAITER_ASLEEP,
+    WAITER_GRANTED, /* `slot` is leased to it */
+    WAITER_NUDGED,  /* a slot may be free: look, and sleep on if it is not */
+    WAITER_CLOSED   /* the pool closes; it is in no line any more */
+};
+
+/*
+ * One who waits, on its own stack. Linked while in line. All under the lock, except that the waiter
+ * itself reads its signal; once that says GRANTED or CLOSED nobody else touches the node.
+ */
+struct waiter {
+    struct waiter *next;
+    struct waiter *previous;
+    struct weir_slot *slot;
+    uint64_t ticket;
+    weir_time since;
+    _Atomic uint32_t signal;
+};
+
+struct listener {
+    unsigned mask;
+    weir_pool_listener *function;
+    void *arg;
+};
+
+/* How far the one FIRST_CONNECT of a pool has come. */
+enum first_connect { FIRST_CONNECT_DUE, FIRST_CONNECT_NOW, FIRST_CONNECT_DONE };
+
+/* A connection that left the pool and is not yet closed. */
+struct detached {
+    struct detached *next;
+    uint64_t connection_id;
+    bool is_claimed; /* somebody is closing it */
+};
+
+/* What the lock guards. */
+struct guarded {
+    struct waiter *first;
+    struct waiter *last;
+    int waiters;
+    int counted;    /* slots that are not VACANT; changed by move_locked() alone */
+    bool is_over;   /* OVER stands in every word */
+    bool is_wanted; /* WANT stands in every word */
+    bool is_closing;
+    bool is_orphaned; /* given up by its owner: the last lease frees it */
+    struct detached *detached;
+};
+
+struct weir_pool {
+    /* immutable after open */
+    weir_pool_options options;
+    char name[NAME_SIZE];
+    weir_driver driver;
+    void *driver_arg;
+    struct weir_slot *slots;
+    int slot_count;
+    int kept; /* how many connections may stay idle */
+    uint64_t id;
+    bool has_hints;        /* threads come back to their slot, and time is the machine's */
+    weir_time ping_bypass; /* idle for longer is pinged; -1: always, INT64_MAX: never */
+    weir_time recycle;
+
+    /* read by every checkout, written hardly ever */
+    _Atomic int touched;    /* slots below this index were leased once; grows under the lock */
+    _Atomic uint32_t epoch; /* connections of an older one are replaced; only grows */
+    _Atomic bool is_plain;  /* has_hints, and nobody takes part in a loan: no driver call, no
+                                     * listener; falls once */
+    _Atomic unsigned listener_mask;       /* what any listener wants; grows under the lock */
+    _Atomic int listener_count;           /* grows under the lock */
+    struct listener listeners[LISTENERS]; /* written under the lock before the count says so */
+
+    _Atomic uint64_t next_connection_id;
+    _Atomic uint32_t first_connect; /* enum first_connect; those who open meanwhile sleep on it */
+    _Atomic uint32_t returned; /* moves on every return while closing; dispose sleeps on it */
+
+    /* counted by those who hold no slot */
+    _Atomic uint64_t timeouts;
+    _Atomic uint64_t refused;
+    _Atomic uint64_t misuses;
+    _Atomic uint64_t handed_over;
+    _Atomic uint64_t overtaken;
+
+    _Alignas(128) struct weir__mutex lock;
+    struct guarded guarded;
+};
+
+/* The one way to what the lock guards. */
+static inline struct guarded *weir__guarded_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+{
+    return &pool->guarded;
+}
+
+/* Who acquires, and by when. */
+struct request {
+    weir_time deadline; /* as given; resolved by weir__request_deadline() */
+    bool is_resolved;
+    weir_time started; /* when it was resolved */
+    const char *file;
+    int line;
+};
+
+/* time.c: the pool's clock, precise and cheap. */
+weir_time weir__pool_now(weir_pool *pool);
+static inline weir_time weir__pool_coarse_now(weir_pool *pool)
+{
+    return pool->options.clock == NULL ? weir__tick_now() : weir__pool_now(pool);
+}
+void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
+/* The absolute deadline of a request, computed from pool_timeout once when it is first asked for. */
+weir_time weir__request_deadline(weir_pool *pool, struct request *request);
+
+/* line.c: everything that happens under the lock. */
+weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
+                            uint64_t *ret_ticket, weir_error *reterr);
+/* The one routine that frees a slot. WEIR_MISUSE when the ticket is not the slot's present loan. */
+weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
+                            enum slot_state fate);
+bool weir__line_owns(struct weir_slot *slot, uint64_t ticket);
+/* Refuse from now on; those in line are told. Returns false when it was closing already. */
+bool weir__line_close(weir_pool *pool);
+/* Take one idle connection of an epoch older than `epoch` (any when closing); NULL: none left. */
+struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket);
+int weir__line_count_leased(weir_pool *pool);
+/* Give the pool up; frees it now or with its last lease. */
+void weir__line_orphan(weir_pool *pool);
+void weir__line_add_detached(weir_pool *pool, struct detached *detached);
+/* The right to close it, given once; after closing, drop the record, and with it perhaps the pool. */
+bool weir__line_claim_detached(weir_pool *pool, uint64_t connection_id);
+void weir__line_drop_detached(weir_pool *pool, uint64_t connection_id);
+
+/* connection.c: the connection of a slot one holds. No lock. */
+/* The ladder at checkout: leave an open, trusted connection in the slot, or say why not. */
+weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time now,
+                             struct request *request, weir_error *reterr);
+/* The ladder on return: reset it, or close it when that fails or it is outdated. */
+void weir__slot_clean(weir_pool *pool, struct weir_slot *slot);
+void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reason,
+                      const weir_error *cause);
+
+/* events.c */
+weir_status weir__emit(weir_pool *pool, weir_pool_event_kind kind, const weir_pool_event *event);
+static inline bool weir__is_heard(weir_pool *pool, weir_pool_event_kind kind)
+{
+    return (atomic_load_explicit(&pool->listener_mask, memory_order_relaxed) &
+            WEIR_EVENT_BIT(kind)) != 0;
+}
+weir_status weir__emit_for(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
+                           weir_reason reason, const weir_error *error);
+
+/* histogram.c */
+void weir__histogram_observe(struct histogram *histogram, weir_time value);
+void weir__histogram_add(const struct histogram *from, weir_histogram *to);
+
+/* options.c */
+weir_status weir__pool_options_check(const weir_pool_options *options, weir_error *reterr);
+
+/* stats.c */
+void weir__describe_holders(weir_pool *pool, char *buffer, size_t size);
+
+#endif

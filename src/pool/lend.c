@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* Lending: acquire, and the ways to give back. The lock-free half of the pool is here. */
+#include "pool/rungs.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * What a thread remembers of the pools it uses: the slot it borrowed last, and the word that stands
+ * there once that loan is back. If nobody else used the slot since, one swap takes it again, without
+ * reading the word first (a read of a word just swapped waits for the swap). A pool's id chooses the
+ * place; two pools that share one only lose the shortcut. Where there is a hint, local.thread is
+ * known.
+ */
+struct hint {
+    struct weir_slot *slot; /* valid as long as the pool of this id is */
+    uint64_t word;
+    uint64_t pool_id;
+    uint64_t unused; /* makes it a power of two, cheap to index */
+};
+
+#define HINTS 4
+
+static _Thread_local struct {
+    struct hint hints[HINTS];
+    int thread; /* the kernel's id, 0 until asked */
+} local __attribute__((tls_model("initial-exec")));
+
+static struct hint *hint_of(weir_pool *pool)
+{
+    return &local.hints[pool->id % HINTS];
+}
+
+static __attribute__((noinline)) int this_thread(void)
+{
+    if (local.thread == 0)
+        local.thread = (int)gettid();
+    return local.thread;
+}
+
+static void remember(weir_pool *pool, struct weir_slot *slot, uint64_t ticket)
+{
+    if (!pool->has_hints)
+        return;
+    *hint_of(pool) = (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, 0};
+}
+
+/* ---- acquire ----------------------------------------------------------------------------- */
+
+/* Look through the slots from `start` for an idle one that nobody waits for. */
+static struct weir_slot *scan(weir_pool *pool, int start, uint64_t *ret_ticket)
+{
+    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
+    int at = touched > 0 ? start % touched : 0;
+
+    for (int i = 0; i < touched; i++, at = at + 1 < touched ? at + 1 : 0) {
+        struct weir_slot *slot = &pool->slots[at];
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+
+        if ((word & SLOT_WANT) != 0)
+            return NULL;
+        while (slot_state(word) == SLOT_IDLE && (word & SLOT_WANT) == 0) {
+            if (!slot_try_take(slot, &word))
+                continue;
+            *ret_ticket = slot_taken(word) & ~SLOT_FLAGS;
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* The lock-free half, without or with the shortcut tried before. */
+static struct weir_slot *take_lock_free(weir_pool *pool, uint64_t *ret_ticket)
+{
+    struct hint *hint = hint_of(pool);
+
+    if (pool->options.use_lifo)
+        return scan(pool, 0, ret_ticket);
+    return scan(pool, hint->pool_id == pool->id ? (int)(hint->slot - pool->slots) : this_thread(),
+                ret_ticket);
+}
+
+/* Say who holds the slot: before the ladder, so that one who opens for long is seen too. */
+static inline __attribute__((always_inline)) void stamp(struct weir_slot *slot, weir_time now,
+                                                        const char *file, int line)
+{
+    slot_note(&slot->acquired_at, now);
+    slot_note(&slot->file, file);
+    slot_note(&slot->line, line);
+    slot_note(&slot->thread, local.thread);
+}
+
+static void lend(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, weir_lease *ret_lease)
+{
+    slot_bump(&slot->counts[COUNT_CHECKOUTS]);
+    *ret_lease = (weir_lease){slot->connection, pool, slot, ticket};
+}
+
+static bool is_timed(struct weir_slot *slot)
+{
+    return atomic_load_explicit(&slot->counts[COUNT_CHECKOUTS], memory_order_relaxed) >=
+           slot->timed_at;
+}
+
+/* One use in so many is measured. */
+static void begin_use(weir_pool *pool, struct weir_slot *slot)
+{
+    if (!is_timed(slot))
+        return;
+    slot->timed_at = atomic_load_explicit(&slot->counts[COUNT_CHECKOUTS], memory_order_relaxed) +
+                     (uint64_t)pool->options.use_time_every;
+    atomic_store_explicit(&slot->use_started, weir__pool_now(pool), memory_order_relaxed);
+}
+
+/* Climb the ladder with a slot in hand, and lend it or free it. */
+static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_slot *slot,
+                                                   uint64_t ticket, struct request *request,
+                                                   weir_lease *ret_lease, weir_error *reterr)
+{
+    weir_time now = weir__pool_coarse_now(pool);
+
+    this_thread();
+    stamp(slot, now, request->file, request->line);
+    weir_status status = weir__slot_ready(pool, slot, now, request, reterr);
+    if (status != WEIR_OK) {
+        weir__line_free(pool, slot, ticket, slot->connection != NULL ? SLOT_IDLE : slot->origin);
+        return status;
+    }
+    begin_use(pool, slot);
+    remember(pool, slot, ticket);
+    lend(pool, slot, ticket, ret_lease);
+    return WEIR_OK;
+}
+
+static __attribute__((noinline)) weir_status acquire_slowly(weir_pool *pool, weir_time deadline,
+                                                            weir_lease *ret_lease,
+                                                            weir_error *reterr, const char *file,
+                                                            int line)
+{
+    struct request request = {.deadline = deadline, .file = file, .line = line};
+    uint64_t ticket = 0;
+    struct weir_slot *slot = take_lock_free(pool, &ticket);
+
+    if (slot == NULL) {
+        weir_status status = weir__line_take(pool, &request, &slot, &ticket, reterr);
+        if (status != WEIR_OK)
+            return status;
+    }
+    return climb(pool, slot, ticket, &request, ret_lease, reterr);
+}
+
+/* The hint's slot is taken: go on with the ladder. The arguments are the hot path's own, so that it
+ * can jump here. */
+static __attribute__((noinline)) weir_status climb_from_hint(weir_pool *pool, weir_time deadline,
+                                                             weir_lease *ret_lease,
+                                                             weir_error *reterr, const char *file,
+                                                             int line)
+{
+    struct request request = {.deadline = deadline, .file = file, .line = line};
+    struct hint *hint = hint_of(pool);
+
+    return climb(pool, hint->slot, slot_taken(hint->word), &request, ret_lease, reterr);
+}
+
+/* Whether an idle connection can be lent without a call to anything: driver, listener or clock. */
+static inline bool is_ready(weir_pool *pool, struct weir_slot *slot, weir_time now)
+{
+    return atomic_load_explicit(&pool->is_plain, memory_order_relaxed) && !is_timed(slot) &&
+           now <= atomic_load_explicit(&slot->fresh_until, memory_order_relaxed) &&
+           slot_is_current(pool, slot);
+}
+
+/* The hot path: the thread's own slot is as the thread left it, and fresh. It calls nothing, so it
+ * saves no registers. */
+weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease *ret_lease,
+                                 weir_error *reterr, const char *file, int line)
+{
+    struct hint *hint = hint_of(pool);
+    if (hint->pool_id != pool->id)
+        return acquire_slowly(pool, deadline, ret_lease, reterr, file, line);
+
+    struct weir_slot *slot = hint->slot;
+    uint64_t word = hint->word;
+    if (!slot_try_take(slot, &word))
+        return acquire_slowly(pool, deadline, ret_lease, reterr, file, line);
+
+    weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
+    if (!is_ready(pool, slot, now))
+        return climb_from_hint(pool, deadline, ret_lease, reterr, file, line);
+    hint->word = word + SLOT_TURN;
+    stamp(slot, now, file, line);
+    lend(pool, slot, slot_taken(word), ret_lease);
+    return WEIR_OK;
+}
+
+/* ---- giving back ------------------------------------------------------------------------- */
+
+static weir_status misuse(weir_pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->misuses, 1, memory_order_relaxed);
+    return WEIR_MISUSE;
+}
+
+/* Say when a connection was used last, and with it how long it needs no second look. */
+static inline void note_use(weir_pool *pool, struct weir_slot *slot, weir_time now)
+{
+    if (atomic_load_explicit(&slot->last_used, memory_order_relaxed) != now)
+        slot_freshen(pool, slot, now);
+}
+
+static void end_use(weir_pool *pool, struct weir_slot *slot)
+{
+    weir_time started = atomic_load_explicit(&slot->use_started, memory_order_relaxed);
+
+    note_use(pool, slot, weir__pool_coarse_now(pool));
+    if (started == 0)
+        return;
+    weir__histogram_observe(&slot->use_time, weir__pool_now(pool) - started);
+    atomic_store_explicit(&slot->use_started, 0, memory_order_relaxed);
+}
+
+/* Whether a connection can be put to rest without a call to anything. */
+static inline bool is_simple_return(weir_pool *pool, struct weir_slot *slot, weir_time now)
+{
+    return atomic_load_explicit(&pool->is_plain, memory_order_relaxed) &&
+           now != WEIR__TICK_UNKNOWN &&
+           atomic_load_explicit(&slot->use_started, memory_order_relaxed) == 0 &&
+           slot_is_current(pool, slot);
+}
+
+/* The ticket of a detached lease is its connection's id. */
+static weir_status close_detached(weir_lease *lease)
+{
+    weir_lease loan = *lease;
+    weir_pool *pool = loan.pool;
+
+    if (!weir__line_claim_detached(pool, loan.ticket))
+        return misuse(pool);
+    *lease = (weir_lease){0};
+    weir_pool_event event = {.connection = loan.connection, .connection_id = loan.ticket};
+    weir__emit(pool, WEIR_EVENT_CLOSE_DETACHED, &event);
+    pool->driver.close(pool->driver_arg, loan.connection);
+    weir__line_drop_detached(pool, loan.ticket);
+    return WEIR_OK;
+}
+
+/* Put a slot with an open connection to rest, under the lock: somebody waits, or the lease is not
+ * what it says. */
+static __attribute__((noinline)) weir_status put_slowly(weir_lease *lease)
+{
+    weir_pool *pool = lease->pool;
+
+    if (!slot_claim(lease->slot, &lease->ticket))
+        return misuse(pool);
+    weir__line_free(pool, lease->slot, lease->ticket, SLOT_IDLE);
+    *lease = (weir_lease){0};
+    return WEIR_OK;
+}
+
+/* Put a slot with an open connection to rest: one swap, when nobody waits. After it the pool may be
+ * gone. */
+static inline weir_status put(weir_lease *lease)
+{
+    if (!slot_try_put(lease->slot, lease->ticket))
+        return put_slowly(lease);
+    *lease = (weir_lease){0};
+    return WEIR_OK;
+}
+
+/* The return ladder: reset, or close, then rest. */
+static __attribute__((noinline)) weir_status release_slowly(weir_lease *lease)
+{
+    weir_pool *pool = lease->pool;
+    if (pool == NULL)
+        return WEIR_OK;
+    if (lease->slot == NULL)
+        return close_detached(lease);
+
+    struct weir_slot *slot = lease->slot;
+    if (!slot_claim(slot, &lease->ticket))
+        return misuse(pool);
+    end_use(pool, slot);
+    weir__slot_clean(pool, slot);
+    weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
+    if (slot->connection != NULL)
+        return put(lease);
+    weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
+    *lease = (weir_lease){0};
+    return WEIR_OK;
+}
+
+weir_status weir_pool_release(weir_lease *lease)
+{
+    struct weir_slot *slot = lease->slot;
+    if (slot == NULL)
+        return release_slowly(lease);
+
+    weir_pool *pool = lease->pool;
+    weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
+    if (!is_simple_return(pool, slot, now))
+        return release_slowly(lease);
+    note_use(pool, slot, now);
+    return put(lease);
+}
+
+weir_status weir_pool_discard(weir_lease *lease, const weir_error *error)
+{
+    weir_pool *pool = lease->pool;
+    if (pool == NULL)
+        return WEIR_OK;
+    if (lease->slot == NULL)
+        return close_detached(lease);
+
+    struct weir_slot *slot = lease->slot;
+    if (!slot_claim(slot, &lease->ticket))
+        return misuse(pool);
+    end_use(pool, slot);
+    weir__slot_close(pool, slot, WEIR_REASON_DISCARDED, error);
+    weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
+    weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
+    *lease = (weir_lease){0};
+    return WEIR_OK;
+}
+
+weir_status weir_pool_soft_invalidate(weir_lease *lease)
+{
+    weir_pool *pool = lease->pool;
+    if (pool == NULL || lease->slot == NULL)
+        return WEIR_MISUSE;
+
+    struct weir_slot *slot = lease->slot;
+    if (!weir__line_owns(slot, lease->ticket))
+        return misuse(pool);
+    atomic_store_explicit(&slot->expires_at, INT64_MIN, memory_order_relaxed);
+    atomic_store_explicit(&slot->fresh_until, INT64_MIN, memory_order_relaxed);
+    weir__emit_for(pool, slot, WEIR_EVENT_SOFT_INVALIDATE, WEIR_REASON_NONE, NULL);
+    return WEIR_OK;
+}
+
+weir_status weir_pool_detach(weir_lease *lease)
+{
+    weir_pool *pool = lease->pool;
+    if (pool == NULL || lease->slot == NULL)
+        return WEIR_MISUSE;
+
+    struct weir_slot *slot = lease->slot;
+    struct detached *detached = malloc(sizeof *detached);
+    if (detached == NULL)
+        return WEIR_NO_MEMORY;
+    if (!slot_claim(slot, &lease->ticket)) {
+        free(detached);
+        return misuse(pool);
+    }
+
+    uint64_t ticket = lease->ticket;
+    *detached = (struct detached){.connection_id = weir_lease_connection_id(lease)};
+    end_use(pool, slot);
+    weir__emit_for(pool, slot, WEIR_EVENT_DETACH, WEIR_REASON_NONE, NULL);
+    weir__line_add_detached(pool, detached);
+    slot->connection = NULL;
+    slot->origin = SLOT_HOLLOW;
+    atomic_store_explicit(&slot->connection_id, 0, memory_order_relaxed);
+    slot_bump(&slot->counts[COUNT_DETACHED]);
+    lease->slot = NULL;
+    lease->ticket = detached->connection_id;
+    weir__line_free(pool, slot, ticket, SLOT_HOLLOW);
+    return WEIR_OK;
+}
+
+uint64_t weir_lease_connection_id(const weir_lease *lease)
+{
+    if (lease->pool == NULL)
+        return 0;
+    if (lease->slot == NULL)
+        return lease->ticket;
+    return atomic_load_explicit(&lease->slot->connection_id, memory_order_relaxed);
+}

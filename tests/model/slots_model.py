@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: MIT
+"""The pool's slot words and its line (lend.c and line.c of src/pool), written out for the explorer.
+
+Atomic operation by atomic operation, under the names it has there, and with named places where it can be weakened.
+"""
+from typing import NamedTuple
+
+from explorer import (AND, CAS, CHOOSE, FENCE, LOAD, LOCK, NOTE, OR, PARK, SLEEP, STORE, TIMED_OUT, UNLOCK, WAKE,
+                      Violation, replaced)
+
+# A slot's word: its state, two flags, and the turn.
+VACANT, IDLE, HOLLOW, LEASED, WANT, OVER, TURN = 0, 1, 2, 3, 4, 8, 16
+FLAGS = WANT | OVER
+ASLEEP, GRANTED, NUDGED, TOLD_CLOSED = range(4)  # a waiter's signal
+CLOSED, RETRY = "closed", "retry"
+
+
+def state_of(word):
+    return word & 3
+
+
+def ticket_of(word):
+    return word & ~FLAGS
+
+
+def taken(word):
+    return word - IDLE + LEASED + TURN
+
+
+class Pool(NamedTuple):
+    slots: int
+    kept: int
+    grace: bool = False  # handoff_after_us > 0: whether the first in line is old enough is left to chance
+    weak: str = ""
+
+    # Memory: the slots' words, then these.
+    @property
+    def touched(self):
+        return self.slots
+
+    @property
+    def flag(self):
+        """The one flag for all slots of some weakened variants."""
+        return self.slots + 1
+
+    def signal(self, t):
+        return self.slots + 2 + t
+
+
+class Notes(NamedTuple):
+    """What the lock guards; and, for the check alone, who holds a slot and which slots have a connection."""
+    line: tuple
+    grants: tuple
+    counted: int
+    touched: int
+    holders: tuple
+    connected: tuple
+    is_wanted: bool = False
+    is_over: bool = False
+    is_closing: bool = False
+    is_orphaned: bool = False
+    is_freed: bool = False
+
+
+def note(**values):
+    return NOTE, lambda n: (n._replace(**values), None)
+
+
+def read(name):
+    return NOTE, lambda n: (n, getattr(n, name))
+
+
+def enqueue(t):
+    return NOTE, lambda n: (n._replace(line=n.line + (t,)), None)
+
+
+def unlink(t):
+    return NOTE, lambda n: (n._replace(line=tuple(other for other in n.line if other != t)), None)
+
+
+def first_in_line():
+    return NOTE, lambda n: (n, n.line[0] if n.line else None)
+
+
+def grant(t, what):
+    return NOTE, lambda n: (n._replace(grants=replaced(n.grants, t, what)), None)
+
+
+def granted(t):
+    return NOTE, lambda n: (n._replace(grants=replaced(n.grants, t, None)), n.grants[t])
+
+
+def hold(t, slot):
+    """Thread t has the slot from now on; says whether a connection came with it."""
+    def take(n):
+        if n.holders[slot] is not None:
+            raise Violation(f"two holders: slot {slot} of thread {n.holders[slot]} was lent to thread {t}")
+        return n._replace(holders=replaced(n.holders, slot, t)), n.connected[slot]
+    return NOTE, take
+
+
+def let_go(slot):
+    return NOTE, lambda n: (n._replace(holders=replaced(n.holders, slot, None)), None)
+
+
+def connect(slot, is_open):
+    return NOTE, lambda n: (n._replace(connected=replaced(n.connected, slot, is_open)), None)
+
+
+# --- the algorithm: lock-free ----------------------------------------------------------------------------------------
+
+def scan(pool):
+    touched = yield LOAD, pool.touched
+    for i in range(touched):
+        word = yield LOAD, i
+        if word & WANT:
+            return None
+        while state_of(word) == IDLE and not word & WANT:
+            seen = yield CAS, i, word, taken(word)
+            if seen == word:
+                return i, ticket_of(taken(word))
+            word = seen
+    return None
+
+
+def acquire(pool, me, hint, may_time_out):
+    """(slot, ticket), CLOSED or TIMED_OUT."""
+    if hint is not None:
+        seen = yield CAS, hint[0], hint[1], taken(hint[1])
+        if seen == hint[1]:
+            return hint[0], taken(hint[1])
+    found = yield from scan(pool)
+    if found is None:
+        found = yield from line_take(pool, me, may_time_out)
+    return found
+
+
+def put(pool, slot, ticket):
+    """Give back an open connection; False when the ticket is not that of the present loan."""
+    rests = ticket - LEASED + IDLE
+    if pool.weak == "a release stores without comparing":
+        yield STORE, slot, rests
+        return True
+    if "flag" in pool.weak:
+        return (yield from put_by_flag(pool, slot, ticket, rests))
+    seen = yield CAS, slot, ticket, rests
+    if seen == ticket:
+        return True
+    return (yield from line_free(pool, slot, ticket, IDLE))
+
+
+def put_by_flag(pool, slot, ticket, rests):
+    """The weakened ways: free the slot, and look at a flag of the whole pool before or after."""
+    if "before" in pool.weak:
+        is_wanted = yield LOAD, pool.flag
+        if is_wanted:
+            return (yield from line_free(pool, slot, ticket, IDLE))
+        yield STORE, slot, rests
+        return True
+    yield STORE, slot, rests
+    if "with fences" in pool.weak:
+        yield (FENCE,)
+    is_wanted = yield LOAD, pool.flag
+    if is_wanted:
+        yield (LOCK,)
+        first = yield first_in_line()
+        seen = yield CAS, slot, rests, ticket
+        if first is not None and seen == rests:
+            yield from hand_over(pool, slot, first)
+        elif seen == rests:
+            yield STORE, slot, rests
+        yield (UNLOCK,)
+        if first is not None and seen == rests:
+            yield WAKE, first
+    return True
+
+
+# --- the algorithm: under the lock -----------------------------------------------------------------------------------
+
+def set_flag(mark):
+    touched = yield read("touched")
+    for i in range(touched):
+        yield OR, i, mark
+
+
+def clear_flag(mark):
+    touched = yield read("touched")
+    for i in range(touched):
+        yield AND, i, ~mark
+
+
+def move(pool, slot, state):
+    """Change the state of a slot that nobody can take lock-free; returns its ticket."""
+    old = yield LOAD, slot
+    is_wanted = yield read("is_wanted")
+    is_over = yield read("is_over")
+    counted = yield read("counted")
+    new = (old & ~(3 | FLAGS) | state | WANT * is_wanted | OVER * is_over) + (TURN if state == LEASED else 0)
+    counted += (state != VACANT) - (state_of(old) != VACANT)
+    yield note(counted=counted)
+    yield STORE, slot, new
+    if (counted > pool.kept) != is_over:
+        yield note(is_over=not is_over)
+        yield from (clear_flag(OVER) if is_over else set_flag(OVER))
+    return ticket_of(new)
+
+
+def take_free(pool):
+    """An idle slot, else a hollow one, else a vacant one, else one never used, else None."""
+    touched = yield read("touched")
+    hollow = vacant = None
+    for i in range(touched):
+        word = yield LOAD, i
+        while state_of(word) == IDLE:
+            seen = yield CAS, i, word, taken(word)
+            if seen == word:
+                return i, ticket_of(taken(word))
+            word = seen
+        if state_of(word) == HOLLOW and hollow is None:
+            hollow = i
+        if state_of(word) == VACANT and vacant is None:
+            vacant = i
+    found = vacant if hollow is None else hollow
+    if found is None and touched < pool.slots:
+        found = touched
+        yield note(touched=touched + 1)
+        yield STORE, pool.touched, touched + 1
+    if found is None:
+        return None
+    ticket = yield from move(pool, found, LEASED)
+    return found, ticket
+
+
+def want_all(pool):
+    """Mark every word for the first in line; a slot that turns out idle is kept instead."""
+    if "flag" in pool.weak:
+        yield STORE, pool.flag, 1
+        if "with fences" in pool.weak:
+            yield (FENCE,)
+        found = yield from take_free(pool)
+        if found is not None:
+            yield STORE, pool.flag, 0
+        return found
+    touched = yield read("touched")
+    for i in range(touched):
+        old = yield OR, i, WANT
+        if state_of(old) == IDLE:
+            ticket = yield from move(pool, i, LEASED)
+            yield from clear_flag(WANT)
+            return i, ticket
+    yield note(is_wanted=True)
+    return None
+
+
+def unwant(pool):
+    first = yield first_in_line()
+    is_wanted = yield read("is_wanted")
+    is_closing = yield read("is_closing")
+    if first is None and "flag" in pool.weak:
+        yield STORE, pool.flag, 0
+    elif first is None and is_wanted and not is_closing:
+        yield note(is_wanted=False)
+        yield from clear_flag(WANT)
+
+
+def hand_over(pool, slot, to):
+    """A slot that is leased to the caller goes to the first in line, and is leased throughout."""
+    yield unlink(to)
+    yield from unwant(pool)
+    ticket = yield from move(pool, slot, LEASED)
+    yield grant(to, (slot, ticket))
+    yield STORE, pool.signal(to), GRANTED
+
+
+def nudge(pool):
+    """Let the first in line look for itself if there is something to find; says whom to wake."""
+    first = yield first_in_line()
+    is_closing = yield read("is_closing")
+    touched = yield read("touched")
+    if first is None or is_closing:
+        return None
+    for i in range(touched):
+        word = yield LOAD, i
+        if state_of(word) != LEASED:
+            yield STORE, pool.signal(first), NUDGED
+            return first
+    return None
+
+
+def is_surplus(pool, is_strict):
+    """Whether a slot about to rest must not: the pool closes, or enough rest already."""
+    first = yield first_in_line()
+    is_closing = yield read("is_closing")
+    is_over = yield read("is_over")
+    touched = yield read("touched")
+    goes_to_waiter = first is not None and (is_strict or pool.weak == "overflow rests while somebody waits")
+    if is_closing or not is_over or goes_to_waiter:
+        return is_closing
+    resting = 0
+    for i in range(touched):
+        word = yield LOAD, i
+        resting += state_of(word) in (IDLE, HOLLOW)
+    return resting >= pool.kept
+
+
+def free(pool, slot, fate, is_strict):
+    """To the first in line, or to whoever comes; says whom to wake."""
+    first = yield first_in_line()
+    if fate == VACANT and pool.weak == "a failed open hands nothing on":
+        yield from move(pool, slot, fate)
+        return None
+    if first is not None and is_strict:
+        yield from hand_over(pool, slot, first)
+        return first
+    yield from move(pool, slot, fate)
+    return (yield from nudge(pool))
+
+
+def settle(pool):
+    """Whether that was the last thing out of a pool that its owner gave up."""
+    is_orphaned = yield read("is_orphaned")
+    touched = yield read("touched")
+    leased = 0
+    if is_orphaned:
+        for i in range(touched):
+            word = yield LOAD, i
+            leased += state_of(word) == LEASED
+    return is_orphaned and leased == 0
+
+
+def claim(pool, slot, ticket):
+    """Take the loan away from copies of its lease: from here on their tickets compare unequal."""
+    word = yield LOAD, slot
+    if ticket_of(word) != ticket:
+        return False
+    if pool.weak == "a return does not claim its loan":
+        return True
+    seen = yield CAS, slot, word, word + TURN
+    return seen == word
+
+
+def line_free(pool, slot, ticket, fate):
+    """The one routine that frees a slot. False when the ticket is not that of the present loan."""
+    yield (LOCK,)
+    is_mine = yield from claim(pool, slot, ticket)
+    if not is_mine:
+        yield (UNLOCK,)
+        return False
+    is_strict = True
+    if pool.grace:
+        is_strict = yield CHOOSE, (True, False)
+    surplus = False
+    if fate != VACANT:
+        surplus = yield from is_surplus(pool, is_strict)
+    if surplus:
+        yield (UNLOCK,)
+        yield connect(slot, False)
+        yield (LOCK,)
+        fate = VACANT
+        if pool.grace:
+            is_strict = yield CHOOSE, (True, False)
+    to_wake = yield from free(pool, slot, fate, is_strict)
+    is_last = yield from settle(pool)
+    yield (UNLOCK,)
+    if to_wake is not None:
+        yield WAKE, to_wake
+    if is_last:
+        yield note(is_freed=True)
+    return True
+
+
+def line_take(pool, me, may_time_out):
+    yield STORE, pool.signal(me), ASLEEP
+    yield (LOCK,)
+    is_closing = yield read("is_closing")
+    first = yield first_in_line()
+    found = CLOSED if is_closing else None
+    if not is_closing and (first is None or pool.grace):
+        found = yield from take_free(pool)
+    if found is None and first is None:
+        found = yield from want_all(pool)
+    if found is None:
+        yield enqueue(me)
+    yield (UNLOCK,)
+    if found is None:
+        found = yield from stand_in_line(pool, me, may_time_out)
+    return found
+
+
+def stand_in_line(pool, me, may_time_out):
+    while True:
+        ended = None
+        slept = yield PARK, pool.signal(me), me
+        if slept:
+            ended = yield SLEEP, me, may_time_out
+        signal = yield LOAD, pool.signal(me)
+        if signal == GRANTED:
+            return (yield granted(me))
+        if signal == TOLD_CLOSED:
+            return CLOSED
+        is_late = ended == TIMED_OUT
+        if signal == NUDGED and may_time_out and not is_late:
+            is_late = yield CHOOSE, (True, False)
+        yield (LOCK,)
+        found, to_wake = yield from look_again(pool, me, is_late)
+        yield (UNLOCK,)
+        if to_wake is not None:
+            yield WAKE, to_wake
+        if found != RETRY:
+            return found
+
+
+def look_again(pool, me, is_late):
+    """After a wake-up or at the deadline. A grant that raced with the deadline is taken."""
+    signal = yield LOAD, pool.signal(me)
+    if signal == GRANTED:
+        found = yield granted(me)
+        return (TIMED_OUT if pool.weak == "a timeout drops the grant that raced with it" else found), None
+    if signal == TOLD_CLOSED:
+        return CLOSED, None
+    found = None
+    if signal == NUDGED:
+        found = yield from take_free(pool)
+    yield STORE, pool.signal(me), ASLEEP
+    if found is None and not is_late:
+        return RETRY, None
+    yield unlink(me)
+    if pool.weak != "the last one out leaves the marks":
+        yield from unwant(pool)
+    to_wake = yield from nudge(pool)
+    return (TIMED_OUT if found is None else found), to_wake
+
+
+def close(pool):
+    yield (LOCK,)
+    yield note(is_closing=True, is_wanted=True)
+    yield from set_flag(WANT)
+    touched = yield read("touched")
+    for i in range(touched):
+        word = yield LOAD, i
+        if state_of(word) == HOLLOW:
+            yield from move(pool, i, VACANT)
+    line = yield read("line")
+    yield note(line=())
+    for t in line:
+        yield STORE, pool.signal(t), TOLD_CLOSED
+        yield WAKE, t
+    yield (UNLOCK,)
+    while True:
+        found = yield from line_take_idle(pool)
+        if found is None:
+            break
+        yield connect(found[0], False)
+        yield from line_free(pool, found[0], found[1], VACANT)
+
+
+def line_take_idle(pool):
+    yield (LOCK,)
+    found = None
+    touched = yield read("touched")
+    for i in range(touched):
+        word = yield LOAD, i
+        if found is None and state_of(word) == IDLE:
+            seen = yield CAS, i, word, taken(word)
+            if seen == word:
+                found = i, ticket_of(taken(word))
+    yield (UNLOCK,)
+    return found
