@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the PostgreSQL driver share: the connection, waiting under a deadline, values, errors. */
+#ifndef WEIR_DB_POSTGRES_H
+#define WEIR_DB_POSTGRES_H
+
+#include "db/driver.h"
+
+#include <libpq-fe.h>
+
+/*
+ * One connection; one thread at a time. libpq is used without blocking throughout, so that every
+ * deadline holds. Only three flags are ours; whether a transaction is open, libpq reads from the
+ * protocol.
+ */
+struct pg_conn {
+    PGconn *pg;
+    const struct db_config *config;
+    bool is_tls;
+
+    bool is_lost;     /* the server said goodbye or the socket broke */
+    bool is_doubtful; /* a statement could not be ended: fit for closing only */
+    bool is_silent;   /* and the server did not answer, so closing does not wait for it either */
+
+    /* Whether the session was changed in ways that outlive a transaction (SET, LISTEN, temporary
+     * tables …). On a loan such a connection is cleaned with DISCARD ALL; see reset(). */
+    bool is_dirty;
+
+    /* Of the statement under way: how often the socket was read, and at least how many bytes came
+     * since that is worth counting. */
+    int reads;
+    int64_t received;
+
+    /* Counts the times the server forgot everything prepared; see struct pg_prepared. */
+    uint64_t epoch;
+    uint64_t last_name;
+
+    /* Prepared statements nobody uses any more, not yet deallocated on the server. */
+    struct pg_prepared *dropped;
+    size_t dropped_count;
+};
+
+/*
+ * What the driver keeps of a prepared statement. It exists on the server as long as `epoch` is the
+ * connection's.
+ */
+struct pg_prepared {
+    char name[24];
+    uint64_t epoch;
+    uint64_t blobs;          /* bit i: parameter i + 1 was declared bytea */
+    bool touches_session;    /* its text may change the session; weir__pg_touches_session() */
+    bool is_small;           /* its last result was; see receive_rows() */
+    struct columns *columns; /* NULL until its first rows */
+    struct pg_prepared *next_dropped;
+};
+
+/* ---- postgres_connect.c ------------------------------------------------------------------- */
+
+weir_status weir__pg_engine_open(struct db_config *config, weir_error *reterr);
+weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void **ret_conn,
+                             weir_error *reterr);
+void weir__pg_close(void *conn);
+
+/* ---- postgres_wait.c ---------------------------------------------------------------------- */
+
+/* Sleep until `fd` is ready for `events`, or the deadline. The events that came; 0 at the deadline. */
+int weir__pg_poll(int fd, int events, weir_time deadline);
+
+/*
+ * The next result of what was sent; NULL in *ret_result when there are no more. The caller clears it.
+ * A broken connection shows as a result that is an error, and in is_lost.
+ *
+ * Errors, without a text:  WEIR_TIMEOUT: nothing came by the deadline. WEIR_LIMIT: this
+ * one result has grown beyond max_bytes and is not yet complete.
+ */
+weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_bytes,
+                          PGresult **ret_result);
+
+/*
+ * When to stop waiting for an answer and ask the server to cancel, so that the cancelled statement's
+ * end still comes before the deadline.
+ */
+weir_time weir__pg_patience(weir_time now, weir_time deadline);
+
+/*
+ * Cancel the running statement and throw away what still comes of it, until `deadline`. Whatever
+ * cannot be ended by then leaves the connection doubtful.
+ */
+void weir__pg_stop(struct pg_conn *conn, weir_time deadline);
+
+/*
+ * Run one command of the driver's own. *ret_result, which may be NULL, is its last result, cleared by
+ * the caller. Errors as weir__pg_error(); WEIR_TIMEOUT leaves the connection doubtful.
+ */
+weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time deadline,
+                             PGresult **ret_result, weir_error *reterr);
+
+/* ---- postgres_error.c --------------------------------------------------------------------- */
+
+/* The status of a SQLSTATE; `severity` (not localized) may be NULL. */
+weir_status weir__pg_status_of(const char *sqlstate, const char *severity);
+
+/*
+ * Fill *reterr from a failed result (NULL: from the connection) and return the status. The text is the
+ * server's message and hint, never its detail, which quotes values of the row.
+ */
+weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr);
+
+/* The deadline of a statement passed. */
+weir_status weir__pg_timeout(weir_error *reterr);
+
+/* ---- postgres_values.c -------------------------------------------------------------------- */
+
+/* Parameters as libpq takes them. Small sets need no allocation. */
+#define PG_INLINE_PARAMS 16
+#define PG_INLINE_BYTES 512
+
+struct pg_params {
+    int count;
+    const char **texts;
+    int *lengths;
+    int *formats;
+    uint64_t blobs;
+    bool has_late_blob; /* one beyond the 64th, which `blobs` cannot say */
+    const char *inline_texts[PG_INLINE_PARAMS];
+    int inline_lengths[PG_INLINE_PARAMS];
+    int inline_formats[PG_INLINE_PARAMS];
+    char inline_bytes[PG_INLINE_BYTES];
+    void *storage;
+};
+
+/* Errors: WEIR_INVALID for text with a zero byte, WEIR_LIMIT, WEIR_NO_MEMORY. Blobs stay where they
+ * are, so `values` must outlive it. End with weir__pg_params_clear(), also after an error. */
+weir_status weir__pg_params_init(struct pg_params *params, const struct statement *statement,
+                                 const weir_value *values, weir_error *reterr);
+void weir__pg_params_clear(struct pg_params *params);
+
+/* The type that values of a PostgreSQL type come as. */
+weir_type weir__pg_type(Oid oid);
+
+/* Write one row into cells. Errors: WEIR_LIMIT, WEIR_NO_MEMORY. */
+weir_status weir__pg_read_row(weir_result *result, const PGresult *rows, int row,
+                              struct cell *cells, weir_error *reterr);
+
+/* ---- postgres_session.c ------------------------------------------------------------------- */
+
+/*
+ * Whether this text may change the session without its command tag telling: temporary objects,
+ * set_config(), session-level advisory locks, cursors WITH HOLD. Errs on the side of yes. What a
+ * function does inside itself cannot be seen.
+ */
+bool weir__pg_touches_session(const char *sql);
+
+/* Take note of a completed command. `tag` is PQcmdStatus(). */
+void weir__pg_note_command(struct pg_conn *conn, const char *tag, bool touches_session);
+
+/* ---- postgres_reflect.c ------------------------------------------------------------------- */
+
+weir_status weir__pg_reflect(void *conn, weir_time deadline, struct weir_schema **ret_schema,
+                             weir_error *reterr);
+
+#endif

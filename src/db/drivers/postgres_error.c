@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* PostgreSQL's SQLSTATEs and messages as weir's statuses and errors. */
+#include "db/drivers/postgres.h"
+
+#include <stdio.h>
+#include <string.h>
+
+weir_status weir__pg_status_of(const char *sqlstate, const char *severity)
+{
+    /* Whatever its code, a fatal error is the session's last word. */
+    if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        return WEIR_DISCONNECTED;
+    if (sqlstate == NULL)
+        return WEIR_QUERY;
+    if (strncmp(sqlstate, "08", 2) == 0 || strcmp(sqlstate, "57P01") == 0 ||
+        strcmp(sqlstate, "57P02") == 0 || strcmp(sqlstate, "57P03") == 0)
+        return WEIR_DISCONNECTED;
+    if (strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0)
+        return WEIR_RETRY;
+    if (strcmp(sqlstate, "57014") == 0)
+        return WEIR_TIMEOUT;
+    return WEIR_QUERY;
+}
+
+static void set_sqlstate(weir_error *reterr, const char *sqlstate)
+{
+    if (reterr != NULL && sqlstate != NULL)
+        snprintf(reterr->sqlstate, sizeof(reterr->sqlstate), "%s", sqlstate);
+}
+
+/* libpq's own words end in a newline and may have several lines, one per address it tried. */
+static void set_from_libpq(weir_error *reterr, weir_status status, const char *message)
+{
+    char line[WEIR_ERROR_TEXT];
+    size_t length = 0;
+
+    for (const char *at = message; *at != '\0' && length + 3 < sizeof(line); at++) {
+        if (*at != '\n') {
+            line[length++] = *at == '\t' ? ' ' : *at;
+        } else if (at[1] != '\0') {
+            line[length++] = ';';
+            line[length++] = ' ';
+        }
+    }
+    line[length] = '\0';
+    weir_error_set(reterr, status, "%s", length > 0 ? line : "the connection is lost");
+}
+
+weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr)
+{
+    const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(failed, PG_DIAG_MESSAGE_PRIMARY);
+    const char *hint = PQresultErrorField(failed, PG_DIAG_MESSAGE_HINT);
+    weir_status status =
+        weir__pg_status_of(sqlstate, PQresultErrorField(failed, PG_DIAG_SEVERITY_NONLOCALIZED));
+
+    if (PQstatus(conn->pg) == CONNECTION_BAD)
+        status = WEIR_DISCONNECTED;
+    if (status == WEIR_DISCONNECTED)
+        conn->is_lost = true;
+
+    if (message == NULL)
+        set_from_libpq(reterr, status, PQerrorMessage(conn->pg));
+    else if (hint == NULL)
+        weir_error_set(reterr, status, "%s", message);
+    else
+        weir_error_set(reterr, status, "%s (hint: %.200s)", message, hint);
+    set_sqlstate(reterr, sqlstate);
+    return status;
+}
+
+weir_status weir__pg_timeout(weir_error *reterr)
+{
+    weir_error_set(reterr, WEIR_TIMEOUT, "the statement did not end before its deadline");
+    set_sqlstate(reterr, "57014");
+    return WEIR_TIMEOUT;
+}

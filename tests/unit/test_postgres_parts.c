@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the PostgreSQL driver that need no server: statuses, session marks, values, patience. */
+#include "check.h"
+#include "db/drivers/postgres.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- statuses ------------------------------------------------------------------------------ */
+
+static void a_fatal_error_is_a_disconnect_whatever_its_code(void)
+{
+    check_int(weir__pg_status_of("57P01", "FATAL"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("25P03", "FATAL"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("XX000", "PANIC"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("25P03", "ERROR"), WEIR_QUERY);
+}
+
+static void connection_classes_disconnect_and_shutdown_codes_too(void)
+{
+    check_int(weir__pg_status_of("08000", "ERROR"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("08006", NULL), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("57P01", "ERROR"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("57P02", "ERROR"), WEIR_DISCONNECTED);
+    check_int(weir__pg_status_of("57P03", "ERROR"), WEIR_DISCONNECTED);
+}
+
+static void conflicts_ask_for_a_retry_and_cancels_are_timeouts(void)
+{
+    check_int(weir__pg_status_of("40001", "ERROR"), WEIR_RETRY);
+    check_int(weir__pg_status_of("40P01", "ERROR"), WEIR_RETRY);
+    check_int(weir__pg_status_of("40002", "ERROR"), WEIR_QUERY);
+    check_int(weir__pg_status_of("57014", "ERROR"), WEIR_TIMEOUT);
+    check_int(weir__pg_status_of("23505", "ERROR"), WEIR_QUERY);
+    check_int(weir__pg_status_of(NULL, NULL), WEIR_QUERY);
+}
+
+/* ---- session marks ------------------------------------------------------------------------- */
+
+static void temporary_objects_are_seen_where_they_are_created(void)
+{
+    check(weir__pg_touches_session("CREATE TEMP TABLE t (a int)"));
+    check(weir__pg_touches_session("create\n\ttemporary view v as select 1"));
+    check(weir__pg_touches_session("CREATE LOCAL TEMP SEQUENCE s"));
+    check(weir__pg_touches_session("CREATE OR REPLACE TEMP VIEW v AS SELECT 1"));
+    check(weir__pg_touches_session("SELECT 1 AS a INTO TEMP t"));
+    check(weir__pg_touches_session("CREATE TABLE pg_temp.t (a int)"));
+}
+
+static void words_that_only_look_temporary_are_not_taken_for_it(void)
+{
+    check(!weir__pg_touches_session("SELECT temp, temperature FROM weather"));
+    check(!weir__pg_touches_session("CREATE TABLE templates (a int)"));
+    check(!weir__pg_touches_session("INSERT INTO temperature VALUES (1)"));
+    check(!weir__pg_touches_session("UPDATE t SET hold = true"));
+    check(!weir__pg_touches_session(""));
+}
+
+static void session_functions_and_held_cursors_are_seen(void)
+{
+    check(weir__pg_touches_session("SELECT set_config('a.b', 'c', false)"));
+    check(weir__pg_touches_session("SELECT pg_advisory_lock(1)"));
+    check(weir__pg_touches_session("select pg_catalog.PG_TRY_ADVISORY_LOCK_SHARED(1)"));
+    check(!weir__pg_touches_session("SELECT pg_advisory_xact_lock(1)"));
+    check(weir__pg_touches_session("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
+    check(!weir__pg_touches_session("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1"));
+}
+
+static bool marks_dirty(const char *tag)
+{
+    struct pg_conn conn = {0};
+
+    weir__pg_note_command(&conn, tag, false);
+    return conn.is_dirty;
+}
+
+static void command_tags_that_change_the_session_mark_it(void)
+{
+    static const char *const dirty[] = {"SET",     "RESET", "LISTEN",         "LOAD",
+                                        "PREPARE", "DO",    "DEALLOCATE ALL", "DISCARD TEMP"};
+    static const char *const clean[] = {"SELECT 1", "INSERT 0 1", "UPDATE 3",  "DELETE 2",
+                                        "BEGIN",    "COMMIT",     "ROLLBACK",  "SAVEPOINT",
+                                        "RELEASE",  "DROP TABLE", "PREPARE TRANSACTION", ""};
+
+    for (size_t i = 0; i < sizeof(dirty) / sizeof(*dirty); i++)
+        check(marks_dirty(dirty[i]));
+    for (size_t i = 0; i < sizeof(clean) / sizeof(*clean); i++)
+        check(!marks_dirty(clean[i]));
+}
+
+static void taking_all_prepared_statements_away_begins_a_new_epoch(void)
+{
+    struct pg_conn conn = {0};
+
+    weir__pg_note_command(&conn, "DEALLOCATE", false);
+    check_int(conn.epoch, 0);
+    weir__pg_note_command(&conn, "DEALLOCATE ALL", false);
+    check_int(conn.epoch, 1);
+    weir__pg_note_command(&conn, "DISCARD ALL", false);
+    check_int(conn.epoch, 2);
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+static struct statement statement_of(int param_count)
+{
+    return (struct statement){.text = "", .param_count = param_count};
+}
+
+static const char *text_of(weir_value value, struct pg_params *params)
+{
+    struct statement statement = statement_of(1);
+
+    check_int(weir__pg_params_init(params, &statement, &value, NULL), WEIR_OK);
+    return params->texts[0];
+}
+
+static void numbers_are_written_exactly(void)
+{
+    struct pg_params params;
+
+    check_text(text_of(weir_int(0), &params), "0");
+    check_text(text_of(weir_int(-7), &params), "-7");
+    check_text(text_of(weir_int(INT64_MAX), &params), "9223372036854775807");
+    check_text(text_of(weir_int(INT64_MIN), &params), "-9223372036854775808");
+    check(strtod(text_of(weir_double(0.1), &params), NULL) == 0.1);
+    check(strtod(text_of(weir_double(-1.7976931348623157e308), &params), NULL) ==
+          -1.7976931348623157e308);
+    check_text(text_of(weir_double((double)NAN), &params), "NaN");
+    check_text(text_of(weir_double(-(double)INFINITY), &params), "-Infinity");
+    check_text(text_of(weir_bool(true), &params), "t");
+    check(text_of(weir_null(), &params) == NULL);
+}
+
+static void numbers_have_a_point_in_every_locale(void)
+{
+    static const char *const comma[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_CH.UTF-8"};
+    struct pg_params params;
+
+    for (size_t i = 0; i < sizeof(comma) / sizeof(*comma); i++) {
+        if (setlocale(LC_ALL, comma[i]) != NULL)
+            check_text(text_of(weir_double(1.5), &params), "1.5");
+    }
+    setlocale(LC_ALL, "C");
+}
+
+static void text_is_copied_and_ended_though_its_source_is_not(void)
+{
+    struct pg_params params;
+    const char source[3] = {'a', 'b', 'c'};
+
+    check_text(text_of(weir_text_n(source, 2), &params), "ab");
+    check_text(text_of(weir_text(""), &params), "");
+    weir__pg_params_clear(&params);
+}
+
+static void a_zero_byte_in_text_is_refused_by_the_parameters_name(void)
+{
+    const char *const names[] = {"first", "second"};
+    weir_value values[] = {weir_int(1), weir_text_n("a\0b", 3)};
+    struct statement statement = {.text = "", .param_count = 2, .names = names};
+    struct pg_params params;
+    weir_error error;
+
+    check_int(weir__pg_params_init(&params, &statement, values, &error), WEIR_INVALID);
+    check_contains(error.text, ":second");
+    weir__pg_params_clear(&params);
+    statement.names = NULL;
+    check_int(weir__pg_params_init(&params, &statement, values, &error), WEIR_INVALID);
+    check_contains(error.text, "$2");
+    weir__pg_params_clear(&params);
+}
+
+static void blobs_are_binary_and_marked_by_their_place(void)
+{
+    weir_value values[70];
+    struct statement statement = statement_of(70);
+    struct pg_params params;
+
+    for (int i = 0; i < 70; i++)
+        values[i] = weir_null();
+    values[0] = weir_blob("\0\1", 2);
+    values[63] = weir_blob("", 0);
+    check_int(weir__pg_params_init(&params, &statement, values, NULL), WEIR_OK);
+    check_int(params.formats[0], 1);
+    check_int(params.lengths[0], 2);
+    check_int(params.formats[1], 0);
+    check(params.texts[63] != NULL);
+    check(params.blobs == (((uint64_t)1 << 63) | 1));
+    check(!params.has_late_blob);
+    weir__pg_params_clear(&params);
+
+    values[64] = weir_blob("x", 1);
+    check_int(weir__pg_params_init(&params, &statement, values, NULL), WEIR_OK);
+    check(params.has_late_blob);
+    weir__pg_params_clear(&params);
+}
+
+static void many_and_long_parameters_move_to_the_heap_unharmed(void)
+{
+    enum { COUNT = 300, SIZE = 1000 };
+    static char texts[COUNT][SIZE];
+    static weir_value values[COUNT];
+    struct statement statement = statement_of(COUNT);
+    struct pg_params params;
+
+    for (int i = 0; i < COUNT; i++) {
+        memset(texts[i], 'a' + i % 26, SIZE);
+        values[i] = weir_text_n(texts[i], (size_t)i);
+    }
+    check_int(weir__pg_params_init(&params, &statement, values, NULL), WEIR_OK);
+    for (int i = 0; i < COUNT; i++) {
+        check_int(strlen(params.texts[i]), i);
+        check(memcmp(params.texts[i], texts[i], (size_t)i) == 0);
+    }
+    weir__pg_params_clear(&params);
+}
+
+static void a_parameter_beyond_a_gigabyte_is_refused_unread(void)
+{
+    weir_value value = weir_blob("x", (size_t)1 << 30);
+    struct statement statement = statement_of(1);
+    struct pg_params params;
+
+    check_int(weir__pg_params_init(&params, &statement, &value, NULL), WEIR_LIMIT);
+    weir__pg_params_clear(&params);
+}
+
+static void types_of_the_server_become_types_of_weir(void)
+{
+    check_int(weir__pg_type(16), WEIR_BOOL);
+    check_int(weir__pg_type(20), WEIR_INT);
+    check_int(weir__pg_type(701), WEIR_DOUBLE);
+    check_int(weir__pg_type(1700), WEIR_TEXT);
+    check_int(weir__pg_type(17), WEIR_BLOB);
+    check_int(weir__pg_type(3802), WEIR_JSON);
+    check_int(weir__pg_type(1082), WEIR_TIMESTAMP);
+    check_int(weir__pg_type(1083), WEIR_TEXT);
+    check_int(weir__pg_type(2950), WEIR_TEXT);
+    check_int(weir__pg_type(999999), WEIR_TEXT);
+}
+
+/* ---- patience ------------------------------------------------------------------------------ */
+
+static void some_time_is_kept_back_to_stop_a_statement_cleanly(void)
+{
+    check_int(weir__pg_patience(0, 100 * WEIR_MS), 90 * WEIR_MS);
+    check_int(weir__pg_patience(5 * WEIR_SECOND, 65 * WEIR_SECOND), 65 * WEIR_SECOND - 100 * WEIR_MS);
+    check_int(weir__pg_patience(0, 5), 5);
+    check(weir__pg_patience(0, WEIR_DEADLINE_NEVER) == WEIR_DEADLINE_NEVER);
+}
+
+int main(void)
+{
+    run(a_fatal_error_is_a_disconnect_whatever_its_code);
+    run(connection_classes_disconnect_and_shutdown_codes_too);
+    run(conflicts_ask_for_a_retry_and_cancels_are_timeouts);
+    run(temporary_objects_are_seen_where_they_are_created);
+    run(words_that_only_look_temporary_are_not_taken_for_it);
+    run(session_functions_and_held_cursors_are_seen);
+    run(command_tags_that_change_the_session_mark_it);
+    run(taking_all_prepared_statements_away_begins_a_new_epoch);
+    run(numbers_are_written_exactly);
+    run(numbers_have_a_point_in_every_locale);
+    run(text_is_copied_and_ended_though_its_source_is_not);
+    run(a_zero_byte_in_text_is_refused_by_the_parameters_name);
+    run(blobs_are_binary_and_marked_by_their_place);
+    run(many_and_long_parameters_move_to_the_heap_unharmed);
+    run(a_parameter_beyond_a_gigabyte_is_refused_unread);
+    run(types_of_the_server_become_types_of_weir);
+    run(some_time_is_kept_back_to_stop_a_statement_cleanly);
+    return check_done();
+}
