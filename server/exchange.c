@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* The listener's event side: one exchange from its request line to the last byte of its response. */
+#include "exchange.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "hygiene.h"
+#include "request.h"
+
+/*
+ * How far an exchange is. The event thread owns it except in STAGE_RUNNING, when the workers do;
+ * suspending and resuming the connection, which lock, pass it from one to the other.
+ *
+ *   HEAD -> BODY -> RUNNING -> DONE (the response is ready) -> SENT
+ *     |       `----- inline ---------------------------------^
+ *     `--- refused ------------------------------------------'
+ *     `--- no such route, no body -> DONE
+ */
+enum stage { STAGE_HEAD, STAGE_BODY, STAGE_RUNNING, STAGE_DONE, STAGE_SENT };
+
+struct exchange {
+    struct work work;
+    struct listener *listener;
+    struct MHD_Connection *connection;
+    struct conn *conn;
+    enum stage stage;
+    weir_time started;
+    const char *target_at; /* where the target stood in the parser's buffer */
+    const char *method_at;
+    const char *version;
+    struct hygiene_body framing;
+    const struct http_route *route;
+    bool must_close;
+    struct http_request request;
+    struct http_response response;
+    unsigned sent_status; /* 0 until a response was handed over */
+    uint64_t sent_bytes;
+};
+
+/* ---- Connections -------------------------------------------------------------------------- */
+
+static void describe_address(const struct sockaddr *address, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+
+        inet_ntop(AF_INET, &v4->sin_addr, out, (socklen_t)size);
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+            inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, (socklen_t)size);
+        else
+            inet_ntop(AF_INET6, &v6->sin6_addr, out, (socklen_t)size);
+    }
+}
+
+enum MHD_Result exchange_on_accept(void *arg, const struct sockaddr *address, socklen_t size)
+{
+    struct listener *listener = arg;
+
+    (void)address;
+    (void)size;
+    return reaper_count(listener->reaper) < (unsigned)listener->options.max_connections ? MHD_YES
+                                                                                        : MHD_NO;
+}
+
+/* What MHD_get_connection_info() returns is valid until its next call, so each is read at once. */
+static struct conn *open_conn(struct MHD_Connection *connection)
+{
+    struct conn *conn = calloc(1, sizeof(*conn));
+    const union MHD_ConnectionInfo *info;
+
+    if (conn == NULL)
+        return NULL;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    conn->fd = info == NULL ? -1 : info->connect_fd;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL)
+        describe_address(info->client_addr, conn->ip, sizeof(conn->ip));
+    return conn;
+}
+
+static void close_conn(struct listener *listener, struct conn *conn)
+{
+    bool was_cut = reaper_remove(listener->reaper, conn);
+
+    if (!was_cut && (conn->wants_linger || conn_has_unread_bytes(conn))) {
+        int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd >= 0)
+            reaper_linger(listener->reaper, fd);
+    }
+    free(conn);
+}
+
+void exchange_on_connection(void *arg, struct MHD_Connection *connection, void **slot,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    struct listener *listener = arg;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *slot = open_conn(connection);
+        if (*slot != NULL)
+            reaper_add(listener->reaper, *slot);
+        return;
+    }
+    if (*slot != NULL)
+        close_conn(listener, *slot);
+    *slot = NULL;
+}
+
+/* ---- Responses ---------------------------------------------------------------------------- */
+
+static struct MHD_Response *make_response(struct http_response *response)
+{
+    struct MHD_Response *made;
+
+    if (response->status < 200 || response->status > 599)
+        http_reply_detail(response, 500, "the handler gave no valid status");
+    if (response->body == NULL || response->status == 204 || response->status == 304) {
+        char nothing[] = "";
+
+        return MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+    }
+    made = MHD_create_response_from_buffer_with_free_callback(response->body_size, response->body,
+                                                              free);
+    if (made == NULL)
+        return NULL;
+    response->body = NULL; /* the library frees it from now on */
+    if (response->content_type != NULL)
+        MHD_add_response_header(made, "Content-Type", response->content_type);
+    return made;
+}
+
+static enum MHD_Result send_response(struct exchange *x)
+{
+    struct listener *listener = x->listener;
+    struct http_response *response = &x->response;
+    struct MHD_Response *made = make_response(response);
+    enum MHD_Result result;
+
+    if (made == NULL)
+        return MHD_NO;
+    for (size_t i = 0; i < response->header_count; i++)
+        MHD_add_response_header(made, response->headers[i].name, response->headers[i].value);
+    MHD_add_response_header(made, "X-Request-Id", x->request.id);
+    if (x->must_close || atomic_load(&listener->is_draining))
+        MHD_add_response_header(made, "Connection", "close");
+    reaper_move(listener->reaper, x->conn, CONN_WRITE);
+    x->stage = STAGE_SENT;
+    x->sent_status = response->status;
+    x->sent_bytes = response->body_size;
+    atomic_fetch_add(&listener->requests, 1);
+    result = MHD_queue_response(x->connection, response->status, made);
+    MHD_destroy_response(made);
+    return result;
+}
+
+/* Answer with a detail and close: nothing that follows on this connection can be trusted. */
+static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *reason)
+{
+    x->must_close = true;
+    x->conn->wants_linger = true;
+    http_reply_detail(&x->response, status, "%s", reason);
+    return send_response(x);
+}
+
+/* ---- Heads -------------------------------------------------------------------------------- */
+
+static void make_request_id(struct exchange *x)
+{
+    struct listener *listener = x->listener;
+
+    snprintf(x->request.id, sizeof(x->request.id), "%016llx-%llx",
+             (unsigned long long)listener->id_prefix, (unsigned long long)++listener->next_id);
+}
+
+void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct listener *listener = arg;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn *conn = info == NULL ? NULL : info->socket_context;
+    struct exchange *x = conn == NULL ? NULL : calloc(1, sizeof(*x));
+
+    if (x == NULL)
+        return NULL;
+    x->listener = listener;
+    x->connection = connection;
+    x->conn = conn;
+    x->started = weir_now();
+    x->target_at = target;
+    x->request.client_ip = conn->ip;
+    x->request.method = "";
+    make_request_id(x);
+    http_response_clear(&x->response);
+    reaper_begin_request(listener->reaper, conn);
+    if (!request_keep_target(&x->request, target == NULL ? "" : target)) {
+        request_clear(&x->request);
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+/* MHD_KeyValueIteratorN: collect one header line. */
+static enum MHD_Result collect_field(void *arg, enum MHD_ValueKind kind, const char *name,
+                                     size_t name_size, const char *value, size_t value_size)
+{
+    struct http_request *request = arg;
+
+    (void)kind;
+    request->fields[request->field_count++] = (struct hygiene_field){
+        name, name_size, value == NULL ? "" : value, value == NULL ? 0 : value_size};
+    return MHD_YES;
+}
+
+static bool collect_fields(struct exchange *x)
+{
+    int count = MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, NULL, NULL);
+
+    x->request.fields = calloc((size_t)(count < 0 ? 0 : count) + 1, sizeof(*x->request.fields));
+    if (x->request.fields == NULL)
+        return false;
+    MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, collect_field, &x->request);
+    return true;
+}
+
+static size_t block_size(struct exchange *x)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+    return info == NULL ? 0 : info->header_size;
+}
+
+/* Everything that can be said against the head alone. */
+static struct hygiene_verdict judge(struct exchange *x)
+{
+    const struct listener_options *options = &x->listener->options;
+    struct hygiene_head head = {x->request.method, x->request.target, x->version, x->request.fields,
+                                x->request.field_count};
+    struct hygiene_verdict verdict;
+    size_t size = block_size(x);
+
+    if (size > options->max_header_bytes)
+        return (struct hygiene_verdict){431, "the request's headers are too large"};
+    if (head.field_count > (size_t)options->max_headers)
+        return (struct hygiene_verdict){431, "the request has too many headers"};
+    verdict = hygiene_judge(&head, &x->framing);
+    if (verdict.status != 0)
+        return verdict;
+    head.method = x->method_at;
+    if (x->listener->checks_block &&
+        !hygiene_accounts_for_block(x->method_at, size, x->target_at, &head))
+        return (struct hygiene_verdict){400, "a line of the head is folded, holds a NUL, or does "
+                                             "not end with CRLF"};
+    if (x->framing.has_length && x->framing.length > options->max_body_bytes)
+        return (struct hygiene_verdict){413, "the request's body is too large"};
+    return verdict;
+}
+
+static bool has_body(const struct exchange *x)
+{
+    return x->framing.is_chunked || (x->framing.has_length && x->framing.length > 0);
+}
+
+/* No handler: 404, 405, or the answer to OPTIONS. */
+static enum MHD_Result send_unrouted(struct exchange *x, const struct router_match *match)
+{
+    if (match->allow[0] != '\0')
+        http_reply_header(&x->response, "Allow", match->allow);
+    if (match->status == 204)
+        x->response.status = 204;
+    else if (match->status == 405)
+        http_reply_detail(&x->response, 405, "Method Not Allowed");
+    else
+        http_reply_detail(&x->response, 404, "Not Found");
+    if (has_body(x)) {
+        x->must_close = true;
+        x->conn->wants_linger = true;
+        return send_response(x);
+    }
+    /* The library closes a connection that is answered this early; at the request's end it keeps
+     * it. */
+    x->stage = STAGE_DONE;
+    return MHD_YES;
+}
+
+/* "OPTIONS *" asks about the server as a whole. */
+static void answer_for_server(struct router_match *match)
+{
+    *match = (struct router_match){.status = 204};
+    snprintf(match->allow, sizeof(match->allow), "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+}
+
+static enum MHD_Result take_head(struct exchange *x)
+{
+    struct hygiene_verdict verdict;
+    struct router_match match;
+    const char *problem;
+
+    if (!collect_fields(x))
+        return refuse(x, 503, "out of memory");
+    verdict = judge(x);
+    if (verdict.status != 0)
+        return refuse(x, verdict.status, verdict.reason);
+    problem = request_cut_target(&x->request);
+    if (problem != NULL)
+        return refuse(x, 400, problem);
+    if (strcmp(x->request.target, "*") == 0)
+        answer_for_server(&match);
+    else
+        router_find(x->listener->router, x->request.method, x->request.path,
+                    strlen(x->request.path), x->request.path_scratch, &match);
+    if (match.status == 400)
+        return refuse(x, 400, "the path is not percent-encoded UTF-8");
+    if (match.status != 200)
+        return send_unrouted(x, &match);
+    request_bind(&x->request, &match);
+    x->route = match.route;
+    /* The parsers of chunks are the most lenient part of the library, so whatever follows a
+     * chunked body is never read as a request. */
+    x->must_close = x->framing.is_chunked;
+    x->stage = STAGE_BODY;
+    if (has_body(x))
+        reaper_move(x->listener->reaper, x->conn, CONN_BODY);
+    return MHD_YES;
+}
+
+/* ---- Bodies and handlers ------------------------------------------------------------------ */
+
+/* In the middle of an upload no answer can be queued: what is too long ends the connection. */
+static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *data_size)
+{
+    if (*data_size > x->listener->options.max_body_bytes - x->request.body_size) {
+        listener_log(x->listener, LISTENER_LOG_DEBUG, "%s: chunked body over %zu bytes: closed",
+                     x->request.id, x->listener->options.max_body_bytes);
+        return MHD_NO;
+    }
+    if (!request_append_body(&x->request, data, *data_size))
+        return MHD_NO;
+    *data_size = 0;
+    return MHD_YES;
+}
+
+static struct exchange *exchange_of(struct work *work)
+{
+    return (struct exchange *)((char *)work - offsetof(struct exchange, work));
+}
+
+/* Hand the exchange back to the event thread, which sends the response. */
+static void finish(struct exchange *x)
+{
+    x->stage = STAGE_DONE;
+    MHD_resume_connection(x->connection);
+}
+
+static void run_handler(struct work *work)
+{
+    struct exchange *x = exchange_of(work);
+
+    if (weir_now() >= x->request.deadline)
+        http_reply_detail(&x->response, 503, "no worker was free in time");
+    else
+        x->route->handler(x->route->arg, &x->request, &x->response);
+    finish(x);
+}
+
+static void cancel_handler(struct work *work)
+{
+    struct exchange *x = exchange_of(work);
+
+    http_reply_detail(&x->response, 503, "the server is shutting down");
+    finish(x);
+}
+
+static enum MHD_Result send_busy(struct exchange *x)
+{
+    atomic_fetch_add(&x->listener->rejected_full, 1);
+    http_reply_detail(&x->response, 503, "every worker is busy and the queue is full");
+    http_reply_header(&x->response, "Retry-After", "1");
+    return send_response(x);
+}
+
+static enum MHD_Result dispatch(struct exchange *x)
+{
+    int limit_ms = x->listener->options.handler_deadline_ms;
+
+    x->request.arrived = weir_now();
+    x->request.deadline =
+        limit_ms == 0 ? WEIR_DEADLINE_NEVER : x->request.arrived + limit_ms * WEIR_MS;
+    if (x->route->is_inline) {
+        x->route->handler(x->route->arg, &x->request, &x->response);
+        return send_response(x);
+    }
+    if (!workers_claim(x->listener->workers))
+        return send_busy(x);
+    x->work.run = run_handler;
+    x->work.cancel = cancel_handler;
+    x->stage = STAGE_RUNNING;
+    reaper_move(x->listener->reaper, x->conn, CONN_HANDLER);
+    MHD_suspend_connection(x->connection);
+    workers_push(x->listener->workers, &x->work);
+    return MHD_YES;
+}
+
+enum MHD_Result exchange_on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                    const char *method, const char *version, const char *data,
+                                    size_t *data_size, void **slot)
+{
+    struct exchange *x = *slot;
+
+    (void)arg;
+    (void)connection;
+    (void)url;
+    if (x == NULL)
+        return MHD_NO;
+    switch (x->stage) {
+    case STAGE_HEAD:
+        x->request.method = method;
+        x->method_at = method;
+        x->version = version;
+        return take_head(x);
+    case STAGE_BODY:
+        return *data_size > 0 ? take_body(x, data, data_size) : dispatch(x);
+    case STAGE_DONE:
+        return send_response(x);
+    case STAGE_RUNNING:
+    case STAGE_SENT:
+        break;
+    }
+    return MHD_YES;
+}
+
+/* ---- The end ------------------------------------------------------------------------------ */
+
+static void tell_access(const struct exchange *x, bool is_complete)
+{
+    const struct listener_options *options = &x->listener->options;
+    struct http_access access = {
+        .method = x->request.method,
+        .path = x->request.path == NULL ? "" : x->request.path,
+        .client_ip = x->request.client_ip,
+        .request_id = x->request.id,
+        .status = x->sent_status,
+        .is_complete = is_complete,
+        .body_bytes = x->sent_bytes,
+        .duration = weir_now() - x->started,
+    };
+
+    if (options->on_request_done != NULL)
+        options->on_request_done(options->on_request_done_arg, &access);
+}
+
+void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **slot,
+                           enum MHD_RequestTerminationCode code)
+{
+    struct exchange *x = *slot;
+
+    (void)arg;
+    (void)connection;
+    *slot = NULL;
+    if (x == NULL)
+        return;
+    reaper_move(x->listener->reaper, x->conn, CONN_IDLE);
+    tell_access(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->sent_status != 0);
+    http_response_clear(&x->response);
+    request_clear(&x->request);
+    free(x);
+}

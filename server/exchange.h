@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The listener's event side: what libmicrohttpd calls for connections and requests. Its types end here. */
+#ifndef WEIR_SERVER_EXCHANGE_H
+#define WEIR_SERVER_EXCHANGE_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "listener.h"
+#include "reaper.h"
+#include "router.h"
+#include "workers.h"
+
+/* What starting, stopping and the event thread share. What stands above the atomics is fixed before
+ * the first connection and read only; quiesced_fd is the stopping thread's. */
+struct listener {
+    struct listener_options options;
+    char *host;
+    struct router *router;
+    struct reaper *reaper;
+    struct workers *workers;
+    struct MHD_Daemon *daemon;
+    int quiesced_fd; /* the listening socket, while stopping */
+    int port;
+    uint64_t id_prefix;
+    bool checks_block; /* the parser is one that hygiene_accounts_for_block() has to watch */
+
+    atomic_bool is_started;
+    atomic_bool is_draining;
+    atomic_uint_least64_t requests;
+    atomic_uint_least64_t rejected_full;
+
+    uint64_t next_id; /* only the event thread */
+};
+
+/* A message for options.log, if there is one. */
+void listener_log(const struct listener *listener, int level, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+
+/* Callbacks of libmicrohttpd, all on the event thread, with the listener as their argument: may
+ * this address connect; a connection came or goes; a request line was read; a request's head,
+ * body and end; a request is over. */
+enum MHD_Result exchange_on_accept(void *arg, const struct sockaddr *address, socklen_t size);
+void exchange_on_connection(void *arg, struct MHD_Connection *connection, void **slot,
+                            enum MHD_ConnectionNotificationCode code);
+void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *connection);
+enum MHD_Result exchange_on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                    const char *method, const char *version, const char *data,
+                                    size_t *data_size, void **slot);
+void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **slot,
+                           enum MHD_RequestTerminationCode code);
+
+#endif

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* The listener's life: options checked, socket bound, threads started, drained and stopped in order. */
+#include "listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exchange.h"
+
+/* Connections the library may hold beyond max_connections: those refused or closed a moment ago,
+ * which it has not cleaned up yet. Our own limit has to be the one that is met. */
+enum { CONNECTION_MARGIN = 64 };
+
+/* How long responses cancelled at the deadline may take to reach the kernel; how often the drain
+ * looks for idle connections; how long they must have been idle, which is long enough for a busy
+ * client to send its next request and be told to go elsewhere. */
+#define CANCEL_GRACE (50 * WEIR_MS)
+#define DRAIN_STEP (20 * WEIR_MS)
+#define DRAIN_IDLE_AGE (200 * WEIR_MS)
+
+void listener_log(const struct listener *listener, int level, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    if (listener->options.log == NULL)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    listener->options.log(listener->options.log_arg, level, text);
+}
+
+/*
+ * Whether a message of the library is about us. Nearly all are about a client's mistake, which
+ * must not fill anybody's log; during the start there are no clients.
+ */
+static bool is_about_us(const struct listener *listener, const char *format)
+{
+    static const char *const parts[] = {"Error accepting", "resource limit", "Call to epoll",
+                                        "Error allocating", "Failed to signal"};
+
+    if (!atomic_load(&listener->is_started))
+        return true;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strstr(format, parts[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void on_library_message(void *arg, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void on_library_message(void *arg, const char *format, va_list args)
+{
+    const struct listener *listener = arg;
+    int level = is_about_us(listener, format) ? LISTENER_LOG_WARNING : LISTENER_LOG_DEBUG;
+    char text[512];
+    size_t size;
+
+    vsnprintf(text, sizeof(text), format, args);
+    size = strlen(text);
+    while (size > 0 && text[size - 1] == '\n')
+        text[--size] = '\0';
+    listener_log(listener, level, "libmicrohttpd: %s", text);
+}
+
+/* ---- Options ------------------------------------------------------------------------------ */
+
+struct range {
+    const char *name;
+    long long value;
+    long long least;
+    long long most;
+};
+
+static weir_status check_options(const struct listener_options *o, weir_error *reterr)
+{
+    const struct range ranges[] = {
+        {"port", o->port, 0, 65535},
+        {"workers", o->workers, 1, 1024},
+        {"queue_limit", o->queue_limit, 0, 65536},
+        {"max_connections", o->max_connections, 8, 65536},
+        {"max_connections_per_ip", o->max_connections_per_ip, 0, o->max_connections},
+        {"max_body_bytes", (long long)o->max_body_bytes, 0, 1LL << 30},
+        {"max_header_bytes", (long long)o->max_header_bytes, 1LL << 10, 1LL << 20},
+        {"max_headers", o->max_headers, 1, 1000},
+        {"header_deadline_ms", o->header_deadline_ms, 10, 3600000},
+        {"body_deadline_ms", o->body_deadline_ms, 10, 3600000},
+        {"keepalive_idle_ms", o->keepalive_idle_ms, 10, 3600000},
+        {"write_deadline_ms", o->write_deadline_ms, 10, 3600000},
+        {"handler_deadline_ms", o->handler_deadline_ms, 0, 3600000},
+    };
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
+            return weir_error_set(reterr, WEIR_INVALID, "listener: %s %lld: must be %lld to %lld",
+                                  ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most);
+    }
+    if (o->host == NULL || o->host[0] == '\0')
+        return weir_error_set(reterr, WEIR_INVALID, "listener: host: must not be empty");
+    return WEIR_OK;
+}
+
+static void warn_about_descriptors(const struct listener *listener)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)listener->options.max_connections + CONNECTION_MARGIN;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < need)
+        listener_log(
+            listener, LISTENER_LOG_WARNING,
+            "max_connections %d needs %llu file descriptors, the limit (ulimit -n) is %llu",
+            listener->options.max_connections, (unsigned long long)need,
+            (unsigned long long)limit.rlim_cur);
+}
+
+/* ---- The socket --------------------------------------------------------------------------- */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static bool parse_host(const char *host, int port, union address *ret_address, socklen_t *ret_size)
+{
+    memset(ret_address, 0, sizeof(*ret_address));
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    if (inet_pton(AF_INET, host, &ret_address->v4.sin_addr) == 1) {
+        ret_address->v4.sin_family = AF_INET;
+        ret_address->v4.sin_port = htons((uint16_t)port);
+        *ret_size = sizeof(ret_address->v4);
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, &ret_address->v6.sin6_addr) == 1) {
+        ret_address->v6.sin6_family = AF_INET6;
+        ret_address->v6.sin6_port = htons((uint16_t)port);
+        *ret_size = sizeof(ret_address->v6);
+        return true;
+    }
+    return false;
+}
+
+/* Accepted sockets inherit all but the first two. "::" serves IPv4 too. */
+static void tune_socket(int fd, const struct listener_options *options)
+{
+    const int on = 1;
+    const int off = 0;
+    const unsigned unacknowledged_ms = (unsigned)options->write_deadline_ms;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    /* Bounds what the reaper can not see: a response that the kernel took, but the client's does
+     * not acknowledge. */
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
+}
+
+static weir_status bind_socket(const struct listener_options *options, int *ret_fd, int *ret_port,
+                               weir_error *reterr)
+{
+    union address address;
+    socklen_t size;
+    int error;
+    int fd;
+
+    if (!parse_host(options->host, options->port, &address, &size))
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "listener: host \"%s\": must be an IPv4 or IPv6 address or localhost",
+                              options->host);
+    fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) {
+        tune_socket(fd, options);
+        if (bind(fd, &address.any, size) == 0 && listen(fd, SOMAXCONN) == 0 &&
+            getsockname(fd, &address.any, &size) == 0) {
+            *ret_fd = fd;
+            *ret_port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
+                                                               : address.v6.sin6_port);
+            return WEIR_OK;
+        }
+    }
+    error = errno;
+    if (fd >= 0)
+        close(fd);
+    weir_error_set(reterr, WEIR_SYSTEM, "listen on %s port %d: %s", options->host, options->port,
+                   strerror(error));
+    if (reterr != NULL)
+        reterr->native = error;
+    return WEIR_SYSTEM;
+}
+
+/* ---- The library -------------------------------------------------------------------------- */
+
+/* Targets are decoded by urltext.h, from a copy. */
+static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strlen(text);
+}
+
+/*
+ * Before 1.0 the library's parser repairs folded lines, NULs and bare LFs in silence, and
+ * hygiene_accounts_for_block() has to find them; from 1.0 on it refuses them itself when asked
+ * to. The library at run time need not be that of the headers: both have one soname.
+ */
+static bool parser_is_lenient(void)
+{
+    return strncmp(MHD_get_version(), "0.", 2) == 0;
+}
+
+#if MHD_VERSION >= 0x01000000
+#define STRICTNESS_OPTION MHD_OPTION_CLIENT_DISCIPLINE_LVL
+#else
+#define STRICTNESS_OPTION MHD_OPTION_STRICT_FOR_CLIENT
+#endif
+
+static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
+{
+    const struct listener_options *o = &listener->options;
+    /* Per connection: the head, the library's record of every header line, the response's head. */
+    size_t memory = o->max_header_bytes + 80 * (size_t)o->max_headers + 8192;
+    /* The lenient parser's own strict mode only adds a check for Host that answers worse. */
+    int strictness = listener->checks_block ? 0 : 1;
+
+    /* One option per line: */
+    /* clang-format off */
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+        (uint16_t)listener->port, exchange_on_accept, listener, exchange_on_request, listener,
+        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, listener, /* first, for later errors */
+        MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->max_connections + CONNECTION_MARGIN),
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, listener,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, listener,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, listener,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        STRICTNESS_OPTION, strictness,
+        MHD_OPTION_END);
+    /* clang-format on */
+}
+
+/* After a failed start the library has closed the listening socket, or not: it depends on what
+ * failed. The number may be somebody else's by now, so the socket is told by its inode. */
+static void close_if_same(int fd, const struct stat *before)
+{
+    struct stat after;
+
+    if (fstat(fd, &after) == 0 && after.st_dev == before->st_dev && after.st_ino == before->st_ino)
+        close(fd);
+}
+
+/* The event thread inherits the signal mask, and must leave signals to the program. */
+static weir_status start_event_thread(struct listener *listener, int fd, weir_error *reterr)
+{
+    struct stat socket_stat;
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    memset(&socket_stat, 0, sizeof(socket_stat));
+    fstat(fd, &socket_stat);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = 0;
+    listener->daemon = start_daemon(listener, fd);
+    error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (listener->daemon != NULL) {
+        atomic_store(&listener->is_started, true);
+        return WEIR_OK;
+    }
+    close_if_same(fd, &socket_stat);
+    weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP event thread: %s",
+                   error == 0 ? "libmicrohttpd refused; see its log message" : strerror(error));
+    if (reterr != NULL)
+        reterr->native = error;
+    return WEIR_SYSTEM;
+}
+
+/* ---- Starting ----------------------------------------------------------------------------- */
+
+static weir_status start_reaper(struct listener *listener, weir_error *reterr)
+{
+    const struct listener_options *o = &listener->options;
+    const weir_time limits[CONN_PHASES] = {
+        [CONN_HEADER] = o->header_deadline_ms * WEIR_MS,
+        [CONN_BODY] = o->body_deadline_ms * WEIR_MS,
+        [CONN_WRITE] = o->write_deadline_ms * WEIR_MS,
+        [CONN_IDLE] = o->keepalive_idle_ms * WEIR_MS,
+    };
+
+    return reaper_start(limits, &listener->reaper, reterr);
+}
+
+static void free_listener(struct listener *listener)
+{
+    reaper_stop(listener->reaper);
+    router_close(listener->router);
+    free(listener->host);
+    free(listener);
+}
+
+static weir_status start_parts(struct listener *listener, const struct http_route *routes,
+                               size_t route_count, weir_error *reterr)
+{
+    const struct listener_options *o = &listener->options;
+    weir_status status = router_open(routes, route_count, &listener->router, reterr);
+    int fd = -1;
+
+    if (status == WEIR_OK)
+        status = bind_socket(o, &fd, &listener->port, reterr);
+    if (status == WEIR_OK)
+        status = start_reaper(listener, reterr);
+    if (status == WEIR_OK)
+        status = workers_start(o->workers, o->queue_limit, &listener->workers, reterr);
+    if (status != WEIR_OK) {
+        if (fd >= 0)
+            close(fd);
+        return status;
+    }
+    return start_event_thread(listener, fd, reterr);
+}
+
+weir_status listener_start(const struct listener_options *options, const struct http_route *routes,
+                           size_t route_count, struct listener **ret_listener, weir_error *reterr)
+{
+    weir_status status = check_options(options, reterr);
+    struct listener *listener;
+
+    if (status != WEIR_OK)
+        return status;
+    listener = calloc(1, sizeof(*listener));
+    if (listener == NULL || (listener->host = strdup(options->host)) == NULL) {
+        free(listener);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "listener: out of memory");
+    }
+    listener->options = *options;
+    listener->options.host = listener->host;
+    listener->checks_block = parser_is_lenient();
+    if (getrandom(&listener->id_prefix, sizeof(listener->id_prefix), 0) < 0)
+        listener->id_prefix = (uint64_t)weir_now() ^ (uint64_t)getpid() << 48;
+    warn_about_descriptors(listener);
+    status = start_parts(listener, routes, route_count, reterr);
+    if (status != WEIR_OK) {
+        (void)workers_stop(listener->workers, WEIR_DEADLINE_NEVER);
+        free_listener(listener);
+        return status;
+    }
+    *ret_listener = listener;
+    return WEIR_OK;
+}
+
+int listener_port(const struct listener *listener)
+{
+    return listener->port;
+}
+
+void listener_stats(const struct listener *listener, struct listener_stats *ret_stats)
+{
+    *ret_stats = (struct listener_stats){
+        .connections = reaper_count(listener->reaper),
+        .requests = atomic_load(&listener->requests),
+        .rejected_full = atomic_load(&listener->rejected_full),
+        .reaped = reaper_cut_count(listener->reaper),
+    };
+    workers_count(listener->workers, &ret_stats->workers_busy, &ret_stats->queued);
+}
+
+/* ---- Stopping ----------------------------------------------------------------------------- */
+
+void listener_set_draining(struct listener *listener)
+{
+    atomic_store(&listener->is_draining, true);
+}
+
+/*
+ * From shutdown() on the kernel refuses newcomers. The descriptor itself is closed only after the
+ * event thread is gone: it may be about to call accept() with the number, which must not be
+ * another file's by then.
+ */
+static void stop_accepting(struct listener *listener)
+{
+    listener->quiesced_fd = MHD_quiesce_daemon(listener->daemon);
+    if (listener->quiesced_fd != MHD_INVALID_SOCKET)
+        shutdown(listener->quiesced_fd, SHUT_RDWR);
+}
+
+static void stop_event_thread(struct listener *listener)
+{
+    MHD_stop_daemon(listener->daemon);
+    if (listener->quiesced_fd != MHD_INVALID_SOCKET)
+        close(listener->quiesced_fd);
+}
+
+/* True when every connection is gone. Idle ones are closed; one that was answered before the
+ * drain began may become idle at any step. */
+static bool drain(struct listener *listener, weir_time deadline)
+{
+    for (;;) {
+        weir_time now = weir_now();
+        weir_time until = deadline - now < DRAIN_STEP ? deadline : now + DRAIN_STEP;
+
+        reaper_close_idle(listener->reaper, DRAIN_IDLE_AGE);
+        if (reaper_wait_gone(listener->reaper, CONN_PHASES, until))
+            return true;
+        if (until == deadline)
+            return false;
+    }
+}
+
+weir_status listener_stop(struct listener *listener, weir_time deadline, bool *ret_is_abandoned)
+{
+    bool is_drained;
+
+    if (ret_is_abandoned != NULL)
+        *ret_is_abandoned = false;
+    if (listener == NULL)
+        return WEIR_OK;
+    if (deadline < WEIR_DEADLINE_NOW)
+        deadline = WEIR_DEADLINE_NOW;
+    listener_set_draining(listener);
+    stop_accepting(listener);
+    is_drained = drain(listener, deadline);
+    /* The library aborts the process when stopped with a suspended connection: every handler must
+     * have handed its own back, or the library has to be left running. */
+    if (!workers_stop(listener->workers, deadline)) {
+        if (ret_is_abandoned != NULL)
+            *ret_is_abandoned = true;
+        return WEIR_TIMEOUT;
+    }
+    if (!is_drained)
+        reaper_wait_gone(listener->reaper, CONN_HANDLER, weir_now() + CANCEL_GRACE);
+    stop_event_thread(listener);
+    free_listener(listener);
+    return is_drained ? WEIR_OK : WEIR_TIMEOUT;
+}

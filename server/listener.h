@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP listener of `weir serve`: requests in, responses out, and no type of the HTTP library in sight. */
+#ifndef WEIR_SERVER_LISTENER_H
+#define WEIR_SERVER_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/base.h>
+#include <weir/clock.h>
+
+/*
+ * One thread accepts, reads and writes (the event thread). Handlers run on a bounded set of
+ * workers behind a bounded queue; those marked is_inline run on the event thread itself, so that
+ * they answer even while every worker is blocked.
+ *
+ * A request reaches a handler only after it passed the hygiene rules of hygiene.h and its whole
+ * body arrived within the deadline and the limit. Everything refused before that is answered by
+ * the listener itself, with {"detail": "…"} wherever an answer is possible at all.
+ */
+
+/* ---- Requests: what a handler reads ------------------------------------------------------- */
+
+/*
+ * One request. It belongs to the listener; it and every string read from it are valid until the
+ * handler returns. Only the thread running the handler may touch it.
+ */
+struct http_request;
+
+/* The method as sent ("GET"). A HEAD request served by a GET route still reads "HEAD". */
+const char *http_request_method(const struct http_request *request);
+
+/* The path as sent, undecoded, without the query ("/api/v1/tables/Court%20Decisions"). */
+const char *http_request_path(const struct http_request *request);
+
+/*
+ * The segment that matched {name} in the route's pattern, percent-decoded; NULL when the pattern
+ * has no such name. Always well-formed UTF-8 without NUL; never empty. A decoded "/" (%2F) stays
+ * inside its segment.
+ */
+const char *http_request_path_param(const struct http_request *request, const char *name);
+
+/*
+ * The first query parameter of that name, decoded (%XX, and "+" as a space); NULL when absent,
+ * "" for "?name" and "?name=". Always well-formed UTF-8 without NUL. The second tells whether
+ * it is there at all.
+ */
+const char *http_request_query(const struct http_request *request, const char *name);
+bool http_request_has_query(const struct http_request *request, const char *name);
+
+/* The first header of that name, in any case; NULL when absent. */
+const char *http_request_header(const struct http_request *request, const char *name);
+
+/* The whole body and its length in bytes. Never NULL, and a zero byte follows the last one; the
+ * body itself may hold any byte. */
+const char *http_request_body(const struct http_request *request, size_t *ret_size);
+
+/* The peer's address as text ("127.0.0.1", "::1"), at most 45 characters. */
+const char *http_request_client_ip(const struct http_request *request);
+
+/* An id of this request, unique over all processes in practice; also sent as X-Request-Id. */
+const char *http_request_id(const struct http_request *request);
+
+/* When the request's last byte had arrived, and the deadline a handler is asked to keep
+ * (options.handler_deadline_ms after that; WEIR_DEADLINE_NEVER when 0). */
+weir_time http_request_arrived(const struct http_request *request);
+weir_time http_request_deadline(const struct http_request *request);
+
+/* ---- Responses: what a handler fills ------------------------------------------------------ */
+
+#define HTTP_RESPONSE_HEADERS 16
+
+struct http_response_header {
+    char *name;
+    char *value;
+};
+
+/*
+ * One response. The listener hands it over cleared: status 200, no body, Content-Type
+ * "application/json; charset=utf-8". Use the helpers below; the fields are open to be read.
+ * `body` is malloc'ed memory that the listener frees after sending.
+ */
+struct http_response {
+    unsigned status;
+    const char *content_type; /* a string that outlives the response, normally a literal */
+    char *body;
+    size_t body_size;
+    struct http_response_header headers[HTTP_RESPONSE_HEADERS];
+    size_t header_count;
+};
+
+/* Answer with `text`, JSON already serialized and malloc'ed; the response takes it over, and
+ * frees it in every case. NULL (the serializer ran out of memory) becomes a 500. */
+void http_reply_json_text(struct http_response *response, unsigned status, char *text);
+
+/* The same with any bytes and any content type (a literal). */
+void http_reply_bytes(struct http_response *response, unsigned status, const char *content_type,
+                      char *bytes, size_t size);
+
+/* Answer {"detail": "…"} with the printf-style text, JSON-escaped; bytes that are not UTF-8
+ * become U+FFFD. Replaces an earlier body. */
+void http_reply_detail(struct http_response *response, unsigned status, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+
+/*
+ * Add one header. The strings are copied. Returns false, and adds nothing, when the name is not a
+ * token, the value holds a control byte, HTTP_RESPONSE_HEADERS are already there, or the name is
+ * one that the listener itself sends (Connection, Content-Length, Content-Type, Date,
+ * Transfer-Encoding, X-Request-Id).
+ */
+bool http_reply_header(struct http_response *response, const char *name, const char *value);
+
+/* Free what the response owns and make it an empty 200 again. The listener does it after
+ * sending; a test that calls a handler by hand does it itself. */
+void http_response_clear(struct http_response *response);
+
+/* ---- Routes ------------------------------------------------------------------------------- */
+
+/* Fill *response. Called once per request, on a worker, or on the event thread for is_inline. */
+typedef void http_handler(void *arg, const struct http_request *request,
+                          struct http_response *response);
+
+/*
+ * One route. `pattern` is a path whose segments are literal or a {name} that matches one whole
+ * segment ("/api/v1/tables/{table}/{id}"); every path also answers with a trailing slash. A
+ * literal beats a {name} at the same place. GET serves HEAD too (the body is left out), OPTIONS
+ * is answered with Allow, a known path with another method gets 405 with Allow, anything else
+ * 404; all three without a handler. The strings must outlive the listener.
+ */
+struct http_route {
+    const char *method;
+    const char *pattern;
+    http_handler *handler;
+    void *arg;
+    bool is_inline; /* run on the event thread: must not block, must take well under 1 ms */
+};
+
+/* ---- The listener ------------------------------------------------------------------------- */
+
+/* One finished request, for the access log. The strings are valid during the call only. */
+struct http_access {
+    const char *method; /* "" when the request line could not be read */
+    const char *path;   /* raw path without the query, "" when unknown */
+    const char *client_ip;
+    const char *request_id;
+    unsigned status;     /* 0 when the connection closed without an answer of ours */
+    bool is_complete;    /* false when the connection died before the whole answer was sent */
+    uint64_t body_bytes; /* size of the response's body */
+    weir_time duration;  /* from the request line read to the last byte handed to the kernel */
+};
+
+enum listener_log_level {
+    LISTENER_LOG_DEBUG,
+    LISTENER_LOG_INFO,
+    LISTENER_LOG_WARNING,
+    LISTENER_LOG_ERROR,
+};
+
+/*
+ * Options: start from LISTENER_OPTIONS_DEFAULT, then assign. A value outside its range is refused
+ * by listener_start() with its name and the range.
+ */
+struct listener_options {
+    /* Address to bind, a numeric IPv4 or IPv6 address or "localhost". Default "127.0.0.1". */
+    const char *host;
+    /* TCP port, 0 to 65535; 0 lets the kernel choose: ask listener_port(). Default 8000. */
+    int port;
+    /* Threads that run handlers, 1 to 1024. About what the pools behind can serve at once.
+     * Default 8. */
+    int workers;
+    /* Requests that may wait for a worker, 0 to 65536; beyond that 503 at once, with Retry-After,
+     * and the connection stays usable. Default 128. */
+    int queue_limit;
+    /* Open connections, 8 to 65536. When full, the listener takes a newcomer only to close it at
+     * once, unanswered; those inside are not disturbed. Default 1024. */
+    int max_connections;
+    /* Open connections from one address, 0 to max_connections; 0 means no such limit. A newcomer
+     * beyond it is closed at once, unanswered. Default 0. */
+    int max_connections_per_ip;
+    /* Largest request body in bytes, 0 to 1 GiB; beyond it 413, or for a chunked body, where no
+     * answer is possible any more, the connection is closed. Default 1 MiB. */
+    size_t max_body_bytes;
+    /* Request line and headers together in bytes, 1 KiB to 1 MiB; beyond it 431 (414 for a
+     * target that does not fit). Default 16 KiB. */
+    size_t max_header_bytes;
+    /* Header lines of one request, 1 to 1000; beyond it 431. Default 100. */
+    int max_headers;
+    /* From accept, or from a later request's request line, to the end of the headers, 10 ms to
+     * 1 h. An absolute deadline: a byte now and then does not extend it. Default 10 s. */
+    int header_deadline_ms;
+    /* From the end of the headers to the last byte of the body, 10 ms to 1 h. Default 30 s. */
+    int body_deadline_ms;
+    /* From one response to the end of the next request's request line, 10 ms to 1 h; absolute
+     * too. Default 60 s. */
+    int keepalive_idle_ms;
+    /* From the response being ready to its last byte taken by the client, 10 ms to 1 h.
+     * Default 30 s. */
+    int write_deadline_ms;
+    /* What http_request_deadline() tells handlers, 0 (no deadline) to 1 h. A handler is never
+     * interrupted: it is asked to pass the deadline on to the pool and the database. A request
+     * that waited this long for a worker is answered 503 without running. Default 30 s. */
+    int handler_deadline_ms;
+    /* Where messages go, with log_arg; NULL drops them. Called from any thread of the listener;
+     * must not call back into it. Default NULL. */
+    void (*log)(void *arg, int level, const char *text);
+    void *log_arg;
+    /* Called once per request after its last byte went out or its connection died, on the event
+     * thread: must be quick and must not block. Default NULL. */
+    void (*on_request_done)(void *arg, const struct http_access *access);
+    void *on_request_done_arg;
+};
+
+#define LISTENER_OPTIONS_DEFAULT                                                                   \
+    {                                                                                              \
+        .host = "127.0.0.1", .port = 8000, .workers = 8, .queue_limit = 128,                       \
+        .max_connections = 1024, .max_body_bytes = 1 << 20, .max_header_bytes = 16 << 10,          \
+        .max_headers = 100, .header_deadline_ms = 10000, .body_deadline_ms = 30000,                \
+        .keepalive_idle_ms = 60000, .write_deadline_ms = 30000, .handler_deadline_ms = 30000       \
+    }
+
+struct listener;
+
+/*
+ * Bind, start the threads and answer requests from now on. The routes are copied.
+ *
+ * SIGPIPE is never raised by the listener's writes, whatever the program's disposition. The
+ * listener's threads block every signal, so that the program's own threads receive them.
+ *
+ * Errors: WEIR_INVALID (an option or a pattern; the text says which and why), WEIR_SYSTEM (bind
+ *         or a thread; native is the errno), WEIR_NO_MEMORY. *ret_listener is then untouched.
+ */
+WEIR_MUST_CHECK weir_status listener_start(const struct listener_options *options,
+                                           const struct http_route *routes, size_t route_count,
+                                           struct listener **ret_listener, weir_error *reterr);
+
+/* The port actually bound. Threads: any. */
+int listener_port(const struct listener *listener);
+
+/* A snapshot for /readyz and for tests; the parts are each exact, not taken at one instant. */
+struct listener_stats {
+    unsigned connections;   /* open now */
+    unsigned workers_busy;  /* handlers running now */
+    unsigned queued;        /* requests waiting for a worker */
+    uint64_t requests;      /* responses handed over for sending, refusals included */
+    uint64_t rejected_full; /* of these, 503 because the queue was full */
+    uint64_t reaped;        /* connections closed because a deadline passed */
+};
+void listener_stats(const struct listener *listener, struct listener_stats *ret_stats);
+
+/*
+ * Say goodbye politely from now on: every response carries Connection: close, so clients move
+ * elsewhere, but new connections and requests are still served. Idempotent. Threads: any.
+ */
+void listener_set_draining(struct listener *listener);
+
+/*
+ * Stop: set draining, close the listening socket (newcomers are refused by the kernel), close
+ * connections that have been idle for 200 ms, let requests in flight finish until `deadline`, then
+ * close what is left, join the threads and free the listener.
+ *
+ * Returns WEIR_OK when everything in flight was answered. WEIR_TIMEOUT when the deadline passed
+ * first; then there are two cases. If every handler has returned meanwhile, the listener is freed
+ * all the same, and unanswered connections were cut. If a handler is still running after the
+ * deadline, its thread cannot be ended from outside: the listener and what its handlers use must
+ * stay as they are, *ret_is_abandoned (which may be NULL) is set to true, and the caller should
+ * end the process. Never waits noticeably longer than the deadline. NULL is WEIR_OK.
+ *
+ * Threads: one caller, not a handler.
+ */
+weir_status listener_stop(struct listener *listener, weir_time deadline, bool *ret_is_abandoned);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* The reaper: every open connection, the phase it is in, and an absolute deadline for each phase. */
+#include "reaper.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "linger.h"
+
+/* Oldest first. All in one list have the same limit, so the first is always the next one due. */
+struct conn_list {
+    struct conn *first;
+    struct conn *last;
+    unsigned count;
+};
+
+struct reaper {
+    weir_time limits[CONN_PHASES];
+    int tick_ms;
+    int wake_fd;
+    pthread_t thread;
+    atomic_bool is_stopping;
+    struct linger_set linger;
+
+    pthread_mutex_t lock;
+    /* Guarded by lock. */
+    pthread_cond_t has_left; /* some connection left its phase */
+    struct conn_list lists[CONN_PHASES];
+    uint64_t cut_count;
+};
+
+/* ---- Lists -------------------------------------------------------------------------------- */
+
+static void unlink_locked(struct reaper *reaper, struct conn *conn)
+{
+    struct conn_list *list = &reaper->lists[conn->phase];
+
+    *(conn->previous == NULL ? &list->first : &conn->previous->next) = conn->next;
+    *(conn->next == NULL ? &list->last : &conn->next->previous) = conn->previous;
+    list->count--;
+}
+
+static void link_locked(struct reaper *reaper, struct conn *conn, enum conn_phase phase,
+                        weir_time now)
+{
+    struct conn_list *list = &reaper->lists[phase];
+
+    conn->phase = phase;
+    conn->since = now;
+    conn->next = NULL;
+    conn->previous = list->last;
+    *(list->last == NULL ? &list->first : &list->last->next) = conn;
+    list->last = conn;
+    list->count++;
+}
+
+static void move_locked(struct reaper *reaper, struct conn *conn, enum conn_phase phase,
+                        weir_time now)
+{
+    if (conn->phase == CONN_CUT)
+        return;
+    unlink_locked(reaper, conn);
+    link_locked(reaper, conn, phase, now);
+    pthread_cond_broadcast(&reaper->has_left);
+}
+
+void reaper_add(struct reaper *reaper, struct conn *conn)
+{
+    pthread_mutex_lock(&reaper->lock);
+    link_locked(reaper, conn, CONN_HEADER, weir_now());
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+void reaper_move(struct reaper *reaper, struct conn *conn, enum conn_phase phase)
+{
+    pthread_mutex_lock(&reaper->lock);
+    move_locked(reaper, conn, phase, weir_now());
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+void reaper_begin_request(struct reaper *reaper, struct conn *conn)
+{
+    pthread_mutex_lock(&reaper->lock);
+    if (conn->phase == CONN_IDLE)
+        move_locked(reaper, conn, CONN_HEADER, weir_now());
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+bool reaper_remove(struct reaper *reaper, struct conn *conn)
+{
+    bool was_cut;
+
+    pthread_mutex_lock(&reaper->lock);
+    was_cut = conn->phase == CONN_CUT;
+    unlink_locked(reaper, conn);
+    pthread_cond_broadcast(&reaper->has_left);
+    pthread_mutex_unlock(&reaper->lock);
+    return was_cut;
+}
+
+static unsigned count_locked(struct reaper *reaper, enum conn_phase phase)
+{
+    unsigned count = 0;
+
+    for (int i = 0; i < CONN_PHASES; i++)
+        count += phase == CONN_PHASES || (int)phase == i ? reaper->lists[i].count : 0;
+    return count;
+}
+
+unsigned reaper_count_phase(struct reaper *reaper, enum conn_phase phase)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&reaper->lock);
+    count = count_locked(reaper, phase);
+    pthread_mutex_unlock(&reaper->lock);
+    return count;
+}
+
+unsigned reaper_count(struct reaper *reaper)
+{
+    return reaper_count_phase(reaper, CONN_PHASES);
+}
+
+uint64_t reaper_cut_count(struct reaper *reaper)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&reaper->lock);
+    count = reaper->cut_count;
+    pthread_mutex_unlock(&reaper->lock);
+    return count;
+}
+
+bool reaper_wait_gone(struct reaper *reaper, enum conn_phase phase, weir_time until)
+{
+    struct timespec limit = {.tv_sec = until / WEIR_SECOND, .tv_nsec = until % WEIR_SECOND};
+    bool is_gone;
+    int error = 0;
+
+    pthread_mutex_lock(&reaper->lock);
+    while (count_locked(reaper, phase) > 0 && error == 0)
+        error = pthread_cond_clockwait(&reaper->has_left, &reaper->lock, CLOCK_MONOTONIC, &limit);
+    is_gone = count_locked(reaper, phase) == 0;
+    pthread_mutex_unlock(&reaper->lock);
+    return is_gone;
+}
+
+/* ---- Cutting ------------------------------------------------------------------------------ */
+
+/*
+ * Shut the socket; the event thread sees the end of file and closes it. A system call
+ * under the lock, on purpose: reaper_remove() comes before the descriptor is closed, so
+ * under the lock it can not be another connection's by now. shutdown() does not block. The looks
+ * at a socket below are under the lock for the same reason.
+ */
+static void cut_locked(struct reaper *reaper, struct conn *conn, weir_time now)
+{
+    struct linger at_once = {.l_onoff = 1};
+
+    /* A client that reads nothing would keep the kernel's copy of the response for minutes. */
+    if (conn->phase == CONN_WRITE)
+        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    shutdown(conn->fd, SHUT_RDWR);
+    move_locked(reaper, conn, CONN_CUT, now);
+}
+
+static void cut_overdue(struct reaper *reaper)
+{
+    weir_time now = weir_now();
+
+    pthread_mutex_lock(&reaper->lock);
+    for (int phase = 0; phase < CONN_PHASES; phase++) {
+        struct conn_list *list = &reaper->lists[phase];
+
+        while (reaper->limits[phase] > 0 && list->first != NULL &&
+               now - list->first->since >= reaper->limits[phase]) {
+            cut_locked(reaper, list->first, now);
+            reaper->cut_count++;
+        }
+    }
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+bool conn_has_unread_bytes(const struct conn *conn)
+{
+    int unread = 0;
+
+    return ioctl(conn->fd, SIOCINQ, &unread) == 0 && unread > 0;
+}
+
+static bool never_received_a_byte(const struct conn *conn)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           size > offsetof(struct tcp_info, tcpi_bytes_received) && info.tcpi_bytes_received == 0;
+}
+
+static bool owes_nothing(const struct conn *conn)
+{
+    return conn->phase == CONN_IDLE ? !conn_has_unread_bytes(conn) : never_received_a_byte(conn);
+}
+
+/* The oldest come first, so the first that is too young ends the walk. */
+static void close_list_locked(struct reaper *reaper, enum conn_phase phase, weir_time age)
+{
+    weir_time now = weir_now();
+    struct conn *next;
+
+    for (struct conn *conn = reaper->lists[phase].first; conn != NULL; conn = next) {
+        if (now - conn->since < age)
+            return;
+        next = conn->next;
+        if (owes_nothing(conn))
+            cut_locked(reaper, conn, now);
+    }
+}
+
+void reaper_close_idle(struct reaper *reaper, weir_time age)
+{
+    pthread_mutex_lock(&reaper->lock);
+    close_list_locked(reaper, CONN_IDLE, age);
+    close_list_locked(reaper, CONN_HEADER, age);
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+/* ---- The thread --------------------------------------------------------------------------- */
+
+static void wake(struct reaper *reaper)
+{
+    uint64_t one = 1;
+
+    /* Fails only when the counter is full, and then the thread is awake anyway. */
+    if (write(reaper->wake_fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+static void *reap(void *arg)
+{
+    struct reaper *reaper = arg;
+    uint64_t count;
+
+    while (!atomic_load(&reaper->is_stopping)) {
+        linger_tend(&reaper->linger, reaper->wake_fd, reaper->tick_ms);
+        if (read(reaper->wake_fd, &count, sizeof(count)) < 0)
+            count = 0;
+        cut_overdue(reaper);
+    }
+    return NULL;
+}
+
+void reaper_linger(struct reaper *reaper, int fd)
+{
+    linger_add(&reaper->linger, fd);
+    wake(reaper);
+}
+
+static int tick_of(const weir_time limits[CONN_PHASES])
+{
+    weir_time tick = 250 * WEIR_MS;
+
+    for (int i = 0; i < CONN_PHASES; i++) {
+        if (limits[i] > 0 && limits[i] / 8 < tick)
+            tick = limits[i] / 8;
+    }
+    return tick < WEIR_MS ? 1 : (int)(tick / WEIR_MS);
+}
+
+static weir_status system_error(const char *what, int error, weir_error *reterr)
+{
+    weir_error_set(reterr, WEIR_SYSTEM, "start the connection reaper: %s: %s", what,
+                   strerror(error));
+    if (reterr != NULL)
+        reterr->native = error;
+    return WEIR_SYSTEM;
+}
+
+static int spawn(struct reaper *reaper)
+{
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&reaper->thread, NULL, reap, reaper);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static void free_reaper(struct reaper *reaper)
+{
+    linger_clear(&reaper->linger);
+    pthread_cond_destroy(&reaper->has_left);
+    pthread_mutex_destroy(&reaper->lock);
+    if (reaper->wake_fd >= 0)
+        close(reaper->wake_fd);
+    free(reaper);
+}
+
+weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **ret_reaper,
+                         weir_error *reterr)
+{
+    struct reaper *reaper = calloc(1, sizeof(*reaper));
+    weir_status status;
+    int error;
+
+    if (reaper == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "start the connection reaper: out of memory");
+    memcpy(reaper->limits, limits, sizeof(reaper->limits));
+    reaper->tick_ms = tick_of(limits);
+    linger_init(&reaper->linger);
+    pthread_mutex_init(&reaper->lock, NULL);
+    pthread_cond_init(&reaper->has_left, NULL);
+    reaper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (reaper->wake_fd < 0) {
+        status = system_error("eventfd", errno, reterr);
+        goto fail;
+    }
+    error = spawn(reaper);
+    if (error != 0) {
+        status = system_error("thread", error, reterr);
+        goto fail;
+    }
+    *ret_reaper = reaper;
+    return WEIR_OK;
+
+fail:
+    free_reaper(reaper);
+    return status;
+}
+
+void reaper_stop(struct reaper *reaper)
+{
+    if (reaper == NULL)
+        return;
+    atomic_store(&reaper->is_stopping, true);
+    wake(reaper);
+    pthread_join(reaper->thread, NULL);
+    free_reaper(reaper);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* A request from the inside: what the listener fills in before a handler reads it. */
+#ifndef WEIR_SERVER_REQUEST_H
+#define WEIR_SERVER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weir/clock.h>
+
+#include "hygiene.h"
+#include "listener.h"
+#include "router.h"
+
+#define REQUEST_QUERY_PARAMS 32
+
+struct http_pair {
+    const char *name;
+    const char *value;
+};
+
+/* Memory is the owner's; zeroed, then filled, then request_clear(). */
+struct http_request {
+    const char *method;
+    const char *client_ip;
+    char id[40];
+    weir_time arrived;
+    weir_time deadline;
+
+    char *target;          /* as sent */
+    char *path;            /* raw, cut out of the target */
+    char *path_scratch;    /* room for router_find() */
+    const char *raw_query; /* NULL when there is none */
+    struct http_pair query[REQUEST_QUERY_PARAMS];
+    size_t query_count;
+    struct http_pair params[ROUTER_PARAMS];
+    size_t param_count;
+
+    struct hygiene_field *fields; /* owned array; the strings are the parser's */
+    size_t field_count;
+
+    char *body; /* NULL, or body_size bytes and a zero */
+    size_t body_size;
+    size_t body_capacity;
+};
+
+void request_clear(struct http_request *request);
+
+/* Keep a copy of the raw target. False when out of memory. */
+bool request_keep_target(struct http_request *request, const char *target);
+
+/*
+ * Cut the target, which passed the hygiene check, into path and query, and decode the query.
+ * Returns NULL, or a sentence saying why the request is malformed.
+ */
+const char *request_cut_target(struct http_request *request);
+
+/* Remember what the router found. */
+void request_bind(struct http_request *request, const struct router_match *match);
+
+/* Append a piece of the body. False when out of memory. */
+bool request_append_body(struct http_request *request, const char *data, size_t size);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Responses: the helpers with which a handler fills one. */
+#include "listener.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "hygiene.h"
+#include "urltext.h"
+
+static const char content_type_json[] = "application/json; charset=utf-8";
+
+static void drop_body(struct http_response *response)
+{
+    free(response->body);
+    response->body = NULL;
+    response->body_size = 0;
+}
+
+void http_response_clear(struct http_response *response)
+{
+    drop_body(response);
+    for (size_t i = 0; i < response->header_count; i++) {
+        free(response->headers[i].name);
+        free(response->headers[i].value);
+    }
+    *response = (struct http_response){.status = 200, .content_type = content_type_json};
+}
+
+void http_reply_bytes(struct http_response *response, unsigned status, const char *content_type,
+                      char *bytes, size_t size)
+{
+    drop_body(response);
+    response->status = status;
+    response->content_type = content_type;
+    response->body = bytes;
+    response->body_size = size;
+}
+
+void http_reply_json_text(struct http_response *response, unsigned status, char *text)
+{
+    if (text == NULL) {
+        http_reply_detail(response, 500, "out of memory");
+        return;
+    }
+    http_reply_bytes(response, status, content_type_json, text, strlen(text));
+}
+
+/* A copy in which every byte that is not part of a UTF-8 character became U+FFFD. */
+static char *repaired(const char *text)
+{
+    size_t size = strlen(text);
+    char *copy = malloc(3 * size + 1);
+    char *out = copy;
+
+    while (copy != NULL && size > 0) {
+        size_t step = utf8_char_size(text, size);
+
+        memcpy(out, step == 0 ? "\xef\xbf\xbd" : text, step == 0 ? 3 : step);
+        out += step == 0 ? 3 : step;
+        text += step == 0 ? 1 : step;
+        size -= step == 0 ? 1 : step;
+    }
+    if (copy != NULL)
+        *out = '\0';
+    return copy;
+}
+
+static char *detail_json(const char *text)
+{
+    char *valid = repaired(text);
+    json_t *object = valid == NULL ? NULL : json_pack("{s:s}", "detail", valid);
+    char *json = object == NULL ? NULL : json_dumps(object, 0);
+
+    json_decref(object);
+    free(valid);
+    return json;
+}
+
+void http_reply_detail(struct http_response *response, unsigned status, const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    char *json;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    json = text == NULL ? NULL : detail_json(text);
+    free(text);
+    /* Out of memory: the status still says the most important thing. */
+    http_reply_bytes(response, status, content_type_json, json, json == NULL ? 0 : strlen(json));
+}
+
+static bool is_listeners_own(const char *name)
+{
+    static const char *const own[] = {"Connection", "Content-Length",    "Content-Type",
+                                      "Date",       "Transfer-Encoding", "X-Request-Id"};
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strcasecmp(own[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool http_reply_header(struct http_response *response, const char *name, const char *value)
+{
+    struct http_response_header *header = &response->headers[response->header_count];
+
+    if (response->header_count == HTTP_RESPONSE_HEADERS || is_listeners_own(name) ||
+        !http_is_token(name, strlen(name)) || !http_is_field_value(value, strlen(value)))
+        return false;
+    header->name = strdup(name);
+    header->value = strdup(value);
+    if (header->name == NULL || header->value == NULL) {
+        free(header->name);
+        free(header->value);
+        *header = (struct http_response_header){NULL, NULL};
+        return false;
+    }
+    response->header_count++;
+    return true;
+}
