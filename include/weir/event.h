@@ -88,10 +88,11 @@ typedef struct weir_pool_event {
  *
  * The answer counts at three events and is ignored at the others:
  *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this
- *                            status (a place for `SET search_path …`).
+ *                            status (a place for `SET search_path …`). A refused FIRST_CONNECT comes
+ *                            again with the next connection; those opened meanwhile wait for its end.
  *   CHECKOUT                 WEIR_DISCONNECTED: this connection is replaced and the new one is
  *                            offered once more; any other failure: it goes back and the acquire
- *                            fails with this status.
+ *                            fails with this status. A CHECKIN follows each CHECKOUT that failed.
  */
 typedef weir_status weir_pool_listener(const weir_pool_event *event, void *arg);
 

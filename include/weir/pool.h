@@ -312,7 +312,7 @@ typedef struct weir_pool_stats {
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;          /* checkouts that stood in line: wait_time.count and the failed */
+    uint64_t waits;          /* acquires that stood in line: wait_time.count and the failed */
     uint64_t handed_over;    /* slots given directly to a waiter */
     uint64_t overtaken;      /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
@@ -327,7 +327,7 @@ typedef struct weir_pool_stats {
     uint64_t misuses;        /* leases given back twice */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
     /* times */
-    weir_histogram wait_time;   /* of acquires that stood in line and got a connection */
+    weir_histogram wait_time;   /* of acquires that stood in line and were given a slot */
     weir_histogram create_time; /* of successful opens */
     weir_histogram use_time;    /* of one checkout in use_time_every */
 } weir_pool_stats;
@@ -359,7 +359,7 @@ WEIR_API size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders
  * the holder. */
 WEIR_API uint64_t weir_lease_connection_id(const weir_lease *lease);
 
-/* The name given at open, and the options as resolved. Valid until weir_pool_close(). */
+/* The name and the options given at open, in the pool's own copy. Valid until weir_pool_close(). */
 WEIR_API const char *weir_pool_name(const weir_pool *pool);
 WEIR_API const weir_pool_options *weir_pool_get_options(const weir_pool *pool);
 

@@ -57,9 +57,8 @@ static weir_status announce_first(weir_pool *pool, struct weir_slot *slot, weir_
 {
     uint32_t state = FIRST_CONNECT_DUE;
 
-    while (!atomic_compare_exchange_strong_explicit(&pool->first_connect, &state,
-                                                    FIRST_CONNECT_NOW, memory_order_acquire,
-                                                    memory_order_acquire)) {
+    while (!atomic_compare_exchange_strong_explicit(&pool->first_connect, &state, FIRST_CONNECT_NOW,
+                                                    memory_order_acquire, memory_order_acquire)) {
         if (state == FIRST_CONNECT_DONE)
             return WEIR_OK;
         if (deadline != WEIR_DEADLINE_NEVER && weir__pool_now(pool) >= deadline)
@@ -184,9 +183,10 @@ static weir_status give_up(weir_pool *pool, struct request *request, weir_error 
     weir_pool_event event = {.file = request->file, .line = request->line, .error = &error};
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
-    weir_error_set(&error, WEIR_TIMEOUT,
-                   "pool \"%s\": the deadline passed before a connection could be checked or opened",
-                   pool->name);
+    weir_error_set(
+        &error, WEIR_TIMEOUT,
+        "pool \"%s\": the deadline passed before a connection could be checked or opened",
+        pool->name);
     weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
     if (reterr != NULL)
         *reterr = error;

@@ -86,10 +86,11 @@ struct weir_pool {
 
     _Atomic uint64_t next_connection_id;
     _Atomic uint32_t first_connect; /* enum first_connect; those who open meanwhile sleep on it */
-    _Atomic uint32_t returned; /* moves on every return while closing; dispose sleeps on it */
+    _Atomic uint32_t returned;      /* moves on every return while closing; dispose sleeps on it */
 
     /* counted by those who hold no slot */
     _Atomic uint64_t timeouts;
+    _Atomic uint64_t failed_waits; /* stood in line and left it without a slot */
     _Atomic uint64_t refused;
     _Atomic uint64_t misuses;
     _Atomic uint64_t handed_over;
@@ -123,6 +124,9 @@ static inline weir_time weir__pool_coarse_now(weir_pool *pool)
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
 /* The absolute deadline of a request, computed from pool_timeout once when it is first asked for. */
 weir_time weir__request_deadline(weir_pool *pool, struct request *request);
+
+/* lend.c: to be called before the first loan of the process. */
+void weir__lend_init(void);
 
 /* line.c: everything that happens under the lock. */
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,

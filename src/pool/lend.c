@@ -3,20 +3,20 @@
 #include "pool/rungs.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
  * What a thread remembers of the pools it uses: the slot it borrowed last, and the word that stands
  * there once that loan is back. If nobody else used the slot since, one swap takes it again, without
  * reading the word first (a read of a word just swapped waits for the swap). A pool's id chooses the
- * place; two pools that share one only lose the shortcut. Where there is a hint, local.thread is
- * known.
+ * place; two pools that share one only lose the shortcut.
  */
 struct hint {
     struct weir_slot *slot; /* valid as long as the pool of this id is */
     uint64_t word;
     uint64_t pool_id;
-    uint64_t unused; /* makes it a power of two, cheap to index */
+    int thread; /* the kernel's id of this thread, where the hot path finds it */
 };
 
 #define HINTS 4
@@ -25,6 +25,24 @@ static _Thread_local struct {
     struct hint hints[HINTS];
     int thread; /* the kernel's id, 0 until asked */
 } local __attribute__((tls_model("initial-exec")));
+
+/* A forked child's one thread has another id than the one it copied. */
+static void forget_thread(void)
+{
+    memset(&local, 0, sizeof local);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_thread);
+}
+
+void weir__lend_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+}
 
 static struct hint *hint_of(weir_pool *pool)
 {
@@ -42,7 +60,7 @@ static void remember(weir_pool *pool, struct weir_slot *slot, uint64_t ticket)
 {
     if (!pool->has_hints)
         return;
-    *hint_of(pool) = (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, 0};
+    *hint_of(pool) = (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, this_thread()};
 }
 
 /* ---- acquire ----------------------------------------------------------------------------- */
@@ -82,12 +100,12 @@ static struct weir_slot *take_lock_free(weir_pool *pool, uint64_t *ret_ticket)
 
 /* Say who holds the slot: before the ladder, so that one who opens for long is seen too. */
 static inline __attribute__((always_inline)) void stamp(struct weir_slot *slot, weir_time now,
-                                                        const char *file, int line)
+                                                        const char *file, int line, int thread)
 {
     slot_note(&slot->acquired_at, now);
     slot_note(&slot->file, file);
     slot_note(&slot->line, line);
-    slot_note(&slot->thread, local.thread);
+    slot_note(&slot->thread, thread);
 }
 
 static void lend(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, weir_lease *ret_lease)
@@ -119,8 +137,7 @@ static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_
 {
     weir_time now = weir__pool_coarse_now(pool);
 
-    this_thread();
-    stamp(slot, now, request->file, request->line);
+    stamp(slot, now, request->file, request->line, this_thread());
     weir_status status = weir__slot_ready(pool, slot, now, request, reterr);
     if (status != WEIR_OK) {
         weir__line_free(pool, slot, ticket, slot->connection != NULL ? SLOT_IDLE : slot->origin);
@@ -188,7 +205,7 @@ weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease
     if (!is_ready(pool, slot, now))
         return climb_from_hint(pool, deadline, ret_lease, reterr, file, line);
     hint->word = word + SLOT_TURN;
-    stamp(slot, now, file, line);
+    stamp(slot, now, file, line, hint->thread);
     lend(pool, slot, slot_taken(word), ret_lease);
     return WEIR_OK;
 }
@@ -201,29 +218,24 @@ static weir_status misuse(weir_pool *pool)
     return WEIR_MISUSE;
 }
 
-/* Say when a connection was used last, and with it how long it needs no second look. */
-static inline void note_use(weir_pool *pool, struct weir_slot *slot, weir_time now)
+static void end_use(weir_pool *pool, const weir_lease *lease)
 {
-    if (atomic_load_explicit(&slot->last_used, memory_order_relaxed) != now)
-        slot_freshen(pool, slot, now);
-}
-
-static void end_use(weir_pool *pool, struct weir_slot *slot)
-{
+    struct weir_slot *slot = lease->slot;
     weir_time started = atomic_load_explicit(&slot->use_started, memory_order_relaxed);
 
-    note_use(pool, slot, weir__pool_coarse_now(pool));
+    slot_freshen(pool, slot, weir__pool_coarse_now(pool));
     if (started == 0)
         return;
     weir__histogram_observe(&slot->use_time, weir__pool_now(pool) - started);
     atomic_store_explicit(&slot->use_started, 0, memory_order_relaxed);
 }
 
-/* Whether a connection can be put to rest without a call to anything. */
+/* Whether a connection can be put to rest as it is: nobody takes part, nothing is measured, and it is
+ * known already that it was in use at this tick. */
 static inline bool is_simple_return(weir_pool *pool, struct weir_slot *slot, weir_time now)
 {
     return atomic_load_explicit(&pool->is_plain, memory_order_relaxed) &&
-           now != WEIR__TICK_UNKNOWN &&
+           now == atomic_load_explicit(&slot->last_used, memory_order_relaxed) &&
            atomic_load_explicit(&slot->use_started, memory_order_relaxed) == 0 &&
            slot_is_current(pool, slot);
 }
@@ -279,11 +291,13 @@ static __attribute__((noinline)) weir_status release_slowly(weir_lease *lease)
     struct weir_slot *slot = lease->slot;
     if (!slot_claim(slot, &lease->ticket))
         return misuse(pool);
-    end_use(pool, slot);
+    end_use(pool, lease);
     weir__slot_clean(pool, slot);
     weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
-    if (slot->connection != NULL)
+    if (slot->connection != NULL) {
+        remember(pool, slot, lease->ticket);
         return put(lease);
+    }
     weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
     *lease = (weir_lease){0};
     return WEIR_OK;
@@ -299,7 +313,6 @@ weir_status weir_pool_release(weir_lease *lease)
     weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
     if (!is_simple_return(pool, slot, now))
         return release_slowly(lease);
-    note_use(pool, slot, now);
     return put(lease);
 }
 
@@ -314,7 +327,7 @@ weir_status weir_pool_discard(weir_lease *lease, const weir_error *error)
     struct weir_slot *slot = lease->slot;
     if (!slot_claim(slot, &lease->ticket))
         return misuse(pool);
-    end_use(pool, slot);
+    end_use(pool, lease);
     weir__slot_close(pool, slot, WEIR_REASON_DISCARDED, error);
     weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
     weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
@@ -354,7 +367,7 @@ weir_status weir_pool_detach(weir_lease *lease)
 
     uint64_t ticket = lease->ticket;
     *detached = (struct detached){.connection_id = weir_lease_connection_id(lease)};
-    end_use(pool, slot);
+    end_use(pool, lease);
     weir__emit_for(pool, slot, WEIR_EVENT_DETACH, WEIR_REASON_NONE, NULL);
     weir__line_add_detached(pool, detached);
     slot->connection = NULL;

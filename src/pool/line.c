@@ -2,6 +2,7 @@
 /* Slots and the line of those who wait for them: all that happens under the pool's lock. */
 #include "pool/core.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* Slots that were ever leased: the others are VACANT, unmarked, and not worth a look. */
@@ -243,22 +244,29 @@ static _Atomic uint32_t *nudge_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     return NULL;
 }
 
+/* The present, where it decides who may overtake whom. Read before the lock is taken: an injected
+ * clock is somebody else's code. */
+static weir_time handoff_now(weir_pool *pool)
+{
+    return pool->options.handoff_after_us > 0 ? weir__pool_now(pool) : 0;
+}
+
 /* Whether the first in line has waited so long that nobody may overtake it any more. */
-static bool is_strict_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+static bool is_strict_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock)
 {
     weir_time grace = pool->options.handoff_after_us * WEIR_US;
 
-    return grace == 0 || weir__pool_now(pool) - weir__guarded_locked(pool)->first->since >= grace;
+    return grace == 0 || now - weir__guarded_locked(pool)->first->since >= grace;
 }
 
 /* Free a slot that is LEASED to the caller: to the first in line, or to whoever comes. Returns the
  * word to wake, or NULL. */
-static _Atomic uint32_t *free_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state fate)
-    WEIR_REQUIRES(pool->lock)
+static _Atomic uint32_t *free_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state fate,
+                                     weir_time now) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
 
-    if (g->first != NULL && is_strict_locked(pool))
+    if (g->first != NULL && is_strict_locked(pool, now))
         return hand_over_locked(pool, slot, fate);
     move_locked(pool, slot, fate);
     return nudge_locked(pool);
@@ -316,13 +324,13 @@ bool weir__line_owns(struct weir_slot *slot, uint64_t ticket)
 
 /* Whether a slot about to rest must not: the pool closes, or enough rest already. One that is handed
  * over does not rest; where newcomers may overtake, others may rest while somebody waits. */
-static bool is_surplus_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+static bool is_surplus_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
 
     if (g->is_closing)
         return true;
-    if (!g->is_over || (g->first != NULL && is_strict_locked(pool)))
+    if (!g->is_over || (g->first != NULL && is_strict_locked(pool, now)))
         return false;
     return count_kept_locked(pool) >= pool->kept;
 }
@@ -330,12 +338,14 @@ static bool is_surplus_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
                             enum slot_state fate)
 {
+    weir_time now = handoff_now(pool);
+
     weir__lock(&pool->lock);
     if (!weir__line_owns(slot, ticket)) {
         weir__unlock(&pool->lock);
         return WEIR_MISUSE;
     }
-    if (fate != SLOT_VACANT && is_surplus_locked(pool)) {
+    if (fate != SLOT_VACANT && is_surplus_locked(pool, now)) {
         bool is_closing = weir__guarded_locked(pool)->is_closing;
 
         /* Closing takes time and the slot stays the caller's meanwhile; one who comes to wait
@@ -344,10 +354,11 @@ weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ti
         if (slot->connection != NULL)
             weir__slot_close(pool, slot, is_closing ? WEIR_REASON_DISPOSED : WEIR_REASON_OVERFLOW,
                              NULL);
+        now = handoff_now(pool);
         weir__lock(&pool->lock);
         fate = SLOT_VACANT;
     }
-    _Atomic uint32_t *word = free_locked(pool, slot, fate);
+    _Atomic uint32_t *word = free_locked(pool, slot, fate, now);
     bool is_last = settle_locked(pool);
     weir__unlock(&pool->lock);
     wake(word);
@@ -489,12 +500,14 @@ weir_status weir__line_take(weir_pool *pool, struct request *request, struct wei
     weir__unlock(&pool->lock);
     if (status == WEIR_OK && *ret_slot != NULL)
         return WEIR_OK;
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
         status = stand_in_line(pool, &waiter, deadline);
+        if (status != WEIR_OK)
+            atomic_fetch_add_explicit(&pool->failed_waits, 1, memory_order_relaxed);
+    }
     if (status != WEIR_OK)
         return report_no_slot(pool, request, status, reterr);
 
-    slot_bump(&waiter.slot->counts[COUNT_WAITS]);
     weir__histogram_observe(&waiter.slot->wait_time, weir__pool_now(pool) - waiter.since);
     *ret_slot = waiter.slot;
     *ret_ticket = waiter.ticket;
@@ -613,6 +626,7 @@ void weir__line_drop_detached(weir_pool *pool, uint64_t connection_id)
     weir__lock(&pool->lock);
     struct detached **link = find_detached_locked(pool, connection_id);
     struct detached *detached = *link;
+    assert(detached != NULL); /* claimed, and dropped once by its claimant */
     *link = detached->next;
     bool is_last = settle_locked(pool);
     weir__unlock(&pool->lock);

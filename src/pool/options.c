@@ -2,9 +2,8 @@
 /* The options of a pool: their ranges, and how they are written in a URL. One table says both. */
 #include "pool/core.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* A whole-number option: its name in URLs, its place, how many of its units one of the URL's is. */
 struct number_option {
@@ -80,7 +79,7 @@ static weir_status check_name(const char *name, weir_error *reterr)
         return weir_error_set(reterr, WEIR_INVALID, "pool name: must have 1 to %d bytes",
                               NAME_SIZE - 1);
     for (size_t i = 0; i < length; i++)
-        if (iscntrl((unsigned char)name[i]))
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F)
             return weir_error_set(reterr, WEIR_INVALID,
                                   "pool name: has a control character at byte %zu", i + 1);
     return WEIR_OK;
@@ -107,34 +106,51 @@ weir_status weir__pool_options_check(const weir_pool_options *options, weir_erro
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-/* Read a decimal number and nothing else: no sign but '-', no blanks, no hexadecimal, no exponent. */
-static bool parse_decimal(const char *text, double *ret_value)
+static bool is_digit(char c)
 {
-    const char *p = text + (*text == '-');
+    return c >= '0' && c <= '9';
+}
 
-    if (!isdigit((unsigned char)*p))
+/*
+ * Read a decimal number, in thousandths, and nothing else: no sign but '-', no blanks, no hexadecimal,
+ * no exponent, and no locale's idea of a decimal point. What is finer than a thousandth or larger than
+ * any option is no number either.
+ */
+static bool parse_decimal(const char *text, int64_t *ret_thousandths)
+{
+    bool is_negative = *text == '-';
+    const char *p = text + is_negative;
+    int64_t value = 0;
+    int64_t unit = 1000;
+
+    if (!is_digit(*p))
         return false;
-    p += strspn(p, "0123456789");
-    if (*p == '.')
-        p += 1 + strspn(p + 1, "0123456789");
-    if (*p != '\0' || p - text > 20)
-        return false;
-    *ret_value = strtod(text, NULL);
-    return true;
+    for (; is_digit(*p) && value <= INT32_MAX; p++)
+        value = value * 10 + (*p - '0');
+    value *= unit;
+    if (*p == '.') {
+        for (p++; is_digit(*p) && (unit > 1 || *p == '0'); p++) {
+            unit /= 10;
+            value += unit * (*p - '0');
+        }
+    }
+    *ret_thousandths = is_negative ? -value : value;
+    return *p == '\0';
 }
 
 static weir_status set_number(weir_pool_options *options, const struct number_option *number,
                               const char *text, weir_error *reterr)
 {
-    double value;
+    int64_t value;
 
-    if (!parse_decimal(text, &value))
+    /* -1 is a word of its own and no amount of seconds; nothing else below 0 is anything. */
+    if (!parse_decimal(text, &value) || (value < 0 && value != -1000))
         return out_of_range(number, text, reterr);
-    if (value != -1)
+    if (value > 0)
         value *= number->scale;
-    if (value < number->low || value > number->high || value != (int)value)
+    if (value % 1000 != 0 || value / 1000 < number->low || value / 1000 > number->high)
         return out_of_range(number, text, reterr);
-    *place_of(options, number) = (int)value;
+    *place_of(options, number) = (int)(value / 1000);
     return WEIR_OK;
 }
 

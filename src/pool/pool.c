@@ -54,6 +54,7 @@ weir_status weir_pool_open(const weir_pool_options *options, const weir_driver *
                               options->name, count_slots(options));
     }
 
+    weir__lend_init();
     init(pool, options, driver, driver_arg);
     memset(slots, 0, slots_size);
     pool->slots = slots;

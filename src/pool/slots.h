@@ -44,7 +44,6 @@ enum slot_state {
 /* What a slot's holder counts, with no one else writing. */
 enum slot_count {
     COUNT_CHECKOUTS,
-    COUNT_WAITS,
     COUNT_CONNECTS,
     COUNT_CONNECT_ERRORS,
     COUNT_CLOSES,

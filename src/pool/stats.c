@@ -23,7 +23,6 @@ static void add_gauges(struct weir_slot *slot, weir_pool_stats *stats)
 static void add_counters(struct weir_slot *slot, weir_pool_stats *stats)
 {
     stats->checkouts += read_count(slot, COUNT_CHECKOUTS);
-    stats->waits += read_count(slot, COUNT_WAITS);
     stats->connects += read_count(slot, COUNT_CONNECTS);
     stats->connect_errors += read_count(slot, COUNT_CONNECT_ERRORS);
     stats->closes += read_count(slot, COUNT_CLOSES);
@@ -64,6 +63,8 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
 
     for (int i = 0; i < touched; i++)
         add_counters(&pool->slots[i], &stats);
+    stats.waits =
+        stats.wait_time.count + atomic_load_explicit(&pool->failed_waits, memory_order_relaxed);
     *ret_stats = stats;
 }
 
