@@ -48,7 +48,15 @@ WEIR_API const char *weir_url_redacted(const weir_url *url);
 
 /* ---- engine ------------------------------------------------------------------------------ */
 
-/* A database: a URL, its driver and its pool. One per database and process; any thread. */
+/*
+ * A database: a URL, its driver and its pool. One per database and process; any thread.
+ *
+ * SQLite is opened in WAL mode with foreign keys on and its schema protected; "x" is always a name and
+ * never a string; ATTACH, DETACH and extensions are refused. A connection on which temporary objects
+ * were made or PRAGMAs set is closed on return, so that the next holder sees none of it. In
+ * sqlite:///:memory: (at most 1 GiB) an open transaction that reads keeps others from writing, which
+ * WAL files do not.
+ */
 typedef struct weir_db weir_db;
 
 /* Options. Start from WEIR_DB_OPTIONS_DEFAULT. Options in the URL's query win over these. */
@@ -109,8 +117,15 @@ WEIR_API weir_status weir_db_dispose(weir_db *db, weir_time deadline, weir_error
  * has come back. NULL is fine. */
 WEIR_API void weir_db_close(weir_db *db);
 
-/* Its pool, for statistics, listeners and eviction; its engine ("sqlite", "postgresql") and its URL
- * without secrets. Valid until weir_db_close(). */
+/*
+ * Its pool, for statistics, listeners and eviction. In its events, `connection` is a weir_conn; a
+ * listener may run statements on it at FIRST_CONNECT and CONNECT, and what it sets there for the
+ * session (SET, PRAGMA) holds for every loan: a holder that changes more of a PostgreSQL or SQLite
+ * session than its transaction makes the pool clean the connection, or replace it, on return.
+ *
+ * Its engine ("sqlite", "postgresql") and its URL
+ * without secrets. Valid until weir_db_close().
+ */
 WEIR_API weir_pool *weir_db_pool(weir_db *db);
 WEIR_API const char *weir_db_engine(const weir_db *db);
 WEIR_API const char *weir_db_url(const weir_db *db);
@@ -191,7 +206,8 @@ WEIR_API void weir_conn_discard(weir_conn *conn);
 WEIR_API weir_lease *weir_conn_lease(weir_conn *conn);
 
 /* Every later statement on this loan must end by this instant (WEIR_DEADLINE_NEVER: only
- * statement_timeout_ms counts, as at the start of a loan). */
+ * statement_timeout_ms counts, as at the start of a loan). One that would begin later is refused with
+ * WEIR_TIMEOUT; a rollback has reset_timeout_ms of its own. */
 WEIR_API void weir_conn_set_deadline(weir_conn *conn, weir_time deadline);
 
 typedef struct weir_result weir_result;
@@ -245,9 +261,13 @@ typedef enum weir_tx {
  * and the commit or rollback that belongs to it releases it or rolls back to it. Depth is limited
  * to 32.
  *
+ * A database may end a transaction by itself (SQLite when a write is stopped, or the disk is full).
+ * Statements are then refused with SQLSTATE 25P02 until weir_conn_rollback(), so that nothing is stored
+ * behind what was undone.
+ *
  * Errors:  as weir_conn_query(); WEIR_INVALID for a commit or rollback without a begin. After a
- *          failed commit the transaction is over and was not stored, except WEIR_DISCONNECTED:
- *          unknown.
+ *          failed commit the transaction is over and was not stored, except after WEIR_DISCONNECTED
+ *          and WEIR_TIMEOUT: unknown.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_begin(weir_conn *conn, weir_tx kind,
                                                      weir_error *reterr);
@@ -319,8 +339,11 @@ typedef struct weir_table {
  * PostgreSQL those of the schemas on the search_path, in name order. */
 typedef struct weir_schema weir_schema;
 
-/* Read it through one connection of the pool. The caller ends *ret_schema with weir_schema_close().
- * Errors as weir_db_acquire() and weir_conn_query(). */
+/* Read it through a connection on loan, under its deadline, or through one borrowed for that with the
+ * default deadline. The caller ends *ret_schema with weir_schema_close(). Errors as
+ * weir_conn_query(), the second also as weir_db_acquire(). */
+WEIR_API WEIR_MUST_CHECK weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema,
+                                                       weir_error *reterr);
 WEIR_API WEIR_MUST_CHECK weir_status weir_db_reflect(weir_db *db, weir_schema **ret_schema,
                                                      weir_error *reterr);
 WEIR_API void weir_schema_close(weir_schema *schema);

@@ -28,9 +28,9 @@ weir_status weir__conn_new(weir_db *db, void *native, weir_conn **ret_conn, weir
     conn->db = db;
     conn->native = native;
     conn->deadline = WEIR_DEADLINE_NEVER;
-    weir_status status = weir__statement_cache_init(
-        &conn->statements, db->driver->dialect, (size_t)db->config.options.statement_cache_size,
-        forget_statement, conn, reterr);
+    weir_status status = weir__statement_cache_init(&conn->statements, db->driver->dialect,
+                                                    (size_t)db->config.options.statement_cache_size,
+                                                    forget_statement, conn, reterr);
     if (status != WEIR_OK) {
         free(conn);
         return status;
@@ -87,9 +87,10 @@ static weir_status check_ready(weir_conn *conn, weir_error *reterr)
     if (status != WEIR_OK || conn->depth == 0 || conn->driver->state(conn->native) != CONN_IDLE)
         return status;
 
-    weir_error_set(reterr, WEIR_QUERY,
-                   "the transaction is over already (the database rolled it back after an error, or a "
-                   "statement ended it): call weir_conn_rollback() and begin again");
+    weir_error_set(
+        reterr, WEIR_QUERY,
+        "the transaction is over already (the database rolled it back after an error, or a "
+        "statement ended it): call weir_conn_rollback() and begin again");
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "25P02", 6);
     return WEIR_QUERY;
@@ -194,8 +195,9 @@ static weir_status bind_positional(const struct statement *statement, const weir
 
     for (size_t i = 0; i < count; i++)
         if (params[i].name != NULL)
-            return wanted == 0 ? invalid(reterr, "does not stand in the statement", params[i].name)
-                               : invalid(reterr, "is named, but the statement has $1", params[i].name);
+            return wanted == 0
+                       ? invalid(reterr, "does not stand in the statement", params[i].name)
+                       : invalid(reterr, "is named, but the statement has $1", params[i].name);
     if (count < wanted)
         return weir_error_set(reterr, WEIR_INVALID, "parameter $%zu has no value", count + 1);
     if (count > wanted)
@@ -265,8 +267,18 @@ weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reter
     weir_status status = check_ready(conn, reterr);
     if (status != WEIR_OK)
         return status;
-    return weir__conn_note(conn, conn->driver->script(conn->native, sql,
-                                                      weir__conn_statement_deadline(conn), reterr));
+    return weir__conn_note(
+        conn, conn->driver->script(conn->native, sql, weir__conn_statement_deadline(conn), reterr));
+}
+
+weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema, weir_error *reterr)
+{
+    weir_status status = check_ready(conn, reterr);
+    if (status != WEIR_OK)
+        return status;
+    return weir__conn_note(conn,
+                           conn->driver->reflect(conn->native, weir__conn_statement_deadline(conn),
+                                                 ret_schema, reterr));
 }
 
 /* ---- giving back ------------------------------------------------------------------------- */

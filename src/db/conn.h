@@ -33,6 +33,7 @@ struct weir_conn {
     weir_time deadline; /* of every statement of this loan */
     int depth;          /* begins without their end */
     bool is_lost;
+    bool is_settled; /* the driver was told that the listeners are done; see struct db_driver */
 };
 
 /* A connection over the driver's `native`, for the pool. On failure `native` is still the caller's. */

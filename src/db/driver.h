@@ -49,6 +49,10 @@ struct db_driver {
     weir_status (*connect)(struct db_config *config, weir_time deadline, void **ret_conn,
                            weir_error *reterr);
     void (*close)(void *conn);
+
+    /* Before a new connection's first loan: what its CONNECT listeners have made of the session by now
+     * is what every loan starts from, not what a holder left behind. */
+    void (*settle)(void *conn);
     bool (*look)(void *conn); /* NULL: always fine */
     weir_status (*ping)(void *conn, weir_time deadline, weir_error *reterr);
     weir_status (*reset)(void *conn, weir_reset how, weir_time deadline, weir_error *reterr);

@@ -219,6 +219,10 @@ weir_status weir_db_acquire_at(weir_db *db, weir_time deadline, weir_conn **ret_
     weir_conn *conn = lease.connection;
     conn->lease = lease;
     conn->deadline = WEIR_DEADLINE_NEVER;
+    if (!conn->is_settled) {
+        conn->driver->settle(conn->native);
+        conn->is_settled = true;
+    }
     *ret_conn = conn;
     return WEIR_OK;
 }
@@ -228,8 +232,7 @@ weir_status weir_db_query_at(weir_db *db, const char *sql, const weir_param *par
                              const char *file, int line)
 {
     weir_conn *conn;
-    weir_status status =
-        weir_db_acquire_at(db, WEIR_DEADLINE_DEFAULT, &conn, reterr, file, line);
+    weir_status status = weir_db_acquire_at(db, WEIR_DEADLINE_DEFAULT, &conn, reterr, file, line);
     if (status != WEIR_OK)
         return status;
 
@@ -245,9 +248,7 @@ weir_status weir_db_reflect(weir_db *db, weir_schema **ret_schema, weir_error *r
     if (status != WEIR_OK)
         return status;
 
-    status = weir__conn_note(conn, db->driver->reflect(conn->native,
-                                                       weir__conn_statement_deadline(conn),
-                                                       ret_schema, reterr));
+    status = weir_conn_reflect(conn, ret_schema, reterr);
     weir_conn_release(conn);
     return status;
 }

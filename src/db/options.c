@@ -20,11 +20,13 @@ struct number {
 };
 
 static const struct number numbers[] = {
-    {"statement_timeout_ms", offsetof(weir_db_options, statement_timeout_ms), false, 0, 86400000, 1},
+    {"statement_timeout_ms", offsetof(weir_db_options, statement_timeout_ms), false, 0, 86400000,
+     1},
     {"connect_timeout", offsetof(weir_db_options, connect_timeout_ms), false, 1, 3600000, 1000},
     {"statement_cache_size", offsetof(weir_db_options, statement_cache_size), false, 0, 10000, 1},
     {"busy_timeout_ms", offsetof(weir_db_options, busy_timeout_ms), false, 0, 3600000, 1},
-    {"max_result_bytes", offsetof(weir_db_options, max_result_bytes), true, 1024, (int64_t)1 << 40, 1},
+    {"max_result_bytes", offsetof(weir_db_options, max_result_bytes), true, 1024, (int64_t)1 << 40,
+     1},
 };
 
 #define NUMBER_COUNT (sizeof numbers / sizeof numbers[0])
@@ -96,7 +98,8 @@ static weir_status apply(struct weir_url *url, struct url_option *option, weir_d
     if (status == WEIR_NOT_FOUND && strcmp(url->engine, "sqlite") != 0)
         return WEIR_OK; /* the driver's */
     if (status == WEIR_NOT_FOUND)
-        return weir_error_set(reterr, WEIR_INVALID, "database URL: unknown option %.64s", option->name);
+        return weir_error_set(reterr, WEIR_INVALID, "database URL: unknown option %.64s",
+                              option->name);
     option->is_taken = status == WEIR_OK;
     return status;
 }

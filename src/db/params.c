@@ -10,11 +10,13 @@
 #define MOST_IN_POSTGRES 65535
 #define MOST_IN_SQLITE 32766
 
-/* A parameter in the text: `size` bytes at `offset` become placeholder `number`. */
+/* A parameter in the text: `size` bytes at `offset` become placeholder `number`, behind a space when
+ * it would otherwise run into what stands before it. */
 struct place {
     size_t offset;
     size_t size;
     int number;
+    bool needs_space;
 };
 
 /* The name of a placeholder, where it first stands. */
@@ -64,6 +66,13 @@ static bool is_name_char(char c)
 static const char *skip_name(const char *at)
 {
     while (is_name_char(*at))
+        at++;
+    return at;
+}
+
+static const char *skip_digits(const char *at)
+{
+    while (is_digit(*at))
         at++;
     return at;
 }
@@ -210,19 +219,27 @@ static weir_status too_many(const struct scanner *s)
                           most_parameters(s));
 }
 
+/* `LIMIT:n` must not become LIMIT$1, which PostgreSQL reads as one name. */
+static bool runs_into_text(const struct scanner *s)
+{
+    if (s->dialect != DIALECT_POSTGRES || s->at == s->sql || *s->at == '$')
+        return false;
+    return is_name_char(s->at[-1]) || s->at[-1] == '$';
+}
+
 static weir_status add_place(struct scanner *s, size_t size, int number)
 {
     if (s->name_count > 0 && s->highest > 0)
-        return weir_error_set(s->reterr, WEIR_INVALID,
-                              "statement with both :%.*s and $%d: use one kind of parameter",
-                              s->names[0].size > 64 ? 64 : (int)s->names[0].size, s->names[0].at,
-                              s->highest);
+        return weir_error_set(
+            s->reterr, WEIR_INVALID, "statement with both :%.*s and $%d: use one kind of parameter",
+            s->names[0].size > 64 ? 64 : (int)s->names[0].size, s->names[0].at, s->highest);
 
     struct place *places = grow(s->places, s->place_count, sizeof *places);
     if (places == NULL)
         return no_memory(s);
     s->places = places;
-    places[s->place_count++] = (struct place){(size_t)(s->at - s->sql), size, number};
+    places[s->place_count++] =
+        (struct place){(size_t)(s->at - s->sql), size, number, runs_into_text(s)};
     s->at += size;
     return WEIR_OK;
 }
@@ -358,6 +375,8 @@ static weir_status scan_token(struct scanner *s)
         return scan_dollar(s);
     if (c == '[' || c == ']')
         scan_bracket(s);
+    else if (c == '?' && !is_postgres)
+        s->at = skip_digits(s->at + 1); /* SQLite's own; its driver refuses them */
     else if (c == '\'' || c == '"' || (c == '`' && !is_postgres))
         s->at = skip_quoted(s->at, c);
     else if (c == '-' && s->at[1] == '-')
@@ -391,6 +410,8 @@ static char *write_text(const struct scanner *s, char *to)
         size_t before = (size_t)(s->sql + place->offset - from);
         memcpy(to, from, before);
         to += before;
+        if (place->needs_space)
+            *to++ = ' ';
         to += sprintf(to, "%c%d", s->dialect == DIALECT_POSTGRES ? '$' : '?', place->number);
         from = s->sql + place->offset + place->size;
     }
@@ -406,7 +427,8 @@ static weir_status write_translation(const struct scanner *s, struct translation
     size_t text_size = strlen(s->sql);
     size_t names_size = 0;
     for (size_t i = 0; i < s->place_count; i++)
-        text_size += 1 + digits_of(s->places[i].number) - s->places[i].size;
+        text_size +=
+            1 + digits_of(s->places[i].number) + s->places[i].needs_space - s->places[i].size;
     for (size_t i = 0; i < s->name_count; i++)
         names_size += s->names[i].size + 1;
 

@@ -9,17 +9,15 @@
  * What the engines read differently: PostgreSQL writes parameters as $1, has E'' strings, dollar
  * quotes, nested comments and array slices; SQLite writes them as ?1, and has `names` and [names].
  */
-enum sql_dialect {
-    DIALECT_SQLITE,
-    DIALECT_POSTGRES
-};
+enum sql_dialect { DIALECT_SQLITE, DIALECT_POSTGRES };
 
 /* A statement translated. One allocation holds it all, `text` and the names behind it. */
 struct translation {
     const char *text; /* the statement with $1…$n or ?1…?n */
     size_t text_size;
-    int param_count;          /* the highest placeholder */
-    const char *const *names; /* of placeholder i + 1, without the colon; NULL for positional ones */
+    int param_count; /* the highest placeholder */
+    const char *const
+        *names; /* of placeholder i + 1, without the colon; NULL for positional ones */
     void *storage;
 };
 

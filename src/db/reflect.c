@@ -182,8 +182,8 @@ const weir_table *weir_schema_find(const weir_schema *schema, const char *name)
     if (schema->count == 0)
         return NULL;
 
-    struct schema_table **found = bsearch(name, schema->tables, schema->count,
-                                          sizeof(struct schema_table *), compare_name);
+    struct schema_table **found =
+        bsearch(name, schema->tables, schema->count, sizeof(struct schema_table *), compare_name);
     return found == NULL ? NULL : &(*found)->view;
 }
 

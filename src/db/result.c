@@ -275,8 +275,7 @@ weir_value weir_result_value(const weir_result *result, size_t row, size_t colum
     case WEIR_BLOB:
     case WEIR_JSON:
     case WEIR_TIMESTAMP:
-        return (weir_value){
-            .type = (weir_type)cell->type, .text = cell->text, .size = cell->size};
+        return (weir_value){.type = (weir_type)cell->type, .text = cell->text, .size = cell->size};
     }
     return weir_null();
 }

@@ -219,7 +219,8 @@ bool weir__statement_cache_is_sane(const struct statement_cache *cache)
     const struct statement *newer = NULL;
 
     for (const struct statement *s = cache->newest; s != NULL; newer = s, s = s->older) {
-        if (s->newer != newer || !s->is_cached || find(cache, s->source, s->source_size, s->hash) != s)
+        if (s->newer != newer || !s->is_cached ||
+            find(cache, s->source, s->source_size, s->hash) != s)
             return false;
         by_age++;
     }

@@ -119,8 +119,9 @@ static weir_status parse_scheme(struct parser *p, struct weir_url *url, const ch
         for (at++; at < p->end && is_scheme_char(*at);)
             at++;
     if (size == 0 || p->end - at < 3 || memcmp(at, "://", 3) != 0)
-        return invalid_at(p, at, "expected a scheme and ://, as in sqlite:///file.db or "
-                                 "postgresql://user@host/database");
+        return invalid_at(p, at,
+                          "expected a scheme and ://, as in sqlite:///file.db or "
+                          "postgresql://user@host/database");
 
     url->engine = engine_of_scheme(p->text, size);
     if (url->engine == NULL)
@@ -137,8 +138,9 @@ static weir_status parse_sqlite_path(struct parser *p, struct weir_url *url, con
                                      const char *to)
 {
     if (from < to && *from != '/')
-        return invalid_at(p, from, "expected a third slash: sqlite:///relative.db or "
-                                   "sqlite:////absolute.db");
+        return invalid_at(p, from,
+                          "expected a third slash: sqlite:///relative.db or "
+                          "sqlite:////absolute.db");
     if (to - from <= 1) {
         url->database = ":memory:";
         return WEIR_OK;
@@ -199,45 +201,67 @@ static weir_status split_host(struct parser *p, const char **from, const char *t
     return WEIR_OK;
 }
 
+/* The ports of a list of hosts, as libpq wants them: beside the hosts, not behind each. */
+struct ports {
+    char text[1024];
+    size_t size;
+    bool has_any;
+};
+
+static bool add_to_ports(struct ports *ports, const char *from, const char *to)
+{
+    size_t size = (size_t)(to - from);
+    if (size > sizeof ports->text - ports->size)
+        return false;
+
+    memcpy(ports->text + ports->size, from, size);
+    ports->size += size;
+    return true;
+}
+
+/* One `host:port` that ends at `to`. */
+static weir_status parse_host(struct parser *p, const char *from, const char *to,
+                              struct ports *ports)
+{
+    const char *host_end = to;
+    const char *port = NULL;
+    weir_status status = split_host(p, &from, to, &host_end, &port);
+    if (status == WEIR_OK)
+        status = decode(p, from, host_end);
+    if (status != WEIR_OK || port == NULL)
+        return status;
+
+    ports->has_any |= port < to;
+    if (!add_to_ports(ports, port, to))
+        return invalid_at(p, from, "too many hosts");
+    return check_port(p, port, to);
+}
+
 /* `host:port,host:port`: the hosts joined by commas into one string, the ports into the other. */
 static weir_status parse_hosts(struct parser *p, struct weir_url *url, const char *from,
                                const char *to)
 {
-    char ports[1024];
-    size_t ports_size = 0;
-    bool has_port = false;
+    struct ports ports = {.size = 0};
     char *hosts = p->room;
 
     for (const char *at = from;; at++) {
-        const char *comma = find(at, to, ',');
-        const char *host_end = comma;
-        const char *port = NULL;
-        weir_status status = split_host(p, &at, comma, &host_end, &port);
-        if (status == WEIR_OK && port != NULL)
-            status = check_port(p, port, comma);
-        if (status == WEIR_OK)
-            status = decode(p, at, host_end);
+        const char *end = find(at, to, ',');
+        weir_status status = parse_host(p, at, end, &ports);
         if (status != WEIR_OK)
             return status;
-
-        size_t port_size = port == NULL ? 0 : (size_t)(comma - port);
-        if (ports_size + port_size + 1 > sizeof ports)
-            return invalid_at(p, at, "too many hosts");
-        memcpy(ports + ports_size, port == NULL ? "" : port, port_size);
-        ports_size += port_size;
-        has_port |= port_size > 0;
-        at = comma;
+        at = end;
         if (at == to)
             break;
         *p->room++ = ',';
-        ports[ports_size++] = ',';
+        if (!add_to_ports(&ports, at, at + 1))
+            return invalid_at(p, at, "too many hosts");
     }
     *p->room++ = '\0';
     if (hosts[0] != '\0')
         url->host = hosts;
-    if (has_port) {
-        url->port = memcpy(p->room, ports, ports_size);
-        p->room += ports_size;
+    if (ports.has_any) {
+        url->port = memcpy(p->room, ports.text, ports.size);
+        p->room += ports.size;
         *p->room++ = '\0';
     }
     return WEIR_OK;
@@ -248,8 +272,9 @@ static weir_status refuse_cut_password(struct parser *p, const char *slash, cons
 {
     if (find(slash, to, '@') == to)
         return WEIR_OK;
-    return invalid_at(p, slash, "write / as %2F in a user name or password, and @ as %40 in the "
-                                "name of a database");
+    return invalid_at(p, slash,
+                      "write / as %2F in a user name or password, and @ as %40 in the "
+                      "name of a database");
 }
 
 static weir_status parse_network(struct parser *p, struct weir_url *url, const char *from,

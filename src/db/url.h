@@ -24,7 +24,7 @@ struct url_option {
  * in the query: both are kept in their order, and the later one wins.
  */
 struct weir_url {
-    const char *engine;   /* "sqlite" or "postgresql", static */
+    const char *engine; /* "sqlite" or "postgresql", static */
     const char *user;
     const char *password; /* secret: for the driver's connect only */
     const char *host;

@@ -7,9 +7,9 @@
 const char *weir_type_name(weir_type type)
 {
     static const char *const names[] = {
-        [WEIR_NULL] = "null", [WEIR_BOOL] = "boolean",  [WEIR_INT] = "integer",
-        [WEIR_DOUBLE] = "double", [WEIR_TEXT] = "text", [WEIR_BLOB] = "blob",
-        [WEIR_JSON] = "json", [WEIR_TIMESTAMP] = "timestamp",
+        [WEIR_NULL] = "null",     [WEIR_BOOL] = "boolean",        [WEIR_INT] = "integer",
+        [WEIR_DOUBLE] = "double", [WEIR_TEXT] = "text",           [WEIR_BLOB] = "blob",
+        [WEIR_JSON] = "json",     [WEIR_TIMESTAMP] = "timestamp",
     };
 
     if ((size_t)type >= sizeof names / sizeof names[0])

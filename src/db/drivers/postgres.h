@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the PostgreSQL driver share: the connection, waiting under a deadline, values, errors. */
+/* What the files of the PostgreSQL driver share: the connection, waiting, values, errors. */
 #ifndef WEIR_DB_POSTGRES_H
 #define WEIR_DB_POSTGRES_H
 
@@ -24,8 +24,12 @@ struct pg_conn {
     /* Whether the session was changed in ways that outlive a transaction (SET, LISTEN, temporary
      * tables …). On a loan such a connection is cleaned with DISCARD ALL; see reset(). */
     bool is_dirty;
+    bool has_own_settings; /* of CONNECT listeners, made before the first loan */
 
-    /* Of the statement under way: how often the socket was read, and at least how many bytes came
+    weir_time answered_after; /* when the last statement began that was answered to its end */
+    weir_time asked_at;       /* when a statement began that nobody has waited for yet; else 0 */
+
+    /* Of the result under way: how often the socket was read, and at least how many bytes came
      * since that is worth counting. */
     int reads;
     int64_t received;
@@ -60,14 +64,26 @@ weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void 
                              weir_error *reterr);
 void weir__pg_close(void *conn);
 
+/* ---- postgres.c --------------------------------------------------------------------------- */
+
+enum conn_state weir__pg_state(void *conn);
+
+/* ---- postgres_query.c --------------------------------------------------------------------- */
+
+weir_status weir__pg_query(void *conn, struct statement *statement, const weir_value *values,
+                           weir_time deadline, weir_result **ret_result, weir_error *reterr);
+weir_status weir__pg_script(void *conn, const char *sql, weir_time deadline, weir_error *reterr);
+void weir__pg_forget(void *conn, struct statement *statement);
+
 /* ---- postgres_wait.c ---------------------------------------------------------------------- */
 
-/* Sleep until `fd` is ready for `events`, or the deadline. The events that came; 0 at the deadline. */
-int weir__pg_poll(int fd, int events, weir_time deadline);
+/* Sleep until `fd` is ready for `events`, or the deadline. `now` is weir_now() or a moment
+ * earlier. The events that came; 0 at the deadline. */
+int weir__pg_poll(int fd, int events, weir_time now, weir_time deadline);
 
 /*
- * The next result of what was sent; NULL in *ret_result when there are no more. The caller clears it.
- * A broken connection shows as a result that is an error, and in is_lost.
+ * The next result of what was sent; NULL in *ret_result when there are no more. The caller clears
+ * it. A broken connection shows as a result that is an error, and in is_lost.
  *
  * Errors, without a text:  WEIR_TIMEOUT: nothing came by the deadline. WEIR_LIMIT: this
  * one result has grown beyond max_bytes and is not yet complete.
@@ -76,8 +92,8 @@ weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_
                           PGresult **ret_result);
 
 /*
- * When to stop waiting for an answer and ask the server to cancel, so that the cancelled statement's
- * end still comes before the deadline.
+ * When to stop waiting for an answer and ask the server to cancel, so that the cancelled
+ * statement's end still comes before the deadline.
  */
 weir_time weir__pg_patience(weir_time now, weir_time deadline);
 
@@ -88,8 +104,8 @@ weir_time weir__pg_patience(weir_time now, weir_time deadline);
 void weir__pg_stop(struct pg_conn *conn, weir_time deadline);
 
 /*
- * Run one command of the driver's own. *ret_result, which may be NULL, is its last result, cleared by
- * the caller. Errors as weir__pg_error(); WEIR_TIMEOUT leaves the connection doubtful.
+ * Run one command of the driver's own. *ret_result, which may be NULL, is its last result,
+ * cleared by the caller. Errors as weir__pg_error(); WEIR_TIMEOUT leaves the connection doubtful.
  */
 weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time deadline,
                              PGresult **ret_result, weir_error *reterr);
@@ -100,8 +116,8 @@ weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time de
 weir_status weir__pg_status_of(const char *sqlstate, const char *severity);
 
 /*
- * Fill *reterr from a failed result (NULL: from the connection) and return the status. The text is the
- * server's message and hint, never its detail, which quotes values of the row.
+ * Fill *reterr from a failed result (NULL: from the connection) and return the status. The text
+ * is the server's message and hint, never its detail, which quotes values of the row.
  */
 weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr);
 

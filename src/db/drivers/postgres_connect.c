@@ -92,16 +92,18 @@ static int host_count(const struct weir_url *url)
 static bool write_session(struct keywords *keywords, const struct db_config *config)
 {
     const char *own = url_value(config->url, "options");
+    size_t room = 96 + (own != NULL ? strlen(own) : 0);
     int timeout = config->options.statement_timeout_ms;
-    int farewell = timeout / 5 < 200 ? timeout / 5 : 200;
+    int farewell = timeout / 5 < 1000 ? timeout / 5 : 1000;
     char limit[48] = "";
 
+    keywords->session = malloc(room);
+    if (keywords->session == NULL)
+        return false;
     if (timeout > 0)
         snprintf(limit, sizeof(limit), " -c statement_timeout=%d", timeout - farewell);
-    if (asprintf(&keywords->session, "-c datestyle=ISO%s %s", limit, own != NULL ? own : "") >= 0)
-        return true;
-    keywords->session = NULL;
-    return false;
+    snprintf(keywords->session, room, "-c datestyle=ISO%s %s", limit, own != NULL ? own : "");
+    return true;
 }
 
 /*
@@ -172,7 +174,7 @@ static weir_status finish_connecting(PGconn *pg, weir_time deadline)
 
     while (PQstatus(pg) != CONNECTION_BAD) {
         int events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-        if (weir__pg_poll(PQsocket(pg), events, deadline) == 0)
+        if (weir__pg_poll(PQsocket(pg), events, weir_now(), deadline) == 0)
             return WEIR_TIMEOUT;
         next = PQconnectPoll(pg);
         if (next == PGRES_POLLING_OK)
@@ -245,7 +247,7 @@ static void await_goodbye(int fd)
     weir_time deadline = weir_now() + CLOSE_PATIENCE;
     char rest[4096];
 
-    while (weir__pg_poll(fd, POLLIN, deadline) != 0) {
+    while (weir__pg_poll(fd, POLLIN, weir_now(), deadline) != 0) {
         ssize_t count = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
         if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
             return;

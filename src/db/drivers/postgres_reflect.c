@@ -86,8 +86,7 @@ static weir_status add_tables(weir_schema *schema, const PGresult *rows, weir_er
 static weir_status add_keys(weir_schema *schema, const PGresult *rows, weir_error *reterr)
 {
     for (int row = 0; row < PQntuples(rows); row++) {
-        struct schema_table *table =
-            weir__schema_table_named(schema, PQgetvalue(rows, row, 0));
+        struct schema_table *table = weir__schema_table_named(schema, PQgetvalue(rows, row, 0));
         weir_foreign_key key = {
             .column = PQgetvalue(rows, row, 1),
             .foreign_table = PQgetvalue(rows, row, 2),

@@ -50,8 +50,7 @@ bool weir__pg_touches_session(const char *sql)
     for (const char *at = sql; (size = next_word(&at)) > 0; at += size) {
         if (is_one_of(at, size, alone))
             return true;
-        if (is_one_of(at, size, temporary) &&
-            is_one_of(previous, previous_size, before_temporary))
+        if (is_one_of(at, size, temporary) && is_one_of(previous, previous_size, before_temporary))
             return true;
         if (is_word(at, size, "hold") && is_word(previous, previous_size, "with"))
             return true;
@@ -92,7 +91,6 @@ void weir__pg_note_command(struct pg_conn *conn, const char *tag, bool touches_s
         conn->is_dirty = true;
 
     /* Someone else may have taken our prepared statements away; they are made anew when needed. */
-    if (tag[0] == 'D' &&
-        (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0))
+    if (tag[0] == 'D' && (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0))
         conn->epoch++;
 }

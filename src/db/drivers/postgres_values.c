@@ -252,12 +252,12 @@ static int64_t read_int(const char *text)
 }
 
 /*
- * Most doubles are short: a whole number below 2^53 divided by a power of ten that is exact, too, so
- * one division gives the right double (Clinger 1990). False for all others.
+ * Most doubles are short: a whole number below 2^53 divided by a power of ten that is exact, too,
+ * so one division gives the right double (Clinger 1990). False for all others.
  */
 static bool read_short_double(const char *text, double *ret_real)
 {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     bool is_negative = *text == '-';
     uint64_t whole = 0;
@@ -335,8 +335,7 @@ static weir_status read_blob(weir_result *result, struct cell *cell, const char 
 
     if (size < 2 || text[0] != '\\' || text[1] != 'x')
         return read_escaped(result, cell, text, reterr);
-    weir_status status =
-        weir__cell_reserve(result, cell, WEIR_BLOB, (size - 2) / 2, &room, reterr);
+    weir_status status = weir__cell_reserve(result, cell, WEIR_BLOB, (size - 2) / 2, &room, reterr);
     if (status == WEIR_OK && !decode_hex(text + 2, size - 2, room))
         return weir_error_set(reterr, WEIR_QUERY, "the server sent a bytea value that is no hex");
     return status;

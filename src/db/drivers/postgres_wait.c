@@ -10,7 +10,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-/* A TLS library may hold decrypted bytes that poll() cannot see, so no sleep is longer than this. */
+/* A TLS library may hold decrypted bytes that poll() cannot see, so no sleep is longer than this.
+ * */
 #define TLS_SLICE (50 * WEIR_MS)
 
 /* Results of so few reads are not worth counting. */
@@ -18,31 +19,33 @@
 #define LIBPQ_ROOM 8192
 
 /* At most this much of a statement's time is kept back for stopping it cleanly. */
-#define LONGEST_FAREWELL (100 * WEIR_MS)
+#define LONGEST_FAREWELL (500 * WEIR_MS)
 
-/* One sleep: whole milliseconds with poll(), whose timer costs less, and what remains with ppoll(). */
-static int sleep_once(struct pollfd *poller, weir_time deadline)
+/* One sleep: whole milliseconds with poll(), whose timer costs less, and what remains with
+ * ppoll(). */
+static int sleep_once(struct pollfd *poller, weir_time now, weir_time deadline)
 {
     if (deadline == WEIR_DEADLINE_NEVER)
         return poll(poller, 1, -1);
-    weir_time left = deadline - weir_now();
+    weir_time left = deadline - now;
     if (left >= WEIR_MS)
         return poll(poller, 1, left < WEIR_SECOND * 1000 ? (int)(left / WEIR_MS) : 1000000);
     struct timespec rest = {.tv_nsec = left > 0 ? left : 0};
     return ppoll(poller, 1, &rest, NULL);
 }
 
-int weir__pg_poll(int fd, int events, weir_time deadline)
+int weir__pg_poll(int fd, int events, weir_time now, weir_time deadline)
 {
     struct pollfd poller = {.fd = fd, .events = (short)events};
 
     for (;;) {
-        int count = sleep_once(&poller, deadline);
+        int count = sleep_once(&poller, now, deadline);
         if (count > 0)
             return poller.revents;
         if (count < 0 && errno != EINTR)
             return POLLERR;
-        if (count == 0 && weir_now() >= deadline)
+        now = weir_now();
+        if (count == 0 && now >= deadline)
             return 0;
     }
 }
@@ -50,23 +53,26 @@ int weir__pg_poll(int fd, int events, weir_time deadline)
 /* Sleep until the socket may have something for us; false at the deadline. */
 static bool sleep_on_socket(struct pg_conn *conn, weir_time deadline)
 {
-    int events = POLLIN;
+    /* The first sleep of a statement comes so soon after its start that it need not ask the time.
+     * */
+    weir_time now = conn->asked_at != 0 ? conn->asked_at : weir_now();
     weir_time until = deadline;
+    int events = POLLIN;
 
+    conn->asked_at = 0;
     /* A failed flush needs no care here: libpq reports it after what the server had to say. */
     if (PQflush(conn->pg) > 0)
         events |= POLLOUT;
-    if (conn->is_tls) {
-        weir_time slice = weir_now() + TLS_SLICE;
-        until = slice < deadline ? slice : deadline;
-    }
-    return weir__pg_poll(PQsocket(conn->pg), events, until) != 0 || until != deadline;
+    if (conn->is_tls && now + TLS_SLICE < deadline)
+        until = now + TLS_SLICE;
+    return weir__pg_poll(PQsocket(conn->pg), events, now, until) != 0 || until != deadline;
 }
 
 /*
- * Read what is there. Nobody outside libpq can see how much it has read, so once a result is longer
- * than a few reads the kernel is asked how much lay there before and after. libpq always has room for
- * 8 KiB, so this counts at least what came, and with rows of common size no less than half of it.
+ * Read what is there. Nobody outside libpq can see how much it has read, so once a result is
+ * longer than a few reads the kernel is asked how much lay there before and after. libpq always
+ * has room for 8 KiB, so this counts at least what came, and with rows of common size no less
+ * than half of it.
  */
 static bool read_socket(struct pg_conn *conn)
 {
@@ -115,8 +121,9 @@ weir_time weir__pg_patience(weir_time now, weir_time deadline)
 /* ---- cancelling ---------------------------------------------------------------------------- */
 
 /*
- * A cancel under way. PQcancel() connects and waits without any limit of time, so it runs on a thread
- * of its own. Two own this, the thread and the one who waits for it; the last to leave frees it.
+ * A cancel under way. PQcancel() connects and waits without any limit of time, so it runs on a
+ * thread of its own. Two own this, the thread and the one who waits for it; the last to leave
+ * frees it.
  */
 struct cancel {
     PGcancel *pg;
@@ -130,9 +137,14 @@ struct cancel {
 #define MOST_CANCELS 16
 static atomic_int cancels_running;
 
-static void cancel_unref(struct cancel *cancel)
+/* One owner leaves; the one who waits still finds everything in place until it leaves itself. */
+static void cancel_leave(struct cancel *cancel, bool has_ended)
 {
     pthread_mutex_lock(&cancel->lock);
+    if (has_ended) {
+        cancel->has_ended = true;
+        pthread_cond_signal(&cancel->ended);
+    }
     int owners = --cancel->owners;
     pthread_mutex_unlock(&cancel->lock);
     if (owners > 0)
@@ -150,11 +162,7 @@ static void *cancel_run(void *arg)
 
     PQcancel(cancel->pg, error, sizeof(error));
     atomic_fetch_sub_explicit(&cancels_running, 1, memory_order_relaxed);
-    pthread_mutex_lock(&cancel->lock);
-    cancel->has_ended = true;
-    pthread_cond_signal(&cancel->ended);
-    pthread_mutex_unlock(&cancel->lock);
-    cancel_unref(cancel);
+    cancel_leave(cancel, true);
     return NULL;
 }
 
@@ -200,7 +208,7 @@ static struct cancel *cancel_start(PGconn *pg)
     cancel->owners = 1;
 fail:
     atomic_fetch_sub_explicit(&cancels_running, 1, memory_order_relaxed);
-    cancel_unref(cancel);
+    cancel_leave(cancel, false);
     return NULL;
 }
 
@@ -256,7 +264,7 @@ void weir__pg_stop(struct pg_conn *conn, weir_time deadline)
     bool has_ended = cancel_await(cancel, deadline);
     conn->is_doubtful = !(has_drained && has_ended);
     conn->is_silent = !has_drained;
-    cancel_unref(cancel);
+    cancel_leave(cancel, false);
 }
 
 weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time deadline,

@@ -59,10 +59,10 @@ static int wait_for_lock(void *arg, int count)
 static bool is_session_pragma(const char *name, const char *value)
 {
     static const char *const harmless[] = {
-        "application_id",   "data_version",  "foreign_key_check", "foreign_key_list",
-        "incremental_vacuum", "index_info",  "index_list",        "index_xinfo",
-        "integrity_check",  "optimize",      "quick_check",       "table_info",
-        "table_list",       "table_xinfo",   "user_version",      "wal_checkpoint",
+        "application_id",     "data_version", "foreign_key_check", "foreign_key_list",
+        "incremental_vacuum", "index_info",   "index_list",        "index_xinfo",
+        "integrity_check",    "optimize",     "quick_check",       "table_info",
+        "table_list",         "table_xinfo",  "user_version",      "wal_checkpoint",
     };
 
     if (value == NULL)
@@ -126,8 +126,8 @@ static int open_database(const struct db_config *config, sqlite3 **ret_db)
     const struct memory_database *memory = config->engine_state;
     const char *path = config->url->database;
     char plain[PATH_MAX + 3];
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                SQLITE_OPEN_EXRESCODE;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 
     if (memory != NULL)
         return sqlite3_open_v2(memory->name, ret_db, flags, "memdb");
@@ -306,10 +306,18 @@ static weir_status reset(void *arg, weir_reset how, weir_time deadline, weir_err
     }
     conn->is_reading = false;
     if (conn->is_dirty)
-        return weir_error_set(reterr, WEIR_DISCONNECTED,
-                              "sqlite: the session was changed (temporary objects or PRAGMAs): closed "
-                              "so that the next holder sees none of it");
+        return weir_error_set(
+            reterr, WEIR_DISCONNECTED,
+            "sqlite: the session was changed (temporary objects or PRAGMAs): closed "
+            "so that the next holder sees none of it");
     return WEIR_OK;
+}
+
+static void settle(void *arg)
+{
+    struct sqlite_conn *conn = arg;
+
+    conn->is_dirty = false;
 }
 
 static enum conn_state state(void *arg)
@@ -335,6 +343,7 @@ const struct db_driver weir__sqlite_driver = {
     .engine_close = engine_close,
     .connect = connect_sqlite,
     .close = close_sqlite,
+    .settle = settle,
     .look = NULL,
     .ping = ping,
     .reset = reset,

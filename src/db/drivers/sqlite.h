@@ -20,30 +20,26 @@ struct sqlite_conn {
     bool is_late;         /* stopped at the deadline */
     bool has_waited;      /* gave up at busy_until */
 
-    bool is_preparing;    /* the text of a holder is being compiled; see authorize() */
-    bool was_dirty_text;  /* and it would change the session */
+    bool is_preparing;   /* the text of a holder is being compiled; see authorize() */
+    bool was_dirty_text; /* and it would change the session */
 
-    bool is_reading; /* begun as WEIR_TX_READ: writes are refused until it ends */
-    bool is_dirty;   /* temporary objects or PRAGMAs: closed instead of lent again */
+    bool is_reading;  /* begun as WEIR_TX_READ: writes are refused until it ends */
+    bool is_dirty;    /* temporary objects or PRAGMAs: closed instead of lent again */
     bool is_doubtful; /* the disk failed */
     bool is_lost;     /* the file is gone or replaced */
 };
 
 /* How a column's declared type refines its values. */
-enum sqlite_refinement {
-    REFINE_NOTHING,
-    REFINE_BOOLEAN,
-    REFINE_JSON,
-    REFINE_TIMESTAMP
-};
+enum sqlite_refinement { REFINE_NOTHING, REFINE_BOOLEAN, REFINE_JSON, REFINE_TIMESTAMP };
 
 /* What the driver keeps of a prepared statement. */
 struct sqlite_prepared {
     sqlite3_stmt *stmt;
-    struct columns *columns; /* with the refinements, of its last compilation; NULL before any row */
+    struct columns
+        *columns; /* with the refinements, of its last compilation; NULL before any row */
     unsigned char *refinements;
     int column_count;
-    int recompiled;   /* SQLite's count of that when `columns` was made */
+    int recompiled; /* SQLite's count of that when `columns` was made */
     bool is_readonly;
     bool is_dirty;    /* running it changes the session */
     bool begins_read; /* it is begin_sql(WEIR_TX_READ) */

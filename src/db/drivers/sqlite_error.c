@@ -106,12 +106,14 @@ static weir_status lock_error(struct sqlite_conn *conn, int code, weir_error *re
     if (conn->has_waited && weir_now() >= conn->deadline)
         weir_error_set(reterr, status, "sqlite: the deadline passed waiting for another writer");
     else if (conn->has_waited)
-        weir_error_set(reterr, status,
-                       "sqlite: another writer held the database for longer than busy_timeout_ms (%d)",
-                       conn->config->options.busy_timeout_ms);
+        weir_error_set(
+            reterr, status,
+            "sqlite: another writer held the database for longer than busy_timeout_ms (%d)",
+            conn->config->options.busy_timeout_ms);
     else
-        weir_error_set(reterr, status, "sqlite: another connection has written meanwhile: roll back "
-                                       "and repeat the transaction");
+        weir_error_set(reterr, status,
+                       "sqlite: another connection has written meanwhile: roll back "
+                       "and repeat the transaction");
     set_codes(reterr, code, conn->has_waited ? "55P03" : "40001");
     return status;
 }
@@ -172,10 +174,11 @@ weir_status weir__sqlite_open_error(struct sqlite_conn *conn, int code, weir_err
     char why[640];
 
     if (primary == SQLITE_NOMEM)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite \"%s\": no memory", conn->path);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite \"%s\": no memory",
+                              conn->path);
     if (primary == SQLITE_BUSY || primary == SQLITE_INTERRUPT) {
-        weir_error_set(reterr, WEIR_TIMEOUT, "connect sqlite \"%s\": another process kept it locked",
-                       conn->path);
+        weir_error_set(reterr, WEIR_TIMEOUT,
+                       "connect sqlite \"%s\": another process kept it locked", conn->path);
         set_codes(reterr, code, "55P03");
         return WEIR_TIMEOUT;
     }

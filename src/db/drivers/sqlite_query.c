@@ -122,7 +122,8 @@ static weir_status check_reading(struct sqlite_conn *conn, const struct sqlite_p
     }
     if (prepared->is_readonly)
         return WEIR_OK;
-    return weir__sqlite_refuse(reterr, "25006", "a transaction for reading (WEIR_TX_READ) cannot write");
+    return weir__sqlite_refuse(reterr, "25006",
+                               "a transaction for reading (WEIR_TX_READ) cannot write");
 }
 
 /* A table may have changed since the last run; SQLite has then compiled the statement anew at its
@@ -135,15 +136,21 @@ static weir_status describe_if_new(struct sqlite_prepared *prepared, weir_error 
     return weir__sqlite_describe(prepared, reterr);
 }
 
+/* What a write has done when its rows cannot be kept is undone: ended as it stands, it would be stored
+ * although its holder hears of an error. */
+static void undo_write(struct sqlite_conn *conn, sqlite3_stmt *stmt)
+{
+    sqlite3_interrupt(conn->db);
+    (void)sqlite3_step(stmt);
+}
+
 /* Step to the end. `code` is that of the first step. */
 static weir_status read_rows(struct sqlite_conn *conn, struct sqlite_prepared *prepared, int code,
                              weir_result *result, weir_error *reterr)
 {
-    weir_status status = WEIR_OK;
-
     while (code == SQLITE_ROW) {
-        if (result != NULL)
-            status = weir__sqlite_read_row(prepared, result, reterr);
+        weir_status status =
+            result == NULL ? WEIR_OK : weir__sqlite_read_row(prepared, result, reterr);
         if (status != WEIR_OK)
             return status;
         code = sqlite3_step(prepared->stmt);
@@ -166,6 +173,8 @@ static weir_status run_for_result(struct sqlite_conn *conn, struct sqlite_prepar
     if (status == WEIR_OK)
         status = read_rows(conn, prepared, code, result, reterr);
     if (status != WEIR_OK) {
+        if (!prepared->is_readonly)
+            undo_write(conn, prepared->stmt);
         weir_result_close(result);
         return status;
     }
