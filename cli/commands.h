@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of `weir`, and what they share. */
+#ifndef WEIR_CLI_COMMANDS_H
+#define WEIR_CLI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/config.h"
+
+/* Exit statuses: 0 all well, 1 it failed, 2 it was called wrongly. */
+#define EXIT_USAGE 2
+
+/* Run a command; argv[0] is its name. Return the exit status. */
+int command_serve(int argc, char **argv);
+int command_token(int argc, char **argv);
+
+#define MAX_FLAGS 128
+
+/* The flags of one command line, in its order. `--help` counts apart. */
+struct flags {
+    struct config_flag list[MAX_FLAGS];
+    size_t count;
+    bool wants_help;
+};
+
+/*
+ * Read `--name value` and `--name=value` for the names given (NULL-terminated). False, after saying
+ * what is wrong on standard error, for an unknown flag, a missing value, or a stray argument.
+ */
+bool flags_read(int argc, char **argv, const char *const *names, struct flags *ret_flags);
+
+/* The last value of a flag, or NULL. */
+const char *flags_get(const struct flags *flags, const char *name);
+
+/* The name most like `word` among the names (NULL-terminated), or NULL when none is near. */
+const char *nearest(const char *word, const char *const *names);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* What the backend is told: flags, environment, the `.env` file and defaults, in this order. */
+#ifndef WEIR_SERVER_CONFIG_H
+#define WEIR_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/base.h>
+
+#include "log.h"
+
+/* Shortest JWT_SECRET that is accepted, in bytes: RFC 7518, section 3.2 asks for as many bits as
+ * the hash of HS256 has. */
+#define CONFIG_MIN_SECRET 32
+
+/*
+ * The configuration, resolved and within its ranges. Every field's meaning, default and range stand
+ * once, in the table of config.c, which also makes the help text.
+ */
+struct config {
+    char *sql_conn_string;
+    char *suggestions_sql_conn_string; /* the main one's when not given */
+    char *jwt_secret;                  /* NULL when not given */
+    int64_t log_level;                 /* an enum log_level */
+    char *host;
+    int64_t port;
+    int64_t workers;
+    int64_t queue_limit;
+    int64_t max_connections;
+    int64_t max_connections_per_ip;
+    int64_t max_body_bytes;
+    int64_t max_header_bytes;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t keepalive_timeout_ms;
+    int64_t write_timeout_ms;
+    int64_t request_timeout_ms;
+    int64_t drain_timeout_ms;
+    int64_t sql_echo; /* 0 or 1 */
+};
+
+/* One flag of the command line: its name without the dashes, and its value. */
+struct config_flag {
+    const char *name;
+    const char *value;
+};
+
+/*
+ * Resolve the configuration: for each option the last flag of its name, else the environment
+ * variable, else the `.env` file's, else the default. Only the winner is checked. An empty text
+ * counts as not given, except for SQL_CONN_STRING, which is then refused where it is used.
+ *
+ * The caller ends *ret_config with config_clear(), after success only.
+ *
+ * Errors: WEIR_INVALID for an unknown flag, an unknown WEIR_ name in the `.env` file, or a value out of
+ *         range: names the option, where the value came from, and the allowed range; values of
+ *         secret options are never shown. WEIR_SYSTEM when the file cannot be read, WEIR_NO_MEMORY.
+ */
+WEIR_MUST_CHECK weir_status config_load(const struct config_flag *flags, size_t flag_count,
+                                        const char *dotenv_path, struct config *ret_config,
+                                        weir_error *reterr);
+
+/* Free the texts, overwriting the secrets. */
+void config_clear(struct config *config);
+
+/* Whether only this machine can reach the host: localhost, 127.0.0.0/8, ::1. */
+bool config_is_loopback(const char *host);
+
+/* The table, for help and for parsing the command line: NULL beyond the last. `ret_help` is the
+ * sentence with range and default; both may be NULL. */
+const char *config_option_flag(size_t index);
+const char *config_option_variable(size_t index);
+char *config_option_help(size_t index);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* DatabaseManager: the one engine and pool of the main database in this process. */
+#ifndef WEIR_SERVER_DB_MANAGER_H
+#define WEIR_SERVER_DB_MANAGER_H
+
+#include "managed_db.h"
+
+/*
+ * The manager, never NULL; see managed_db.h for what it can do. Its defaults: pool_size 5,
+ * max_overflow 10, pool_timeout 30 s, pool_recycle 3600 s, pool_pre_ping on, echo off.
+ */
+struct managed_db *db_manager(void);
+
+#endif

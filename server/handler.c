@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Authorization, bodies, queries and errors, the same for every route. */
+#include "handler.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "json_text.h"
+#include "log.h"
+
+bool is_authorized(const struct app *app, const struct http_request *request,
+                   struct http_response *response, struct auth_claims *ret_claims)
+{
+    enum auth_result result = auth_check(
+        app->jwt_secret, http_request_header(request, "Authorization"), time(NULL), ret_claims);
+
+    if (result == AUTH_OK)
+        return true;
+    http_reply_detail(response, 401, "%s", auth_result_text(result));
+    http_reply_header(response, "WWW-Authenticate", "Bearer");
+    return false;
+}
+
+bool is_moderator(const struct app *app, const struct http_request *request,
+                  struct http_response *response, struct auth_claims *ret_claims)
+{
+    if (!is_authorized(app, request, response, ret_claims))
+        return false;
+    if (strcmp(ret_claims->role, "moderator") != 0) {
+        http_reply_detail(response, 403, "Moderator role required");
+        return false;
+    }
+    if (ret_claims->sub[0] == '\0') {
+        http_reply_detail(response, 403, "The token names no moderator: it has no sub");
+        return false;
+    }
+    return true;
+}
+
+static void reply_unavailable(struct http_response *response, const weir_error *error)
+{
+    http_reply_detail(response, 503, "%s", error->text);
+    http_reply_header(response, "Retry-After", "1");
+}
+
+void reply_error(struct http_response *response, const weir_error *error)
+{
+    switch (error->status) {
+    case WEIR_TIMEOUT:
+    case WEIR_CLOSED:
+    case WEIR_CONNECT:
+    case WEIR_DISCONNECTED:
+    case WEIR_FULL:
+    case WEIR_RETRY:
+    case WEIR_NOT_READY:
+        reply_unavailable(response, error);
+        return;
+    case WEIR_NOT_FOUND:
+        http_reply_detail(response, 404, "%s", error->text);
+        return;
+    case WEIR_INVALID:
+        http_reply_detail(response, 422, "%s", error->text);
+        return;
+    case WEIR_LIMIT:
+        http_reply_detail(response, 507, "%s", error->text);
+        return;
+    case WEIR_QUERY:
+        log_write(LOG_LEVEL_ERROR, "SQLSTATE %s: %s", error->sqlstate, error->text);
+        http_reply_detail(response, 500, "SQLSTATE %s: %s", error->sqlstate, error->text);
+        return;
+    default:
+        log_write(LOG_LEVEL_ERROR, "%s", error->text);
+        http_reply_detail(response, 500, "%s", error->text);
+    }
+}
+
+bool reply_if_wrong(struct http_response *response, struct validation *validation)
+{
+    if (validation_is_clean(validation))
+        return false;
+    http_reply_json_text(response, 422, validation_take(validation));
+    return true;
+}
+
+void reply_json(struct http_response *response, unsigned status, json_t *json)
+{
+    http_reply_json_text(response, status, json_dumps(json, JSON_COMPACT));
+    json_decref(json);
+}
+
+int64_t query_integer(const struct http_request *request, struct validation *validation,
+                      const char *name, int64_t least, int64_t most, int64_t fallback)
+{
+    const char *text = http_request_query(request, name);
+    int64_t number = fallback;
+
+    if (http_request_has_query(request, name) &&
+        (text == NULL || !validate_is_integer(text, least, most, &number)))
+        validation_add(validation, name, "must be a whole number from %lld to %lld",
+                       (long long)least, (long long)most);
+    return number;
+}
+
+json_t *read_body(const struct http_request *request, struct http_response *response)
+{
+    size_t size;
+    const char *body = http_request_body(request, &size);
+    json_t *json = NULL;
+    weir_error error;
+
+    if (json_text_parse(body, size, &json, &error) != WEIR_OK) {
+        http_reply_detail(response, 400, "%s", error.text);
+        return NULL;
+    }
+    if (!json_is_object(json)) {
+        json_decref(json);
+        http_reply_detail(response, 422, "the body must be a JSON object");
+        return NULL;
+    }
+    return json;
+}

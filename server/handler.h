@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* What the handlers of the API share: the application, who is asking, what they sent, how errors are told. */
+#ifndef WEIR_SERVER_HANDLER_H
+#define WEIR_SERVER_HANDLER_H
+
+#include <jansson.h>
+
+#include "auth.h"
+#include "database_service.h"
+#include "health.h"
+#include "listener.h"
+#include "suggestion_service.h"
+#include "validate.h"
+
+/* What handlers work with; the argument of every route. Nothing in it changes while they run. */
+struct app {
+    const char *jwt_secret;
+    struct database_service *database;
+    struct suggestion_service *suggestions;
+    struct health *health;
+};
+
+/*
+ * Whether the request carries a valid token; if not, the 401 is filled in. The second also wants the
+ * role "moderator" and a `sub`, else 403. *ret_claims is written when true.
+ */
+bool is_authorized(const struct app *app, const struct http_request *request,
+                   struct http_response *response, struct auth_claims *ret_claims);
+bool is_moderator(const struct app *app, const struct http_request *request,
+                  struct http_response *response, struct auth_claims *ret_claims);
+
+/*
+ * Tell a failure of the layers below: 503 with Retry-After for what passes by itself, 500 with
+ * SQLSTATE and message for a refused statement, 404, 422 or 507 for what their words are.
+ */
+void reply_error(struct http_response *response, const weir_error *error);
+
+/* Answer 422 with every wrong field, if there are any; whether there were. Empties the list. */
+bool reply_if_wrong(struct http_response *response, struct validation *validation);
+
+/* Answer with a json value, which it takes over (NULL becomes a 500). */
+void reply_json(struct http_response *response, unsigned status, json_t *json);
+
+/*
+ * A whole number from the query, noted in `validation` when it is none or out of range; `fallback`
+ * when the query does not have it.
+ */
+int64_t query_integer(const struct http_request *request, struct validation *validation,
+                      const char *name, int64_t least, int64_t most, int64_t fallback);
+
+/* The body as a JSON object, or NULL after filling in the answer: 400 for what is no JSON, 422 for
+ * another value. The caller decrefs it. */
+json_t *read_body(const struct http_request *request, struct http_response *response);
+
+#endif

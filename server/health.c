@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* The prober's thread, and the snapshot it leaves behind. */
+#include "health.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+#include "text.h"
+
+#define INTERVAL WEIR_SECOND
+#define CHECK_LIMIT WEIR_SECOND
+#define STALE_AFTER (5 * WEIR_SECOND)
+
+/* What is known of one component. */
+struct state {
+    bool was_checked;
+    bool is_fine;
+    weir_time checked_at; /* when the last check ended, or the thread began */
+    char reason[WEIR_ERROR_TEXT];
+};
+
+struct health {
+    struct health_component components[HEALTH_MAX_COMPONENTS];
+    size_t count;
+    pthread_t thread;
+
+    /* Held for copying only, never during a check. Guards what follows. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* signalled when is_stopping or has_ended becomes true */
+    bool is_stopping;
+    bool has_ended; /* the thread is past its last check */
+    bool is_draining;
+    struct state states[HEALTH_MAX_COMPONENTS];
+};
+
+static void log_change(const struct health_component *component, const struct state *before,
+                       const struct state *after)
+{
+    if (before->was_checked && before->is_fine == after->is_fine)
+        return;
+    if (after->is_fine)
+        log_write(LOG_LEVEL_INFO, "%s: ok", component->name);
+    else
+        log_write(LOG_LEVEL_WARNING, "%s: not ready: %s", component->name, after->reason);
+}
+
+static void check_one(struct health *health, size_t i)
+{
+    const struct health_component *component = &health->components[i];
+    weir_error error = {0};
+    struct state after = {.was_checked = true};
+
+    after.is_fine = component->check(component->arg, weir_now() + CHECK_LIMIT, &error) == WEIR_OK;
+    after.checked_at = weir_now();
+    memcpy(after.reason, error.text, sizeof after.reason);
+
+    pthread_mutex_lock(&health->lock);
+    struct state before = health->states[i];
+    health->states[i] = after;
+    pthread_mutex_unlock(&health->lock);
+    log_change(component, &before, &after);
+}
+
+static void wait_locked(struct health *health, weir_time until)
+{
+    struct timespec at = {until / WEIR_SECOND, until % WEIR_SECOND};
+
+    pthread_cond_timedwait(&health->wake, &health->lock, &at);
+}
+
+/* Sleep until the next round; true when there is none. */
+static bool wait_for_round(struct health *health, weir_time until)
+{
+    pthread_mutex_lock(&health->lock);
+    while (!health->is_stopping && weir_now() < until)
+        wait_locked(health, until);
+    bool is_over = health->is_stopping;
+    pthread_mutex_unlock(&health->lock);
+    return is_over;
+}
+
+static void *probe(void *arg)
+{
+    struct health *health = arg;
+
+    do {
+        for (size_t i = 0; i < health->count; i++)
+            check_one(health, i);
+    } while (!wait_for_round(health, weir_now() + INTERVAL));
+    pthread_mutex_lock(&health->lock);
+    health->has_ended = true;
+    pthread_cond_broadcast(&health->wake);
+    pthread_mutex_unlock(&health->lock);
+    return NULL;
+}
+
+static void init_sync(struct health *health)
+{
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&health->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&health->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void clear(struct health *health)
+{
+    pthread_cond_destroy(&health->wake);
+    pthread_mutex_destroy(&health->lock);
+    free(health);
+}
+
+weir_status health_start(const struct health_component *components, size_t count,
+                         struct health **ret_health, weir_error *reterr)
+{
+    struct health *health = calloc(1, sizeof *health);
+
+    if (health == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "start health checks: out of memory");
+    health->count = count < HEALTH_MAX_COMPONENTS ? count : HEALTH_MAX_COMPONENTS;
+    memcpy(health->components, components, health->count * sizeof *components);
+    init_sync(health);
+    for (size_t i = 0; i < health->count; i++)
+        health->states[i].checked_at = weir_now();
+
+    int code = pthread_create(&health->thread, NULL, probe, health);
+    if (code != 0) {
+        clear(health);
+        weir_error_set(reterr, WEIR_SYSTEM, "start health checks: no thread: %s", strerror(code));
+        if (reterr != NULL)
+            reterr->native = code;
+        return WEIR_SYSTEM;
+    }
+    *ret_health = health;
+    return WEIR_OK;
+}
+
+void health_set_draining(struct health *health)
+{
+    pthread_mutex_lock(&health->lock);
+    health->is_draining = true;
+    pthread_mutex_unlock(&health->lock);
+}
+
+/* Add one component's line; whether it is fine. */
+static bool report_one(const struct health_component *component, const struct state *state,
+                       weir_time now, struct text *out)
+{
+    if (now - state->checked_at > STALE_AFTER) {
+        text_addf(out, "%s: no answer for %lld s\n", component->name,
+                  (long long)((now - state->checked_at) / WEIR_SECOND));
+        return false;
+    }
+    if (!state->was_checked) {
+        text_addf(out, "%s: not checked yet\n", component->name);
+        return false;
+    }
+    text_addf(out, "%s: %s\n", component->name, state->is_fine ? "ok" : state->reason);
+    return state->is_fine;
+}
+
+char *health_report(struct health *health, bool *ret_is_ready)
+{
+    struct state states[HEALTH_MAX_COMPONENTS];
+    struct text out = {0};
+
+    pthread_mutex_lock(&health->lock);
+    memcpy(states, health->states, sizeof states);
+    bool is_draining = health->is_draining;
+    pthread_mutex_unlock(&health->lock);
+
+    bool is_ready = !is_draining;
+    text_addf(&out, "server: %s\n", is_draining ? "draining" : "ok");
+    for (size_t i = 0; i < health->count; i++)
+        is_ready &= report_one(&health->components[i], &states[i], weir_now(), &out);
+    *ret_is_ready = is_ready;
+    return text_take(&out);
+}
+
+weir_status health_stop(struct health *health, weir_time deadline)
+{
+    if (health == NULL)
+        return WEIR_OK;
+    pthread_mutex_lock(&health->lock);
+    health->is_stopping = true;
+    pthread_cond_broadcast(&health->wake);
+    while (!health->has_ended && weir_now() < deadline)
+        wait_locked(health, deadline);
+    bool has_ended = health->has_ended;
+    pthread_mutex_unlock(&health->lock);
+    if (!has_ended)
+        return WEIR_TIMEOUT;
+    pthread_join(health->thread, NULL);
+    clear(health);
+    return WEIR_OK;
+}

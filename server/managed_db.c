@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* The one implementation behind both database managers. */
+#include "managed_db.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+
+/*
+ * An engine and those who hold it: the manager while it is initialized, and whoever is between
+ * get_engine and put_engine. The last one out closes it, so nobody ever meets a closed weir_db.
+ */
+struct db_handle {
+    weir_db *db;
+    bool echo;
+    /* Counts up under the manager's lock, down anywhere; acquire-release, so that the closer sees
+     * everything the others did. */
+    _Atomic unsigned holders;
+};
+
+static weir_status open_handle(const struct managed_db *manager, const char *url,
+                               const struct managed_db_options *options,
+                               struct db_handle **ret_handle, weir_error *reterr)
+{
+    weir_db_options db_options = WEIR_DB_OPTIONS_DEFAULT;
+    struct db_handle *handle = calloc(1, sizeof *handle);
+
+    if (handle == NULL) {
+        weir_error_set(reterr, WEIR_NO_MEMORY, "initialize %s: out of memory", manager->name);
+        return WEIR_NO_MEMORY;
+    }
+    db_options.pool.name = manager->pool_name;
+    db_options.pool.pool_size = options->pool_size;
+    db_options.pool.max_overflow = options->max_overflow;
+    db_options.pool.pool_timeout_ms = options->pool_timeout_ms;
+    db_options.pool.pool_recycle_s = options->pool_recycle_s;
+    db_options.pool.pool_pre_ping = options->pool_pre_ping;
+    handle->echo = options->echo;
+    atomic_init(&handle->holders, 1);
+
+    weir_status status = weir_db_open(url, &db_options, &handle->db, reterr);
+    if (status == WEIR_OK) {
+        status = log_follow_pool(weir_db_pool(handle->db), reterr);
+        if (status != WEIR_OK)
+            weir_db_close(handle->db);
+    }
+    if (status != WEIR_OK) {
+        free(handle);
+        return status;
+    }
+    *ret_handle = handle;
+    return WEIR_OK;
+}
+
+static void log_initialized(const struct managed_db *manager, const struct db_handle *handle)
+{
+    const weir_pool_options *options = weir_pool_get_options(weir_db_pool(handle->db));
+
+    log_write(LOG_LEVEL_INFO,
+              "%s initialized: %s, pool_size %d, max_overflow %d, pool_timeout %d ms, pool_recycle "
+              "%d s, pool_pre_ping %s",
+              manager->name, weir_db_url(handle->db), options->pool_size, options->max_overflow,
+              options->pool_timeout_ms, options->pool_recycle_s,
+              options->pool_pre_ping ? "on" : "off");
+}
+
+static weir_status already(const struct managed_db *manager, weir_error *reterr)
+{
+    log_write(LOG_LEVEL_WARNING, "%s already initialized, skipping", manager->name);
+    return weir_error_set(reterr, WEIR_ALREADY, "%s already initialized, skipping", manager->name);
+}
+
+weir_status managed_db_initialize(struct managed_db *manager, const char *url,
+                                  const struct managed_db_options *options, weir_error *reterr)
+{
+    struct db_handle *handle = NULL;
+
+    if (managed_db_is_initialized(manager))
+        return already(manager, reterr);
+    if (url == NULL || url[0] == '\0')
+        return weir_error_set(reterr, WEIR_INVALID, "Connection string is required");
+    weir_status status =
+        open_handle(manager, url, options != NULL ? options : &manager->defaults, &handle, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    /* Opened outside the lock; if another thread was quicker, its engine stays. */
+    pthread_mutex_lock(&manager->lock);
+    bool is_first = manager->handle_locked == NULL;
+    if (is_first)
+        manager->handle_locked = handle;
+    pthread_mutex_unlock(&manager->lock);
+    if (!is_first) {
+        managed_db_put_engine(handle);
+        return already(manager, reterr);
+    }
+    log_initialized(manager, handle);
+    return WEIR_OK;
+}
+
+bool managed_db_is_initialized(struct managed_db *manager)
+{
+    pthread_mutex_lock(&manager->lock);
+    bool is_initialized = manager->handle_locked != NULL;
+    pthread_mutex_unlock(&manager->lock);
+    return is_initialized;
+}
+
+weir_status managed_db_get_engine(struct managed_db *manager, struct db_handle **ret_handle,
+                                  weir_error *reterr)
+{
+    pthread_mutex_lock(&manager->lock);
+    struct db_handle *handle = manager->handle_locked;
+    if (handle != NULL)
+        atomic_fetch_add_explicit(&handle->holders, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&manager->lock);
+    if (handle == NULL) {
+        weir_error_set(reterr, WEIR_NOT_READY, "%s not initialized. Call initialize() first.",
+                       manager->name);
+        return WEIR_NOT_READY;
+    }
+    *ret_handle = handle;
+    return WEIR_OK;
+}
+
+void managed_db_put_engine(struct db_handle *handle)
+{
+    if (atomic_fetch_sub_explicit(&handle->holders, 1, memory_order_acq_rel) != 1)
+        return;
+    weir_db_close(handle->db);
+    free(handle);
+}
+
+weir_db *db_handle_db(const struct db_handle *handle)
+{
+    return handle->db;
+}
+
+/* The earlier of the caller's deadline and the pool's own timeout counted from now. */
+static weir_time bounded(weir_db *db, weir_time deadline)
+{
+    weir_time own = weir_deadline_in(weir_pool_get_options(weir_db_pool(db))->pool_timeout_ms);
+
+    if (deadline == WEIR_DEADLINE_DEFAULT || deadline == WEIR_DEADLINE_NOW)
+        return deadline;
+    return own < deadline ? own : deadline;
+}
+
+weir_status managed_db_get_session_at(struct managed_db *manager, weir_time deadline,
+                                      struct db_session *ret_session, weir_error *reterr,
+                                      const char *file, int line)
+{
+    struct db_session session;
+
+    weir_status status = managed_db_get_engine(manager, &session.handle, reterr);
+    if (status != WEIR_OK)
+        return status;
+    weir_db *db = session.handle->db;
+    status = weir_db_acquire_at(db, bounded(db, deadline), &session.conn, reterr, file, line);
+    if (status != WEIR_OK) {
+        managed_db_put_engine(session.handle);
+        return status;
+    }
+    if (deadline != WEIR_DEADLINE_DEFAULT && deadline != WEIR_DEADLINE_NOW)
+        weir_conn_set_deadline(session.conn, deadline);
+    *ret_session = session;
+    return WEIR_OK;
+}
+
+void db_session_end(struct db_session *session)
+{
+    weir_conn_release(session->conn);
+    managed_db_put_engine(session->handle);
+    *session = (struct db_session){0};
+}
+
+weir_status db_session_query(struct db_session *session, const char *sql, const weir_param *params,
+                             size_t param_count, weir_result **ret_result, weir_error *reterr)
+{
+    if (session->handle->echo)
+        log_write(LOG_LEVEL_INFO, "pool \"%s\": %s",
+                  weir_pool_name(weir_db_pool(session->handle->db)), sql);
+    return weir_conn_query(session->conn, sql, params, param_count, ret_result, reterr);
+}
+
+bool db_session_is_sqlite(const struct db_session *session)
+{
+    return strcmp(weir_db_engine(session->handle->db), "sqlite") == 0;
+}
+
+/* ---- One statement, repeated where that is safe ------------------------------------------- */
+
+static bool is_worth_repeating(const struct db_retry *retry, bool is_repeatable, weir_status status,
+                               const weir_result *result)
+{
+    if (status == WEIR_OK)
+        return is_repeatable && retry->retries_empty_results && weir_result_row_count(result) == 0;
+    return status == WEIR_RETRY || (status == WEIR_DISCONNECTED && is_repeatable);
+}
+
+/* Sleep before the next attempt; false, at once, when it would begin past the deadline. */
+static bool wait_for_next(const struct db_retry *retry, weir_time deadline)
+{
+    weir_time until = weir_now() + retry->retry_delay_ms * WEIR_MS;
+    struct timespec at = {until / WEIR_SECOND, until % WEIR_SECOND};
+
+    if (deadline != WEIR_DEADLINE_DEFAULT && until >= deadline)
+        return false;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+        continue;
+    return true;
+}
+
+static weir_status query_once(struct managed_db *manager, const char *sql, const weir_param *params,
+                              size_t param_count, weir_time deadline, weir_result **ret_result,
+                              weir_error *reterr, const char *file, int line)
+{
+    struct db_session session;
+
+    weir_status status = managed_db_get_session_at(manager, deadline, &session, reterr, file, line);
+    if (status != WEIR_OK)
+        return status;
+    status = db_session_query(&session, sql, params, param_count, ret_result, reterr);
+    db_session_end(&session);
+    return status;
+}
+
+weir_status managed_db_query_at(struct managed_db *manager, const struct db_retry *retry,
+                                bool is_repeatable, const char *sql, const weir_param *params,
+                                size_t param_count, weir_time deadline, weir_result **ret_result,
+                                weir_error *reterr, const char *file, int line)
+{
+    weir_error error;
+
+    for (int attempt = 0;; attempt++) {
+        weir_result *result = NULL;
+        weir_status status =
+            query_once(manager, sql, params, param_count, deadline, &result, &error, file, line);
+
+        bool is_last = attempt >= retry->max_retries ||
+                       !is_worth_repeating(retry, is_repeatable, status, result) ||
+                       !wait_for_next(retry, deadline);
+        if (is_last && status == WEIR_OK) {
+            *ret_result = result;
+            return WEIR_OK;
+        }
+        if (is_last) {
+            if (reterr != NULL)
+                *reterr = error;
+            return status;
+        }
+        if (status != WEIR_OK)
+            log_write(LOG_LEVEL_WARNING, "pool \"%s\": statement repeated after: %s",
+                      manager->pool_name, error.text);
+        weir_result_close(result);
+    }
+}
+
+weir_status managed_db_dispose(struct managed_db *manager, weir_time deadline, weir_error *reterr)
+{
+    pthread_mutex_lock(&manager->lock);
+    struct db_handle *handle = manager->handle_locked;
+    manager->handle_locked = NULL;
+    pthread_mutex_unlock(&manager->lock);
+    if (handle == NULL)
+        return WEIR_OK;
+
+    weir_status status = weir_db_dispose(handle->db, deadline, reterr);
+    log_write(LOG_LEVEL_INFO, "%s disposed", manager->name);
+    managed_db_put_engine(handle);
+    return status;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* A database of this process behind a name: initialized once, borrowed by any thread, disposed once. */
+#ifndef WEIR_SERVER_MANAGED_DB_H
+#define WEIR_SERVER_MANAGED_DB_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <weir/db.h>
+
+/* What initialize() takes besides the URL; pool options in the URL's query win over these. */
+struct managed_db_options {
+    int pool_size;
+    int max_overflow;
+    int pool_timeout_ms;
+    int pool_recycle_s;
+    bool pool_pre_ping;
+    bool echo; /* log every statement, without its parameters */
+};
+
+struct db_handle;
+
+/* A manager. The instances are static, one per database of the process; see db_manager.h and
+ * suggestions_db_manager.h. */
+struct managed_db {
+    const char *name;      /* in messages: "DatabaseManager" */
+    const char *pool_name; /* in the pool's errors and figures: "main" */
+    struct managed_db_options defaults;
+    pthread_mutex_t lock;            /* guards `handle_locked` */
+    struct db_handle *handle_locked; /* NULL while not initialized */
+};
+
+/*
+ * Open the database, without connecting. `options` may be NULL for the manager's defaults.
+ *
+ * Errors:  WEIR_ALREADY, with a warning in the log, when it is initialized; the first stays.
+ *          WEIR_INVALID "Connection string is required" for an empty or NULL URL; otherwise as
+ *          weir_db_open().
+ * Threads: any.
+ */
+WEIR_MUST_CHECK weir_status managed_db_initialize(struct managed_db *manager, const char *url,
+                                                  const struct managed_db_options *options,
+                                                  weir_error *reterr);
+
+bool managed_db_is_initialized(struct managed_db *manager);
+
+/*
+ * The engine, held: it stays usable, though it may be disposed meanwhile, until it is given back
+ * with managed_db_put_engine().
+ *
+ * Errors:  WEIR_NOT_READY "<name> not initialized. Call initialize() first."
+ * Threads: any.
+ */
+WEIR_MUST_CHECK weir_status managed_db_get_engine(struct managed_db *manager,
+                                                  struct db_handle **ret_handle,
+                                                  weir_error *reterr);
+void managed_db_put_engine(struct db_handle *handle);
+weir_db *db_handle_db(const struct db_handle *handle);
+
+/* A session: one connection on loan, and the hold on its engine. */
+struct db_session {
+    weir_conn *conn;
+    struct db_handle *handle;
+};
+
+/*
+ * Borrow a connection. `deadline` bounds the wait, as does the pool's own timeout, and every
+ * statement of the session. End it with db_session_end().
+ *
+ * Errors:  as managed_db_get_engine() and weir_db_acquire().
+ * Threads: any.
+ */
+#define managed_db_get_session(manager, deadline, ret_session, reterr)                             \
+    managed_db_get_session_at(manager, deadline, ret_session, reterr, __FILE__, __LINE__)
+WEIR_MUST_CHECK weir_status managed_db_get_session_at(struct managed_db *manager,
+                                                      weir_time deadline,
+                                                      struct db_session *ret_session,
+                                                      weir_error *reterr, const char *file,
+                                                      int line);
+void db_session_end(struct db_session *session);
+
+/* Run one statement in a session, logging it if the manager echoes. As weir_conn_query(). */
+WEIR_MUST_CHECK weir_status db_session_query(struct db_session *session, const char *sql,
+                                             const weir_param *params, size_t param_count,
+                                             weir_result **ret_result, weir_error *reterr);
+
+/* Whether the session's database is SQLite. */
+bool db_session_is_sqlite(const struct db_session *session);
+
+/* How failed statements are repeated. */
+struct db_retry {
+    int max_retries; /* beyond the first attempt */
+    int retry_delay_ms;
+    bool retries_empty_results; /* also repeat a statement that gave no row */
+};
+
+#define DB_RETRY_DEFAULT                                                                           \
+    {                                                                                              \
+        3, 500, false                                                                              \
+    }
+#define DB_RETRY_NONE                                                                              \
+    {                                                                                              \
+        0, 0, false                                                                                \
+    }
+
+/*
+ * Borrow a connection, run one statement, give it back.
+ *
+ * A serialization failure or deadlock (WEIR_RETRY) undid the statement, so it is repeated; a lost
+ * connection only if `is_repeatable`, since a write may or may not have been stored. Each repetition
+ * comes retry_delay_ms after the failure and never if that would be past the deadline.
+ *
+ * Errors: the last one, as managed_db_get_session() and weir_conn_query().
+ */
+#define managed_db_query(manager, retry, is_repeatable, sql, params, param_count, deadline,        \
+                         ret_result, reterr)                                                       \
+    managed_db_query_at(manager, retry, is_repeatable, sql, params, param_count, deadline,         \
+                        ret_result, reterr, __FILE__, __LINE__)
+WEIR_MUST_CHECK weir_status managed_db_query_at(struct managed_db *manager,
+                                                const struct db_retry *retry, bool is_repeatable,
+                                                const char *sql, const weir_param *params,
+                                                size_t param_count, weir_time deadline,
+                                                weir_result **ret_result, weir_error *reterr,
+                                                const char *file, int line);
+
+/*
+ * Close the database: waiters and newcomers are refused, connections on loan awaited until the
+ * deadline. Idempotent; afterwards initialize() works again.
+ *
+ * Errors:  WEIR_TIMEOUT, with who still holds what; they are closed as they come back.
+ * Threads: any.
+ */
+weir_status managed_db_dispose(struct managed_db *manager, weir_time deadline, weir_error *reterr);
+
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the backend, wired through a lifecycle, and the signals that end it. */
+#include "serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/lifecycle.h>
+
+#include "db_manager.h"
+#include "routes.h"
+#include "seed.h"
+#include "suggestions_db_manager.h"
+
+#define START_LIMIT_MS 30000
+#define SEED_LIMIT_MS 10000
+#define TOKEN_TTL_S (7 * 86400)
+
+/* Static, because a handler that outlives the drain's deadline goes on using it. */
+static struct server {
+    const struct config *config;
+    struct app app;
+    char *own_secret; /* made at this start; NULL when the configuration has one */
+    struct listener *listener;
+    int port;
+    /* A handler is still running: nothing it might use may be freed. */
+    bool is_abandoned;
+} server;
+
+/* ---- Connection pools --------------------------------------------------------------------- */
+
+static weir_status initialize(struct managed_db *manager, const char *url, weir_error *reterr)
+{
+    struct managed_db_options options = manager->defaults;
+
+    options.echo = server.config->sql_echo != 0;
+    return managed_db_initialize(manager, url, &options, reterr);
+}
+
+static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr)
+{
+    const struct config *config = server.config;
+
+    (void)arg, (void)deadline;
+    log_write(LOG_LEVEL_INFO, "Initializing connection pools...");
+    weir_status status = initialize(db_manager(), config->sql_conn_string, reterr);
+    if (status != WEIR_OK)
+        return status;
+    status = initialize(suggestions_db_manager(), config->suggestions_sql_conn_string, reterr);
+    if (status != WEIR_OK) {
+        (void)managed_db_dispose(db_manager(), WEIR_DEADLINE_NOW, NULL);
+        return status;
+    }
+    log_write(LOG_LEVEL_INFO, "All connection pools initialized successfully");
+    return WEIR_OK;
+}
+
+static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
+{
+    weir_error error = {0};
+
+    (void)arg;
+    log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
+    weir_status first = managed_db_dispose(suggestions_db_manager(), deadline, &error);
+    if (first != WEIR_OK && reterr != NULL)
+        *reterr = error;
+    weir_status second = managed_db_dispose(db_manager(), deadline, &error);
+    if (first == WEIR_OK && second != WEIR_OK && reterr != NULL)
+        *reterr = error;
+    if (first == WEIR_OK && second == WEIR_OK)
+        log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
+    return first != WEIR_OK ? first : second;
+}
+
+/* ---- Services ----------------------------------------------------------------------------- */
+
+/* A first start that cannot fill the database is a start all the same. */
+static void seed(void)
+{
+    weir_error error;
+
+    if (seed_jurisdictions(db_manager(), WEIR_ISO_3166_1, weir_deadline_in(SEED_LIMIT_MS),
+                           &error) != WEIR_OK)
+        log_write(LOG_LEVEL_WARNING, "no table Jurisdictions: %s", error.text);
+}
+
+static weir_status start_services(void *arg, weir_time deadline, weir_error *reterr)
+{
+    struct app *app = &server.app;
+
+    (void)arg, (void)deadline;
+    seed();
+    weir_status status = database_service_open(NULL, NULL, &app->database, reterr);
+    if (status != WEIR_OK)
+        return status;
+    status = suggestion_service_open(NULL, NULL, app->jwt_secret, &app->suggestions, reterr);
+    if (status != WEIR_OK)
+        database_service_close(app->database);
+    return status;
+}
+
+static weir_status stop_services(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline, (void)reterr;
+    if (server.is_abandoned)
+        return WEIR_OK;
+    suggestion_service_close(server.app.suggestions);
+    database_service_close(server.app.database);
+    return WEIR_OK;
+}
+
+/* ---- Health checks ------------------------------------------------------------------------ */
+
+/* Ask the database something. A pool whose every connection is open and lent is busy, not broken. */
+static weir_status check_database(void *arg, weir_time deadline, weir_error *reterr)
+{
+    static const struct db_retry no_retry = DB_RETRY_NONE;
+    struct managed_db *manager = arg;
+    struct db_handle *handle;
+    weir_result *result = NULL;
+    weir_pool_stats stats;
+
+    weir_status status =
+        managed_db_query(manager, &no_retry, true, "SELECT 1", NULL, 0, deadline, &result, reterr);
+    if (status == WEIR_OK)
+        weir_result_close(result);
+    if (status != WEIR_TIMEOUT && status != WEIR_FULL)
+        return status;
+    if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
+        return status;
+    weir_pool_get_stats(weir_db_pool(db_handle_db(handle)), &stats);
+    managed_db_put_engine(handle);
+    bool is_busy = stats.leased >= stats.slots && stats.connections >= stats.slots;
+    return is_busy ? WEIR_OK : status;
+}
+
+static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *reterr)
+{
+    weir_status status = check_database(suggestions_db_manager(), deadline, reterr);
+
+    (void)arg;
+    if (status != WEIR_OK)
+        return status;
+    return suggestions_prepare(server.app.suggestions, deadline, reterr);
+}
+
+static weir_status start_health(void *arg, weir_time deadline, weir_error *reterr)
+{
+    const struct health_component components[] = {
+        {"main database", check_database, db_manager()},
+        {"suggestions database", check_suggestions, NULL},
+    };
+
+    (void)arg, (void)deadline;
+    return health_start(components, 2, &server.app.health, reterr);
+}
+
+static weir_status stop_health(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg;
+    if (server.is_abandoned)
+        return WEIR_OK;
+    weir_status status = health_stop(server.app.health, deadline);
+    if (status != WEIR_OK) {
+        /* The prober's thread goes on using the services. */
+        server.is_abandoned = true;
+        return weir_error_set(reterr, status, "a check has not come back");
+    }
+    return WEIR_OK;
+}
+
+/* ---- Listener ----------------------------------------------------------------------------- */
+
+static void log_listener(void *arg, int level, const char *text)
+{
+    static const enum log_level levels[] = {
+        [LISTENER_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+        [LISTENER_LOG_INFO] = LOG_LEVEL_INFO,
+        [LISTENER_LOG_WARNING] = LOG_LEVEL_WARNING,
+        [LISTENER_LOG_ERROR] = LOG_LEVEL_ERROR,
+    };
+
+    (void)arg;
+    log_write(levels[level], "%s", text);
+}
+
+static void log_access(void *arg, const struct http_access *access)
+{
+    /* Why it is not ready is logged once, by the health checks, and not at every question. */
+    bool is_trouble = access->status >= 500 && strncmp(access->path, "/readyz", 7) != 0;
+    enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+
+    (void)arg;
+    log_write(level, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s", access->client_ip,
+              access->method, access->path, access->status, (unsigned long long)access->body_bytes,
+              (double)access->duration / (double)WEIR_MS, access->request_id);
+}
+
+static struct listener_options listener_options(const struct config *config)
+{
+    struct listener_options options = LISTENER_OPTIONS_DEFAULT;
+
+    options.host = config->host;
+    options.port = (int)config->port;
+    options.workers = (int)config->workers;
+    options.queue_limit = (int)config->queue_limit;
+    options.max_connections = (int)config->max_connections;
+    options.max_connections_per_ip = (int)config->max_connections_per_ip;
+    options.max_body_bytes = (size_t)config->max_body_bytes;
+    options.max_header_bytes = (size_t)config->max_header_bytes;
+    options.header_deadline_ms = (int)config->header_timeout_ms;
+    options.body_deadline_ms = (int)config->body_timeout_ms;
+    options.keepalive_idle_ms = (int)config->keepalive_timeout_ms;
+    options.write_deadline_ms = (int)config->write_timeout_ms;
+    options.handler_deadline_ms = (int)config->request_timeout_ms;
+    options.log = log_listener;
+    options.on_request_done = log_access;
+    return options;
+}
+
+static weir_status start_listener(void *arg, weir_time deadline, weir_error *reterr)
+{
+    struct listener_options options = listener_options(server.config);
+    struct http_route routes[ROUTES_MAX];
+    size_t count = routes_fill(&server.app, routes);
+    weir_error error;
+
+    (void)arg, (void)deadline;
+    weir_status status = listener_start(&options, routes, count, &server.listener, &error);
+    if (status == WEIR_OK) {
+        server.port = listener_port(server.listener);
+        return WEIR_OK;
+    }
+    if (error.native == EADDRINUSE)
+        return weir_error_set(reterr, status,
+                              "port %d on %s is in use by another program; --port or PORT chooses "
+                              "another",
+                              options.port, options.host);
+    if (reterr != NULL)
+        *reterr = error;
+    return status;
+}
+
+static weir_status drain_listener(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg;
+    health_set_draining(server.app.health);
+    listener_set_draining(server.listener);
+    weir_status status = listener_stop(server.listener, deadline, &server.is_abandoned);
+    if (status != WEIR_OK)
+        weir_error_set(reterr, status, "not every request in flight was answered in time");
+    return status;
+}
+
+/* ---- The whole ---------------------------------------------------------------------------- */
+
+static void log_step(void *arg, const char *part, const char *step, const weir_error *error)
+{
+    (void)arg;
+    if (error != NULL)
+        log_write(LOG_LEVEL_ERROR, "%s", error->text);
+    else
+        log_write(LOG_LEVEL_DEBUG, "%s: %s", part, step);
+}
+
+static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
+{
+    const weir_part parts[] = {
+        {"connection pools", start_pools, NULL, stop_pools, NULL},
+        {"services", start_services, NULL, stop_services, NULL},
+        {"health checks", start_health, NULL, stop_health, NULL},
+        {"listener", start_listener, drain_listener, NULL, NULL},
+    };
+    weir_lifecycle *lifecycle;
+
+    weir_status status = weir_lifecycle_open(log_step, NULL, &lifecycle, reterr);
+    if (status != WEIR_OK)
+        return status;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        status = weir_lifecycle_add(lifecycle, &parts[i], reterr);
+        if (status != WEIR_OK) {
+            weir_lifecycle_close(lifecycle);
+            return status;
+        }
+    }
+    *ret_lifecycle = lifecycle;
+    return WEIR_OK;
+}
+
+/* Whether there is Switzerland to show; asked of SQLite only, which answers at once. */
+static bool has_jurisdictions(void)
+{
+    char *row = NULL;
+
+    if (strncmp(server.config->sql_conn_string, "sqlite", 6) != 0)
+        return false;
+    bool is_there = database_get_entry_by_id(server.app.database, "Jurisdictions", "CHE",
+                                             weir_deadline_in(1000), &row, NULL) == WEIR_OK;
+    free(row);
+    return is_there;
+}
+
+static void print_welcome(void)
+{
+    const char *host = server.config->host;
+    bool is_v6 = strchr(host, ':') != NULL;
+    char *token = NULL;
+
+    printf("weir %s listens on http://%s%s%s:%d\n", weir_version(), is_v6 ? "[" : "", host,
+           is_v6 ? "]" : "", server.port);
+    if (server.own_secret != NULL &&
+        auth_make_token(server.own_secret, "local", "moderator", time(NULL), TOKEN_TTL_S, &token,
+                        NULL) == WEIR_OK) {
+        printf(
+            "JWT_SECRET is not set, so this start made its own; this token works until it ends:\n"
+            "\n  %s\n\nTry it:\n\n"
+            "  curl -H 'Authorization: Bearer %s' http://%s%s%s:%d/api/v1/tables%s\n\n",
+            token, token, is_v6 ? "[" : "", host, is_v6 ? "]" : "", server.port,
+            has_jurisdictions() ? "/Jurisdictions/CHE" : "");
+        free(token);
+    }
+    fflush(stdout);
+}
+
+/* timeout(1) and a few supervisors send one signal twice, to the process and to its group. */
+#define SAME_SIGNAL (20 * WEIR_MS)
+
+static weir_time first_signal_at;
+
+static void exit_at_once(int signal_number)
+{
+    static const char text[] = "second signal: exiting at once\n";
+
+    if (weir_now() - first_signal_at < SAME_SIGNAL)
+        return;
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(128 + signal_number);
+}
+
+static void fill_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+/* The signals wait until somebody asks for them; every later thread inherits that. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    fill_set(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int wait_for_signal(void)
+{
+    sigset_t set;
+    int number;
+
+    fill_set(&set);
+    while ((number = sigwaitinfo(&set, NULL)) < 0 && errno == EINTR)
+        continue;
+    return number;
+}
+
+/* From now on the same signals end the process, even while this thread waits for the drain. */
+static void let_next_signal_exit(void)
+{
+    struct sigaction action = {.sa_handler = exit_at_once};
+    sigset_t set;
+
+    first_signal_at = weir_now();
+    fill_set(&set);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int stop(weir_lifecycle *lifecycle)
+{
+    weir_error error;
+    weir_time limit = server.config->drain_timeout_ms * WEIR_MS;
+
+    weir_status status = weir_lifecycle_stop(lifecycle, weir_now() + limit, &error);
+    if (server.is_abandoned) {
+        /* A thread that cannot be ended still runs; leaving without destructors is all that is
+         * safe. */
+        log_write(LOG_LEVEL_ERROR, "stopped with a request still running");
+        _exit(1);
+    }
+    weir_lifecycle_close(lifecycle);
+    return status == WEIR_OK ? 0 : 1;
+}
+
+static weir_status choose_secret(weir_error *reterr)
+{
+    server.app.jwt_secret = server.config->jwt_secret;
+    if (server.app.jwt_secret != NULL)
+        return WEIR_OK;
+    weir_status status = auth_make_secret(&server.own_secret, reterr);
+    server.app.jwt_secret = server.own_secret;
+    return status;
+}
+
+int serve_run(const struct config *config)
+{
+    weir_lifecycle *lifecycle = NULL;
+    weir_error error;
+
+    server = (struct server){.config = config};
+    block_signals();
+    weir_status status = choose_secret(&error);
+    if (status == WEIR_OK)
+        status = wire(&lifecycle, &error);
+    if (status != WEIR_OK) {
+        log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        return 1;
+    }
+    /* The observer has logged what went wrong. */
+    if (weir_lifecycle_start(lifecycle, weir_deadline_in(START_LIMIT_MS), NULL) != WEIR_OK) {
+        weir_lifecycle_close(lifecycle);
+        return 1;
+    }
+    print_welcome();
+
+    int number = wait_for_signal();
+    let_next_signal_exit();
+    log_write(LOG_LEVEL_INFO, "SIG%s: draining for at most %lld ms", sigabbrev_np(number),
+              (long long)config->drain_timeout_ms);
+    int result = stop(lifecycle);
+    free(server.own_secret);
+    return result;
+}
