@@ -64,7 +64,7 @@ crash)
     # Stopped first, so that the postmaster can neither see its children die nor clean up.
     postmaster=\$(head -n 1 "$data/postmaster.pid")
     kill -STOP "\$postmaster"
-    for pid in \$(ps -o pid= --ppid "\$postmaster") "\$postmaster"; do kill -KILL "\$pid" 2>/dev/null; done
+    for pid in \$(cat "/proc/\$postmaster/task/\$postmaster/children") "\$postmaster"; do kill -KILL "\$pid" 2>/dev/null; done
     while kill -0 "\$postmaster" 2>/dev/null; do sleep 0.02; done
     # What a killed server leaves behind; a real restart of the machine would be without it.
     rm -f "$data/postmaster.pid"

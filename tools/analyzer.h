@@ -6,6 +6,7 @@
 #include <weir/base.h>
 
 /* It returns the status it is given, so what comes after `return weir_error_set(…)` is failure. */
-#define weir_error_set(reterr, status, ...) ((void)weir_error_set(reterr, status, __VA_ARGS__), (status))
+#define weir_error_set(reterr, status, ...)                                                        \
+    ((void)weir_error_set(reterr, status, __VA_ARGS__), (status))
 
 #endif

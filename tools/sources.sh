@@ -4,4 +4,4 @@
 set -eu
 
 cd "$(dirname "$0")/.."
-find include src server cli tests bench examples -type f \( -name '*.c' -o -name '*.h' \) | sort
+find include src server cli tests bench examples tools -type f \( -name '*.c' -o -name '*.h' \) | sort

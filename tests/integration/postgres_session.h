@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests: one PostgreSQL connection of the driver itself, without a pool, and short ways to ask it. */
+/* For tests: one PostgreSQL connection of the driver, without a pool, and ways to ask it. */
 #ifndef WEIR_TESTS_POSTGRES_SESSION_H
 #define WEIR_TESTS_POSTGRES_SESSION_H
 
@@ -18,6 +18,8 @@ struct session {
     void *conn;
     weir_error error; /* of the last call that failed */
 };
+
+static struct session observer; /* a connection that only looks on */
 
 static inline const char *need_env(const char *name)
 {
@@ -127,7 +129,8 @@ static inline const char *value_text(weir_value value, char *room, size_t size)
     }
 }
 
-/* The first value of the first row as text, good until the next call; "(error) …" when there is none. */
+/* The first value of the first row as text, good until the next call; "(error) …" when there is
+ * none. */
 static inline const char *answer_to(struct session *session, const char *sql,
                                     const weir_value *values)
 {
@@ -152,6 +155,15 @@ static inline const char *answer(struct session *session, const char *sql)
     return answer_to(session, sql, NULL);
 }
 
+static inline bool took_less_than(weir_time start, int64_t ms)
+{
+    weir_time taken = weir_now() - start;
+
+    if (taken >= ms * WEIR_MS)
+        printf("# took %lld ms, not less than %lld\n", (long long)(taken / WEIR_MS), (long long)ms);
+    return taken < ms * WEIR_MS;
+}
+
 /* Poll until the answer is as wanted, for at most five seconds. */
 static inline bool comes_to(struct session *session, const char *sql, const char *wanted)
 {
@@ -160,7 +172,7 @@ static inline bool comes_to(struct session *session, const char *sql, const char
     do {
         if (strcmp(answer(session, sql), wanted) == 0)
             return true;
-        weir__pg_poll(-1, 0, weir_deadline_in(10));
+        weir__pg_poll(-1, 0, weir_now(), weir_deadline_in(10));
     } while (weir_now() < deadline);
     return false;
 }

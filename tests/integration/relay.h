@@ -18,8 +18,9 @@
 #define RELAY_PAIRS 64
 
 /*
- * One thread carries bytes both ways for every connection. While `is_silent`, it accepts connections
- * and reads, but passes nothing on: to both sides the other one has stopped answering.
+ * One thread carries bytes both ways for every connection. While `is_silent`, it accepts
+ * connections and reads, but passes nothing on: to both sides the other one has stopped
+ * answering.
  */
 struct relay {
     int listener;

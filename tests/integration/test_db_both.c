@@ -1,90 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One set of tests of weir/db.h, run on SQLite and on PostgreSQL: what a program may rely on whatever the engine. */
-#include "check.h"
+/* Values, parameters, results and schemas of weir/db.h: what holds whatever the engine. */
+#include "db_both.h"
 
-#include <weir/db.h>
-
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
-
-static weir_db *db;        /* the engine under test */
-static const char *url;    /* and its URL */
-static bool is_postgres;
-static weir_error error;   /* of the last call that failed */
-
-/* ---- short ways to ask --------------------------------------------------------------------- */
-
-static void failed(const char *sql, const char *file, int line)
-{
-    check_failures_in_test++;
-    printf("# %s:%d: %s: %s: %s\n", file, line, sql, weir_status_name(error.status), error.text);
-}
-
-#define must(sql)                                                                                  \
-    do {                                                                                           \
-        if (weir_db_query(db, sql, NULL, 0, NULL, &error) != WEIR_OK)                              \
-            failed(sql, __FILE__, __LINE__);                                                       \
-    } while (0)
-
-#define must_on(conn, sql)                                                                         \
-    do {                                                                                           \
-        if (weir_conn_query(conn, sql, NULL, 0, NULL, &error) != WEIR_OK)                          \
-            failed(sql, __FILE__, __LINE__);                                                       \
-    } while (0)
-
-#define must_be_ok(call)                                                                           \
-    do {                                                                                           \
-        if ((call) != WEIR_OK)                                                                     \
-            failed(#call, __FILE__, __LINE__);                                                     \
-    } while (0)
-
-static weir_conn *borrow(void)
-{
-    weir_conn *conn = NULL;
-
-    if (weir_db_acquire(db, weir_deadline_in(10000), &conn, &error) != WEIR_OK) {
-        printf("Bail out! %s\n", error.text);
-        exit(1);
-    }
-    return conn;
-}
-
-static int64_t number_on(weir_conn *conn, const char *sql)
-{
-    weir_result *result = NULL;
-
-    if (weir_conn_query(conn, sql, NULL, 0, &result, &error) != WEIR_OK) {
-        failed(sql, __FILE__, __LINE__);
-        return -1;
-    }
-    int64_t number = weir_result_value(result, 0, 0).integer;
-    weir_result_close(result);
-    return number;
-}
-
-static int64_t number(const char *sql)
-{
-    weir_conn *conn = borrow();
-    int64_t answer = number_on(conn, sql);
-
-    weir_conn_release(conn);
-    return answer;
-}
-
-static weir_result *rows_of(const char *sql, const weir_param *params, size_t count)
-{
-    weir_result *result = NULL;
-
-    if (weir_db_query(db, sql, params, count, &result, &error) != WEIR_OK)
-        failed(sql, __FILE__, __LINE__);
-    return result;
-}
-
-/* ---- opening ------------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------------------- */
 
 static void opening_connects_to_nothing_and_shows_no_password(void)
 {
@@ -145,15 +63,16 @@ static void a_disposed_database_lends_no_more(void)
     weir_conn_release(conn);
 }
 
-/* ---- values -------------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------------------- */
 
 static void make_values_table(void)
 {
     must("DROP TABLE IF EXISTS all_types");
-    must(is_postgres ? "CREATE TABLE all_types (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, d DOUBLE "
-                       "PRECISION, t TEXT, x BYTEA, j JSON, w TIMESTAMP)"
-                     : "CREATE TABLE all_types (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, d DOUBLE "
-                       "PRECISION, t TEXT, x BLOB, j JSON, w TIMESTAMP)");
+    must(is_postgres
+             ? "CREATE TABLE all_types (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, d DOUBLE "
+               "PRECISION, t TEXT, x BYTEA, j JSON, w TIMESTAMP)"
+             : "CREATE TABLE all_types (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, d DOUBLE "
+               "PRECISION, t TEXT, x BLOB, j JSON, w TIMESTAMP)");
 }
 
 static const char insert_values[] =
@@ -212,9 +131,10 @@ static void nulls_of_every_type_come_back_as_nulls(void)
 static void empty_text_and_empty_bytes_are_not_null(void)
 {
     weir_param params[] = {
-        {"id", weir_int(3)}, {"b", weir_bool(false)}, {"i", weir_int(INT64_MAX)},
-        {"d", weir_double(-0.0)}, {"t", weir_text("")}, {"x", weir_blob("", 0)},
-        {"j", weir_json("null")}, {"w", weir_timestamp("2024-02-29")},
+        {"id", weir_int(3)},        {"b", weir_bool(false)},
+        {"i", weir_int(INT64_MAX)}, {"d", weir_double(-0.0)},
+        {"t", weir_text("")},       {"x", weir_blob("", 0)},
+        {"j", weir_json("null")},   {"w", weir_timestamp("2024-02-29")},
     };
 
     make_values_table();
@@ -247,8 +167,8 @@ static void timestamps_are_iso_8601_however_they_were_written(void)
     make_values_table();
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         weir_param params[] = {{"id", weir_int((int64_t)i)}, {"w", weir_text(cases[i].written)}};
-        must_be_ok(weir_db_query(db, "INSERT INTO all_types (id, w) VALUES (:id, :w)", params, 2, NULL,
-                                 &error));
+        must_be_ok(weir_db_query(db, "INSERT INTO all_types (id, w) VALUES (:id, :w)", params, 2,
+                                 NULL, &error));
         weir_result *rows = rows_of("SELECT w FROM all_types WHERE id = :id", params, 1);
         check_int(weir_result_value(rows, 0, 0).type, WEIR_TIMESTAMP);
         check_text(weir_result_value(rows, 0, 0).text, cases[i].read);
@@ -268,7 +188,7 @@ static void what_is_out_of_range_is_null_and_not_undefined(void)
     weir_result_close(rows);
 }
 
-/* ---- parameters ---------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------- */
 
 static void parameters_stand_by_name_or_by_place(void)
 {
@@ -304,16 +224,20 @@ static void wrong_parameters_are_named_and_cost_nothing(void)
     weir_conn_release(conn);
 }
 
-/* ---- results ------------------------------------------------------------------------------- */
+/* ---- results ---------------------------------------------------------------------------- */
 
 static void json_is_the_same_on_every_engine(void)
 {
     static const char bytes[] = {0, 1, 2};
     const weir_param params[] = {
-        {"id", weir_int(1)},           {"b", weir_bool(true)},
-        {"i", weir_int(-5)},           {"d", weir_double(2.5)},
-        {"t", weir_text("\"ü\"\n\\")}, {"x", weir_blob(bytes, 3)},
-        {"j", weir_json("{\"k\":[1]}")}, {"w", weir_timestamp("2024-02-29T12:30:00")},
+        {"id", weir_int(1)},
+        {"b", weir_bool(true)},
+        {"i", weir_int(-5)},
+        {"d", weir_double(2.5)},
+        {"t", weir_text("\"ü\"\n\\")},
+        {"x", weir_blob(bytes, 3)},
+        {"j", weir_json("{\"k\":[1]}")},
+        {"w", weir_timestamp("2024-02-29T12:30:00")},
     };
     char *text = NULL;
     size_t size = 0;
@@ -323,10 +247,11 @@ static void json_is_the_same_on_every_engine(void)
     must("INSERT INTO all_types (id) VALUES (2)");
     weir_result *rows = rows_of("SELECT * FROM all_types ORDER BY id", NULL, 0);
     must_be_ok(weir_result_to_json(rows, &text, &size, &error));
-    check_text(text, "[{\"id\":1,\"b\":true,\"i\":-5,\"d\":2.5,\"t\":\"\\\"ü\\\"\\n\\\\\",\"x\":\"AAEC\","
-                     "\"j\":{\"k\":[1]},\"w\":\"2024-02-29T12:30:00\"},"
-                     "{\"id\":2,\"b\":null,\"i\":null,\"d\":null,\"t\":null,\"x\":null,\"j\":null,"
-                     "\"w\":null}]");
+    check_text(text,
+               "[{\"id\":1,\"b\":true,\"i\":-5,\"d\":2.5,\"t\":\"\\\"ü\\\"\\n\\\\\",\"x\":\"AAEC\","
+               "\"j\":{\"k\":[1]},\"w\":\"2024-02-29T12:30:00\"},"
+               "{\"id\":2,\"b\":null,\"i\":null,\"d\":null,\"t\":null,\"x\":null,\"j\":null,"
+               "\"w\":null}]");
     check_int(size, text == NULL ? 0 : strlen(text));
     weir_text_free(text);
     must_be_ok(weir_result_row_to_json(rows, 1, &text, NULL, &error));
@@ -349,9 +274,12 @@ static void writes_tell_how_many_rows_they_changed(void)
         const char *sql;
         int changed;
     } cases[] = {
-        {"INSERT INTO counted VALUES (1), (2), (3)", 3}, {"UPDATE counted SET n = n + 10", 3},
-        {"SELECT n FROM counted", 0},                    {"DELETE FROM counted WHERE n = 11", 1},
-        {"UPDATE counted SET n = 0 WHERE n = 99", 0},    {"DROP TABLE counted", 0},
+        {"INSERT INTO counted VALUES (1), (2), (3)", 3},
+        {"UPDATE counted SET n = n + 10", 3},
+        {"SELECT n FROM counted", 0},
+        {"DELETE FROM counted WHERE n = 11", 1},
+        {"UPDATE counted SET n = 0 WHERE n = 99", 0},
+        {"DROP TABLE counted", 0},
     };
 
     must("DROP TABLE IF EXISTS counted");
@@ -388,330 +316,20 @@ static void a_result_above_the_limit_is_refused_and_the_connection_stays(void)
     options.max_result_bytes = 100000;
     must_be_ok(weir_db_open(url, &options, &narrow, &error));
     must_be_ok(weir_db_acquire(narrow, WEIR_DEADLINE_DEFAULT, &conn, &error));
-    check_int(weir_conn_query(conn, MANY "10000000) SELECT n, 'some text' FROM s", NULL, 0, &rows, &error),
+    check_int(weir_conn_query(conn, MANY "10000000) SELECT n, 'some text' FROM s", NULL, 0, &rows,
+                              &error),
               WEIR_LIMIT);
     check(rows == NULL);
     check_int(number_on(conn, "SELECT 5"), 5);
-    check_int(weir_conn_query(conn, MANY "500) SELECT n, 'some text' FROM s", NULL, 0, &rows, &error),
-              WEIR_OK);
+    check_int(
+        weir_conn_query(conn, MANY "500) SELECT n, 'some text' FROM s", NULL, 0, &rows, &error),
+        WEIR_OK);
     weir_result_close(rows);
     weir_conn_release(conn);
     weir_db_close(narrow);
 }
 
-/* ---- errors -------------------------------------------------------------------------------- */
-
-static void the_same_mistakes_have_the_same_sqlstate_and_cost_no_connection(void)
-{
-    static const struct {
-        const char *sql;
-        const char *sqlstate;
-    } cases[] = {
-        {"INSERT INTO strict VALUES (1, 1, 'again')", "23505"},
-        {"INSERT INTO strict VALUES (2, 99, 'orphan')", "23503"},
-        {"INSERT INTO strict VALUES (3, 1, NULL)", "23502"},
-        {"INSERT INTO strict VALUES (-4, 1, 'negative')", "23514"},
-        {"SELEKT 1", "42601"},
-        {"SELECT * FROM no_such_table", "42P01"},
-        {"SELECT no_such_column FROM strict", "42703"},
-    };
-    weir_pool_stats before, after;
-
-    must("DROP TABLE IF EXISTS strict");
-    must("DROP TABLE IF EXISTS parent");
-    must("CREATE TABLE parent (id INTEGER PRIMARY KEY)");
-    must("INSERT INTO parent VALUES (1)");
-    must("CREATE TABLE strict (id INTEGER PRIMARY KEY CHECK (id > 0), parent INTEGER REFERENCES parent "
-         "(id), name TEXT NOT NULL)");
-    must("INSERT INTO strict VALUES (1, 1, 'one')");
-    weir_conn *conn = borrow();
-    weir_pool_get_stats(weir_db_pool(db), &before);
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        check_int(weir_conn_query(conn, cases[i].sql, NULL, 0, NULL, &error), WEIR_QUERY);
-        check_int(error.status, WEIR_QUERY);
-        check_text(error.sqlstate, cases[i].sqlstate);
-        check(error.text[0] != '\0');
-        check_int(number_on(conn, "SELECT count(*) FROM strict"), 1);
-    }
-    weir_conn_release(conn);
-    weir_pool_get_stats(weir_db_pool(db), &after);
-    check_int(after.closes, before.closes);
-    must("DROP TABLE strict");
-    must("DROP TABLE parent");
-}
-
-static void a_script_runs_in_order_and_stops_at_the_first_error(void)
-{
-    weir_conn *conn = borrow();
-
-    must_on(conn, "DROP TABLE IF EXISTS scripted");
-    must_be_ok(weir_conn_script(conn,
-                                "CREATE TABLE scripted (n INTEGER, t TEXT); -- first; second\n"
-                                "INSERT INTO scripted VALUES (1, 'a;b');\n/* ; */ SELECT 1;;\n",
-                                &error));
-    check_int(number_on(conn, "SELECT count(*) FROM scripted WHERE t = 'a;b'"), 1);
-    check_int(weir_conn_script(conn, "SELECT 1; SELEKT 2; INSERT INTO scripted VALUES (3, 'c')", &error),
-              WEIR_QUERY);
-    check_text(error.sqlstate, "42601");
-    check_int(number_on(conn, "SELECT count(*) FROM scripted WHERE n = 3"), 0);
-    must_on(conn, "DROP TABLE scripted");
-    weir_conn_release(conn);
-}
-
-static void a_statement_that_runs_too_long_is_stopped(void)
-{
-    static const char endless[] =
-        "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT (n + 1) % 1000 FROM s) SELECT count(*) FROM s";
-    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
-    weir_db *hasty = NULL;
-    weir_conn *conn = borrow();
-    weir_time start = weir_now();
-
-    weir_conn_set_deadline(conn, weir_deadline_in(200));
-    check_int(weir_conn_query(conn, endless, NULL, 0, NULL, &error), WEIR_TIMEOUT);
-    check(weir_now() - start < 900 * WEIR_MS);
-    weir_conn_set_deadline(conn, WEIR_DEADLINE_NEVER);
-    check_int(number_on(conn, "SELECT 1"), 1);
-    weir_conn_release(conn);
-
-    options.statement_timeout_ms = 200;
-    must_be_ok(weir_db_open(url, &options, &hasty, &error));
-    start = weir_now();
-    check_int(weir_db_query(hasty, endless, NULL, 0, NULL, &error), WEIR_TIMEOUT);
-    check(weir_now() - start < 900 * WEIR_MS);
-    check_int(weir_db_query(hasty, "SELECT 1", NULL, 0, NULL, &error), WEIR_OK);
-    weir_db_close(hasty);
-}
-
-static void a_statement_lives_through_changes_of_its_table(void)
-{
-    weir_conn *conn = borrow();
-    weir_result *rows = NULL;
-
-    must_on(conn, "DROP TABLE IF EXISTS growing");
-    must_on(conn, "CREATE TABLE growing (a INTEGER)");
-    must_on(conn, "INSERT INTO growing VALUES (1)");
-    must_be_ok(weir_conn_query(conn, "SELECT * FROM growing", NULL, 0, &rows, &error));
-    check_int(weir_result_column_count(rows), 1);
-    weir_result_close(rows);
-    must("ALTER TABLE growing ADD COLUMN b INTEGER DEFAULT 7");
-    must_be_ok(weir_conn_query(conn, "SELECT * FROM growing", NULL, 0, &rows, &error));
-    check_int(weir_result_column_count(rows), 2);
-    check_text(weir_result_column_name(rows, 1), "b");
-    check_int(weir_result_value(rows, 0, 1).integer, 7);
-    weir_result_close(rows);
-    must("ALTER TABLE growing RENAME COLUMN b TO c");
-    must_be_ok(weir_conn_query(conn, "SELECT * FROM growing", NULL, 0, &rows, &error));
-    check_text(weir_result_column_name(rows, 1), "c");
-    weir_result_close(rows);
-    weir_conn_release(conn);
-    must("DROP TABLE growing");
-    check_int(weir_db_query(db, "SELECT * FROM growing", NULL, 0, NULL, &error), WEIR_QUERY);
-    check_text(error.sqlstate, "42P01");
-}
-
-/* ---- transactions -------------------------------------------------------------------------- */
-
-static void make_ledger(void)
-{
-    must("DROP TABLE IF EXISTS ledger");
-    must("CREATE TABLE ledger (n INTEGER PRIMARY KEY)");
-}
-
-#define LEDGER "SELECT count(*) FROM ledger"
-
-static void a_commit_shows_to_others_and_a_rollback_does_not(void)
-{
-    make_ledger();
-    weir_conn *conn = borrow();
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    check_int(weir_conn_depth(conn), 1);
-    must_on(conn, "INSERT INTO ledger VALUES (1)");
-    check_int(number(LEDGER), 0);
-    must_be_ok(weir_conn_commit(conn, &error));
-    check_int(weir_conn_depth(conn), 0);
-    check_int(number(LEDGER), 1);
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_SERIALIZABLE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (2)");
-    must_be_ok(weir_conn_rollback(conn, &error));
-    check_int(number(LEDGER), 1);
-    weir_conn_release(conn);
-}
-
-static void savepoints_nest_and_end_one_by_one(void)
-{
-    make_ledger();
-    weir_conn *conn = borrow();
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (1)");
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (2)");
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (3)");
-    check_int(weir_conn_depth(conn), 3);
-    must_be_ok(weir_conn_commit(conn, &error));
-    must_be_ok(weir_conn_rollback(conn, &error));
-    check_int(number_on(conn, LEDGER), 1);
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (4)");
-    must_be_ok(weir_conn_commit(conn, &error));
-    must_be_ok(weir_conn_commit(conn, &error));
-    weir_conn_release(conn);
-    check_int(number(LEDGER), 2);
-    check_int(number("SELECT sum(n) FROM ledger"), 5);
-}
-
-static void a_savepoint_saves_the_transaction_from_a_failed_statement(void)
-{
-    make_ledger();
-    weir_conn *conn = borrow();
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (1)");
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    check_int(weir_conn_query(conn, "INSERT INTO ledger VALUES (1)", NULL, 0, NULL, &error), WEIR_QUERY);
-    must_be_ok(weir_conn_rollback(conn, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (2)");
-    must_be_ok(weir_conn_commit(conn, &error));
-    weir_conn_release(conn);
-    check_int(number(LEDGER), 2);
-}
-
-static void begins_and_ends_must_match(void)
-{
-    weir_conn *conn = borrow();
-
-    check_int(weir_conn_commit(conn, &error), WEIR_INVALID);
-    check_int(weir_conn_rollback(conn, &error), WEIR_INVALID);
-    for (int i = 0; i < 32; i++)
-        must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    check_int(weir_conn_begin(conn, WEIR_TX_WRITE, &error), WEIR_INVALID);
-    check_int(weir_conn_depth(conn), 32);
-    for (int i = 0; i < 32; i++)
-        must_be_ok(weir_conn_rollback(conn, &error));
-    check_int(weir_conn_depth(conn), 0);
-    weir_conn_release(conn);
-}
-
-static void a_transaction_left_open_is_rolled_back_on_return(void)
-{
-    make_ledger();
-    weir_conn *conn = borrow();
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (1)");
-    weir_conn_release(conn);
-    check_int(number(LEDGER), 0);
-
-    conn = borrow();
-    check_int(weir_conn_depth(conn), 0);
-    must_on(conn, "BEGIN");
-    must_on(conn, "INSERT INTO ledger VALUES (2)");
-    check_int(weir_conn_query(conn, "SELEKT 1", NULL, 0, NULL, &error), WEIR_QUERY);
-    weir_conn_release(conn);
-    check_int(number(LEDGER), 0);
-    must("INSERT INTO ledger VALUES (3)");
-    check_int(number(LEDGER), 1);
-}
-
-static void the_reset_of_the_options_may_be_a_commit(void)
-{
-    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
-    weir_db *committing = NULL;
-    weir_conn *conn = NULL;
-
-    make_ledger();
-    options.pool.reset_on_return = WEIR_RESET_COMMIT;
-    must_be_ok(weir_db_open(url, &options, &committing, &error));
-    must_be_ok(weir_db_acquire(committing, WEIR_DEADLINE_DEFAULT, &conn, &error));
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
-    must_on(conn, "INSERT INTO ledger VALUES (1)");
-    weir_conn_release(conn);
-    weir_db_close(committing);
-    check_int(number(LEDGER), 1);
-}
-
-static void a_read_transaction_sees_one_moment_and_cannot_write(void)
-{
-    make_ledger();
-    weir_conn *conn = borrow();
-    must_be_ok(weir_conn_begin(conn, WEIR_TX_READ, &error));
-    check_int(number_on(conn, LEDGER), 0);
-    must("INSERT INTO ledger VALUES (1)");
-    check_int(number_on(conn, LEDGER), 0);
-    check_int(weir_conn_query(conn, "INSERT INTO ledger VALUES (2)", NULL, 0, NULL, &error), WEIR_QUERY);
-    check_text(error.sqlstate, "25006");
-    must_be_ok(weir_conn_rollback(conn, &error));
-    check_int(number_on(conn, LEDGER), 1);
-    must_on(conn, "INSERT INTO ledger VALUES (3)");
-    weir_conn_release(conn);
-}
-
-static void what_a_holder_left_in_its_session_is_gone_for_the_next(void)
-{
-    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
-    weir_db *single = NULL;
-    weir_conn *conn = NULL;
-
-    options.pool.pool_size = 1;
-    options.pool.max_overflow = 0;
-    must_be_ok(weir_db_open(url, &options, &single, &error));
-    must_be_ok(weir_db_acquire(single, WEIR_DEADLINE_DEFAULT, &conn, &error));
-    must_on(conn, "CREATE TEMPORARY TABLE litter (n INTEGER)");
-    must_on(conn, "INSERT INTO litter VALUES (1)");
-    weir_conn_release(conn);
-    check_int(weir_db_query(single, "SELECT * FROM litter", NULL, 0, NULL, &error), WEIR_QUERY);
-    check_text(error.sqlstate, "42P01");
-    weir_db_close(single);
-}
-
-/* ---- many threads -------------------------------------------------------------------------- */
-
-enum { WRITERS = 8, WRITES = 100 };
-static atomic_int writes_failed;
-
-static void *write_many(void *arg)
-{
-    int64_t base = *(int *)arg * 1000;
-
-    for (int i = 0; i < WRITES; i++) {
-        weir_error mine;
-        weir_param param = {"n", weir_int(base + i)};
-        weir_conn *conn = NULL;
-        weir_status status = weir_db_acquire(db, weir_deadline_in(20000), &conn, &mine);
-        if (status == WEIR_OK)
-            status = weir_conn_begin(conn, WEIR_TX_WRITE, &mine);
-        if (status == WEIR_OK)
-            status = weir_conn_query(conn, "INSERT INTO ledger VALUES (:n)", &param, 1, NULL, &mine);
-        if (status == WEIR_OK)
-            status = weir_conn_commit(conn, &mine);
-        weir_conn_release(conn);
-        if (status != WEIR_OK && atomic_fetch_add(&writes_failed, 1) == 0)
-            printf("# %s: %s\n", weir_status_name(status), mine.text);
-    }
-    return NULL;
-}
-
-static void many_threads_write_and_every_row_and_slot_is_there(void)
-{
-    pthread_t threads[WRITERS];
-    int numbers[WRITERS];
-    weir_pool_stats stats;
-
-    make_ledger();
-    atomic_store(&writes_failed, 0);
-    for (int i = 0; i < WRITERS; i++) {
-        numbers[i] = i;
-        pthread_create(&threads[i], NULL, write_many, &numbers[i]);
-    }
-    for (int i = 0; i < WRITERS; i++)
-        pthread_join(threads[i], NULL);
-    check_int(atomic_load(&writes_failed), 0);
-    check_int(number(LEDGER), WRITERS * WRITES);
-    weir_pool_get_stats(weir_db_pool(db), &stats);
-    check_int(stats.leased, 0);
-}
-
-/* ---- reflection ---------------------------------------------------------------------------- */
+/* ---- reflection ------------------------------------------------------------------------- */
 
 static void the_schema_tells_tables_columns_and_keys(void)
 {
@@ -720,9 +338,11 @@ static void the_schema_tells_tables_columns_and_keys(void)
     must("DROP VIEW IF EXISTS titles");
     must("DROP TABLE IF EXISTS books");
     must("DROP TABLE IF EXISTS \"Odd \"\"Name\"\"\"");
-    must("CREATE TABLE \"Odd \"\"Name\"\"\" (\"Alpha-3 Code\" VARCHAR(3) PRIMARY KEY, active BOOLEAN NOT "
+    must("CREATE TABLE \"Odd \"\"Name\"\"\" (\"Alpha-3 Code\" VARCHAR(3) PRIMARY KEY, active "
+         "BOOLEAN NOT "
          "NULL)");
-    must("CREATE TABLE books (a INTEGER, b INTEGER, title TEXT NOT NULL DEFAULT 'none', country VARCHAR(3) "
+    must("CREATE TABLE books (a INTEGER, b INTEGER, title TEXT NOT NULL DEFAULT 'none', country "
+         "VARCHAR(3) "
          "REFERENCES \"Odd \"\"Name\"\"\" (\"Alpha-3 Code\"), PRIMARY KEY (b, a))");
     must("CREATE VIEW titles AS SELECT title FROM books");
     must_be_ok(weir_db_reflect(db, &schema, &error));
@@ -752,7 +372,8 @@ static void the_schema_tells_tables_columns_and_keys(void)
         }
     }
     for (size_t i = 1; i < weir_schema_table_count(schema); i++)
-        check(strcmp(weir_schema_table(schema, i - 1)->name, weir_schema_table(schema, i)->name) < 0);
+        check(strcmp(weir_schema_table(schema, i - 1)->name, weir_schema_table(schema, i)->name) <
+              0);
     weir_schema_close(schema);
 }
 
@@ -767,29 +388,7 @@ static void a_reflected_name_can_be_quoted_and_used(void)
     check_int(number(sql), 0);
 }
 
-static void every_connection_came_back(void)
-{
-    weir_pool_stats stats;
-
-    weir_pool_get_stats(weir_db_pool(db), &stats);
-    check_int(stats.leased, 0);
-    check_int(stats.misuses, 0);
-    check_int(stats.connect_errors, 0);
-}
-
-/* ---- running ------------------------------------------------------------------------------- */
-
-static void run_on_engine(const char *engine, const char *name, void (*test)(void))
-{
-    check_failures_in_test = 0;
-    test();
-    check_tests_run++;
-    check_failed_tests += check_failures_in_test != 0;
-    printf("%s %d - %s: %s\n", check_failures_in_test ? "not ok" : "ok", check_tests_run, engine, name);
-    fflush(stdout);
-}
-
-#define on(test) run_on_engine(engine, #test, test)
+/* ---- all -------------------------------------------------------------------------------- */
 
 static void run_all(const char *engine)
 {
@@ -807,48 +406,11 @@ static void run_all(const char *engine)
     on(writes_tell_how_many_rows_they_changed);
     on(large_results_arrive_whole_and_outlive_their_connection);
     on(a_result_above_the_limit_is_refused_and_the_connection_stays);
-    on(the_same_mistakes_have_the_same_sqlstate_and_cost_no_connection);
-    on(a_script_runs_in_order_and_stops_at_the_first_error);
-    on(a_statement_that_runs_too_long_is_stopped);
-    on(a_statement_lives_through_changes_of_its_table);
-    on(a_commit_shows_to_others_and_a_rollback_does_not);
-    on(savepoints_nest_and_end_one_by_one);
-    on(a_savepoint_saves_the_transaction_from_a_failed_statement);
-    on(begins_and_ends_must_match);
-    on(a_transaction_left_open_is_rolled_back_on_return);
-    on(the_reset_of_the_options_may_be_a_commit);
-    on(a_read_transaction_sees_one_moment_and_cannot_write);
-    on(what_a_holder_left_in_its_session_is_gone_for_the_next);
-    on(many_threads_write_and_every_row_and_slot_is_there);
     on(the_schema_tells_tables_columns_and_keys);
     on(a_reflected_name_can_be_quoted_and_used);
-    on(every_connection_came_back);
-}
-
-static void run_engine(const char *engine, const char *engine_url)
-{
-    url = engine_url;
-    is_postgres = strcmp(engine, "postgresql") == 0;
-    if (weir_db_open(url, NULL, &db, &error) != WEIR_OK) {
-        printf("Bail out! %s\n", error.text);
-        exit(1);
-    }
-    run_all(engine);
-    weir_db_close(db);
 }
 
 int main(void)
 {
-    char directory[] = "/tmp/weir-both.XXXXXX";
-    char path[64];
-
-    if (mkdtemp(directory) == NULL || getenv("WEIR_TEST_PG_URL") == NULL) {
-        printf("Bail out! no directory, or not run through tests/with_postgres.sh\n");
-        return 1;
-    }
-    snprintf(path, sizeof(path), "sqlite:///%s/both.db", directory);
-    run_engine("sqlite", path);
-    run_engine("postgresql", getenv("WEIR_TEST_PG_URL"));
-    snprintf(path, sizeof(path), "rm -rf %s", directory);
-    return system(path) != 0 || check_done();
+    return run_both();
 }

@@ -11,13 +11,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import tap
 from explorer import AND, CAS, LOAD, LOCK, OR, TIMED_OUT, UNLOCK, Explorer, Violation
-from slots_model import (ASLEEP, CLOSED, HOLLOW, IDLE, LEASED, OVER, TURN, VACANT, WANT, Notes, Pool, acquire, close,
-                         connect, hold, let_go, line_free, note, put, settle, state_of)
+from slots_model import (ASLEEP, CLOSED, HOLLOW, IDLE, LEASED, OVER, TURN, VACANT, WANT, Notes, Pool, acquire, claim,
+                         close, connect, hold, let_go, line_free, note, put, settle, state_of)
 
 # --- the threads that use it -----------------------------------------------------------------------------------------
 
 def user(pool, me, fates):
-    """One acquire for each fate: return, discard, fail (the open fails), twice (returned twice), timed (gives up)."""
+    """One acquire for each fate: return, reset (returned after some work), discard, fail (the open fails), twice
+    (returned twice), timed (gives up at its deadline or not)."""
     hint = None
     for _turn, fate in enumerate(fates):  # the turn tells two equal fates apart
         found = yield from acquire(pool, me, hint, fate == "timed")
@@ -32,8 +33,12 @@ def user(pool, me, fates):
         if fate == "fail" and not connected:
             done = yield from line_free(pool, slot, ticket, VACANT)
         elif fate in ("discard", "fail"):
+            claimed = yield from claim(pool, slot, ticket)
             yield connect(slot, False)
-            done = yield from line_free(pool, slot, ticket, HOLLOW)
+            done = yield from line_free(pool, slot, claimed, HOLLOW)
+        elif fate == "reset":
+            claimed = yield from claim(pool, slot, ticket)
+            done = yield from put(pool, slot, claimed)
         else:
             done = yield from put(pool, slot, ticket)
         if not done:
@@ -136,11 +141,11 @@ def explore(slots, kept, resting, scripts, grace=False, weak="", is_thorough=Tru
     return Explorer(memory, notes, programs, inspect(pool, is_thorough)).run()
 
 
-R, D, F, W, T = "return", "discard", "fail", "twice", "timed"
+R, S, D, F, W, T = "return", "reset", "discard", "fail", "twice", "timed"
 COPIES = [("duplicate", 0), ("duplicate", 0)]
 STRICT = [  # slots, pool_size, idle at the start, what each thread does
     (1, 1, 1, [(R, R), (R, R)]),
-    (1, 1, 1, [(R,), (R,), (R,)]),
+    (1, 1, 1, [(R,), (S,), (R,)]),
     (1, 1, 1, [(R, R), (R,), (T,)]),
     (1, 1, 1, [(R,), (T,), (T,)]),
     (1, 1, 0, [(F,), (R,), (T,)]),
@@ -149,21 +154,21 @@ STRICT = [  # slots, pool_size, idle at the start, what each thread does
     (1, 1, 1, [(W,), (R,), (R,)]),
     (1, 1, 0, [*COPIES, (R,), (R,)]),
     (1, 1, 1, [(R,), (T,), ("close",)]),
-    (2, 2, 2, [(R, R), (R, R), (R,)]),
+    (2, 2, 2, [(R, R), (R,), (R,)]),
     (2, 2, 0, [(R,), (D,), (F,)]),
     (2, 2, 0, [(T,), (R,), (F,)]),
     (2, 1, 0, [(R,), (F,), (T,)]),
-    (2, 1, 1, [(D,), (R,), (T, R)]),
+    (2, 1, 1, [(D,), (R,), (T,)]),
     (2, 1, 0, [*COPIES, (R,), (R,)]),
     (2, 1, 1, [(R,), (W,), ("close",)]),
     (2, 1, 0, [("hold", 0), ("hold", 1), ("give up",)]),
     (2, 2, 0, [("hold", 0), ("hold", 1), ("give up",)]),
     (3, 1, 1, [(R,), (D,), (F,)]),
-    (3, 2, 1, [(R, R), (R,), (R,)]),
+    (3, 2, 1, [(R, R), (S,), (R,)]),
     (3, 2, 1, [(R,), (R,), ("close",)]),
 ]
 PATIENT = [
-    (1, 1, 1, [(R,), (R,), (T,)]),
+    (1, 1, 1, [(R,), (S,), (T,)]),
     (1, 1, 0, [(F,), (R,), (T,)]),
     (1, 1, 1, [(D,), (R,), (T,)]),
     (1, 1, 1, [(R,), (T,), ("close",)]),

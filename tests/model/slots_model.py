@@ -146,7 +146,23 @@ def put(pool, slot, ticket):
     seen = yield CAS, slot, ticket, rests
     if seen == ticket:
         return True
-    return (yield from line_free(pool, slot, ticket, IDLE))
+    claimed = yield from claim(pool, slot, ticket)
+    if claimed is None:
+        return False
+    return (yield from line_free(pool, slot, claimed, IDLE))
+
+
+def claim(pool, slot, ticket):
+    """The right to end a loan, given once: the new ticket, or None. Copies of the lease compare unequal from here on."""
+    word = yield LOAD, slot
+    while ticket_of(word) == ticket:
+        if pool.weak == "a return does not claim its loan":
+            return ticket
+        seen = yield CAS, slot, word, word + TURN
+        if seen == word:
+            return ticket + TURN
+        word = seen
+    return None
 
 
 def put_by_flag(pool, slot, ticket, rests):
@@ -279,6 +295,9 @@ def nudge(pool):
     touched = yield read("touched")
     if first is None or is_closing:
         return None
+    signal = yield LOAD, pool.signal(first)
+    if signal == NUDGED:
+        return None
     for i in range(touched):
         word = yield LOAD, i
         if state_of(word) != LEASED:
@@ -328,22 +347,11 @@ def settle(pool):
     return is_orphaned and leased == 0
 
 
-def claim(pool, slot, ticket):
-    """Take the loan away from copies of its lease: from here on their tickets compare unequal."""
-    word = yield LOAD, slot
-    if ticket_of(word) != ticket:
-        return False
-    if pool.weak == "a return does not claim its loan":
-        return True
-    seen = yield CAS, slot, word, word + TURN
-    return seen == word
-
-
 def line_free(pool, slot, ticket, fate):
     """The one routine that frees a slot. False when the ticket is not that of the present loan."""
     yield (LOCK,)
-    is_mine = yield from claim(pool, slot, ticket)
-    if not is_mine:
+    word = yield LOAD, slot
+    if ticket_of(word) != ticket:
         yield (UNLOCK,)
         return False
     is_strict = True

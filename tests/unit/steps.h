@@ -8,7 +8,7 @@
 
 /* The one driver, listener and error of a test program. */
 static struct fake f;
-static struct fake_log heard;
+static __attribute__((unused)) struct fake_log heard;
 static weir_error e;
 
 static inline weir_pool *open_pool(int pool_size, int max_overflow)
@@ -22,8 +22,7 @@ static inline weir_lease take_at(weir_pool *pool, const char *file, int line)
 {
     weir_lease lease = {0};
 
-    check_int(weir_pool_acquire_at(pool, WEIR_DEADLINE_DEFAULT, &lease, &e, file, line),
-              WEIR_OK);
+    check_int(weir_pool_acquire_at(pool, WEIR_DEADLINE_DEFAULT, &lease, &e, file, line), WEIR_OK);
     check_int(pool_check_live(pool, &f), 0);
     return lease;
 }
@@ -53,7 +52,8 @@ static inline void refused(weir_pool *pool, weir_status status)
 }
 
 /* SQLAlchemy's size(), checkedin(), overflow(), checkedout(), and its status(). */
-static inline void check_status_at(weir_pool *pool, int size, int in, int overflow, int out, int line)
+static inline void check_status_at(weir_pool *pool, int size, int in, int overflow, int out,
+                                   int line)
 {
     weir_pool_stats s;
     char expected[128];

@@ -94,7 +94,8 @@ static void parts_start_in_order_and_drain_then_stop_in_reverse(void)
 
 static void a_failed_start_stops_what_was_started_and_names_the_part(void)
 {
-    struct fake fakes[] = {{.name = "a"}, {.name = "b", .start_status = WEIR_SYSTEM}, {.name = "c"}};
+    struct fake fakes[] = {
+        {.name = "a"}, {.name = "b", .start_status = WEIR_SYSTEM}, {.name = "c"}};
     weir_lifecycle *lifecycle = open_with(fakes, 3, NULL, NULL);
     weir_error error;
 

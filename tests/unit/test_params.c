@@ -52,9 +52,10 @@ static void names_become_numbers_and_the_same_name_the_same_number(void)
     check_both("SELECT :a", "SELECT ?1", "SELECT $1", 1, "a");
     check_both(":a + :b + :a", "?1 + ?2 + ?1", "$1 + $2 + $1", 2, "a b");
     check_both("(:a,:ab,:a_b1)", "(?1,?2,?3)", "($1,$2,$3)", 3, "a ab a_b1");
-    check_both("LIMIT:n", "LIMIT?1", "LIMIT$1", 1, "n");
+    check_both("LIMIT:n", "LIMIT?1", "LIMIT $1", 1, "n"); /* LIMIT$1 would be a name */
+    check_both("$:a", "$?1", "$ $1", 1, "a");
     check_both(":\xC3\xA9t\xC3\xA9", "?1", "$1", 1, "\xC3\xA9t\xC3\xA9");
-    check_both(":a:b", "?1?2", "$1$2", 2, "a b");
+    check_both(":a:b", "?1?2", "$1 $2", 2, "a b");
     check_both("x = :a::text", "x = ?1::text", "x = $1::text", 1, "a");
     check_both(":A :a", "?1 ?2", "$1 $2", 2, "A a");
 }
@@ -70,7 +71,7 @@ static void positional_parameters_keep_their_numbers(void)
 static void more_than_nine_names_grow_the_text(void)
 {
     check_both(":a:b:c:d:e:f:g:h:i:j:k", "?1?2?3?4?5?6?7?8?9?10?11",
-               "$1$2$3$4$5$6$7$8$9$10$11", 11, "a b c d e f g h i j k");
+               "$1 $2 $3 $4 $5 $6 $7 $8 $9 $10 $11", 11, "a b c d e f g h i j k");
 }
 
 static void strings_and_quoted_names_are_left_alone(void)
@@ -113,7 +114,7 @@ static void dollar_quotes_are_postgresql_s(void)
 {
     check_sql(PG, "$$ :a $1 $$ :b", "$$ :a $1 $$ $1", 1, "b");
     check_sql(PG, "$x$ $$ :a $y$ $x$ :b", "$x$ $$ :a $y$ $x$ $1", 1, "b");
-    check_sql(PG, "$x$ $x $ $x$:b", "$x$ $x $ $x$$1", 1, "b");
+    check_sql(PG, "$x$ $x $ $x$:b", "$x$ $x $ $x$ $1", 1, "b");
     check_sql(PG, "$x1$ :a $x1$ :b", "$x1$ :a $x1$ $1", 1, "b");
     check_sql(PG, "$unfinished$ :a", "$unfinished$ :a", 0, "");
     check_sql(PG, "a$b$ :c", "a$b$ $1", 1, "c");
@@ -149,7 +150,7 @@ static void casts_slices_and_assignments_are_left_alone(void)
     check_sql(PG, "a[:lo:hi]", "a[$1:hi]", 1, "lo");
     check_sql(PG, "ARRAY[:a,:b]", "ARRAY[$1,$2]", 2, "a b");
     check_sql(PG, "a[1:2] = :b", "a[1:2] = $1", 1, "b");
-    check_sql(PG, "] x:b", "] x$1", 1, "b");
+    check_sql(PG, "] x:b", "] x $1", 1, "b");
     check_alone("a : b");
     check_alone("a :1");
 }

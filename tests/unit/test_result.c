@@ -139,8 +139,8 @@ static void many_rows_keep_every_text(void)
         size_t size = (size_t)(i % 100 == 99 ? 30000 : i % 37 * i % 211);
         weir_value value = weir_result_value(result, (size_t)i, 1);
         all_right &= weir_result_value(result, (size_t)i, 0).integer == i;
-        all_right &= value.size == size && memcmp(value.text, text, size) == 0 &&
-                     value.text[size] == '\0';
+        all_right &=
+            value.size == size && memcmp(value.text, text, size) == 0 && value.text[size] == '\0';
     }
     check(all_right);
     free(text);
@@ -230,10 +230,23 @@ static void dates_are_written_in_iso_8601(void)
 static void what_is_no_date_is_left_to_be_text(void)
 {
     static const char *const texts[] = {
-        "", "infinity", "-infinity", "now", "2024", "2024-2-29", "2024-02-29 ", "2024-02-29 1:30",
-        "2024-02-29 12:30:00.", "2024-02-29 12:30:00.1234567890", "2024-02-29 12:30:00+0",
-        "2024-02-29 12:30:00 +02", "2024-02-29 12:30:00 BC", "12024-02-29", "2024-02-29x",
-        "2024-02-29 12:30:00+01:2", "20240229",
+        "",
+        "infinity",
+        "-infinity",
+        "now",
+        "2024",
+        "2024-2-29",
+        "2024-02-29 ",
+        "2024-02-29 1:30",
+        "2024-02-29 12:30:00.",
+        "2024-02-29 12:30:00.1234567890",
+        "2024-02-29 12:30:00+0",
+        "2024-02-29 12:30:00 +02",
+        "2024-02-29 12:30:00 BC",
+        "12024-02-29",
+        "2024-02-29x",
+        "2024-02-29 12:30:00+01:2",
+        "20240229",
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -343,8 +356,9 @@ static void blobs_are_written_in_base64(void)
 
 static void text_that_is_not_utf8_is_refused_by_row_and_column(void)
 {
-    static const char *const broken[] = {"\x80", "\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
-                                         "\xF0\x8F\xBF\xBF", "\xFF", "ok\xE2\x82"};
+    static const char *const broken[] = {
+        "\x80", "\xC3",      "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF0\x8F\xBF\xBF",
+        "\xFF", "ok\xE2\x82"};
 
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         weir_result *result = new_column(NO_LIMIT);
@@ -412,14 +426,40 @@ static void a_parser_reads_back_every_character(void)
 static void json_is_told_from_what_only_looks_like_it(void)
 {
     static const char *const good[] = {
-        "null", "true", "false", "0", "-0", "1.5e-3", "1E400", "\"\"", "\"\\u00e9\\n\"", "[]", "{}",
-        " [ 1 , [ ] , { \"a\" : { } , \"b\" : [ null ] } ] ", "123456789012345678901234567890",
-        "{\"a\":1,\"a\":2}", "\t\n\r 1",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "1.5e-3",
+        "1E400",
+        "\"\"",
+        "\"\\u00e9\\n\"",
+        "[]",
+        "{}",
+        " [ 1 , [ ] , { \"a\" : { } , \"b\" : [ null ] } ] ",
+        "123456789012345678901234567890",
+        "{\"a\":1,\"a\":2}",
+        "\t\n\r 1",
     };
     static const char *const bad[] = {
-        "", " ", "nul", "nullx", "01", "-", "1.", ".5", "1e", "+1", "\"", "\"\\x\"", "\"\\u12\"",
-        "\"\n\"", "[1,]", "[,1]", "[1 2]", "[", "]", "{", "}", "{\"a\"}", "{\"a\":}", "{a:1}",
-        "{\"a\":1,}", "[1}", "{]", "1 2", "[] []", "'a'", "\"\xFF\"", "NaN", "[1],", "{\"a\":1 \"b\":2}",
+        "",           " ",
+        "nul",        "nullx",
+        "01",         "-",
+        "1.",         ".5",
+        "1e",         "+1",
+        "\"",         "\"\\x\"",
+        "\"\\u12\"",  "\"\n\"",
+        "[1,]",       "[,1]",
+        "[1 2]",      "[",
+        "]",          "{",
+        "}",          "{\"a\"}",
+        "{\"a\":}",   "{a:1}",
+        "{\"a\":1,}", "[1}",
+        "{]",         "1 2",
+        "[] []",      "'a'",
+        "\"\xFF\"",   "NaN",
+        "[1],",       "{\"a\":1 \"b\":2}",
     };
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

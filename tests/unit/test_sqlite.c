@@ -68,8 +68,9 @@ static void what_cannot_be_opened_says_why_and_where(void)
 {
     check_connect_fails(fixture_url("no/such/x.db"), "/no/such\" does not exist: create it");
     check_connect_fails(fixture_url(""), "it is a directory");
-    write_file("plain.txt", "this is not a database, and long enough to be read as a header of one, "
-                            "which has a hundred bytes at least");
+    write_file("plain.txt",
+               "this is not a database, and long enough to be read as a header of one, "
+               "which has a hundred bytes at least");
     check_connect_fails(fixture_url("plain.txt"), "not a SQLite database");
     check_connect_fails(fixture_url("plain.txt/x.db"), "is not a directory");
 }
@@ -80,8 +81,9 @@ static void a_damaged_file_is_an_error_and_no_crash(void)
     weir_error error = {0};
 
     fixture_run_in(db, "CREATE TABLE t (x)");
-    fixture_run_in(db, "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-                       "LIMIT 5000) SELECT hex(randomblob(20)) FROM n");
+    fixture_run_in(db,
+                   "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                   "LIMIT 5000) SELECT hex(randomblob(20)) FROM n");
     fixture_run_in(db, "PRAGMA wal_checkpoint(TRUNCATE)");
     weir_db_close(db);
 
@@ -166,7 +168,8 @@ static void options_of_the_url_win(void)
     options.pool.pool_size = 7;
     options.pool.max_overflow = 8;
     options.pool.name = "orders";
-    weir_db *db = fixture_open("sqlite:///:memory:?pool_size=3&statement_timeout_ms=1000", &options);
+    weir_db *db =
+        fixture_open("sqlite:///:memory:?pool_size=3&statement_timeout_ms=1000", &options);
 
     check_int(weir_pool_get_options(weir_db_pool(db))->pool_size, 3);
     check_int(weir_pool_get_options(weir_db_pool(db))->max_overflow, 8);
@@ -199,7 +202,8 @@ static void values_come_back_as_their_declared_types_say(void)
 
     fixture_run(conn, types_table);
     check_status(weir_conn_query(conn, "INSERT INTO v VALUES (1, :b, :i, :d, :t, :x, :j, :ts, :dt)",
-                                 params, 8, NULL, &error), WEIR_OK, error);
+                                 params, 8, NULL, &error),
+                 WEIR_OK, error);
     check_status(weir_conn_query(conn, "SELECT * FROM v", NULL, 0, &r, &error), WEIR_OK, error);
     check(weir_result_value(r, 0, 1).type == WEIR_BOOL && weir_result_value(r, 0, 1).boolean);
     check(weir_result_value(r, 0, 2).integer == INT64_MIN);
@@ -238,8 +242,8 @@ static void empty_and_missing_values_are_two_things(void)
     weir_db *db = fixture_open("sqlite:///:memory:", NULL);
     weir_conn *conn = fixture_acquire(db);
     weir_param params[] = {
-        {NULL, weir_text("")}, {NULL, weir_blob("", 0)}, {NULL, weir_null()}, {NULL, weir_text(NULL)},
-        {NULL, weir_double(NAN)},
+        {NULL, weir_text("")},   {NULL, weir_blob("", 0)}, {NULL, weir_null()},
+        {NULL, weir_text(NULL)}, {NULL, weir_double(NAN)},
     };
     weir_result *r = NULL;
     weir_error error = {0};
@@ -427,6 +431,24 @@ static void a_result_above_the_limit_is_refused_and_the_connection_goes_on(void)
     weir_db_close(db);
 }
 
+static void a_write_whose_rows_are_too_many_is_undone(void)
+{
+    weir_db *db = fixture_open("sqlite:///:memory:?max_result_bytes=1024", NULL);
+    weir_conn *conn = fixture_acquire(db);
+    weir_result *result = NULL;
+    weir_error error = {0};
+    static const char many[] = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                               "SELECT i + 1 FROM n LIMIT 500) SELECT i FROM n RETURNING x";
+
+    fixture_run(conn, "CREATE TABLE t (x)");
+    check_status(weir_conn_query(conn, many, NULL, 0, &result, &error), WEIR_LIMIT, error);
+    check_int(fixture_int(conn, "SELECT count(*) FROM t"), 0);
+    fixture_run(conn, many); /* without its rows it fits */
+    check_int(fixture_int(conn, "SELECT count(*) FROM t"), 500);
+    weir_conn_release(conn);
+    weir_db_close(db);
+}
+
 static void a_changed_table_shows_in_statements_prepared_before(void)
 {
     weir_db *db = fixture_open("sqlite:///:memory:", NULL);
@@ -470,8 +492,9 @@ static void without_a_statement_cache_everything_works_too(void)
     weir_error error = {0};
 
     fixture_run(conn, "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT)");
-    check_status(weir_conn_query(conn, "INSERT INTO t VALUES (:id, 'one') RETURNING n", &id, 1, &result,
-                                 &error), WEIR_OK, error);
+    check_status(weir_conn_query(conn, "INSERT INTO t VALUES (:id, 'one') RETURNING n", &id, 1,
+                                 &result, &error),
+                 WEIR_OK, error);
     check_text(weir_result_value(result, 0, 0).text, "one");
     weir_result_close(result);
     fixture_fail(conn, "SELEKT", WEIR_QUERY, "42601");
@@ -487,8 +510,11 @@ static void a_script_runs_to_its_first_error(void)
     weir_conn *conn = fixture_acquire(db);
     weir_error error = {0};
 
-    check_status(weir_conn_script(conn, "CREATE TABLE a (x); -- one\n\n INSERT INTO a VALUES ('it''s;');"
-                                        "SELECT * FROM a;", &error), WEIR_OK, error);
+    check_status(weir_conn_script(conn,
+                                  "CREATE TABLE a (x); -- one\n\n INSERT INTO a VALUES ('it''s;');"
+                                  "SELECT * FROM a;",
+                                  &error),
+                 WEIR_OK, error);
     check_status(weir_conn_script(conn, "", &error), WEIR_OK, error);
     check_status(weir_conn_script(conn, "CREATE TABLE b (x); SELEKT; CREATE TABLE c (x)", &error),
                  WEIR_QUERY, error);
@@ -595,6 +621,7 @@ int main(void)
     run(blanks_and_comments_may_follow_a_statement);
     run(changed_counts_the_rows_of_writes_only);
     run(a_result_above_the_limit_is_refused_and_the_connection_goes_on);
+    run(a_write_whose_rows_are_too_many_is_undone);
     run(a_changed_table_shows_in_statements_prepared_before);
     run(a_result_outlives_its_connection_and_its_database);
     run(without_a_statement_cache_everything_works_too);

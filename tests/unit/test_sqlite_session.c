@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite through weir_db: transactions, locks, deadlines, and what one holder leaves to the next. */
+/* SQLite through weir_db: transactions, deadlines, and what one holder leaves to the next. */
 #include "db_fixture.h"
-
-#include <pthread.h>
 
 static weir_error ignored;
 
@@ -189,162 +187,6 @@ static void a_transaction_for_reading_sees_one_moment_and_cannot_write(void)
     weir_db_close(db);
 }
 
-/* ---- locks ------------------------------------------------------------------------------- */
-
-/* The milliseconds until a write of another holder gave up. */
-static int64_t time_refused_write(weir_db *db, weir_time deadline, const char *part)
-{
-    weir_conn *holder = fixture_acquire(db);
-    weir_conn *other = fixture_acquire(db);
-    weir_error error = {0};
-
-    begin(holder, WEIR_TX_WRITE);
-    fixture_run(holder, "INSERT INTO t VALUES (1)");
-    weir_conn_set_deadline(other, deadline);
-    weir_time start = weir_now();
-    check_status(weir_conn_query(other, "INSERT INTO t VALUES (2)", NULL, 0, NULL, &error),
-                 WEIR_TIMEOUT, error);
-    int64_t waited = (weir_now() - start) / WEIR_MS;
-    check_contains(error.text, part);
-    check_text(error.sqlstate, "55P03");
-    rollback(holder);
-    weir_conn_set_deadline(other, WEIR_DEADLINE_NEVER);
-    fixture_run(other, "INSERT INTO t VALUES (2)");
-    fixture_run(other, "DELETE FROM t");
-    weir_conn_release(holder);
-    weir_conn_release(other);
-    return waited;
-}
-
-static void waiting_for_a_writer_ends_at_busy_timeout_or_at_the_deadline(void)
-{
-    char url[300];
-
-    for (int in_memory = 0; in_memory < 2; in_memory++) {
-        snprintf(url, sizeof url, "%s?busy_timeout_ms=150",
-                 in_memory ? "sqlite:///:memory:" : fixture_url("busy.db"));
-        weir_db *db = open_with_table(url);
-        int64_t waited = time_refused_write(db, WEIR_DEADLINE_NEVER, "busy_timeout_ms (150)");
-        check(waited >= 149 && waited < 1000);
-        waited = time_refused_write(db, weir_deadline_in(40), "deadline");
-        check(waited >= 35 && waited < 500);
-        weir_db_close(db);
-    }
-}
-
-static void writing_from_an_old_view_asks_for_a_retry(void)
-{
-    weir_db *db = open_with_table(fixture_url("snapshot.db"));
-    weir_conn *first = fixture_acquire(db);
-    weir_conn *second = fixture_acquire(db);
-
-    fixture_run(first, "BEGIN");
-    check_int(fixture_int(first, "SELECT count(*) FROM t"), 0);
-    fixture_run(second, "INSERT INTO t VALUES (1)");
-    fixture_fail(first, "INSERT INTO t VALUES (2)", WEIR_RETRY, "40001");
-    fixture_run(first, "ROLLBACK");
-    fixture_run(first, "INSERT INTO t VALUES (2)");
-    weir_conn_release(first);
-    weir_conn_release(second);
-    weir_db_close(db);
-}
-
-#define WRITERS 8
-#define WRITES 150
-
-static _Atomic int failures;
-
-/* Single inserts and read-then-write transactions by turns. */
-static void *write_rows(void *arg)
-{
-    weir_db *db = arg;
-    weir_error error = {0};
-
-    for (int i = 0; i < WRITES; i++) {
-        weir_conn *conn = NULL;
-        weir_status status = weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error);
-        if (status == WEIR_OK && i % 2 == 0)
-            status = weir_conn_query(conn, "INSERT INTO t DEFAULT VALUES", NULL, 0, NULL, &error);
-        else if (status == WEIR_OK) {
-            status = weir_conn_begin(conn, WEIR_TX_WRITE, &error);
-            if (status == WEIR_OK)
-                status = weir_conn_query(conn, "SELECT max(x) FROM t", NULL, 0, NULL, &error);
-            if (status == WEIR_OK)
-                status = weir_conn_query(conn, "INSERT INTO t SELECT max(x) + 1 FROM t", NULL, 0, NULL,
-                                         &error);
-            if (status == WEIR_OK)
-                status = weir_conn_commit(conn, &error);
-        }
-        if (status != WEIR_OK) {
-            failures++;
-            printf("# writer: %s\n", error.text);
-        }
-        weir_conn_release(conn);
-    }
-    return NULL;
-}
-
-static void check_writers(const char *url)
-{
-    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
-    options.busy_timeout_ms = 60000;
-    options.statement_timeout_ms = 0;
-    weir_db *db = fixture_open(url, &options);
-    pthread_t threads[WRITERS];
-
-    failures = 0;
-    fixture_run_in(db, "CREATE TABLE t (x INTEGER PRIMARY KEY)");
-    for (int i = 0; i < WRITERS; i++)
-        pthread_create(&threads[i], NULL, write_rows, db);
-    for (int i = 0; i < WRITERS; i++)
-        pthread_join(threads[i], NULL);
-    check_int(failures, 0);
-    weir_conn *conn = fixture_acquire(db);
-    check_int(fixture_int(conn, "SELECT count(*) FROM t"), WRITERS * WRITES);
-    weir_conn_release(conn);
-    weir_db_close(db);
-}
-
-static void many_writers_wait_for_each_other_without_an_error(void)
-{
-    check_writers(fixture_url("writers.db"));
-    check_writers("sqlite:///:memory:");
-}
-
-/* Threads that open a new file at the same time all want to change its journal mode. */
-static void *open_new_file(void *arg)
-{
-    weir_db *db = fixture_open(arg, NULL);
-    weir_conn *conn = NULL;
-    weir_error error = {0};
-
-    if (weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error) != WEIR_OK) {
-        failures++;
-        printf("# opener: %s\n", error.text);
-    }
-    weir_conn_release(conn);
-    weir_db_close(db);
-    return NULL;
-}
-
-static void a_new_file_may_be_opened_by_many_at_once(void)
-{
-    failures = 0;
-    for (int round = 0; round < 10; round++) {
-        char name[32];
-        char url[256];
-        pthread_t threads[WRITERS];
-
-        snprintf(name, sizeof name, "opened%d.db", round);
-        snprintf(url, sizeof url, "%s", fixture_url(name));
-        for (int i = 0; i < WRITERS; i++)
-            pthread_create(&threads[i], NULL, open_new_file, url);
-        for (int i = 0; i < WRITERS; i++)
-            pthread_join(threads[i], NULL);
-    }
-    check_int(failures, 0);
-}
-
 /* ---- deadlines --------------------------------------------------------------------------- */
 
 static const char endless[] =
@@ -387,8 +229,10 @@ static void a_write_stopped_inside_a_transaction_takes_it_along(void)
 
     begin(conn, WEIR_TX_WRITE);
     fixture_run(conn, "INSERT INTO t VALUES (1)");
-    check_stopped(conn, "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n) "
-                        "SELECT i FROM n", 60);
+    check_stopped(conn,
+                  "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n) "
+                  "SELECT i FROM n",
+                  60);
     fixture_fail(conn, "INSERT INTO t VALUES (2)", WEIR_QUERY, "25P02");
     rollback(conn);
     check_int(fixture_int(conn, "SELECT count(*) FROM t"), 0);
@@ -591,7 +435,8 @@ static void a_listener_may_run_statements_on_a_new_connection(void)
     weir_error error = {0};
 
     check_status(weir_pool_listen(weir_db_pool(db), WEIR_EVENT_BIT(WEIR_EVENT_CONNECT),
-                                  prepare_session, NULL, &error), WEIR_OK, error);
+                                  prepare_session, NULL, &error),
+                 WEIR_OK, error);
     fixture_run_in(db, "SELECT 1");
     check_int(connects(db), 1);
     weir_db_close(db);
@@ -607,10 +452,6 @@ int main(void)
     run(a_failed_commit_ends_the_transaction);
     run(nothing_is_stored_behind_a_transaction_that_ended_by_itself);
     run(a_transaction_for_reading_sees_one_moment_and_cannot_write);
-    run(waiting_for_a_writer_ends_at_busy_timeout_or_at_the_deadline);
-    run(writing_from_an_old_view_asks_for_a_retry);
-    run(many_writers_wait_for_each_other_without_an_error);
-    run(a_new_file_may_be_opened_by_many_at_once);
     run(a_statement_stops_at_its_timeout_and_the_connection_goes_on);
     run(a_write_stopped_inside_a_transaction_takes_it_along);
     run(a_rollback_works_after_the_deadline);

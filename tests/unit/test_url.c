@@ -182,7 +182,7 @@ static void redaction_hides_every_secret_and_nothing_else(void)
     check_redacted("postgresql://u@h/d", "postgresql://u@h/d");
     check_redacted("postgresql://h/d?password=x&sslmode=require&sslpassword=y",
                    "postgresql://h/d?password=***&sslmode=require&sslpassword=***");
-    check_redacted("postgresql://h/d?passfile=/home/x&sslkey=/k",
+    check_redacted("postgresql://h/d?passfile=/secret/x&sslkey=/k",
                    "postgresql://h/d?passfile=***&sslkey=***");
     check_redacted("postgresql://h/d?p%61ssword=x", "postgresql://h/d?p%61ssword=***");
     check_redacted("sqlite:///x.db?pool_size=2", "sqlite:///x.db?pool_size=2");
@@ -192,12 +192,18 @@ static void redaction_hides_every_secret_and_nothing_else(void)
 static void no_error_quotes_a_password(void)
 {
     static const char *const broken[] = {
-        "postgresql://user:S3cr3t@h:port/d", "postgresql://user:S3cr3t/x@h/d",
-        "postgresql://user:S3cr3t%@h/d",     "postgresql://user:12/S3cr3t@h/d",
-        "postgresql://user:S3cr3t@h/d?x",    "postgresql://user:S3cr3t?x@h/d",
-        "postgresql://user:S3cr3t@[h/d",     "user:S3cr3t@h/d",
-        "S3cr3t",                            "postgresql://user:S3cr3t\x01@h/d",
-        "sqlite://user:S3cr3t@h/x.db",       "postgresql:/user:S3cr3t@h/d",
+        "postgresql://user:S3cr3t@h:port/d",
+        "postgresql://user:S3cr3t/x@h/d",
+        "postgresql://user:S3cr3t%@h/d",
+        "postgresql://user:12/S3cr3t@h/d",
+        "postgresql://user:S3cr3t@h/d?x",
+        "postgresql://user:S3cr3t?x@h/d",
+        "postgresql://user:S3cr3t@[h/d",
+        "user:S3cr3t@h/d",
+        "S3cr3t",
+        "postgresql://user:S3cr3t\x01@h/d",
+        "sqlite://user:S3cr3t@h/x.db",
+        "postgresql:/user:S3cr3t@h/d",
     };
 
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {

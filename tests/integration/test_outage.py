@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""`weir serve` when PostgreSQL is away, dies, comes back or keeps it waiting; run by tests/with_postgres.sh."""
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+import tap
+from backend import Backend, PostgresDatabase, wait_for
+
+PROGRAM = os.path.abspath(sys.argv[1])
+PASSWORD = os.environ["WEIR_TEST_PG_PASSWORD"]
+
+database = PostgresDatabase("weir_outage")
+database.script('CREATE TABLE counted (id INTEGER PRIMARY KEY, word TEXT);'
+                "INSERT INTO counted SELECT i, 'word ' || i FROM generate_series(1, 100) AS i;")
+
+
+def control(word):
+    done = subprocess.run(shlex.split(os.environ["WEIR_TEST_PG_CONTROL"]) + [word], capture_output=True, timeout=90)
+    assert done.returncode == 0, done
+
+
+def start(*flags, wait=True):
+    return Backend(PROGRAM, *flags, environment={"SQL_CONN_STRING": database.url}, wait=wait)
+
+
+def show_no_password(*texts):
+    for text in texts:
+        for secret in (PASSWORD, urllib.parse.quote(PASSWORD, safe="")):
+            assert secret not in text, text
+
+
+class Client(threading.Thread):
+    """Reads and writes in turn until told to stop; keeps every answer that is not as it should be."""
+
+    def __init__(self, backend, name):
+        super().__init__(daemon=True)
+        self.backend, self.name, self.is_over = backend, name, threading.Event()
+        self.good, self.refused, self.wrong, self.stored = 0, 0, [], []
+        self.start()
+
+    def run(self):
+        number = 0
+        while not self.is_over.is_set():
+            number += 1
+            self.judge(self.backend.get(f"/api/v1/tables/counted/{number % 100 + 1}"), 200,
+                       {"id": number % 100 + 1, "word": f"word {number % 100 + 1}"})
+            answer = self.backend.post("/api/v1/suggestions/literature", {"who": self.name, "number": number})
+            if self.judge(answer, 201):
+                self.stored.append((answer.json["id"], self.name, number))
+
+    def judge(self, answer, status, body=None):
+        if answer.status == 503 and answer.detail and answer.headers["Retry-After"]:
+            self.refused += 1
+            time.sleep(0.01)
+            return False
+        if answer.status != status or (body is not None and answer.json != body):
+            self.wrong.append((answer.status, answer.body))
+            return False
+        self.good += 1
+        return True
+
+
+def stop_all(clients):
+    for client in clients:
+        client.is_over.set()
+    for client in clients:
+        client.join(60)
+        assert not client.is_alive()
+
+
+def check_stored(clients):
+    rows = {int(number): payload for number, payload in database.query("SELECT id, payload FROM suggestions_literature")}
+    for client in clients:
+        for number, name, count in client.stored:
+            payload = json.loads(rows[number])
+            assert (payload["who"], payload["number"]) == (name, count), (number, payload)
+
+
+def check_pools_are_whole(backend):
+    wait_for(lambda: all(pool["used"] == 0 and pool["waiters"] == 0 for pool in backend.pools().values()), 10,
+             "every slot back")
+    for pool in backend.pools().values():
+        assert pool["counters"]["misuses"] == 0
+        assert pool["counters"]["connects"] - pool["counters"]["closes"] == pool["connections"], pool
+        assert pool["connections"] <= pool["settings"]["pool_size"] + pool["settings"]["max_overflow"]
+
+
+def test_a_server_that_starts_before_its_database_waits_for_it():
+    control("stop")
+    with start(wait=False) as backend:
+        assert backend.request("GET", "/healthz").status == 200
+        wait_for(lambda: b"refused" in backend.readiness().body, 10, "the reason")
+        answer = backend.readiness()
+        assert answer.status == 503
+        lines = answer.body.decode().splitlines()
+        assert lines[0] == "server: ok" and "refused" in lines[1] and "refused" in lines[2], lines
+        answers = [backend.get("/api/v1/tables"), backend.get("/api/v1/tables/counted/1"),
+                   backend.post("/api/v1/suggestions/literature", {})]
+        for answer in answers:
+            assert answer.status == 503 and "refused" in answer.detail, answer.body
+            assert answer.headers["Retry-After"] == "1"
+        control("start")
+        backend.wait_ready()
+        assert backend.get("/api/v1/tables/counted/1").json == {"id": 1, "word": "word 1"}
+        assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+        check_pools_are_whole(backend)
+        assert backend.stop() == 0
+        show_no_password("\n".join(backend.log), *(answer.body.decode() for answer in answers))
+
+
+def test_a_database_killed_under_load_costs_503s_and_nothing_else():
+    with start() as backend:
+        clients = [Client(backend, f"c{i}") for i in range(8)]
+        wait_for(lambda: sum(client.good for client in clients) > 100, 20, "load")
+        control("crash")
+        wait_for(lambda: sum(client.refused for client in clients) > 20, 20, "refusals")
+        wait_for(lambda: backend.readiness().status == 503, 10, "not ready")
+        assert backend.process.poll() is None
+        control("start")
+        backend.wait_ready()
+        # From here on nothing fails any more, and every client goes on.
+        time.sleep(0.5)
+        before = [(client.good, client.refused) for client in clients]
+        wait_for(lambda: all(client.good > good + 10 for client, (good, _) in zip(clients, before)), 20, "recovery")
+        refused_since = sum(client.refused - refused for client, (_, refused) in zip(clients, before))
+        stop_all(clients)
+        assert refused_since == 0, refused_since
+        assert not [wrong for client in clients for wrong in client.wrong], clients[0].wrong[:3]
+        check_stored(clients)
+        check_pools_are_whole(backend)
+        assert backend.stop() == 0
+        show_no_password("\n".join(backend.log))
+
+
+def test_terminated_connections_cost_no_wrong_answer():
+    with start() as backend:
+        clients = [Client(backend, f"t{i}") for i in range(6)]
+        killed = 0
+        for _ in range(5):
+            before = sum(client.good for client in clients)
+            wait_for(lambda: sum(client.good for client in clients) > before + 50, 20, "load")
+            killed += len(database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                                         "current_database() AND pid <> pg_backend_pid()"))
+        stop_all(clients)
+        assert killed > 0
+        assert not [wrong for client in clients for wrong in client.wrong], clients[0].wrong[:3]
+        # At most one failed statement for each connection that was killed in use.
+        assert sum(client.refused for client in clients) <= killed
+        check_stored(clients)
+        check_pools_are_whole(backend)
+
+
+def test_health_and_readiness_answer_while_locks_block_every_worker():
+    with start("--workers", "4") as backend:
+        assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+        holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
+            holder.stdin.flush()
+            while "locked" not in holder.stdout.readline():
+                pass
+            answers = []
+            threads = [threading.Thread(target=lambda: answers.append(
+                backend.post("/api/v1/suggestions/literature", {}))) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            wait_for(lambda: int(database.query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]) == 4, 10,
+                     "four blocked workers")
+            times = []
+            for _ in range(40):
+                for path in ("/healthz", "/readyz"):
+                    started = time.monotonic()
+                    assert backend.request("GET", path, timeout=5).status == 200
+                    times.append(time.monotonic() - started)
+                time.sleep(0.02)
+            # All but one in twenty: a busy test machine may itself take a break.
+            assert sorted(times)[len(times) * 19 // 20] < 0.1, sorted(times)[-5:]
+            assert not answers
+            holder.stdin.write("COMMIT;\n")
+            holder.stdin.flush()
+            for thread in threads:
+                thread.join(20)
+            assert [answer.status for answer in answers] == [201] * 4
+        finally:
+            holder.kill()
+            holder.communicate()
+
+
+def test_a_request_that_waits_too_long_gets_503_in_time_and_its_statement_ends():
+    with start("--request-timeout", "800ms") as backend:
+        assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+        holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
+            holder.stdin.flush()
+            while "locked" not in holder.stdout.readline():
+                pass
+            started = time.monotonic()
+            answer = backend.post("/api/v1/suggestions/literature", {})
+            assert answer.status == 503, (answer.status, answer.body)
+            assert time.monotonic() - started < 4
+            holder.stdin.write("COMMIT;\n")
+            holder.stdin.flush()
+            wait_for(lambda: backend.post("/api/v1/suggestions/literature", {}).status == 201, 10, "recovery")
+            check_pools_are_whole(backend)
+        finally:
+            holder.kill()
+            holder.communicate()
+
+
+def test_suggestions_answered_201_outlive_kill_9_of_the_server():
+    clients = []
+    for _ in range(2):
+        with start() as backend:
+            fresh = [KilledClient(backend, f"k{len(clients) + i}") for i in range(4)]
+            wait_for(lambda: sum(len(client.stored) for client in fresh) > 40, 20, "some suggestions")
+            backend.signal(signal.SIGKILL)
+            backend.wait_exit()
+            for client in fresh:
+                client.join(20)
+            clients += fresh
+    check_stored(clients)
+
+
+class KilledClient(Client):
+    """A client whose server may vanish."""
+
+    def run(self):
+        try:
+            super().run()
+        except Exception:  # the connection died; what was answered before counts
+            pass
+
+
+if __name__ == "__main__":
+    tap.run_module(globals())
