@@ -279,8 +279,14 @@ static inline weir_status put(weir_lease *lease)
     return WEIR_OK;
 }
 
-/* The return ladder: reset, or close, then rest. */
-static __attribute__((noinline)) weir_status release_slowly(weir_lease *lease)
+/* What broke a connection, for one that is given back to be closed. */
+struct breakage {
+    const weir_error *cause;
+};
+
+/* The return ladder: reset it, or close it when it is broken, then rest. */
+static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
+                                                       const struct breakage *broken)
 {
     weir_pool *pool = lease->pool;
     if (pool == NULL)
@@ -292,7 +298,10 @@ static __attribute__((noinline)) weir_status release_slowly(weir_lease *lease)
     if (!slot_claim(slot, &lease->ticket))
         return misuse(pool);
     end_use(pool, lease);
-    weir__slot_clean(pool, slot);
+    if (broken != NULL)
+        weir__slot_close(pool, slot, WEIR_REASON_DISCARDED, broken->cause);
+    else
+        weir__slot_clean(pool, slot);
     weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
     if (slot->connection != NULL) {
         remember(pool, slot, lease->ticket);
@@ -307,32 +316,18 @@ weir_status weir_pool_release(weir_lease *lease)
 {
     struct weir_slot *slot = lease->slot;
     if (slot == NULL)
-        return release_slowly(lease);
+        return give_back(lease, NULL);
 
     weir_pool *pool = lease->pool;
     weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
     if (!is_simple_return(pool, slot, now))
-        return release_slowly(lease);
+        return give_back(lease, NULL);
     return put(lease);
 }
 
 weir_status weir_pool_discard(weir_lease *lease, const weir_error *error)
 {
-    weir_pool *pool = lease->pool;
-    if (pool == NULL)
-        return WEIR_OK;
-    if (lease->slot == NULL)
-        return close_detached(lease);
-
-    struct weir_slot *slot = lease->slot;
-    if (!slot_claim(slot, &lease->ticket))
-        return misuse(pool);
-    end_use(pool, lease);
-    weir__slot_close(pool, slot, WEIR_REASON_DISCARDED, error);
-    weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
-    weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
-    *lease = (weir_lease){0};
-    return WEIR_OK;
+    return give_back(lease, &(struct breakage){error});
 }
 
 weir_status weir_pool_soft_invalidate(weir_lease *lease)
