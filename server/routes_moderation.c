@@ -87,25 +87,39 @@ static void mark(struct app *app, const struct http_request *request,
     free(merged_copy);
 }
 
+/* A decision or a correction: who makes it, of which suggestion, with what. */
+struct moderation {
+    struct auth_claims claims;
+    const struct suggestion_kind *kind;
+    int64_t id;
+    json_t *body; /* the caller's to let go of */
+};
+
+/* False after the answer was filled in: not a moderator, no such kind or id, no JSON object. */
+static bool begin_moderation(const struct app *app, const struct http_request *request,
+                             struct http_response *response, struct moderation *moderation)
+{
+    if (!is_moderator(app, request, response, &moderation->claims))
+        return false;
+    moderation->kind = find_kind(request, response);
+    if (moderation->kind == NULL || !read_id(request, moderation->kind, response, &moderation->id))
+        return false;
+    moderation->body = read_body(request, response);
+    return moderation->body != NULL;
+}
+
 void handle_status(void *arg, const struct http_request *request, struct http_response *response)
 {
     struct app *app = arg;
-    struct auth_claims claims;
     struct validation validation = {0};
-    int64_t id;
+    struct moderation m;
 
-    if (!is_moderator(app, request, response, &claims))
+    if (!begin_moderation(app, request, response, &m))
         return;
-    const struct suggestion_kind *kind = find_kind(request, response);
-    if (kind == NULL || !read_id(request, kind, response, &id))
-        return;
-    json_t *body = read_body(request, response);
-    if (body == NULL)
-        return;
-    check_verdict(&validation, body);
+    check_verdict(&validation, m.body);
     if (!reply_if_wrong(response, &validation))
-        mark(app, request, response, kind, id, claims.sub, body);
-    json_decref(body);
+        mark(app, request, response, m.kind, m.id, m.claims.sub, m.body);
+    json_decref(m.body);
 }
 
 static void update(struct app *app, const struct http_request *request,
@@ -128,21 +142,14 @@ static void update(struct app *app, const struct http_request *request,
 void handle_payload(void *arg, const struct http_request *request, struct http_response *response)
 {
     struct app *app = arg;
-    struct auth_claims claims;
     struct validation validation = {0};
-    int64_t id;
+    struct moderation m;
 
-    if (!is_moderator(app, request, response, &claims))
+    if (!begin_moderation(app, request, response, &m))
         return;
-    const struct suggestion_kind *kind = find_kind(request, response);
-    if (kind == NULL || !read_id(request, kind, response, &id))
-        return;
-    json_t *body = read_body(request, response);
-    if (body == NULL)
-        return;
-    validate_absent(&validation, body, suggestion_reserved, SUGGESTION_RESERVED_COUNT,
+    validate_absent(&validation, m.body, suggestion_reserved, SUGGESTION_RESERVED_COUNT,
                     "is set by a decision, not here");
     if (!reply_if_wrong(response, &validation))
-        update(app, request, response, kind, id);
-    json_decref(body);
+        update(app, request, response, m.kind, m.id);
+    json_decref(m.body);
 }
