@@ -94,8 +94,8 @@ typedef struct weir_db_options {
 
 #define WEIR_DB_OPTIONS_DEFAULT                                                                    \
     {                                                                                              \
-        {"db", 5, 10, 30000, 3600, 10, true, 500, 5000, 5000, false, WEIR_RESET_ROLLBACK, 0, 1024, \
-         1, NULL},                                                                                 \
+        {"db", 5,    10, 30000, 3600, 10, true, 500, 5000, 5000, false, WEIR_RESET_ROLLBACK,       \
+         0,    1024, 1,  NULL},                                                                    \
             30000, 10000, 128, 5000, (int64_t)256 << 20, "weir"                                    \
     }
 
@@ -135,9 +135,9 @@ WEIR_API const char *weir_db_url(const weir_db *db);
 typedef enum weir_type {
     WEIR_NULL,
     WEIR_BOOL,
-    WEIR_INT,      /* 64-bit signed */
+    WEIR_INT, /* 64-bit signed */
     WEIR_DOUBLE,
-    WEIR_TEXT,     /* UTF-8; also numbers that fit no other type exactly (numeric) */
+    WEIR_TEXT, /* UTF-8; also numbers that fit no other type exactly (numeric) */
     WEIR_BLOB,
     WEIR_JSON,     /* the text of a JSON value */
     WEIR_TIMESTAMP /* ISO 8601 text: 2024-02-29, 2024-02-29T12:30:00.5, 2024-02-29T12:30:00+02:00 */
@@ -225,7 +225,8 @@ typedef struct weir_result weir_result;
  * Errors:  WEIR_QUERY with SQLSTATE and message: the connection stays usable (in PostgreSQL an open
  *          transaction must be rolled back). WEIR_RETRY: serialization failure or deadlock.
  *          WEIR_DISCONNECTED: the connection is lost, closed on release; whether a write took
- *          place is then unknown. WEIR_TIMEOUT, WEIR_LIMIT. WEIR_INVALID: a parameter is missing,
+ *          place is then unknown. WEIR_TIMEOUT: stopped at its deadline, with the same doubt about a
+ *          write. WEIR_LIMIT. WEIR_INVALID: a parameter is missing,
  *          unknown, or of both kinds; names it.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_query(weir_conn *conn, const char *sql,
@@ -252,7 +253,7 @@ WEIR_API bool weir_conn_is_lost(const weir_conn *conn);
 
 typedef enum weir_tx {
     WEIR_TX_WRITE, /* SQLite takes the write lock at once (BEGIN IMMEDIATE), so it cannot fail half-way */
-    WEIR_TX_READ,  /* one consistent view, no writes */
+    WEIR_TX_READ,        /* one consistent view, no writes */
     WEIR_TX_SERIALIZABLE /* PostgreSQL's SERIALIZABLE; in SQLite the same as WEIR_TX_WRITE */
 } weir_tx;
 
@@ -287,7 +288,8 @@ WEIR_API int weir_conn_depth(const weir_conn *conn);
 WEIR_API void weir_result_close(weir_result *result);
 WEIR_API size_t weir_result_row_count(const weir_result *result);
 WEIR_API size_t weir_result_column_count(const weir_result *result);
-WEIR_API int64_t weir_result_changed(const weir_result *result); /* INSERT, UPDATE, DELETE; else 0 */
+WEIR_API int64_t
+weir_result_changed(const weir_result *result); /* INSERT, UPDATE, DELETE; else 0 */
 WEIR_API const char *weir_result_column_name(const weir_result *result, size_t column);
 /* The first column of that name, or -1. */
 WEIR_API int weir_result_column_index(const weir_result *result, const char *name);

@@ -34,7 +34,7 @@ typedef enum weir_pool_event_kind {
 #define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
     WEIR_POOL_EVENT_MAP(WEIR_POOL_EVENT_ENUM)
 #undef WEIR_POOL_EVENT_ENUM
-    WEIR_EVENT_COUNT
+        WEIR_EVENT_COUNT
 } weir_pool_event_kind;
 
 /* Masks for weir_pool_listen(). */
@@ -64,7 +64,7 @@ typedef enum weir_reason {
 #define WEIR_REASON_ENUM(name, word) WEIR_REASON_##name,
     WEIR_REASON_MAP(WEIR_REASON_ENUM)
 #undef WEIR_REASON_ENUM
-    WEIR_REASON_COUNT
+        WEIR_REASON_COUNT
 } weir_reason;
 
 /* The word of a reason, static. */
@@ -73,11 +73,11 @@ WEIR_API const char *weir_reason_name(weir_reason reason);
 /* One event. Valid during the call only; so is everything it points to. */
 typedef struct weir_pool_event {
     weir_pool_event_kind kind;
-    weir_reason reason;      /* INVALIDATE and CLOSE; NONE elsewhere */
+    weir_reason reason; /* INVALIDATE and CLOSE; NONE elsewhere */
     struct weir_pool *pool;
-    void *connection;        /* what the driver opened; NULL at TIMEOUT and for a hollow CHECKIN */
-    uint64_t connection_id;  /* counts up from 1 within the pool; 0 when there is no connection */
-    const char *file;        /* where it was acquired; NULL where nobody holds it */
+    void *connection;       /* what the driver opened; NULL at TIMEOUT and for a hollow CHECKIN */
+    uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection */
+    const char *file;       /* where it was acquired; NULL where nobody holds it */
     int line;
     const weir_error *error; /* TIMEOUT, PING_FAILURE, and INVALIDATE after one; else NULL */
 } weir_pool_event;

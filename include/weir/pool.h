@@ -36,7 +36,8 @@ typedef enum weir_reset {
  */
 typedef struct weir_driver {
     /* Open a connection. Must return by the deadline, with *ret_connection not NULL on success. */
-    weir_status (*connect)(void *arg, weir_time deadline, void **ret_connection, weir_error *reterr);
+    weir_status (*connect)(void *arg, weir_time deadline, void **ret_connection,
+                           weir_error *reterr);
 
     /* Close it, in bounded time. When it returns, the other side no longer counts it, as far as
      * that can be known: only then is the slot used for another. */
@@ -135,22 +136,22 @@ typedef struct weir_pool_options {
 
 #define WEIR_POOL_OPTIONS_DEFAULT                                                                  \
     {                                                                                              \
-        "pool",  /* name */                                                                        \
-        5,       /* pool_size */                                                                   \
-        10,      /* max_overflow */                                                                \
-        30000,   /* pool_timeout_ms */                                                             \
-        3600,    /* pool_recycle_s */                                                              \
-        10,      /* recycle_jitter_percent */                                                      \
-        true,    /* pool_pre_ping */                                                               \
-        500,     /* ping_bypass_ms */                                                              \
-        5000,    /* ping_timeout_ms */                                                             \
-        5000,    /* reset_timeout_ms */                                                            \
-        false,   /* use_lifo */                                                                    \
-        WEIR_RESET_ROLLBACK, /* reset_on_return */                                                 \
-        0,       /* handoff_after_us */                                                            \
-        1024,    /* max_waiters */                                                                 \
-        64,      /* use_time_every */                                                              \
-        NULL     /* clock */                                                                       \
+        "pool",                  /* name */                                                        \
+            5,                   /* pool_size */                                                   \
+            10,                  /* max_overflow */                                                \
+            30000,               /* pool_timeout_ms */                                             \
+            3600,                /* pool_recycle_s */                                              \
+            10,                  /* recycle_jitter_percent */                                      \
+            true,                /* pool_pre_ping */                                               \
+            500,                 /* ping_bypass_ms */                                              \
+            5000,                /* ping_timeout_ms */                                             \
+            5000,                /* reset_timeout_ms */                                            \
+            false,               /* use_lifo */                                                    \
+            WEIR_RESET_ROLLBACK, /* reset_on_return */                                             \
+            0,                   /* handoff_after_us */                                            \
+            1024,                /* max_waiters */                                                 \
+            64,                  /* use_time_every */                                              \
+            NULL                 /* clock */                                                       \
     }
 
 /*
@@ -304,17 +305,17 @@ typedef struct weir_pool_stats {
     int max_overflow; /* after pool_size 0 and max_overflow -1 were resolved: slots - pool_size */
     int slots;        /* the hard limit */
     /* gauges */
-    int idle;        /* SQLAlchemy's checkedin(): idle, also those whose connection is to be reopened */
-    int leased;      /* checkedout() */
-    int overflow;    /* overflow(): counted connections - pool_size; negative before the pool is full */
+    int idle;   /* SQLAlchemy's checkedin(): idle, also those whose connection is to be reopened */
+    int leased; /* checkedout() */
+    int overflow; /* overflow(): counted connections - pool_size; negative before the pool is full */
     int connections; /* connections open now, detached ones not counted */
     int waiters;
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;          /* acquires that stood in line: wait_time.count and the failed */
-    uint64_t handed_over;    /* slots given directly to a waiter */
-    uint64_t overtaken;      /* times a newcomer was served before a waiter (handoff_after_us) */
+    uint64_t waits;       /* acquires that stood in line: wait_time.count and the failed */
+    uint64_t handed_over; /* slots given directly to a waiter */
+    uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
     uint64_t refused;        /* WEIR_FULL */
     uint64_t connects;       /* opened */
@@ -323,8 +324,8 @@ typedef struct weir_pool_stats {
     uint64_t detached;
     uint64_t pings;
     uint64_t ping_failures;
-    uint64_t resets;         /* returned connections that the driver was asked to reset */
-    uint64_t misuses;        /* leases given back twice */
+    uint64_t resets;  /* returned connections that the driver was asked to reset */
+    uint64_t misuses; /* leases given back twice */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
     /* times */
     weir_histogram wait_time;   /* of acquires that stood in line and were given a slot */
