@@ -281,7 +281,7 @@ def test_a_database_that_cannot_be_opened_is_told_and_found_again():
     with tempfile.TemporaryDirectory(prefix="weir-life-") as directory:
         place = pathlib.Path(directory) / "missing"
         with Backend(PROGRAM, "--sql-conn-string", f"sqlite:///{place}/weir.db", wait=False) as backend:
-            wait_for(lambda: b"missing" in backend.readiness().body, 10, "the reason")
+            wait_for(lambda: b"not checked yet" not in backend.readiness().body, 10, "both checks")
             answer = backend.readiness()
             assert answer.status == 503 and answer.headers["Retry-After"] == "1"
             lines = answer.body.decode().splitlines()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`weir serve` when PostgreSQL is away, dies, comes back or keeps it waiting; run by tests/with_postgres.sh."""
+import contextlib
 import json
 import os
 import shlex
@@ -24,6 +25,23 @@ database.script('CREATE TABLE counted (id INTEGER PRIMARY KEY, word TEXT);'
 def control(word):
     done = subprocess.run(shlex.split(os.environ["WEIR_TEST_PG_CONTROL"]) + [word], capture_output=True, timeout=90)
     assert done.returncode == 0, done
+
+
+@contextlib.contextmanager
+def away(word):
+    """The database is stopped or crashed for the while, and back afterwards, whatever happens."""
+    control(word)
+    is_back = []
+
+    def bring_back():
+        if not is_back:
+            is_back.append(True)
+            control("start")
+
+    try:
+        yield bring_back
+    finally:
+        bring_back()
 
 
 def start(*flags, wait=True):
@@ -93,10 +111,9 @@ def check_pools_are_whole(backend):
 
 
 def test_a_server_that_starts_before_its_database_waits_for_it():
-    control("stop")
-    with start(wait=False) as backend:
+    with away("stop") as bring_back, start(wait=False) as backend:
         assert backend.request("GET", "/healthz").status == 200
-        wait_for(lambda: b"refused" in backend.readiness().body, 10, "the reason")
+        wait_for(lambda: b"not checked yet" not in backend.readiness().body, 10, "both checks")
         answer = backend.readiness()
         assert answer.status == 503
         lines = answer.body.decode().splitlines()
@@ -106,7 +123,7 @@ def test_a_server_that_starts_before_its_database_waits_for_it():
         for answer in answers:
             assert answer.status == 503 and "refused" in answer.detail, answer.body
             assert answer.headers["Retry-After"] == "1"
-        control("start")
+        bring_back()
         backend.wait_ready()
         assert backend.get("/api/v1/tables/counted/1").json == {"id": 1, "word": "word 1"}
         assert backend.post("/api/v1/suggestions/literature", {}).status == 201
@@ -119,11 +136,10 @@ def test_a_database_killed_under_load_costs_503s_and_nothing_else():
     with start() as backend:
         clients = [Client(backend, f"c{i}") for i in range(8)]
         wait_for(lambda: sum(client.good for client in clients) > 100, 20, "load")
-        control("crash")
-        wait_for(lambda: sum(client.refused for client in clients) > 20, 20, "refusals")
-        wait_for(lambda: backend.readiness().status == 503, 10, "not ready")
-        assert backend.process.poll() is None
-        control("start")
+        with away("crash"):
+            wait_for(lambda: sum(client.refused for client in clients) > 20, 20, "refusals")
+            wait_for(lambda: backend.readiness().status == 503, 10, "not ready")
+            assert backend.process.poll() is None
         backend.wait_ready()
         # From here on nothing fails any more, and every client goes on.
         time.sleep(0.5)

@@ -247,6 +247,8 @@ static void fail_the_open(struct fake *fake)
 {
     fake->on_wait = NULL;
     check_int(weir__line_free(the_pool, opening, opening_ticket, opening->origin), WEIR_OK);
+    check_int(pool_check(the_pool), 0);
+    check_int(stat_handed_over(), 1);
 }
 
 /* SQLAlchemy leaves this waiter asleep although the place is free; puddle and database/sql do not.

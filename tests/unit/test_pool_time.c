@@ -138,6 +138,8 @@ static void the_hot_path_sees_what_disqualifies_a_connection(void)
     give(pool, &c);
     c = take(pool);
     check_int(fake_number(&c), 2);
+    give(pool, &c);
+    c = warm_lease(pool);
     weir_pool_evict_all(pool);
     give(pool, &c);
     check_int(f.live, 0);
