@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scenes with real threads: one is stuck and others are not, all wait and cost nothing, fair shares, the tick, fork. */
+/* Scenes with real threads: one is stuck, all wait, all want a share; the tick; fork. */
 #include "crowd.h"
 
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pool's listeners hear, in which order, and what their answers do: SQLAlchemy's ten events and two more. */
+/* What a pool's listeners hear, in which order, and what their answers do. */
 #include "unit/steps.h"
 
 /* The names in the comments are those of SQLAlchemy's test/engine/test_pool.py. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder a connection climbs before it is lent: its order, what each rung costs, and the one deadline above it. */
+/* The ladder a connection climbs before it is lent, and the one deadline above all its rungs. */
 #include "unit/steps.h"
 
 static weir_pool *ladder_pool;

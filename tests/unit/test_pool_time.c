@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool on the machine's clock: the hot path that calls nothing, the tick it reads, and no wall clock anywhere. */
+/* The pool on the machine's clock: its hot path, the tick it reads, and no wall clock anywhere. */
 #include "unit/steps.h"
 
 #include <sys/time.h>
