@@ -32,7 +32,8 @@ typedef enum weir_reset {
  *
  * Every function is called without locks held, and for one connection by one thread at a time.
  * `arg` is the pointer given to weir_pool_open(). Deadlines are absolute (weir/clock.h) and never
- * one of the special values except WEIR_DEADLINE_NEVER.
+ * one of the special values except WEIR_DEADLINE_NEVER. A function that fails fills *reterr whenever
+ * that is not NULL: listeners are shown it.
  */
 typedef struct weir_driver {
     /* Open a connection. Must return by the deadline, with *ret_connection not NULL on success. */

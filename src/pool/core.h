@@ -131,12 +131,12 @@ void weir__lend_init(void);
 /* line.c: everything that happens under the lock. */
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
                             uint64_t *ret_ticket, weir_error *reterr);
-/* The one routine that frees a slot. WEIR_MISUSE when the ticket is not the slot's present loan. */
-weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
-                            enum slot_state fate);
+/* The one routine that frees a slot. The ticket is the slot's present loan, and the caller's. */
+void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
+                     enum slot_state fate);
 bool weir__line_owns(struct weir_slot *slot, uint64_t ticket);
-/* Refuse from now on; those in line are told. Returns false when it was closing already. */
-bool weir__line_close(weir_pool *pool);
+/* Refuse from now on; those in line are told. May be called again. */
+void weir__line_close(weir_pool *pool);
 /* Take one idle connection of an epoch older than `epoch` (any when closing); NULL: none left. */
 struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket);
 int weir__line_count_leased(weir_pool *pool);

@@ -335,16 +335,13 @@ static bool is_surplus_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool
     return count_kept_locked(pool) >= pool->kept;
 }
 
-weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
-                            enum slot_state fate)
+void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, enum slot_state fate)
 {
     weir_time now = handoff_now(pool);
 
     weir__lock(&pool->lock);
-    if (!weir__line_owns(slot, ticket)) {
-        weir__unlock(&pool->lock);
-        return WEIR_MISUSE;
-    }
+    assert(weir__line_owns(slot, ticket));
+    (void)ticket;
     if (fate != SLOT_VACANT && is_surplus_locked(pool, now)) {
         bool is_closing = weir__guarded_locked(pool)->is_closing;
 
@@ -364,7 +361,6 @@ weir_status weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ti
     wake(word);
     if (is_last)
         destroy(pool);
-    return WEIR_OK;
 }
 
 /* ---- taking ------------------------------------------------------------------------------ */
@@ -527,11 +523,10 @@ static void vacate_hollow_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     }
 }
 
-bool weir__line_close(weir_pool *pool)
+void weir__line_close(weir_pool *pool)
 {
     weir__lock(&pool->lock);
     struct guarded *g = weir__guarded_locked(pool);
-    bool is_first_call = !g->is_closing;
     struct waiter *waiter = g->first;
 
     g->is_closing = true;
@@ -551,7 +546,6 @@ bool weir__line_close(weir_pool *pool)
         waiter = next;
     }
     weir__unlock(&pool->lock);
-    return is_first_call;
 }
 
 struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
