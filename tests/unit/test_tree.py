@@ -18,7 +18,7 @@ GENERATED = re.compile(
     r"(^|/)(build|build-[^/]*|__pycache__|\.pytest_cache)/|\.(o|a|so|d|pyc|gcda|gcno|db|db-wal|db-shm|log|orig|rej|swp)$|"
     r"(^|/)(compile_commands\.json|core|\.env|\.DS_Store)$|~$")
 # Put together so that this file does not contain what it looks for.
-MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "|".join(("root", "home", "work", "tmp/build", "tmp/brief")) + r")(?=[/\s\"'`-])")
+MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "|".join(("root", "home", "work", "tmp/build")) + r")(?=[/\s\"'`-])")
 PACKAGE_SITE = re.compile(
     r"(?:https?|git|ssh)://[^/\s]*(?:" + "|".join(("pypi", "npmjs", "artifact", "nexus", "regis" "try", "mir" "ror", "pro" "xy"))
     + r")[^/\s]*")
