@@ -53,7 +53,7 @@ struct guarded {
     struct waiter *first;
     struct waiter *last;
     int waiters;
-    int counted;    /* slots that are not VACANT; changed by move_locked() alone */
+    int counted;    /* slots that are not VACANT; changed by weir__slots_move_locked() alone */
     bool is_over;   /* OVER stands in every word */
     bool is_wanted; /* WANT stands in every word */
     bool is_closing;
@@ -128,7 +128,38 @@ weir_time weir__request_deadline(weir_pool *pool, struct request *request);
 /* lend.c: to be called before the first loan of the process. */
 void weir__lend_init(void);
 
-/* line.c: everything that happens under the lock. */
+/* slots.c: the words, all under the lock. */
+
+/*
+ * Change the state of a slot that nobody can take lock-free: one that is LEASED to the caller, or
+ * VACANT, HOLLOW, or IDLE and wanted. Returns the word without flags.
+ */
+uint64_t weir__slots_move_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state state)
+    WEIR_REQUIRES(pool->lock);
+/* The same to LEASED; returns the ticket. `origin` is where a failed open puts it back. */
+uint64_t weir__slots_lease_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state origin)
+    WEIR_REQUIRES(pool->lock);
+/* Take this one if it is IDLE, against those who take lock-free. */
+bool weir__slots_take_idle_locked(struct weir_slot *slot, uint64_t *ret_ticket);
+/* Take an open connection, else a slot that is counted already, else a new one; NULL: none free. */
+struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, uint64_t *ret_ticket)
+    WEIR_REQUIRES(pool->lock);
+/* Take an idle connection of an epoch before `epoch`; NULL: none left. */
+struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
+    WEIR_REQUIRES(pool->lock);
+bool weir__slots_any_free_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* WANT into every word, or the slot that turned out IDLE meanwhile. */
+struct weir_slot *weir__slots_want_locked(weir_pool *pool, uint64_t *ret_ticket)
+    WEIR_REQUIRES(pool->lock);
+void weir__slots_unwant_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* WANT into every word whatever stands there: the pool closes. */
+void weir__slots_want_for_ever_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* How many are IDLE or HOLLOW, which is what pool_size limits; how many are LEASED. */
+int weir__slots_count_resting_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+int weir__slots_count_leased_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+void weir__slots_vacate_hollow_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+
+/* line.c: who waits, and where a freed slot goes. */
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
                             uint64_t *ret_ticket, weir_error *reterr);
 /* The one routine that frees a slot. The ticket is the slot's present loan, and the caller's. */

@@ -1,174 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Slots and the line of those who wait for them: all that happens under the pool's lock. */
+/* The line of those who wait, and all that follows when a slot is freed: under the pool's lock. */
 #include "pool/core.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* Slots that were ever leased: the others are VACANT, unmarked, and not worth a look. */
-static int touched_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    return atomic_load_explicit(&pool->touched, memory_order_relaxed);
-}
-
-/* ---- flags ------------------------------------------------------------------------------- */
-
-static void set_flag_locked(weir_pool *pool, uint64_t flag) WEIR_REQUIRES(pool->lock)
-{
-    for (int i = 0; i < touched_locked(pool); i++)
-        atomic_fetch_or_explicit(&pool->slots[i].word, flag, memory_order_relaxed);
-}
-
-static void clear_flag_locked(weir_pool *pool, uint64_t flag) WEIR_REQUIRES(pool->lock)
-{
-    for (int i = 0; i < touched_locked(pool); i++)
-        atomic_fetch_and_explicit(&pool->slots[i].word, ~flag, memory_order_relaxed);
-}
-
-/* Make OVER say whether more connections count than are kept. */
-static void mark_over_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    struct guarded *g = weir__guarded_locked(pool);
-    bool is_over = g->counted > pool->kept;
-
-    if (is_over == g->is_over)
-        return;
-    g->is_over = is_over;
-    if (is_over)
-        set_flag_locked(pool, SLOT_OVER);
-    else
-        clear_flag_locked(pool, SLOT_OVER);
-}
-
-/* ---- slots ------------------------------------------------------------------------------- */
-
-/*
- * Change the state of a slot that nobody can take lock-free: one that is LEASED to the caller, or
- * VACANT, HOLLOW, or IDLE and wanted. Only flags can change besides, and those only under the lock,
- * so a store is enough; release order publishes what the holder wrote.
- */
-static uint64_t move_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state state)
-    WEIR_REQUIRES(pool->lock)
-{
-    struct guarded *g = weir__guarded_locked(pool);
-    uint64_t old = atomic_load_explicit(&slot->word, memory_order_relaxed);
-    uint64_t new = (old & ~(SLOT_STATE | SLOT_FLAGS)) | (uint64_t)state;
-
-    if (state == SLOT_LEASED)
-        new += SLOT_TURN;
-    new |= (g->is_wanted ? SLOT_WANT : 0) | (g->is_over ? SLOT_OVER : 0);
-    g->counted += (state != SLOT_VACANT) - (slot_state(old) != SLOT_VACANT);
-    atomic_store_explicit(&slot->word, new, memory_order_release);
-    mark_over_locked(pool);
-    return new & ~SLOT_FLAGS;
-}
-
-static uint64_t lease_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state origin)
-    WEIR_REQUIRES(pool->lock)
-{
-    slot->origin = origin;
-    return move_locked(pool, slot, SLOT_LEASED);
-}
-
-/* Take an IDLE slot, wanted or not, against those who take lock-free. */
-static bool take_idle_locked(struct weir_slot *slot, uint64_t *ret_ticket)
-{
-    uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
-
-    while (slot_state(word) == SLOT_IDLE) {
-        if (!slot_try_take(slot, &word))
-            continue;
-        *ret_ticket = slot_taken(word) & ~SLOT_FLAGS;
-        return true;
-    }
-    return false;
-}
-
-/* One slot more for all to look at, when there is one left. */
-static struct weir_slot *touch_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    int touched = touched_locked(pool);
-
-    if (touched == pool->slot_count)
-        return NULL;
-    atomic_store_explicit(&pool->touched, touched + 1, memory_order_relaxed);
-    return &pool->slots[touched];
-}
-
-/* Take a free slot: an open connection first, then one that is counted already, then a new one. */
-static struct weir_slot *take_free_locked(weir_pool *pool, uint64_t *ret_ticket)
-    WEIR_REQUIRES(pool->lock)
-{
-    struct weir_slot *hollow = NULL;
-    struct weir_slot *vacant = NULL;
-
-    for (int i = 0; i < touched_locked(pool); i++) {
-        struct weir_slot *slot = &pool->slots[i];
-
-        if (take_idle_locked(slot, ret_ticket))
-            return slot;
-        enum slot_state state = slot_state(atomic_load_explicit(&slot->word, memory_order_relaxed));
-        if (state == SLOT_HOLLOW && hollow == NULL)
-            hollow = slot;
-        if (state == SLOT_VACANT && vacant == NULL)
-            vacant = slot;
-    }
-    if (hollow != NULL) {
-        *ret_ticket = lease_locked(pool, hollow, SLOT_HOLLOW);
-        return hollow;
-    }
-    if (vacant == NULL)
-        vacant = touch_locked(pool);
-    if (vacant != NULL)
-        *ret_ticket = lease_locked(pool, vacant, SLOT_VACANT);
-    return vacant;
-}
-
-/*
- * Put WANT into every word, as the first in line must. One that turns out IDLE meanwhile is the
- * caller's: nobody can take it lock-free any more, and WANT is taken back.
- */
-static struct weir_slot *want_all_locked(weir_pool *pool, uint64_t *ret_ticket)
-    WEIR_REQUIRES(pool->lock)
-{
-    for (int i = 0; i < touched_locked(pool); i++) {
-        struct weir_slot *slot = &pool->slots[i];
-        uint64_t old = atomic_fetch_or_explicit(&slot->word, SLOT_WANT, memory_order_acquire);
-
-        if (slot_state(old) != SLOT_IDLE)
-            continue;
-        *ret_ticket = lease_locked(pool, slot, SLOT_IDLE);
-        clear_flag_locked(pool, SLOT_WANT);
-        return slot;
-    }
-    weir__guarded_locked(pool)->is_wanted = true;
-    return NULL;
-}
+/* ---- the line ---------------------------------------------------------------------------- */
 
 static void unwant_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
 
-    if (!g->is_wanted || g->is_closing || g->first != NULL)
-        return;
-    g->is_wanted = false;
-    clear_flag_locked(pool, SLOT_WANT);
+    if (g->is_wanted && !g->is_closing && g->first == NULL)
+        weir__slots_unwant_locked(pool);
 }
-
-/* Connections at rest: what pool_size limits. */
-static int count_kept_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    int kept = 0;
-
-    for (int i = 0; i < touched_locked(pool); i++) {
-        enum slot_state state =
-            slot_state(atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed));
-        kept += state == SLOT_IDLE || state == SLOT_HOLLOW;
-    }
-    return kept;
-}
-
-/* ---- the line ---------------------------------------------------------------------------- */
 
 static void enqueue_locked(weir_pool *pool, struct waiter *waiter) WEIR_REQUIRES(pool->lock)
 {
@@ -218,7 +63,7 @@ static _Atomic uint32_t *hand_over_locked(weir_pool *pool, struct weir_slot *slo
 
     unlink_locked(pool, waiter);
     waiter->slot = slot;
-    waiter->ticket = lease_locked(pool, slot, fate);
+    waiter->ticket = weir__slots_lease_locked(pool, slot, fate);
     atomic_fetch_add_explicit(&pool->handed_over, 1, memory_order_relaxed);
     signal_locked(waiter, WAITER_GRANTED);
     return word;
@@ -233,15 +78,10 @@ static _Atomic uint32_t *nudge_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     if (g->first == NULL || g->is_closing ||
         atomic_load_explicit(&g->first->signal, memory_order_relaxed) == WAITER_NUDGED)
         return NULL;
-    for (int i = 0; i < touched_locked(pool); i++) {
-        uint64_t word = atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed);
-
-        if (slot_state(word) == SLOT_LEASED)
-            continue;
-        signal_locked(g->first, WAITER_NUDGED);
-        return &g->first->signal;
-    }
-    return NULL;
+    if (!weir__slots_any_free_locked(pool))
+        return NULL;
+    signal_locked(g->first, WAITER_NUDGED);
+    return &g->first->signal;
 }
 
 /* The present, where it decides who may overtake whom. Read before the lock is taken: an injected
@@ -268,7 +108,7 @@ static _Atomic uint32_t *free_locked(weir_pool *pool, struct weir_slot *slot, en
 
     if (g->first != NULL && is_strict_locked(pool, now))
         return hand_over_locked(pool, slot, fate);
-    move_locked(pool, slot, fate);
+    weir__slots_move_locked(pool, slot, fate);
     return nudge_locked(pool);
 }
 
@@ -276,16 +116,6 @@ static void wake(_Atomic uint32_t *word)
 {
     if (word != NULL)
         weir__unpark(word);
-}
-
-static int count_leased_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    int leased = 0;
-
-    for (int i = 0; i < touched_locked(pool); i++)
-        leased += slot_state(atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed)) ==
-                  SLOT_LEASED;
-    return leased;
 }
 
 /*
@@ -301,7 +131,7 @@ static bool settle_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
         return false;
     atomic_fetch_add_explicit(&pool->returned, 1, memory_order_release);
     weir__unpark(&pool->returned);
-    return g->is_orphaned && g->detached == NULL && count_leased_locked(pool) == 0;
+    return g->is_orphaned && g->detached == NULL && weir__slots_count_leased_locked(pool) == 0;
 }
 
 static void destroy(weir_pool *pool)
@@ -332,7 +162,7 @@ static bool is_surplus_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool
         return true;
     if (!g->is_over || (g->first != NULL && is_strict_locked(pool, now)))
         return false;
-    return count_kept_locked(pool) >= pool->kept;
+    return weir__slots_count_resting_locked(pool) >= pool->kept;
 }
 
 void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, enum slot_state fate)
@@ -389,7 +219,7 @@ static weir_status take_or_enqueue_locked(weir_pool *pool, struct request *reque
         return WEIR_CLOSED;
     *ret_slot = NULL;
     if (is_first || pool->options.handoff_after_us > 0)
-        *ret_slot = take_free_locked(pool, ret_ticket);
+        *ret_slot = weir__slots_take_free_locked(pool, ret_ticket);
     if (*ret_slot != NULL) {
         if (!is_first)
             atomic_fetch_add_explicit(&pool->overtaken, 1, memory_order_relaxed);
@@ -399,7 +229,7 @@ static weir_status take_or_enqueue_locked(weir_pool *pool, struct request *reque
     if (status != WEIR_OK)
         return status;
     if (is_first)
-        *ret_slot = want_all_locked(pool, ret_ticket);
+        *ret_slot = weir__slots_want_locked(pool, ret_ticket);
     if (*ret_slot == NULL)
         enqueue_locked(pool, waiter);
     return WEIR_OK;
@@ -418,7 +248,8 @@ static weir_status look_again_locked(weir_pool *pool, struct waiter *waiter, boo
         return WEIR_OK;
     if (signal == WAITER_CLOSED)
         return WEIR_CLOSED;
-    waiter->slot = signal == WAITER_NUDGED ? take_free_locked(pool, &waiter->ticket) : NULL;
+    waiter->slot =
+        signal == WAITER_NUDGED ? weir__slots_take_free_locked(pool, &waiter->ticket) : NULL;
     signal_locked(waiter, WAITER_ASLEEP);
     if (waiter->slot == NULL && !is_late)
         return WEIR_RETRY;
@@ -512,17 +343,6 @@ weir_status weir__line_take(weir_pool *pool, struct request *request, struct wei
 
 /* ---- closing ----------------------------------------------------------------------------- */
 
-/* What holds no connection need not be counted when nobody can come back for it. */
-static void vacate_hollow_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
-{
-    for (int i = 0; i < touched_locked(pool); i++) {
-        struct weir_slot *slot = &pool->slots[i];
-
-        if (slot_state(atomic_load_explicit(&slot->word, memory_order_relaxed)) == SLOT_HOLLOW)
-            move_locked(pool, slot, SLOT_VACANT);
-    }
-}
-
 void weir__line_close(weir_pool *pool)
 {
     weir__lock(&pool->lock);
@@ -530,9 +350,8 @@ void weir__line_close(weir_pool *pool)
     struct waiter *waiter = g->first;
 
     g->is_closing = true;
-    g->is_wanted = true;
-    set_flag_locked(pool, SLOT_WANT);
-    vacate_hollow_locked(pool);
+    weir__slots_want_for_ever_locked(pool);
+    weir__slots_vacate_hollow_locked(pool);
     g->first = NULL;
     g->last = NULL;
     g->waiters = 0;
@@ -550,17 +369,8 @@ void weir__line_close(weir_pool *pool)
 
 struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
 {
-    struct weir_slot *found = NULL;
-
     weir__lock(&pool->lock);
-    bool is_closing = weir__guarded_locked(pool)->is_closing;
-    for (int i = 0; i < touched_locked(pool) && found == NULL; i++) {
-        struct weir_slot *slot = &pool->slots[i];
-        bool is_old = atomic_load_explicit(&slot->epoch, memory_order_relaxed) < epoch;
-
-        if ((is_closing || is_old) && take_idle_locked(slot, ret_ticket))
-            found = slot;
-    }
+    struct weir_slot *found = weir__slots_take_old_locked(pool, epoch, ret_ticket);
     weir__unlock(&pool->lock);
     return found;
 }
@@ -568,7 +378,7 @@ struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t
 int weir__line_count_leased(weir_pool *pool)
 {
     weir__lock(&pool->lock);
-    int leased = count_leased_locked(pool);
+    int leased = weir__slots_count_leased_locked(pool);
     weir__unlock(&pool->lock);
     return leased;
 }
