@@ -4,10 +4,12 @@
 #define WEIR_WEIR_H
 
 #include <weir/base.h>
+#include <weir/budget.h>
 #include <weir/clock.h>
 #include <weir/db.h>
 #include <weir/event.h>
 #include <weir/lifecycle.h>
 #include <weir/pool.h>
+#include <weir/retry.h>
 
 #endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether and when to repeat a request that failed: urllib3's words, a deadline, jitter, a budget. */
+#ifndef WEIR_RETRY_H
+#define WEIR_RETRY_H
+
+#include <weir/budget.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * After each attempt the caller says what became of it, and weir_retry_next() answers: again after
+ * so long, return the response, or fail. All functions here are arithmetic on what they are given;
+ * they read no clock, draw no random number, sleep, lock and allocate nothing.
+ * Threads: any; a state, and a budget that is shared, by one at a time.
+ */
+
+/* ---- words ------------------------------------------------------------------------------- */
+
+/* Methods, as bits to be combined. */
+#define WEIR_METHOD_GET 0x001u
+#define WEIR_METHOD_HEAD 0x002u
+#define WEIR_METHOD_OPTIONS 0x004u
+#define WEIR_METHOD_TRACE 0x008u
+#define WEIR_METHOD_PUT 0x010u
+#define WEIR_METHOD_DELETE 0x020u
+#define WEIR_METHOD_POST 0x040u
+#define WEIR_METHOD_PATCH 0x080u
+#define WEIR_METHOD_OTHER 0x100u /* every method that has no bit of its own */
+#define WEIR_METHOD_ANY 0x1FFu
+
+/* Those which RFC 9110 (9.2.2) calls idempotent: sent twice they do what they do once. urllib3's
+ * DEFAULT_ALLOWED_METHODS. */
+#define WEIR_METHODS_IDEMPOTENT 0x03Fu
+
+/* The bit of a method's name, in upper or lower case. */
+WEIR_API unsigned weir_method_of(const char *name);
+
+/* Two values of a counter that are no counts; urllib3's None and False. */
+#define WEIR_RETRY_UNLIMITED (-1)
+#define WEIR_RETRY_DISABLED (-2)
+
+/*
+ * What is drawn from a back-off b, with r random from 0 to 1. b doubles from backoff_factor with
+ * each failure, up to backoff_max.
+ */
+typedef enum weir_jitter {
+    WEIR_JITTER_NONE,        /* b */
+    WEIR_JITTER_ADDITIVE,    /* min(backoff_max, b + r * backoff_jitter): urllib3's */
+    WEIR_JITTER_FULL,        /* r * b */
+    WEIR_JITTER_EQUAL,       /* b/2 + r * b/2 */
+    WEIR_JITTER_DECORRELATED /* min(backoff_max, a value from backoff_factor to 3 * the last one) */
+} weir_jitter;
+
+/* What to do when a server asks for a longer pause than retry_after_max. */
+typedef enum weir_retry_after_action {
+    WEIR_RETRY_AFTER_FAIL, /* do not repeat */
+    WEIR_RETRY_AFTER_WAIT  /* repeat after retry_after_max: the one way to repeat too early */
+} weir_retry_after_action;
+
+#define WEIR_RETRY_STATUSES 16
+
+/* Options. Start from WEIR_RETRY_OPTIONS_DEFAULT and assign; weir_retry_check() has the ranges. */
+typedef struct weir_retry_options {
+    /* Repeats of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or
+     * WEIR_RETRY_DISABLED: never repeat, and pass on what came. The same ranges hold for the five
+     * below, which count one kind each; a repeat needs `total` and its kind. */
+    int total;
+
+    /* After failures to connect: refused, unreachable, unknown name, connect timeout. The server
+     * saw nothing, so any method is repeated. Default WEIR_RETRY_UNLIMITED. */
+    int connect;
+
+    /* After a connection that was lost, or silent for too long, with the request under way. Default
+     * WEIR_RETRY_UNLIMITED. */
+    int read;
+
+    /* Redirects followed. Default 30, which is requests' limit. They count in `total` too, as in
+     * urllib3; keep a state for redirects alone to count them apart. */
+    int redirect;
+
+    /* After responses whose status asks for it. Default WEIR_RETRY_UNLIMITED. */
+    int status;
+
+    /* After everything else, such as TLS errors: a certificate that is wrong stays wrong. Default
+     * 0. */
+    int other;
+
+    /* Methods that may be repeated after they may have reached the server (WEIR_METHOD_…). Default
+     * WEIR_METHODS_IDEMPOTENT. POST and PATCH are repeated only when their bit is set here or the
+     * attempt has an Idempotency-Key. 0 means any method, as in urllib3. */
+    unsigned allowed_methods;
+
+    /* Statuses that are repeated; ends at the first 0. Default 429, 500, 502, 503, 504. Each 100 to
+     * 599. 413, 429 and 503 are repeated also without standing here when they have a Retry-After,
+     * and then are returned, never failures, when no repeat is left. */
+    int status_forcelist[WEIR_RETRY_STATUSES];
+
+    /* The back-off's first value. Milliseconds; default 300, 0 to 86400000. 0: no back-off. */
+    int backoff_factor_ms;
+
+    /* The most it grows to. Milliseconds; default 120000, 0 to 86400000. */
+    int backoff_max_ms;
+
+    /* What is drawn from it. Default WEIR_JITTER_FULL, so that clients that failed together do not
+     * come back together. */
+    weir_jitter jitter;
+
+    /* For WEIR_JITTER_ADDITIVE. Milliseconds; default 0, 0 to 86400000. */
+    int backoff_jitter_ms;
+
+    /* Wait at least as long as a Retry-After says. Default true. A random part of up to the
+     * back-off is added to it, except with WEIR_JITTER_NONE and WEIR_JITTER_ADDITIVE. */
+    bool respect_retry_after;
+
+    /* The longest Retry-After that is waited for, and what becomes of longer ones. Seconds; default
+     * 21600, 0 to 31536000. Default WEIR_RETRY_AFTER_FAIL. */
+    int retry_after_max_s;
+    weir_retry_after_action retry_after_action;
+
+    /* When a status of the forcelist cannot be repeated any more: fail (true, the default), or
+     * return that last response. raise_on_redirect: the same for redirects. */
+    bool raise_on_status;
+    bool raise_on_redirect;
+
+    /*
+     * Decide as urllib3 2 does, where weir would decide otherwise. Default false.
+     *  - The first repeat of a row of failures is immediate.
+     *  - An invalid Retry-After, or two of them, fail the request. weir ignores and counts those
+     *    that are invalid, and of several valid ones takes the longest.
+     *  - After errors of the kind `other`, any method is repeated.
+     *  - An Idempotency-Key, and whether anything was sent, change nothing.
+     *  - A 413 with Retry-After is returned when total is unlimited or used up, and fails when only
+     *    `status` is.
+     *  - With total or status disabled, a status of the forcelist fails.
+     */
+    bool urllib3_rules;
+} weir_retry_options;
+
+#define WEIR_RETRY_OPTIONS_DEFAULT                                                                 \
+    {                                                                                              \
+        3, WEIR_RETRY_UNLIMITED, WEIR_RETRY_UNLIMITED, 30, WEIR_RETRY_UNLIMITED, 0,                \
+            WEIR_METHODS_IDEMPOTENT, {429, 500, 502, 503, 504, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},   \
+            300, 120000, WEIR_JITTER_FULL, 0, true, 21600, WEIR_RETRY_AFTER_FAIL, true, true,      \
+            false                                                                                  \
+    }
+
+/*
+ * What `Retry(total=3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504],
+ * allowed_methods=["HEAD", "GET", "OPTIONS", "POST", "PUT", "DELETE"])` does in urllib3 2, sleep by
+ * sleep: no jitter, POST repeated, six hours for a longer Retry-After.
+ */
+#define WEIR_RETRY_OPTIONS_URLLIB3                                                                 \
+    {                                                                                              \
+        3, WEIR_RETRY_UNLIMITED, WEIR_RETRY_UNLIMITED, WEIR_RETRY_UNLIMITED, WEIR_RETRY_UNLIMITED, \
+            WEIR_RETRY_UNLIMITED,                                                                  \
+            WEIR_METHOD_HEAD | WEIR_METHOD_GET | WEIR_METHOD_OPTIONS | WEIR_METHOD_POST |          \
+                WEIR_METHOD_PUT | WEIR_METHOD_DELETE,                                              \
+            {429, 500, 502, 503, 504, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 300, 120000,               \
+            WEIR_JITTER_NONE, 0, true, 21600, WEIR_RETRY_AFTER_WAIT, true, true, true              \
+    }
+
+/* Check options before their first use. Errors: WEIR_INVALID names the option, its value and its
+ * range. */
+WEIR_API WEIR_MUST_CHECK weir_status weir_retry_check(const weir_retry_options *options,
+                                                      weir_error *reterr);
+
+/* ---- attempts ---------------------------------------------------------------------------- */
+
+/* How an attempt ended. */
+typedef enum weir_attempt_kind {
+    WEIR_ATTEMPT_RESPONSE, /* a response, whatever its status */
+    WEIR_ATTEMPT_REDIRECT, /* a response that leads elsewhere, and the caller would follow */
+    WEIR_ATTEMPT_CONNECT,  /* no connection */
+    WEIR_ATTEMPT_READ,     /* the connection was lost, or nothing came in time */
+    WEIR_ATTEMPT_OTHER,    /* any other failure */
+    WEIR_ATTEMPT_REFUSED   /* not made at all: our own pool, gate or breaker said no */
+} weir_attempt_kind;
+
+/* One attempt and its request. Start from {0} and assign. */
+typedef struct weir_attempt {
+    weir_attempt_kind kind;
+    int status;      /* of a response; 0 otherwise */
+    bool timed_out;  /* of a failure: it was a timeout */
+    unsigned method; /* weir_method_of() */
+
+    /* The values of its Retry-After header fields; borrowed for the call. */
+    const char *const *retry_after;
+    size_t retry_after_count;
+
+    /* The request carries an Idempotency-Key: the server knows a repeat when it sees one. */
+    bool has_idempotency_key;
+
+    /* Of a failure: at least one byte of the request may have left. When in doubt, true. */
+    bool was_sent;
+
+    /* The request can be sent once more from its beginning: it has no body, or one that can be read
+     * again. */
+    bool is_rewindable;
+} weir_attempt;
+
+/* When a decision is made. */
+typedef struct weir_moment {
+    weir_time now;      /* weir_now(), read once the attempt had ended */
+    int64_t wall_now;   /* nanoseconds since 1970 UTC, for a Retry-After that is a date */
+    weir_time deadline; /* of all attempts and pauses together, or WEIR_DEADLINE_NEVER */
+    uint64_t random;    /* 64 random bits, fresh for each decision */
+} weir_moment;
+
+/* What is left of a request's repeats. On the caller's memory, one per request; to be read, not
+ * written. */
+typedef struct weir_retry_state {
+    int total, connect, read, redirect, status, other;
+    unsigned attempts;             /* made so far */
+    unsigned failures;             /* in a row, not counting redirects, which end a row */
+    unsigned invalid_retry_afters; /* seen and ignored */
+    weir_time last_delay;          /* for WEIR_JITTER_DECORRELATED */
+} weir_retry_state;
+
+/* Begin a request. */
+WEIR_API void weir_retry_init(weir_retry_state *ret_state, const weir_retry_options *options);
+
+typedef enum weir_retry_verdict {
+    WEIR_VERDICT_RETRY,  /* send it again (or to where it was redirected), not before `at` */
+    WEIR_VERDICT_RETURN, /* give the response to whom it is for */
+    WEIR_VERDICT_FAIL    /* give an error; the attempt's kind and the cause say which */
+} weir_retry_verdict;
+
+/* Why. The first four go with a repeat or a plain end, the others say why there is no repeat. */
+typedef enum weir_retry_cause {
+    WEIR_CAUSE_FINAL,       /* a response that needs no repeat */
+    WEIR_CAUSE_BACKOFF,     /* repeated after a back-off */
+    WEIR_CAUSE_RETRY_AFTER, /* repeated, or redirected, when the server said */
+    WEIR_CAUSE_REDIRECT,    /* redirected at once */
+    WEIR_CAUSE_METHOD,      /* the response came, but the method may not be repeated */
+    WEIR_CAUSE_UNKNOWN,     /* it failed under way: whether it was carried out is not known */
+    WEIR_CAUSE_DISABLED,    /* repeats of this kind are disabled */
+    WEIR_CAUSE_EXHAUSTED,   /* none are left */
+    WEIR_CAUSE_BODY,        /* the body cannot be sent again */
+    WEIR_CAUSE_INVALID,     /* the Retry-After is invalid (urllib3_rules) */
+    WEIR_CAUSE_TOO_LONG,    /* the Retry-After is longer than retry_after_max */
+    WEIR_CAUSE_DEADLINE,    /* the repeat would begin at the deadline or after it */
+    WEIR_CAUSE_BUDGET,      /* too many repeats already go to this origin */
+    WEIR_CAUSE_REFUSED      /* nothing was attempted, so nothing can be repeated */
+} weir_retry_cause;
+
+/* The word of a cause for metrics ("retry_after"), and a phrase for people. Static, never NULL. */
+WEIR_API const char *weir_retry_cause_name(weir_retry_cause cause);
+WEIR_API const char *weir_retry_cause_text(weir_retry_cause cause);
+
+typedef struct weir_retry_decision {
+    weir_retry_verdict verdict;
+    weir_retry_cause cause;
+    weir_time delay; /* with WEIR_VERDICT_RETRY: from `now` on; 0 otherwise */
+    weir_time at;    /* with WEIR_VERDICT_RETRY: the instant now + delay; 0 otherwise */
+} weir_retry_decision;
+
+/*
+ * Decide what follows an attempt, and count it.
+ *
+ * A repeat never begins before the instant of a valid Retry-After (with the one exception of
+ * WEIR_RETRY_AFTER_WAIT), and never at or after the deadline: a pause that would reach it is not
+ * begun. `budget` may be NULL; it is charged last, only for repeats that go ahead, and never for
+ * redirects.
+ */
+WEIR_API WEIR_MUST_CHECK weir_retry_decision weir_retry_next(const weir_retry_options *options,
+                                                             weir_retry_state *state,
+                                                             const weir_attempt *attempt,
+                                                             const weir_moment *moment,
+                                                             weir_budget *budget);
+
+/*
+ * Say in one line what became of a request, for an error: `status 503 after 4 attempts: no repeats
+ * are left`. Cut to `size`, always terminated. Returns the whole length, as snprintf does.
+ */
+WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attempt *attempt,
+                                 const weir_retry_decision *decision, char *buffer, size_t size);
+
+/* ---- Retry-After ------------------------------------------------------------------------- */
+
+/*
+ * Read the value of one Retry-After: a whole number of seconds, or a date in any of the three forms
+ * of RFC 9110 (IMF-fixdate, RFC 850, asctime), with blanks around it.
+ *
+ * *ret_delay is the time from the present, `wall_now` (nanoseconds since 1970 UTC), and 0 for the
+ * past; INT64_MAX for more than can be counted in it, which is some 292 years. A two-digit year is
+ * the one from 49 years back to 50 ahead. The name of the weekday is not held against the date.
+ *
+ * Returns false, and leaves *ret_delay, for anything else: signs, fractions, units, lists, other
+ * zones, days that no month has.
+ */
+WEIR_API WEIR_MUST_CHECK bool weir_retry_after_parse(const char *text, int64_t wall_now,
+                                                     weir_time *ret_delay);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
