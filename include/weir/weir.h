@@ -4,6 +4,7 @@
 #define WEIR_WEIR_H
 
 #include <weir/base.h>
+#include <weir/breaker.h>
 #include <weir/budget.h>
 #include <weir/clock.h>
 #include <weir/db.h>

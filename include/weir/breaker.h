@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* A circuit breaker: calls to what keeps failing are refused for a while, then tried by a few. */
+#ifndef WEIR_BREAKER_H
+#define WEIR_BREAKER_H
+
+#include <weir/retry.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * resilience4j's words, thresholds and comparisons:
+ *
+ *             rate >= threshold                        a call strictly after the wait
+ *   CLOSED ------------------------> OPEN ------------------------------> HALF_OPEN
+ *     ^                               ^                                     |   |
+ *     |                               +------- rate >= threshold -----------+   |
+ *     +------------------------------------------- below ----------------------+
+ *
+ * and three states that are set by hand and left by hand: DISABLED (all calls pass, nothing is
+ * counted), METRICS_ONLY (all calls pass, all is counted), FORCED_OPEN (no call passes).
+ *
+ * Where it differs: permits of HALF_OPEN are leases, so that a result that never comes cannot hold
+ * the breaker there for ever; it decides as soon as no result still to come could change the
+ * outcome; and the wait doubles each time in a row, with a jitter, so that clients do not try again
+ * together.
+ *
+ * Every call asks weir_breaker_acquire() first and tells weir_breaker_record() afterwards. One
+ * breaker per origin; retries go through it one by one. All functions are arithmetic on what they
+ * are given: they read no clock, draw no random number, allocate and lock nothing.
+ * Threads: one at a time; the caller's lock guards a breaker that is shared.
+ */
+
+typedef enum weir_breaker_state {
+    WEIR_BREAKER_CLOSED,
+    WEIR_BREAKER_OPEN,
+    WEIR_BREAKER_HALF_OPEN,
+    WEIR_BREAKER_DISABLED,
+    WEIR_BREAKER_METRICS_ONLY,
+    WEIR_BREAKER_FORCED_OPEN
+} weir_breaker_state;
+
+/* The word of a state as metrics carry it ("half_open"). Static; "unknown" for no state. */
+WEIR_API const char *weir_breaker_state_name(weir_breaker_state state);
+
+typedef enum weir_breaker_window {
+    WEIR_WINDOW_COUNT, /* the last so many calls */
+    WEIR_WINDOW_TIME   /* the calls of the last so many seconds, this one included */
+} weir_breaker_window;
+
+#define WEIR_BREAKER_CALLS_MAX 1024
+#define WEIR_BREAKER_SECONDS_MAX 300
+#define WEIR_BREAKER_PERMITS_MAX 64
+
+/* Options. Start from WEIR_BREAKER_OPTIONS_DEFAULT. */
+typedef struct weir_breaker_options {
+    /* Open when at least this share of calls failed. Percent; default 50, 1 to 100. */
+    int failure_rate_threshold;
+
+    /* Open when at least this share of calls was slow; those that failed slowly count for both.
+     * Percent; default 100, 1 to 100. */
+    int slow_call_rate_threshold;
+
+    /* A call that took longer than this is slow. Milliseconds; default 60000, 0 to 86400000. */
+    int slow_call_duration_ms;
+
+    /* Which calls are counted. Default WEIR_WINDOW_COUNT with 100. Size: 1 to 1024 calls, 1 to 300
+     * seconds. */
+    weir_breaker_window window;
+    int window_size;
+
+    /* Rates are not known before this many calls are in the window. Default 100, 1 to 1000000; a
+     * window that counts calls takes no more than its size. */
+    int minimum_calls;
+
+    /* How long it stays open. Milliseconds; default 60000, 1 to 86400000. It doubles with each time
+     * it opens without having closed, up to wait_in_open_max_ms: default 300000 (Envoy's limit for
+     * ejecting a host), at least wait_in_open_ms, up to 86400000. The same value for both: it never
+     * grows. */
+    int wait_in_open_ms;
+    int wait_in_open_max_ms;
+
+    /* Each wait is this much shorter or longer, at random. Percent; default 20, 0 to 100. */
+    int wait_jitter_percent;
+
+    /* Calls let through half-open, and how many may be under way at once. Default 10, 1 to 64. */
+    int permitted_calls_in_half_open;
+
+    /* How long such a call may hold its permit before another may have it. Milliseconds; default
+     * 60000, 1 to 86400000. Give twice the timeout of your calls. */
+    int permit_lease_ms;
+} weir_breaker_options;
+
+#define WEIR_BREAKER_OPTIONS_DEFAULT                                                               \
+    {                                                                                              \
+        50, 100, 60000, WEIR_WINDOW_COUNT, 100, 100, 60000, 300000, 20, 10, 60000                  \
+    }
+
+/* How many calls ended how. */
+typedef struct weir_breaker_counts {
+    uint32_t calls;
+    uint32_t failed;
+    uint32_t slow;
+} weir_breaker_counts;
+
+/* A permit of HALF_OPEN that is out. */
+typedef struct weir_breaker_lease {
+    uint64_t ticket; /* 0: not out */
+    weir_time expires;
+} weir_breaker_lease;
+
+/* A breaker, on the caller's memory; nothing to give up. The fields are weir's. */
+typedef struct weir_breaker {
+    weir_breaker_options options;
+    weir_breaker_state state;
+    uint64_t epoch;        /* which stay in a state this is; grows with each change */
+    uint64_t window_epoch; /* whose calls the window holds; 0: nobody's */
+    weir_time open_until;
+    unsigned opened_in_a_row;
+    bool is_exceeded; /* METRICS_ONLY: it was said that a threshold is exceeded */
+
+    weir_breaker_counts half_open; /* results of this HALF_OPEN */
+    weir_breaker_lease leases[WEIR_BREAKER_PERMITS_MAX];
+    uint64_t last_ticket;
+
+    weir_breaker_counts total; /* the sum of the window */
+    int64_t newest;            /* COUNT: where the next call goes; TIME: the newest second */
+    union {
+        uint8_t calls[WEIR_BREAKER_CALLS_MAX];
+        weir_breaker_counts seconds[WEIR_BREAKER_SECONDS_MAX];
+    } ring;
+
+    uint64_t not_permitted;
+    uint64_t late;
+    uint64_t expired;
+} weir_breaker;
+
+/* Begin CLOSED. `options` may be NULL. Errors: WEIR_INVALID names the option, its value and its
+ * range; *ret_breaker is then untouched. */
+WEIR_API WEIR_MUST_CHECK weir_status weir_breaker_init(weir_breaker *ret_breaker,
+                                                       const weir_breaker_options *options,
+                                                       weir_error *reterr);
+
+/* Leave to make one call; goes back with its result. {0} is no leave, and its result is late. */
+typedef struct weir_permit {
+    uint64_t epoch;
+    uint64_t ticket;
+} weir_permit;
+
+/*
+ * Ask to make a call. false: refused; do not call, and do not record. A refusal is no failure of
+ * the call: it is not to be retried at once, nor charged to a budget.
+ *
+ * The first to ask strictly after an open breaker's wait makes it HALF_OPEN, and then competes for
+ * a permit as all others do.
+ */
+WEIR_API WEIR_MUST_CHECK bool weir_breaker_acquire(weir_breaker *breaker, weir_time now,
+                                                   weir_permit *ret_permit);
+
+typedef enum weir_breaker_outcome {
+    WEIR_OUTCOME_SUCCESS,
+    WEIR_OUTCOME_FAILURE,
+    WEIR_OUTCOME_IGNORED /* says nothing about the other side: the permit is given back */
+} weir_breaker_outcome;
+
+/*
+ * How an attempt counts: no connection, a lost or silent one and a 5xx are failures; any other
+ * response is a success, a 429 among them, since who refuses is alive; what we refused ourselves
+ * (a full pool, a closed gate) is ignored.
+ */
+WEIR_API weir_breaker_outcome weir_breaker_judge(const weir_attempt *attempt);
+
+/* What a result has changed. */
+typedef enum weir_breaker_change {
+    WEIR_BREAKER_UNCHANGED,
+    WEIR_BREAKER_OPENED,
+    WEIR_BREAKER_RECLOSED,
+    WEIR_BREAKER_EXCEEDED /* METRICS_ONLY: it would have opened; said once */
+} weir_breaker_change;
+
+/*
+ * Tell the result of a call and how long it took. `random`: 64 random bits, for the wait's jitter.
+ *
+ * A result that comes after the state has changed changes nothing: one of a call begun in CLOSED is
+ * still counted in its window, until that is empty again; one whose lease has expired and was given
+ * to another is dropped.
+ */
+WEIR_API weir_breaker_change weir_breaker_record(weir_breaker *breaker, const weir_permit *permit,
+                                                 weir_breaker_outcome outcome, weir_time duration,
+                                                 weir_time now, uint64_t random);
+
+/*
+ * Open it until an instant, without jitter and without counting as a failure: for a 429 or 503
+ * whose Retry-After says when. An open breaker is only ever kept open for longer by it; states set
+ * by hand are left alone.
+ */
+WEIR_API weir_breaker_change weir_breaker_open_until(weir_breaker *breaker, weir_time until);
+
+/*
+ * Set a state by hand: CLOSED (empty, as new), DISABLED, METRICS_ONLY (empty) or FORCED_OPEN. OPEN
+ * and HALF_OPEN cannot be set (weir_breaker_open_until() opens it); they are WEIR_INVALID.
+ */
+WEIR_API weir_status weir_breaker_set(weir_breaker *breaker, weir_breaker_state state,
+                                      weir_error *reterr);
+
+/* A breaker at one moment. */
+typedef struct weir_breaker_stats {
+    weir_breaker_state state; /* OPEN stays OPEN after its wait, until a call comes */
+    weir_time open_until;     /* while OPEN; 0 otherwise */
+    unsigned opened_in_a_row;
+    weir_breaker_counts counts; /* of the window; of the permitted calls while HALF_OPEN */
+    double failure_rate;        /* percent; -1 while fewer than minimum_calls are counted */
+    double slow_call_rate;
+    int permits_out;
+    uint64_t not_permitted; /* refused */
+    uint64_t late;          /* results that came too late to change anything */
+    uint64_t expired;       /* leases that ran out */
+} weir_breaker_stats;
+
+WEIR_API void weir_breaker_get_stats(weir_breaker *breaker, weir_time now,
+                                     weir_breaker_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
