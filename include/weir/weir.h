@@ -9,6 +9,7 @@
 #include <weir/clock.h>
 #include <weir/db.h>
 #include <weir/event.h>
+#include <weir/gate.h>
 #include <weir/lifecycle.h>
 #include <weir/pool.h>
 #include <weir/retry.h>
