@@ -131,6 +131,19 @@ static void it_lets_only_the_permitted_calls_through(void)
     check_int(stats().not_permitted, 2);
 }
 
+static void results_that_are_in_take_the_place_of_permits(void)
+{
+    make(small());
+    half_open_it();
+    succeed();
+    fail();
+    permit();
+    permit();
+    refused();
+    check_int(stats().permits_out, 2);
+    check_int(stats().counts.calls, 2);
+}
+
 static void it_closes_empty_when_the_rate_is_below_the_threshold(void)
 {
     make(small());
@@ -313,6 +326,7 @@ int main(void)
     run(a_thousand_breakers_that_open_together_try_again_spread_out);
     run(a_retry_after_opens_it_until_then_without_a_failure);
     run(it_lets_only_the_permitted_calls_through);
+    run(results_that_are_in_take_the_place_of_permits);
     run(it_closes_empty_when_the_rate_is_below_the_threshold);
     run(it_opens_again_at_the_threshold);
     run(it_decides_as_soon_as_no_result_can_change_the_outcome);

@@ -169,6 +169,16 @@ static void those_who_had_reserved_before_it_closed_reserve_again(void)
     }
 }
 
+static void a_long_line_from_before_does_not_delay_those_after_the_pause(void)
+{
+    make(5, 1000, 1);
+    for (int i = 0; i < 1000; i++)
+        reserve(START);
+    weir_gate_close(&gate, START, START + 30 * S);
+    check_int(reserve(START).at, START + 30 * S);
+    check_int(reserve(START).at, START + 30 * S + S / 5);
+}
+
 static void it_is_only_ever_closed_for_longer(void)
 {
     make(0, 1000, 1);
@@ -243,6 +253,7 @@ int main(void)
     run(who_does_not_wait_passes_at_once_or_not_at_all);
     run(a_closed_door_stops_every_caller_until_then_and_not_longer);
     run(those_who_had_reserved_before_it_closed_reserve_again);
+    run(a_long_line_from_before_does_not_delay_those_after_the_pause);
     run(it_is_only_ever_closed_for_longer);
     run(a_hostile_pause_is_cut);
     run(after_a_pause_callers_leave_as_the_rate_allows);

@@ -90,8 +90,10 @@ static void a_body_that_cannot_be_sent_again_ends_it_unless_it_was_not_touched(v
     live(&s);
     ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_BODY);
 
+    /* Without a connection nothing was, whatever the caller believes. */
     s = ours(WEIR_ATTEMPT_CONNECT, 0, WEIR_METHOD_PUT);
     s.attempt.is_rewindable = false;
+    s.attempt.was_sent = true;
     check_int(decide(&s).verdict, WEIR_VERDICT_RETRY);
 }
 
