@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The circuit breaker: who may call, and what a result changes. */
 #include "policy/chance.h"
+#include "policy/range.h"
 #include "policy/window.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 const char *weir_breaker_state_name(weir_breaker_state state)
 {
@@ -20,11 +19,6 @@ const char *weir_breaker_state_name(weir_breaker_state state)
 }
 
 /* ---- options ----------------------------------------------------------------------------- */
-
-struct range {
-    const char *name;
-    int value, low, high;
-};
 
 static weir_status check_options(const weir_breaker_options *o, weir_error *reterr)
 {
@@ -46,11 +40,7 @@ static weir_status check_options(const weir_breaker_options *o, weir_error *rete
         {"permit_lease_ms", o->permit_lease_ms, 1, day_ms},
     };
 
-    for (size_t i = 0; i < COUNT_OF(ranges); i++)
-        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
-            return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", ranges[i].name,
-                                  ranges[i].value, ranges[i].low, ranges[i].high);
-    return WEIR_OK;
+    return weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
 }
 
 /* ---- states ------------------------------------------------------------------------------ */

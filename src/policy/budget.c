@@ -2,28 +2,24 @@
 /* The retry budget: a leaky bucket in slices, exact because it counts hundredths of a repeat. */
 #include <weir/budget.h>
 
+#include "policy/range.h"
+
 /* Finagle puts 1000 in and takes 5000 out at 20 %; here it is 20 in and 100 out, which is whole for
  * every percentage. */
 #define REPEAT 100
-
-static weir_status check_range(const char *name, int value, int low, int high, weir_error *reterr)
-{
-    if (value >= low && value <= high)
-        return WEIR_OK;
-    return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", name, value, low, high);
-}
 
 weir_status weir_budget_init(weir_budget *ret_budget, const weir_budget_options *options,
                              weir_error *reterr)
 {
     static const weir_budget_options defaults = WEIR_BUDGET_OPTIONS_DEFAULT;
     const weir_budget_options *o = options == NULL ? &defaults : options;
-    weir_status status = check_range("percent", o->percent, 0, 100, reterr);
+    const struct range ranges[] = {
+        {"percent", o->percent, 0, 100},
+        {"min_per_second", o->min_per_second, 0, 10000},
+        {"window_s", o->window_s, 1, 60},
+    };
+    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
 
-    if (status == WEIR_OK)
-        status = check_range("min_per_second", o->min_per_second, 0, 10000, reterr);
-    if (status == WEIR_OK)
-        status = check_range("window_s", o->window_s, 1, 60, reterr);
     if (status == WEIR_OK)
         *ret_budget = (weir_budget){.options = *o};
     return status;

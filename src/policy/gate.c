@@ -3,27 +3,21 @@
 #include <weir/gate.h>
 
 #include "policy/chance.h"
-
-static weir_status check_range(const char *name, int value, int low, int high, weir_error *reterr)
-{
-    if (value >= low && value <= high)
-        return WEIR_OK;
-    return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", name, value, low, high);
-}
+#include "policy/range.h"
 
 weir_status weir_gate_init(weir_gate *ret_gate, const weir_gate_options *options,
                            weir_error *reterr)
 {
     static const weir_gate_options defaults = WEIR_GATE_OPTIONS_DEFAULT;
     const weir_gate_options *o = options == NULL ? &defaults : options;
-    weir_status status = check_range("rate", o->rate, 0, 1000000, reterr);
+    const struct range ranges[] = {
+        {"rate", o->rate, 0, 1000000},
+        {"period_ms", o->period_ms, 1, 86400000},
+        {"burst", o->burst, 1, 100000},
+        {"max_closed_s", o->max_closed_s, 0, 31536000},
+    };
+    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
 
-    if (status == WEIR_OK)
-        status = check_range("period_ms", o->period_ms, 1, 86400000, reterr);
-    if (status == WEIR_OK)
-        status = check_range("burst", o->burst, 1, 100000, reterr);
-    if (status == WEIR_OK)
-        status = check_range("max_closed_s", o->max_closed_s, 0, 31536000, reterr);
     if (status == WEIR_OK)
         *ret_gate = (weir_gate){.options = *o, .full_at = INT64_MIN, .closed_until = INT64_MIN};
     return status;

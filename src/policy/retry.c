@@ -2,10 +2,9 @@
 /* What follows an attempt: a repeat, its response, or an error. */
 #include "policy/backoff.h"
 #include "policy/chance.h"
+#include "policy/range.h"
 
 #include <stdio.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 /* ---- words ------------------------------------------------------------------------------- */
 
@@ -63,11 +62,6 @@ const char *weir_retry_cause_text(weir_retry_cause cause)
 
 /* ---- options ----------------------------------------------------------------------------- */
 
-struct range {
-    const char *name;
-    int value, low, high;
-};
-
 static weir_status check_statuses(const int *statuses, weir_error *reterr)
 {
     for (int i = 0; i < WEIR_RETRY_STATUSES && statuses[i] != 0; i++)
@@ -97,10 +91,9 @@ weir_status weir_retry_check(const weir_retry_options *o, weir_error *reterr)
          WEIR_RETRY_AFTER_WAIT},
     };
 
-    for (size_t i = 0; i < COUNT_OF(ranges); i++)
-        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
-            return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", ranges[i].name,
-                                  ranges[i].value, ranges[i].low, ranges[i].high);
+    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
+    if (status != WEIR_OK)
+        return status;
     return check_statuses(o->status_forcelist, reterr);
 }
 
