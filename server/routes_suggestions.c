@@ -146,7 +146,14 @@ static char *readable(const char *header)
     return text_take(&out);
 }
 
-/* The connection was lost before the database said whether it has the row. */
+/* Whether a failed INSERT may have been stored all the same: its connection broke, or it was stopped
+ * at its deadline (57014; an acquire that came too late has no SQLSTATE, a lock not had has 55P03). */
+static bool is_outcome_unknown(const weir_error *error)
+{
+    return error->status == WEIR_DISCONNECTED ||
+           (error->status == WEIR_TIMEOUT && strcmp(error->sqlstate, "57014") == 0);
+}
+
 static void reply_unknown(struct http_response *response, weir_error *error)
 {
     weir_error_set(error, error->status, "%s; it is unknown whether the suggestion was stored",
@@ -178,7 +185,7 @@ static void store(const struct app *app, const struct http_request *request,
                        json_pack("{s:I, s:s}", "id", (json_int_t)id, "status", "stored"));
         else if (status == WEIR_QUERY && strncmp(error.sqlstate, "22", 2) == 0)
             http_reply_detail(response, 422, "the database cannot hold this: %s", error.text);
-        else if (status == WEIR_DISCONNECTED)
+        else if (is_outcome_unknown(&error))
             reply_unknown(response, &error);
         else
             reply_error(response, &error);

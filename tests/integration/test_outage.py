@@ -173,16 +173,31 @@ def test_terminated_connections_cost_no_wrong_answer():
         check_pools_are_whole(backend)
 
 
+@contextlib.contextmanager
+def locked_table():
+    """Hold a lock that blocks whoever stores a suggestion of literature; yields what lets go of it."""
+    holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+
+    def release():
+        holder.stdin.write("COMMIT;\n")
+        holder.stdin.flush()
+
+    try:
+        holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
+        holder.stdin.flush()
+        while "locked" not in holder.stdout.readline():
+            pass
+        yield release
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
 def test_health_and_readiness_answer_while_locks_block_every_worker():
     with start("--workers", "4") as backend:
         assert backend.post("/api/v1/suggestions/literature", {}).status == 201
-        holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True)
-        try:
-            holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
-            holder.stdin.flush()
-            while "locked" not in holder.stdout.readline():
-                pass
+        with locked_table() as release:
             answers = []
             threads = [threading.Thread(target=lambda: answers.append(
                 backend.post("/api/v1/suggestions/literature", {}))) for _ in range(4)]
@@ -200,37 +215,24 @@ def test_health_and_readiness_answer_while_locks_block_every_worker():
             # All but one in twenty: a busy test machine may itself take a break.
             assert sorted(times)[len(times) * 19 // 20] < 0.1, sorted(times)[-5:]
             assert not answers
-            holder.stdin.write("COMMIT;\n")
-            holder.stdin.flush()
+            release()
             for thread in threads:
                 thread.join(20)
             assert [answer.status for answer in answers] == [201] * 4
-        finally:
-            holder.kill()
-            holder.communicate()
 
 
 def test_a_request_that_waits_too_long_gets_503_in_time_and_its_statement_ends():
     with start("--request-timeout", "800ms") as backend:
         assert backend.post("/api/v1/suggestions/literature", {}).status == 201
-        holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True)
-        try:
-            holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
-            holder.stdin.flush()
-            while "locked" not in holder.stdout.readline():
-                pass
+        with locked_table() as release:
             started = time.monotonic()
             answer = backend.post("/api/v1/suggestions/literature", {})
             assert answer.status == 503, (answer.status, answer.body)
+            assert "unknown whether the suggestion was stored" in answer.json["detail"], answer.body
             assert time.monotonic() - started < 4
-            holder.stdin.write("COMMIT;\n")
-            holder.stdin.flush()
+            release()
             wait_for(lambda: backend.post("/api/v1/suggestions/literature", {}).status == 201, 10, "recovery")
             check_pools_are_whole(backend)
-        finally:
-            holder.kill()
-            holder.communicate()
 
 
 def test_suggestions_answered_201_outlive_kill_9_of_the_server():
