@@ -123,8 +123,7 @@ WEIR_API void weir_db_close(weir_db *db);
  * session (SET, PRAGMA) holds for every loan: a holder that changes more of a PostgreSQL or SQLite
  * session than its transaction makes the pool clean the connection, or replace it, on return.
  *
- * Its engine ("sqlite", "postgresql") and its URL
- * without secrets. Valid until weir_db_close().
+ * Its engine ("sqlite", "postgresql") and its URL without secrets. Valid until weir_db_close().
  */
 WEIR_API weir_pool *weir_db_pool(weir_db *db);
 WEIR_API const char *weir_db_engine(const weir_db *db);

@@ -150,7 +150,7 @@ static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request 
     return status;
 }
 
-/* Close the slot's connection if it is not to be trusted. Out of line: the hot path has none. */
+/* Ping the slot's connection, and close it if it does not answer. */
 static void check_with_ping(weir_pool *pool, struct weir_slot *slot, struct request *request)
 {
     weir_error cause;

@@ -187,8 +187,8 @@ static inline bool is_ready(weir_pool *pool, struct weir_slot *slot, weir_time n
            slot_is_current(pool, slot);
 }
 
-/* The hot path: the thread's own slot is as the thread left it, and fresh. It calls nothing, so it
- * saves no registers. */
+/* The hot path: the thread's own slot is as the thread left it, and fresh. It calls nothing: what
+ * it cannot settle by comparing, it jumps to. */
 weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease *ret_lease,
                                  weir_error *reterr, const char *file, int line)
 {
