@@ -52,6 +52,7 @@ struct weir_pool;
     X(DISCARDED, "discarded")                                                                      \
     X(SOFT, "soft-invalidated")                                                                    \
     X(EVICTED, "evicted")                                                                          \
+    X(IDLE, "idle-timeout")                                                                        \
     X(RECYCLED, "recycled")                                                                        \
     X(STALE, "stale-socket")                                                                       \
     X(PING, "ping-failed")                                                                         \

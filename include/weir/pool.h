@@ -254,6 +254,14 @@ WEIR_API weir_status weir_pool_detach(weir_lease *lease);
 WEIR_API void weir_pool_evict_all(weir_pool *pool);
 
 /*
+ * Close the idle connections that nobody has used for `idle_ms` milliseconds or longer; their slots
+ * are vacant afterwards. Negative closes none. For a pool that shall shrink when the rush is over:
+ * call it now and then.
+ * Threads: any.
+ */
+WEIR_API void weir_pool_trim(weir_pool *pool, int64_t idle_ms);
+
+/*
  * Stop lending: new acquires and those in line fail with WEIR_CLOSED at once, idle connections are
  * closed, and the call waits until every lease has come back or the deadline passes.
  *

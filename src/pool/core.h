@@ -144,8 +144,9 @@ bool weir__slots_take_idle_locked(struct weir_slot *slot, uint64_t *ret_ticket);
 /* Take an open connection, else a slot that is counted already, else a new one; NULL: none free. */
 struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock);
-/* Take an idle connection of an epoch before `epoch`; NULL: none left. */
-struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
+/* Take an idle connection of an epoch before `epoch` or not used since; NULL: none left. */
+struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch,
+                                              weir_time unused_since, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock);
 bool weir__slots_any_free_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 /* WANT into every word, or the slot that turned out IDLE meanwhile. */
@@ -168,8 +169,10 @@ void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
 bool weir__line_owns(struct weir_slot *slot, uint64_t ticket);
 /* Refuse from now on; those in line are told. May be called again. */
 void weir__line_close(weir_pool *pool);
-/* Take one idle connection of an epoch older than `epoch` (any when closing); NULL: none left. */
-struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket);
+/* Take one idle connection of an epoch older than `epoch` (any when closing) or not used since an
+ * instant; NULL: none left. */
+struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, weir_time unused_since,
+                                       uint64_t *ret_ticket);
 int weir__line_count_leased(weir_pool *pool);
 /* Give the pool up; frees it now or with its last lease. */
 void weir__line_orphan(weir_pool *pool);

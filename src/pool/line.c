@@ -367,10 +367,11 @@ void weir__line_close(weir_pool *pool)
     weir__unlock(&pool->lock);
 }
 
-struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
+struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, weir_time unused_since,
+                                       uint64_t *ret_ticket)
 {
     weir__lock(&pool->lock);
-    struct weir_slot *found = weir__slots_take_old_locked(pool, epoch, ret_ticket);
+    struct weir_slot *found = weir__slots_take_old_locked(pool, epoch, unused_since, ret_ticket);
     weir__unlock(&pool->lock);
     return found;
 }

@@ -72,13 +72,15 @@ static void forget_holder(weir_pool *pool, struct weir_slot *slot)
     atomic_store_explicit(&slot->acquired_at, weir__pool_coarse_now(pool), memory_order_relaxed);
 }
 
-/* Close the idle connections older than an epoch, each taken as any holder would take it. */
-static void close_idle(weir_pool *pool, uint32_t epoch, weir_reason reason, enum slot_state fate)
+/* Close the idle connections of before an epoch or not used since an instant, each taken as any holder
+ * would take it. */
+static void close_idle(weir_pool *pool, uint32_t epoch, weir_time unused_since, weir_reason reason,
+                       enum slot_state fate)
 {
     uint64_t ticket = 0;
     struct weir_slot *slot;
 
-    while ((slot = weir__line_take_idle(pool, epoch, &ticket)) != NULL) {
+    while ((slot = weir__line_take_idle(pool, epoch, unused_since, &ticket)) != NULL) {
         forget_holder(pool, slot);
         weir__slot_close(pool, slot, reason, NULL);
         weir__line_free(pool, slot, ticket, fate);
@@ -89,14 +91,21 @@ void weir_pool_evict_all(weir_pool *pool)
 {
     uint32_t epoch = atomic_fetch_add_explicit(&pool->epoch, 1, memory_order_acq_rel) + 1;
 
-    close_idle(pool, epoch, WEIR_REASON_EVICTED, SLOT_HOLLOW);
+    close_idle(pool, epoch, INT64_MIN, WEIR_REASON_EVICTED, SLOT_HOLLOW);
+}
+
+void weir_pool_trim(weir_pool *pool, int64_t idle_ms)
+{
+    weir_time limit = idle_ms < 0 ? INT64_MIN : weir__pool_now(pool) - idle_ms * WEIR_MS + 1;
+
+    close_idle(pool, 0, limit, WEIR_REASON_IDLE, SLOT_VACANT);
 }
 
 /* From now on nothing is lent; what rests is closed. */
 static void shut(weir_pool *pool)
 {
     weir__line_close(pool);
-    close_idle(pool, UINT32_MAX, WEIR_REASON_DISPOSED, SLOT_VACANT);
+    close_idle(pool, UINT32_MAX, INT64_MIN, WEIR_REASON_DISPOSED, SLOT_VACANT);
 }
 
 weir_status weir_pool_dispose(weir_pool *pool, weir_time deadline, weir_error *reterr)

@@ -161,11 +161,13 @@ bool weir__slots_any_free_locked(weir_pool *pool)
     return false;
 }
 
-struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch, uint64_t *ret_ticket)
+struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch,
+                                              weir_time unused_since, uint64_t *ret_ticket)
 {
     for (int i = 0; i < touched_locked(pool); i++) {
         struct weir_slot *slot = &pool->slots[i];
-        bool is_old = atomic_load_explicit(&slot->epoch, memory_order_relaxed) < epoch;
+        bool is_old = atomic_load_explicit(&slot->epoch, memory_order_relaxed) < epoch ||
+                      atomic_load_explicit(&slot->last_used, memory_order_relaxed) < unused_since;
 
         if (is_old && weir__slots_take_idle_locked(slot, ret_ticket))
             return slot;

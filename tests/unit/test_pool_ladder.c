@@ -394,6 +394,42 @@ static void one_who_comes_after_its_deadline_costs_no_connection(void)
     weir_pool_close(pool);
 }
 
+/* ---- rest -------------------------------------------------------------------------------- */
+
+static void trimming_closes_what_rested_long_enough_and_nothing_else(void)
+{
+    weir_pool *pool = open_pool(3, 0);
+    weir_lease a = take(pool), b = take(pool), c = take(pool);
+    weir_pool_stats s;
+
+    give(pool, &a);
+    f.now += 10 * WEIR_SECOND;
+    give(pool, &b);
+    f.now += 20 * WEIR_SECOND - 1;
+    weir_pool_trim(pool, 30000);
+    check_int(f.live, 3);
+    f.now += 1;
+    weir_pool_trim(pool, 30000);
+    check_int(f.live, 2);
+    check_status(pool, 3, 1, -1, 1);
+    f.now += 60 * WEIR_SECOND;
+    weir_pool_trim(pool, -1);
+    check_int(f.live, 2);
+    weir_pool_trim(pool, 0);
+    check_int(f.live, 1); /* the one on loan */
+    give(pool, &c);
+    weir_pool_get_stats(pool, &s);
+    check_int(s.closed_by[WEIR_REASON_IDLE], 2);
+    check_int(s.connections, 1);
+
+    /* The vacant slots serve again. */
+    a = take(pool);
+    b = take(pool);
+    give(pool, &a);
+    give(pool, &b);
+    weir_pool_close(pool);
+}
+
 /* ---- age --------------------------------------------------------------------------------- */
 
 static void recycle_times_are_spread_within_the_jitter(void)
@@ -501,6 +537,7 @@ int main(void)
     run(wakes_for_no_reason_do_not_add_up);
     run(with_deadline_now_only_the_driver_bounds_the_opening);
     run(one_who_comes_after_its_deadline_costs_no_connection);
+    run(trimming_closes_what_rested_long_enough_and_nothing_else);
     run(recycle_times_are_spread_within_the_jitter);
     run(a_connection_that_was_being_opened_during_an_eviction_counts_as_older);
     run(eviction_closes_the_idle_now_and_the_leased_on_return);
