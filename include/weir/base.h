@@ -46,6 +46,11 @@ extern "C" {
     X(ALREADY, "already", "it was done before; the first one stays in force")                      \
     X(NOT_READY, "not-ready", "it was not initialized")                                            \
     X(NOT_FOUND, "not-found", "there is no such thing")                                            \
+    X(RESPONSE, "response", "the server answered with a status that no repeat is left for")        \
+    X(AMBIGUOUS, "ambiguous", "it may have been carried out; the outcome is unknown")              \
+    X(REFUSED, "refused", "a circuit breaker or rate limit keeps it from being sent")              \
+    X(PROTOCOL, "protocol", "the other side answered what cannot be understood")                   \
+    X(CANCELLED, "cancelled", "the caller cancelled it")                                           \
     X(UNSUPPORTED, "unsupported", "this build or engine cannot do it")                             \
     X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
     X(SYSTEM, "system", "the operating system refused; see the errno")

@@ -10,6 +10,7 @@
 #include <weir/db.h>
 #include <weir/event.h>
 #include <weir/gate.h>
+#include <weir/http.h>
 #include <weir/lifecycle.h>
 #include <weir/pool.h>
 #include <weir/retry.h>

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* Leave to make one attempt: the breaker, the gate, a handle of the origin's pool, a place of max_total. */
+#include "http/sending.h"
+
+#include <stdio.h>
+
+/* A wait longer than this may have changed what the breaker says. */
+#define STALE_PERMIT WEIR_MS
+
+bool weir__breaker_news_locked(struct origin *origin, weir_breaker_state *ret_state)
+{
+    if (origin->breaker.state == origin->told_state)
+        return false;
+    origin->told_state = origin->breaker.state;
+    *ret_state = origin->breaker.state;
+    return true;
+}
+
+void weir__tell_breaker(const struct sending *sending, weir_breaker_state state)
+{
+    weir_http_event event = weir__sending_event(sending, WEIR_HTTP_EVENT_BREAKER);
+
+    event.breaker = state;
+    weir__http_emit(sending->session, &event);
+}
+
+void weir__refuse(struct sending *s, weir_status status, const char *format, ...)
+{
+    va_list args;
+
+    s->judgement = (struct judgement){.kind = WEIR_ATTEMPT_REFUSED, .is_ours = true};
+    s->judgement.status = status;
+    va_start(args, format);
+    vsnprintf(s->failure, sizeof s->failure, format, args);
+    va_end(args);
+}
+
+bool weir__is_signalled(struct sending *s)
+{
+    uint32_t word = atomic_load_explicit(&s->request->word, memory_order_acquire);
+
+    if (word == SIGNAL_NONE)
+        return false;
+    if (word == SIGNAL_CANCELLED)
+        weir__refuse(s, WEIR_CANCELLED, "cancelled");
+    else
+        weir__refuse(s, WEIR_CLOSED, "the session \"%s\" is closed", s->session->options.name);
+    return true;
+}
+
+bool weir__sending_sleep(struct sending *s, weir_time until, weir_time *add_to)
+{
+    weir_time begun = weir__http_now(s->session);
+
+    while (weir__http_now(s->session) < until && !weir__is_signalled(s))
+        weir__http_wait(s->session, &s->request->word, SIGNAL_NONE, until);
+    *add_to += weir__http_now(s->session) - begun;
+    return !weir__is_signalled(s);
+}
+
+/* ---- breaker and gate -------------------------------------------------------------------- */
+
+/* Ask the breaker, with the origin's lock. */
+static bool permit_locked(struct sending *s, weir_time now, weir_permit *ret_permit)
+{
+    return !s->session->options.use_breaker ||
+           weir_breaker_acquire(&s->origin->breaker, now, ret_permit);
+}
+
+/* Give a permit back that was not used. */
+static void return_permit_locked(struct sending *s, weir_time now, const weir_permit *permit)
+{
+    if (s->session->options.use_breaker)
+        weir_breaker_record(&s->origin->breaker, permit, WEIR_OUTCOME_IGNORED, 0, now, 0);
+}
+
+static bool refuse_by_breaker(struct sending *s, weir_breaker_state state, weir_time open_for)
+{
+    s->report->retry_after = open_for > 0 ? open_for : 0;
+    if (state == WEIR_BREAKER_OPEN && open_for > 0)
+        weir__refuse(s, WEIR_REFUSED, "the circuit breaker of %s is open for another %.3f s",
+                     s->origin->name, (double)open_for / (double)WEIR_SECOND);
+    else
+        weir__refuse(s, WEIR_REFUSED, "the circuit breaker of %s is %s and lets no more through",
+                     s->origin->name, weir_breaker_state_name(state));
+    return false;
+}
+
+static bool refuse_by_gate(struct sending *s, weir_time wait)
+{
+    s->report->retry_after = wait;
+    weir__refuse(s, WEIR_REFUSED,
+                 "the gate of %s lets nothing through for another %.3f s, which is "
+                 "beyond the deadline",
+                 s->origin->name, (double)wait / (double)WEIR_SECOND);
+    return false;
+}
+
+/* What the two said, looked up in one go under the origin's lock. */
+struct answer {
+    bool is_permitted;
+    bool is_in_time;
+    bool is_news;
+    weir_breaker_state state;
+    weir_time open_for;
+    weir_gate_pass pass;
+};
+
+/* Ask both. A permit is kept only if the gate lets through at once: none is held while waiting. */
+static struct answer ask(struct sending *s, weir_time now, const weir_gate_pass *held,
+                         weir_permit *ret_permit)
+{
+    struct origin *origin = s->origin;
+    struct answer answer = {0};
+
+    pthread_mutex_lock(&origin->lock);
+    answer.is_permitted = permit_locked(s, now, ret_permit);
+    answer.state = origin->breaker.state;
+    answer.open_for = origin->breaker.open_until - now;
+    answer.is_news = weir__breaker_news_locked(origin, &answer.state);
+    if (answer.is_permitted && held != NULL && weir_gate_enter(&origin->gate, held, now)) {
+        answer.is_in_time = true;
+        answer.pass.at = now;
+    } else if (answer.is_permitted) {
+        answer.is_in_time = weir_gate_reserve(&origin->gate, now, s->deadline, &answer.pass);
+        if (!answer.is_in_time || answer.pass.at > now)
+            return_permit_locked(s, now, ret_permit);
+    }
+    pthread_mutex_unlock(&origin->lock);
+    if (answer.is_news)
+        weir__tell_breaker(s, answer.state);
+    return answer;
+}
+
+static bool pass_policies(struct sending *s, weir_permit *ret_permit)
+{
+    weir_gate_pass held;
+    bool has_pass = false;
+
+    for (;;) {
+        weir_time now = weir__http_now(s->session);
+        struct answer answer = ask(s, now, has_pass ? &held : NULL, ret_permit);
+
+        if (!answer.is_permitted)
+            return refuse_by_breaker(s, answer.state, answer.open_for);
+        if (!answer.is_in_time)
+            return refuse_by_gate(s, answer.pass.at - now);
+        if (answer.pass.at <= now)
+            return true;
+        held = answer.pass;
+        has_pass = true;
+        if (!weir__sending_sleep(s, held.at, &s->report->waited))
+            return false;
+    }
+}
+
+/* After a wait for a handle, the permit of before may be one of a breaker that opened meanwhile. */
+static bool renew_permit(struct sending *s, weir_permit *permit)
+{
+    weir_time now = weir__http_now(s->session);
+    weir_breaker_state state = WEIR_BREAKER_CLOSED;
+
+    pthread_mutex_lock(&s->origin->lock);
+    return_permit_locked(s, now, permit);
+    bool is_permitted = permit_locked(s, now, permit);
+    bool is_news = weir__breaker_news_locked(s->origin, &state);
+    weir_time open_for = s->origin->breaker.open_until - now;
+    state = s->origin->breaker.state;
+    pthread_mutex_unlock(&s->origin->lock);
+    if (is_news)
+        weir__tell_breaker(s, state);
+    return is_permitted || refuse_by_breaker(s, state, open_for);
+}
+
+static void abandon_permit(struct sending *s, const weir_permit *permit)
+{
+    weir_time now = weir__http_now(s->session);
+
+    pthread_mutex_lock(&s->origin->lock);
+    return_permit_locked(s, now, permit);
+    pthread_mutex_unlock(&s->origin->lock);
+}
+
+/* ---- a handle ---------------------------------------------------------------------------- */
+
+/* Both lines end at the same instant. */
+static weir_time acquire_until(const struct sending *s, weir_time now)
+{
+    const weir_http_options *options = &s->session->options;
+    weir_time until = now + options->acquire_timeout_ms * WEIR_MS;
+
+    if (options->pool_block == WEIR_POOL_FAIL || options->acquire_timeout_ms == 0)
+        return WEIR_DEADLINE_NOW;
+    return until < s->deadline ? until : s->deadline;
+}
+
+static bool refuse_by_pool(struct sending *s, weir_status status, const weir_error *error)
+{
+    bool fails_at_once = s->session->options.pool_block == WEIR_POOL_FAIL;
+
+    weir__refuse(s, status == WEIR_TIMEOUT && fails_at_once ? WEIR_FULL : status, "%s",
+                 error->text);
+    return false;
+}
+
+static bool borrow(struct sending *s, struct admission *admission, weir_time begun)
+{
+    weir_time until = acquire_until(s, begun);
+    weir_error error;
+
+    weir_status status =
+        weir_pool_acquire_at(s->origin->pool, until, &admission->lease, &error, s->file, s->line);
+    if (status == WEIR_OK)
+        status = weir_pool_acquire_at(s->session->total, until, &admission->leave, &error, s->file,
+                                      s->line);
+    if (status != WEIR_OK)
+        return refuse_by_pool(s, status, &error);
+    return true;
+}
+
+static bool hold(struct sending *s, struct admission *admission)
+{
+    weir_time begun = weir__http_now(s->session);
+    bool is_held = borrow(s, admission, begun);
+    weir_time waited = weir__http_now(s->session) - begun;
+
+    s->report->waited += waited;
+    if (!is_held) {
+        abandon_permit(s, &admission->permit);
+    } else if (waited > STALE_PERMIT) {
+        is_held = renew_permit(s, &admission->permit);
+    }
+    if (is_held && weir__is_signalled(s)) {
+        abandon_permit(s, &admission->permit);
+        is_held = false;
+    }
+    return is_held;
+}
+
+bool weir__admit(struct sending *s, struct admission *ret_admission)
+{
+    struct admission admission = {0};
+
+    if (weir__is_signalled(s) || !pass_policies(s, &admission.permit))
+        return false;
+    if (hold(s, &admission)) {
+        *ret_admission = admission;
+        return true;
+    }
+    weir_pool_release(&admission.leave);
+    weir_pool_release(&admission.lease);
+    return false;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt: admitted, made, judged, and told to the origin's policies and counts. */
+#include "http/sending.h"
+
+#include <string.h>
+#include <time.h>
+
+weir_http_event weir__sending_event(const struct sending *s, weir_http_event_kind kind)
+{
+    return (weir_http_event){
+        .kind = kind,
+        .session = s->session,
+        .origin = s->url->origin,
+        .method = s->method,
+        .url = s->url->shown,
+        .attempt = s->report->attempts,
+    };
+}
+
+/* ---- what it was ------------------------------------------------------------------------- */
+
+/* Nanoseconds since 1970: read for a response that asks for a pause, and for no other. */
+static int64_t wall_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * WEIR_SECOND + now.tv_nsec;
+}
+
+static void describe_attempt(struct sending *s, const struct transfer *t)
+{
+    const weir_http_request *request = s->request;
+    weir_attempt *a = &s->attempt;
+
+    *a = (weir_attempt){
+        .kind = s->judgement.kind,
+        .timed_out = s->judgement.timed_out,
+        .method = weir_method_of(s->method),
+        .has_idempotency_key = request->has_idempotency_key,
+        .was_sent = t != NULL && t->was_sent,
+        .is_rewindable =
+            !s->has_body || !request->has_reader || request->reader.rewind != NULL || !s->was_begun,
+    };
+    if (a->kind != WEIR_ATTEMPT_RESPONSE)
+        return;
+    a->status = s->response->status;
+    a->retry_after = s->retry_after;
+    a->retry_after_count =
+        weir__response_values(s->response, "Retry-After", s->retry_after, RETRY_AFTERS);
+    if (a->retry_after_count > RETRY_AFTERS)
+        a->retry_after_count = RETRY_AFTERS;
+}
+
+/* ---- what the origin learns of it -------------------------------------------------------- */
+
+/* How long a 429 or 503 asks everybody to stay away; 0: it does not. */
+static weir_time asked_pause(const struct sending *s, int unstated_pause_ms)
+{
+    const weir_attempt *a = &s->attempt;
+    weir_time longest = -1;
+
+    if (a->status != 429 && a->status != 503)
+        return 0;
+    for (size_t i = 0; i < a->retry_after_count; i++) {
+        weir_time pause = 0;
+        if (weir_retry_after_parse(a->retry_after[i], wall_now(), &pause) && pause > longest)
+            longest = pause;
+    }
+    if (longest >= 0)
+        return longest;
+    return a->status == 429 ? unstated_pause_ms * WEIR_MS : 0;
+}
+
+static void count_attempt_locked(struct origin_counts *c, const struct sending *s,
+                                 const struct transfer *t)
+{
+    c->attempts++;
+    c->opened += (uint64_t)t->opened;
+    c->reused += t->is_reused;
+    if (s->judgement.kind == WEIR_ATTEMPT_RESPONSE)
+        c->responses[s->attempt.status < 600 ? s->attempt.status / 100 : 0]++;
+    c->failed_connect += s->judgement.kind == WEIR_ATTEMPT_CONNECT;
+    c->failed_read += s->judgement.kind == WEIR_ATTEMPT_READ;
+    c->failed_other += s->judgement.kind == WEIR_ATTEMPT_OTHER && t->stop != STOP_SIGNALLED;
+}
+
+/* What is to be told once the lock is released. */
+struct news {
+    bool has_breaker;
+    weir_breaker_state breaker;
+    weir_time pause; /* 0: none */
+};
+
+static struct news tell_policies(struct sending *s, const struct transfer *t,
+                                 const weir_permit *permit, weir_time begun, weir_time now)
+{
+    struct origin *origin = s->origin;
+    struct news news = {0};
+
+    pthread_mutex_lock(&origin->lock);
+    if (s->session->options.use_breaker)
+        weir_breaker_record(&origin->breaker, permit,
+                            s->judgement.is_ours ? WEIR_OUTCOME_IGNORED
+                                                 : weir_breaker_judge(&s->attempt),
+                            now - begun, now, weir__origin_random_locked(origin));
+    news.has_breaker = weir__breaker_news_locked(origin, &news.breaker);
+    news.pause = asked_pause(s, origin->unstated_pause_ms);
+    if (news.pause > 0) {
+        weir_gate_close(&origin->gate, now,
+                        news.pause > INT64_MAX - now ? INT64_MAX : now + news.pause);
+        origin->gate_closings++;
+    }
+    count_attempt_locked(&origin->counts, s, t);
+    pthread_mutex_unlock(&origin->lock);
+    return news;
+}
+
+static void tell_listeners(struct sending *s, const struct transfer *t, const struct news *news,
+                           weir_time duration)
+{
+    weir_error error;
+
+    if (weir__http_is_heard(s->session, WEIR_HTTP_EVENT_ATTEMPT)) {
+        weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_ATTEMPT);
+
+        event.status = s->attempt.status;
+        event.curl_code = (int)t->code;
+        event.is_reused = t->is_reused;
+        event.duration = duration;
+        if (s->judgement.status != WEIR_OK) {
+            weir_error_set(&error, s->judgement.status, "%s", s->failure);
+            event.error = &error;
+        }
+        weir__http_emit(s->session, &event);
+    }
+    if (news->has_breaker)
+        weir__tell_breaker(s, news->breaker);
+    if (news->pause > 0) {
+        weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_GATE);
+
+        event.status = s->attempt.status;
+        event.delay = news->pause;
+        weir__http_emit(s->session, &event);
+    }
+}
+
+/* ---- the attempt ------------------------------------------------------------------------- */
+
+/* How long it may take, and whether that is less than it should have. */
+static int time_for_attempt(const struct sending *s, weir_time now, bool *ret_is_cut_short)
+{
+    int timeout_ms = s->request->try_timeout_ms > 0 ? s->request->try_timeout_ms
+                                                    : s->session->options.try_timeout_ms;
+
+    *ret_is_cut_short = false;
+    if (s->deadline == WEIR_DEADLINE_NEVER || s->deadline - now >= timeout_ms * WEIR_MS)
+        return timeout_ms;
+    *ret_is_cut_short = true;
+    weir_time left_ms = (s->deadline - now + WEIR_MS - 1) / WEIR_MS;
+    return left_ms > 0 ? (int)left_ms : 1;
+}
+
+bool weir__follows(const struct sending *s)
+{
+    return s->request->follow_redirects < 0 ? s->session->options.follow_redirects
+                                            : s->request->follow_redirects != 0;
+}
+
+/* A dirty handle, or one whose connection failed, is not worth keeping: a new one costs less than
+ * the connection that it needs anyway. */
+static void give_back(struct admission *admission, const struct transfer *t)
+{
+    bool is_clean = t->stop == STOP_ENOUGH || (t->stop == STOP_NONE && t->code == CURLE_OK);
+
+    weir_pool_release(&admission->leave);
+    if (is_clean)
+        weir_pool_release(&admission->lease);
+    else
+        weir_pool_discard(&admission->lease, NULL);
+}
+
+/* Count a request where it is sent for the first time. */
+static void deposit(struct sending *s, weir_time now)
+{
+    if (s->is_deposited)
+        return;
+    s->is_deposited = true;
+    pthread_mutex_lock(&s->origin->lock);
+    weir_budget_deposit(&s->origin->budget, now);
+    pthread_mutex_unlock(&s->origin->lock);
+}
+
+static void note_transfer(struct sending *s, const struct transfer *t)
+{
+    weir_http_report *r = s->report;
+
+    r->attempts++;
+    r->opened += (unsigned)t->opened;
+    r->curl_code = (int)t->code;
+    r->was_sent = r->was_sent || t->was_sent;
+    if (t->response->status > 0)
+        r->status = t->response->status;
+    s->is_reused = t->is_reused;
+    s->is_answered = t->is_answered;
+    s->has_sunk = s->has_sunk || t->has_sunk;
+    s->was_begun = s->was_begun || t->has_read;
+}
+
+static void make_attempt(struct sending *s, struct admission *admission, weir_time begun)
+{
+    bool is_cut_short = false;
+    struct transfer t = {
+        .session = s->session,
+        .request = s->request,
+        .url = s->url,
+        .method = s->method,
+        .has_body = s->has_body,
+        .is_from_start = !s->was_begun,
+        .drops_secrets = s->drops_secrets,
+        .follows = weir__follows(s),
+        .max_body_bytes = s->request->max_body_bytes >= 0 ? s->request->max_body_bytes
+                                                          : s->session->options.max_body_bytes,
+        .response = s->response,
+    };
+
+    t.timeout_ms = time_for_attempt(s, begun, &is_cut_short);
+    weir__response_clear(s->response);
+    weir__transfer_run(&t, admission->lease.connection);
+    note_transfer(s, &t);
+    s->judgement = weir__judge(&t, is_cut_short, s->failure);
+    give_back(admission, &t);
+
+    weir_time now = weir__http_now(s->session);
+    describe_attempt(s, &t);
+    struct news news = tell_policies(s, &t, &admission->permit, begun, now);
+    tell_listeners(s, &t, &news, now - begun);
+}
+
+void weir__attempt(struct sending *s)
+{
+    struct admission admission;
+
+    s->is_answered = false;
+    s->is_reused = false;
+    if (!weir__admit(s, &admission)) {
+        describe_attempt(s, NULL);
+        pthread_mutex_lock(&s->origin->lock);
+        s->origin->counts.refused += s->judgement.status != WEIR_CANCELLED;
+        pthread_mutex_unlock(&s->origin->lock);
+        return;
+    }
+    weir_time now = weir__http_now(s->session);
+    deposit(s, now);
+    make_attempt(s, &admission, now);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Who hears of what a session does. */
+#include "http/session.h"
+
+const char *weir_http_event_name(weir_http_event_kind kind)
+{
+    switch (kind) {
+#define EVENT_NAME(name, word, text)                                                               \
+    case WEIR_HTTP_EVENT_##name:                                                                   \
+        return word;
+        WEIR_HTTP_EVENT_MAP(EVENT_NAME)
+#undef EVENT_NAME
+    case WEIR_HTTP_EVENT_COUNT:
+        break;
+    }
+    return "unknown";
+}
+
+weir_status weir_http_listen(weir_http *session, unsigned mask, weir_http_listener *listener,
+                             void *arg, weir_error *reterr)
+{
+    pthread_mutex_lock(&session->lock);
+    int count = atomic_load_explicit(&session->listener_count, memory_order_relaxed);
+    if (count < SESSION_LISTENERS) {
+        session->listeners[count] = (struct listener){mask, listener, arg};
+        atomic_store_explicit(&session->listener_count, count + 1, memory_order_release);
+        atomic_fetch_or_explicit(&session->listener_mask, mask, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (count < SESSION_LISTENERS)
+        return WEIR_OK;
+    return weir_error_set(reterr, WEIR_FULL, "http \"%s\": %d listeners are the most",
+                          session->options.name, SESSION_LISTENERS);
+}
+
+void weir__http_emit(weir_http *session, const weir_http_event *event)
+{
+    if (!weir__http_is_heard(session, event->kind))
+        return;
+    int count = atomic_load_explicit(&session->listener_count, memory_order_acquire);
+    for (int i = 0; i < count; i++)
+        if ((session->listeners[i].mask & WEIR_EVENT_BIT(event->kind)) != 0)
+            session->listeners[i].function(event, session->listeners[i].arg);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the pools lend: one libcurl handle with its one connection. */
+#ifndef WEIR_HTTP_HANDLE_H
+#define WEIR_HTTP_HANDLE_H
+
+#include "http/session.h"
+
+#include <curl/curl.h>
+
+struct transfer;
+
+/*
+ * An easy handle in a multi handle of its own, which holds at most one connection. Its holder owns
+ * it; libcurl allows that to be another thread each time. The options that are the session's are
+ * set once; a borrower that sets others than a plain GET marks it, and the next one begins anew.
+ */
+struct handle {
+    weir_http *session;
+    CURLM *multi;
+    CURL *easy;
+    curl_socket_t socket; /* of the connection at rest; CURL_SOCKET_BAD: none */
+    weir_time idle_until; /* of that connection */
+    bool is_marked;
+    struct transfer *transfer; /* the attempt under way; what libcurl's callbacks work for */
+    char detail[CURL_ERROR_SIZE];
+};
+
+/* The driver of every origin's pool; its argument is the session. */
+extern const weir_driver weir__handle_driver;
+
+/* Forget what a borrower has set: back to the session's options. */
+void weir__handle_renew(struct handle *handle);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* How an attempt ended, in the words of weir/retry.h and of errors. */
+#include "http/judge.h"
+
+#include <stdio.h>
+
+/* What libcurl's codes mean for a request that nothing of ours has stopped. */
+enum nature {
+    NATURE_CONNECT,  /* no connection; the server saw nothing */
+    NATURE_TRUST,    /* a connection that must not be used: the same tomorrow */
+    NATURE_LOST,     /* it broke under way */
+    NATURE_TIMEOUT,  /* of whatever was going on */
+    NATURE_NONSENSE, /* what came is no HTTP */
+    NATURE_MEMORY,
+    NATURE_OTHER
+};
+
+static enum nature nature_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+    case CURLE_SSL_CONNECT_ERROR:
+        return NATURE_CONNECT;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CLIENTCERT:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_USE_SSL_FAILED:
+        return NATURE_TRUST;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_FAIL_REWIND:
+        return NATURE_LOST;
+    case CURLE_OPERATION_TIMEDOUT:
+        return NATURE_TIMEOUT;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return NATURE_NONSENSE;
+    case CURLE_OUT_OF_MEMORY:
+        return NATURE_MEMORY;
+    default:
+        return NATURE_OTHER;
+    }
+}
+
+static struct judgement begin(weir_attempt_kind kind, weir_status status)
+{
+    return (struct judgement){.kind = kind, .status = status};
+}
+
+static struct judgement judge_timeout(const struct transfer *t, bool is_cut_short, char *text)
+{
+    struct judgement j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
+                               t->sends > 0 || is_cut_short ? WEIR_TIMEOUT : WEIR_CONNECT);
+
+    j.timed_out = true;
+    snprintf(text, WEIR_ERROR_TEXT, "%s%s",
+             t->sends == 0    ? "no connection in time"
+             : t->is_answered ? "the response did not end in time"
+                              : "no response in time",
+             is_cut_short ? ", the deadline passed" : "");
+    return j;
+}
+
+/* By libcurl's code alone. */
+static struct judgement judge_code(const struct transfer *t, bool is_cut_short, char *text)
+{
+    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
+    const char *before = "";
+
+    switch (nature_of(t->code)) {
+    case NATURE_TIMEOUT:
+        return judge_timeout(t, is_cut_short, text);
+    case NATURE_CONNECT:
+        j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
+                  t->sends > 0 ? WEIR_DISCONNECTED : WEIR_CONNECT);
+        before = "no connection: ";
+        break;
+    case NATURE_TRUST:
+        j.status = WEIR_CONNECT;
+        before = "no connection: ";
+        break;
+    case NATURE_LOST:
+        /* Before the request went out it was a connection that did not come about. */
+        j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
+                  t->sends > 0 ? WEIR_DISCONNECTED : WEIR_CONNECT);
+        before = "connection lost: ";
+        break;
+    case NATURE_NONSENSE:
+        before = "the response is no HTTP: ";
+        break;
+    case NATURE_MEMORY:
+        /* libcurl says the same of one line of a header above 100 KB. */
+        j.is_ours = true;
+        j.status = t->sends > 0 && !t->is_head_done ? WEIR_LIMIT : WEIR_NO_MEMORY;
+        before = j.status == WEIR_LIMIT ? "a line of the header is too long: " : "";
+        break;
+    case NATURE_OTHER:
+        break;
+    }
+    snprintf(text, WEIR_ERROR_TEXT, "%s%s", before, t->detail);
+    return j;
+}
+
+struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
+                             char text[WEIR_ERROR_TEXT])
+{
+    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_CANCELLED);
+
+    switch (t->stop) {
+    case STOP_FAILED:
+        j.is_ours = true;
+        j.status = t->error.status;
+        snprintf(text, WEIR_ERROR_TEXT, "%s", t->error.text);
+        break;
+    case STOP_SIGNALLED:
+        j.is_ours = true;
+        snprintf(text, WEIR_ERROR_TEXT, "cut on the wire");
+        break;
+    case STOP_RESEND:
+        j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
+        snprintf(text, WEIR_ERROR_TEXT,
+                 "connection lost: it was used before, and closed by the other side");
+        break;
+    case STOP_ENOUGH:
+        j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
+        break;
+    case STOP_NONE:
+        if (t->code != CURLE_OK) {
+            j = judge_code(t, is_cut_short, text);
+            break;
+        }
+        if (t->response->status >= 200) {
+            j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
+            break;
+        }
+        j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
+        snprintf(text, WEIR_ERROR_TEXT, "the response has no final status");
+        break;
+    }
+    return j;
+}

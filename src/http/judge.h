@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* How an attempt ended, in the words of weir/retry.h and of errors. */
+#ifndef WEIR_HTTP_JUDGE_H
+#define WEIR_HTTP_JUDGE_H
+
+#include "http/transfer.h"
+
+struct judgement {
+    weir_attempt_kind kind;
+    bool timed_out;
+    bool is_ours; /* our own limits, callbacks or signals ended it: it is not repeated, and says
+                         * nothing about the origin */
+    weir_status status; /* what the sending fails with if this is its end; OK for a response */
+};
+
+/* `is_cut_short`: the attempt had less time than try_timeout_ms, because the deadline is near. Unless the
+ * status is OK, `text` is what went wrong, without a full stop. */
+struct judgement weir__judge(const struct transfer *transfer, bool is_cut_short,
+                             char text[WEIR_ERROR_TEXT]);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* A session's options: checked, and copied with their texts. */
+#include "http/options.h"
+
+#include "http/text.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_LIMIT 31
+#define TEXT_LIMIT 65536
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+/* ---- numbers ----------------------------------------------------------------------------- */
+
+struct number_option {
+    const char *name;
+    size_t offset;
+    int low;
+    int high;
+};
+
+#define NUMBER(field, low, high)                                                                   \
+    {                                                                                              \
+#field, offsetof(weir_http_options, field), low, high                                      \
+    }
+
+static const struct number_option numbers[] = {
+    NUMBER(pool_connections, 1, 1024),       NUMBER(pool_maxsize, 1, 1024),
+    NUMBER(max_per_origin, 1, 1024),         NUMBER(max_total, 1, 1024),
+    NUMBER(acquire_timeout_ms, 0, DAY_MS),   NUMBER(max_waiters, 0, 1000000),
+    NUMBER(idle_timeout_ms, 0, DAY_MS),      NUMBER(max_lifetime_s, -1, 31536000),
+    NUMBER(lifetime_jitter_percent, 0, 100), NUMBER(connect_timeout_ms, 1, DAY_MS),
+    NUMBER(try_timeout_ms, 1, DAY_MS),       NUMBER(total_timeout_ms, 1, DAY_MS),
+    NUMBER(unstated_pause_ms, 0, DAY_MS),    NUMBER(max_header_bytes, 256, 262144),
+    NUMBER(max_error_bytes, 0, 16777216),    NUMBER(max_expansion, 1, 10000),
+};
+
+static weir_status check_numbers(const weir_http_options *options, weir_error *reterr)
+{
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        int value;
+
+        memcpy(&value, (const char *)options + numbers[i].offset, sizeof value);
+        if (value < numbers[i].low || value > numbers[i].high)
+            return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", numbers[i].name,
+                                  value, numbers[i].low, numbers[i].high);
+    }
+    if (options->max_body_bytes < 0 || options->max_body_bytes > BODY_LIMIT)
+        return weir_error_set(reterr, WEIR_INVALID, "max_body_bytes %lld: must be 0 to %lld",
+                              (long long)options->max_body_bytes, (long long)BODY_LIMIT);
+    if (options->pool_block > WEIR_POOL_FAIL)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "pool_block %d: must be WEIR_POOL_OVERFLOW, WEIR_POOL_BLOCK or "
+                              "WEIR_POOL_FAIL",
+                              (int)options->pool_block);
+    return WEIR_OK;
+}
+
+/* ---- options within ---------------------------------------------------------------------- */
+
+static weir_status check_policies(const weir_http_options *options, weir_error *reterr)
+{
+    weir_budget budget;
+    weir_breaker breaker;
+    weir_gate gate;
+    weir_error error;
+    const char *name = "retry";
+    weir_status status = weir_retry_check(&options->retry, &error);
+
+    if (status == WEIR_OK) {
+        name = "budget";
+        status = weir_budget_init(&budget, &options->budget, &error);
+    }
+    if (status == WEIR_OK) {
+        name = "breaker";
+        status = weir_breaker_init(&breaker, &options->breaker, &error);
+    }
+    if (status == WEIR_OK) {
+        name = "gate";
+        status = weir_gate_init(&gate, &options->gate, &error);
+    }
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    return weir_error_set(reterr, status, "%s: %s", name, error.text);
+}
+
+/* ---- texts ------------------------------------------------------------------------------- */
+
+struct text_option {
+    const char *name;
+    size_t offset;
+    bool may_be_null;
+    bool may_be_empty;
+    size_t most;
+};
+
+#define TEXT(field, may_be_null, may_be_empty, most)                                               \
+    {                                                                                              \
+#field, offsetof(weir_http_options, field), may_be_null, may_be_empty, most                \
+    }
+
+/* All of them: this table is what is copied, too. */
+static const struct text_option texts[] = {
+    TEXT(name, false, false, NAME_LIMIT),    TEXT(ca_file, true, false, TEXT_LIMIT),
+    TEXT(ca_path, true, false, TEXT_LIMIT),  TEXT(cert_file, true, false, TEXT_LIMIT),
+    TEXT(key_file, true, false, TEXT_LIMIT), TEXT(proxy, true, false, TEXT_LIMIT),
+    TEXT(no_proxy, true, true, TEXT_LIMIT),  TEXT(user_agent, true, true, TEXT_LIMIT),
+};
+
+static const char *text_of(const weir_http_options *options, const struct text_option *option)
+{
+    const char *text;
+
+    memcpy(&text, (const char *)options + option->offset, sizeof text);
+    return text;
+}
+
+static void set_text(weir_http_options *options, const struct text_option *option, const char *text)
+{
+    memcpy((char *)options + option->offset, &text, sizeof text);
+}
+
+/* None of them is quoted: one is a proxy with its password. */
+static weir_status check_text(const weir_http_options *options, const struct text_option *option,
+                              weir_error *reterr)
+{
+    const char *text = text_of(options, option);
+    if (text == NULL && option->may_be_null)
+        return WEIR_OK;
+
+    size_t least = option->may_be_empty ? 0 : 1;
+    size_t size = text == NULL ? 0 : strnlen(text, option->most + 1);
+    if (size < least || size > option->most)
+        return weir_error_set(reterr, WEIR_INVALID, "%s: must have %zu to %zu bytes%s",
+                              option->name, least, option->most,
+                              option->may_be_null && least > 0 ? ", or be NULL" : "");
+    for (size_t i = 0; i < size; i++)
+        if (weir__is_control(text[i]))
+            return weir_error_set(reterr, WEIR_INVALID, "%s: has a control character at byte %zu",
+                                  option->name, i + 1);
+    return WEIR_OK;
+}
+
+static weir_status check_texts(const weir_http_options *options, weir_error *reterr)
+{
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        weir_status status = check_text(options, &texts[i], reterr);
+        if (status != WEIR_OK)
+            return status;
+    }
+    if (options->key_file != NULL && options->cert_file == NULL)
+        return weir_error_set(reterr, WEIR_INVALID, "key_file: needs a cert_file");
+    return WEIR_OK;
+}
+
+/* ---- the proxy --------------------------------------------------------------------------- */
+
+static weir_status check_proxy_scheme(const char *proxy, weir_error *reterr)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5h://", "socks5://"};
+
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        size_t at = 0;
+        while (schemes[i][at] != '\0' && weir__lower(proxy[at]) == schemes[i][at])
+            at++;
+        if (schemes[i][at] == '\0')
+            return WEIR_OK;
+    }
+    return weir_error_set(reterr, WEIR_INVALID,
+                          "proxy: must begin with http://, https://, socks5h:// or socks5://");
+}
+
+/* Whether a part is given, other than as a lone slash. */
+static weir_status check_no_part(CURLU *handle, CURLUPart part, const char *name,
+                                 weir_error *reterr)
+{
+    char *text = NULL;
+    CURLUcode code = curl_url_get(handle, part, &text, 0);
+    bool is_given = code == CURLUE_OK && strcmp(text, "/") != 0;
+
+    curl_free(text);
+    if (code == CURLUE_OUT_OF_MEMORY)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
+    if (is_given)
+        return weir_error_set(reterr, WEIR_INVALID, "proxy: must not have a %s", name);
+    return WEIR_OK;
+}
+
+static weir_status check_proxy_parts(CURLU *handle, const char *proxy, weir_error *reterr)
+{
+    CURLUcode code =
+        curl_url_set(handle, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
+    if (code == CURLUE_OUT_OF_MEMORY)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
+    if (code != CURLUE_OK)
+        return weir_error_set(reterr, WEIR_INVALID, "proxy: %s", curl_url_strerror(code));
+
+    weir_status status = check_no_part(handle, CURLUPART_PATH, "path", reterr);
+    if (status == WEIR_OK)
+        status = check_no_part(handle, CURLUPART_QUERY, "query", reterr);
+    if (status == WEIR_OK)
+        status = check_no_part(handle, CURLUPART_FRAGMENT, "fragment", reterr);
+    return status;
+}
+
+static weir_status check_proxy(const weir_http_options *options, weir_error *reterr)
+{
+    const char *proxy = options->proxy;
+    if (options->proxy_from_environment && (proxy != NULL || options->no_proxy != NULL))
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "proxy_from_environment: not together with proxy or no_proxy");
+    if (proxy == NULL)
+        return WEIR_OK;
+    for (size_t i = 0; proxy[i] != '\0'; i++)
+        if (proxy[i] == ' ' || (unsigned char)proxy[i] >= 0x80)
+            return weir_error_set(reterr, WEIR_INVALID,
+                                  "proxy, position %zu: this character must be percent-encoded",
+                                  i + 1);
+    weir_status status = check_proxy_scheme(proxy, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    CURLU *handle = curl_url();
+    if (handle == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
+    status = check_proxy_parts(handle, proxy, reterr);
+    curl_url_cleanup(handle);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+weir_status weir__http_options_check(const weir_http_options *options, weir_error *reterr)
+{
+    weir_status status = check_numbers(options, reterr);
+
+    if (status == WEIR_OK)
+        status = check_policies(options, reterr);
+    if (status == WEIR_OK)
+        status = check_texts(options, reterr);
+    if (status == WEIR_OK)
+        status = check_proxy(options, reterr);
+    return status;
+}
+
+weir_status weir__http_options_copy(const weir_http_options *options, weir_http_options *ret_copy,
+                                    weir_error *reterr)
+{
+    weir_http_options copy = *options;
+    bool is_whole = true;
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        const char *text = text_of(options, &texts[i]);
+        char *own = text == NULL || !is_whole ? NULL : strdup(text);
+
+        is_whole = is_whole && (text == NULL || own != NULL);
+        set_text(&copy, &texts[i], own);
+    }
+    if (!is_whole) {
+        weir__http_options_clear(&copy);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "options: no memory");
+    }
+    *ret_copy = copy;
+    return WEIR_OK;
+}
+
+void weir__http_options_clear(weir_http_options *copy)
+{
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char *text;
+
+        memcpy(&text, (const char *)copy + texts[i].offset, sizeof text);
+        if (text != NULL)
+            explicit_bzero(text, strlen(text));
+        free(text);
+        set_text(copy, &texts[i], NULL);
+    }
+}

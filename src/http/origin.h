@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session knows of one origin: its connections, its breaker, budget and gate, its counts. */
+#ifndef WEIR_HTTP_ORIGIN_H
+#define WEIR_HTTP_ORIGIN_H
+
+#include "http/session.h"
+#include "http/url.h"
+
+/* What an origin counts, under its lock; the names are those of weir_http_origin. */
+struct origin_counts {
+    uint64_t requests, attempts, opened, reused, resends, redirects;
+    uint64_t responses[6];
+    uint64_t failed_connect, failed_read, failed_other, refused, cancelled;
+    uint64_t budget_denied, invalid_retry_afters;
+    uint64_t causes[WEIR_CAUSE_REFUSED + 1];
+    int under_way;
+};
+
+struct origin {
+    char name[ORIGIN_SIZE];
+    uint32_t hash;
+
+    /* under the session's lock */
+    struct origin *next_in_bucket;
+    struct origin *newer;
+    struct origin *older;
+    weir_pool *pool; /* NULL: its connections are not kept at the moment */
+    int holders;     /* who has it from weir__origin_take() */
+    bool is_set;     /* by hand: never forgotten */
+
+    /* under its own lock, which is held for arithmetic only */
+    pthread_mutex_t lock;
+    weir_breaker breaker;
+    weir_breaker_state told_state; /* the state that listeners were told last */
+    weir_budget budget;
+    weir_gate gate;
+    int unstated_pause_ms;
+    uint64_t gate_closings; /* at the origin's wish */
+    uint64_t random;        /* moves on with every use */
+    struct origin_counts counts;
+};
+
+/*
+ * The origin of a name, made if need be, with a pool of connections; it keeps both until
+ * weir__origin_put(). Of more pools than pool_connections, the one used least recently is closed,
+ * but none that somebody has.
+ * Errors: WEIR_CLOSED, WEIR_NO_MEMORY.
+ */
+weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
+                              weir_error *reterr);
+void weir__origin_put(weir_http *session, struct origin *origin);
+
+/* 64 random bits. With the origin's lock. */
+uint64_t weir__origin_random_locked(struct origin *origin);
+
+/* Free all origins; nobody has one any more. */
+void weir__origins_clear(weir_http *session);
+
+/* Call for every origin with a pool, used last first, without any lock. */
+void weir__origins_each(weir_http *session, void (*visit)(weir_pool *pool, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* Responses while they arrive, and what their holder reads of them. */
+#include "http/response.h"
+
+#include "http/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_FIRST 1024
+#define FIELDS_FIRST 16
+#define BODY_FIRST 4096
+
+/* ---- leaves ------------------------------------------------------------------------------ */
+
+static weir_status no_memory(weir_error *reterr)
+{
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "response: no memory");
+}
+
+/* The values are the server's and may be secret, so that no error quotes them. */
+static weir_status malformed(weir_error *reterr, const char *fault)
+{
+    return weir_error_set(reterr, WEIR_PROTOCOL, "header of the response: %s", fault);
+}
+
+/*
+ * Let *memory hold `size` and `more` units of `unit` bytes: at least twice as many as before, so that
+ * what is appended piece by piece is copied only a few times. false: no memory; it is as it was.
+ */
+static bool grow(void **memory, size_t *capacity, size_t size, size_t more, size_t unit,
+                 size_t first)
+{
+    const size_t most = SIZE_MAX / 2 / unit;
+    if (size > most || more > most - size)
+        return false;
+    if (size + more <= *capacity)
+        return true;
+
+    size_t wanted = *capacity > most / 2 ? most : *capacity * 2;
+    if (wanted < first)
+        wanted = first;
+    if (wanted < size + more)
+        wanted = size + more;
+    void *grown = realloc(*memory, wanted * unit);
+    if (grown == NULL)
+        return false;
+    *memory = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static bool grow_head(weir_http_response *response, size_t more)
+{
+    void *memory = response->head;
+    bool has_room =
+        grow(&memory, &response->head_capacity, response->head_size, more, 1, HEAD_FIRST);
+
+    response->head = memory;
+    return has_room;
+}
+
+static bool grow_fields(weir_http_response *response)
+{
+    void *memory = response->fields;
+    bool has_room = grow(&memory, &response->field_capacity, response->field_count, 1,
+                         sizeof response->fields[0], FIELDS_FIRST);
+
+    response->fields = memory;
+    return has_room;
+}
+
+/* ---- the whole --------------------------------------------------------------------------- */
+
+weir_http_response *weir__response_new(void)
+{
+    return calloc(1, sizeof(weir_http_response));
+}
+
+/* What came with the last status line. */
+static void forget(weir_http_response *response)
+{
+    response->status = 0;
+    response->head_size = 0;
+    response->field_count = 0;
+    free(response->body);
+    response->body = NULL;
+    response->body_size = 0;
+    response->body_capacity = 0;
+    response->is_truncated = false;
+}
+
+void weir__response_clear(weir_http_response *response)
+{
+    forget(response);
+    response->received = 0;
+}
+
+void weir_http_response_close(weir_http_response *response)
+{
+    if (response == NULL)
+        return;
+
+    free(response->url);
+    free(response->head);
+    free(response->fields);
+    free(response->body);
+    free(response);
+}
+
+/* ---- the header -------------------------------------------------------------------------- */
+
+/* "HTTP/1.1 200 OK"; also "HTTP/2 200", should libcurl be told to speak it. */
+static weir_status add_status(weir_http_response *response, const char *line, size_t size,
+                              weir_error *reterr)
+{
+    const char *end = line + size;
+    const char *at = memchr(line, ' ', size);
+    int status = 0;
+
+    while (at != NULL && at < end && *at == ' ')
+        at++;
+    if (at == NULL || end - at < 3 || (end - at > 3 && at[3] != ' '))
+        return malformed(reterr, "a status line without a status of three digits");
+    for (int i = 0; i < 3; i++) {
+        if (!weir__is_digit(at[i]))
+            return malformed(reterr, "a status line without a status of three digits");
+        status = status * 10 + (at[i] - '0');
+    }
+    if (status < 100)
+        return malformed(reterr, "a status below 100");
+    forget(response);
+    response->status = status;
+    return WEIR_OK;
+}
+
+/* The last field's value ends where `head` does. */
+static weir_status add_folded(weir_http_response *response, const char *value, size_t size,
+                              weir_error *reterr)
+{
+    if (response->field_count == 0)
+        return malformed(reterr, "a line that continues no field");
+    if (size == 0)
+        return WEIR_OK;
+    if (!grow_head(response, size + 1))
+        return no_memory(reterr);
+
+    char *at = response->head + response->head_size - 1;
+    *at++ = ' ';
+    memcpy(at, value, size);
+    at[size] = '\0';
+    response->head_size += size + 1;
+    return WEIR_OK;
+}
+
+static size_t put_text(weir_http_response *response, const char *text, size_t size)
+{
+    size_t place = response->head_size;
+
+    memcpy(response->head + place, text, size);
+    response->head[place + size] = '\0';
+    response->head_size += size + 1;
+    return place;
+}
+
+static weir_status add_field(weir_http_response *response, const char *line, size_t size,
+                             weir_error *reterr)
+{
+    size_t name = weir__token_length(line, size);
+    if (name == 0 || name == size || line[name] != ':')
+        return malformed(reterr, "a line that is no field");
+    if (response->field_count == RESPONSE_FIELDS_LIMIT)
+        return weir_error_set(reterr, WEIR_LIMIT, "header of the response: more than %d fields",
+                              RESPONSE_FIELDS_LIMIT);
+
+    const char *value = line + name + 1;
+    size_t value_size = size - name - 1;
+    weir__trim(&value, &value_size);
+    if (!grow_head(response, name + value_size + 2) || !grow_fields(response))
+        return no_memory(reterr);
+    struct response_field *field = &response->fields[response->field_count++];
+    field->name = put_text(response, line, name);
+    field->value = put_text(response, value, value_size);
+    return WEIR_OK;
+}
+
+weir_status weir__response_add_line(weir_http_response *response, const char *line, size_t size,
+                                    size_t limit, weir_error *reterr)
+{
+    if (size > limit || response->received > limit - size)
+        return weir_error_set(reterr, WEIR_LIMIT, "header of the response: more than %zu bytes",
+                              limit);
+    response->received += size;
+
+    if (size > 0 && line[size - 1] == '\n')
+        size--;
+    if (size > 0 && line[size - 1] == '\r')
+        size--;
+    if (weir__value_fault(line, size) < size)
+        return malformed(reterr, "a control character");
+    if (size == 0)
+        return WEIR_OK;
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        return add_status(response, line, size, reterr);
+    if (!weir__is_blank(line[0]))
+        return add_field(response, line, size, reterr);
+    weir__trim(&line, &size);
+    return add_folded(response, line, size, reterr);
+}
+
+/* ---- the body ---------------------------------------------------------------------------- */
+
+weir_status weir__response_add_body(weir_http_response *response, const char *data, size_t size,
+                                    weir_error *reterr)
+{
+    void *memory = response->body;
+    bool has_room = size < SIZE_MAX && grow(&memory, &response->body_capacity, response->body_size,
+                                            size + 1, 1, BODY_FIRST);
+
+    response->body = memory;
+    if (!has_room)
+        return no_memory(reterr);
+    if (size > 0)
+        memcpy(response->body + response->body_size, data, size);
+    response->body_size += size;
+    response->body[response->body_size] = '\0';
+    return WEIR_OK;
+}
+
+/* ---- for its holder ---------------------------------------------------------------------- */
+
+size_t weir__response_values(const weir_http_response *response, const char *name,
+                             const char **values, size_t capacity)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < response->field_count; i++) {
+        if (!weir__is_same_name(response->head + response->fields[i].name, name))
+            continue;
+        if (count < capacity)
+            values[count] = response->head + response->fields[i].value;
+        count++;
+    }
+    return count;
+}
+
+int weir_http_response_status(const weir_http_response *response)
+{
+    return response->status;
+}
+
+const char *weir_http_response_header(const weir_http_response *response, const char *name)
+{
+    const char *value = NULL;
+
+    return weir__response_values(response, name, &value, 1) > 0 ? value : NULL;
+}
+
+bool weir_http_response_header_at(const weir_http_response *response, size_t index,
+                                  const char **ret_name, const char **ret_value)
+{
+    if (index >= response->field_count)
+        return false;
+
+    *ret_name = response->head + response->fields[index].name;
+    *ret_value = response->head + response->fields[index].value;
+    return true;
+}
+
+const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size)
+{
+    if (ret_size != NULL)
+        *ret_size = response->body_size;
+    return response->body == NULL ? "" : response->body;
+}
+
+bool weir_http_response_is_truncated(const weir_http_response *response)
+{
+    return response->is_truncated;
+}
+
+const char *weir_http_response_url(const weir_http_response *response)
+{
+    return response->url == NULL ? "" : response->url;
+}

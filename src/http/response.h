@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* A response while it arrives: its header fields and its body, each within a limit. */
+#ifndef WEIR_HTTP_RESPONSE_H
+#define WEIR_HTTP_RESPONSE_H
+
+#include <weir/http.h>
+
+struct response_field {
+    size_t name; /* where it begins in `head`; zero-terminated there */
+    size_t value;
+};
+
+#define RESPONSE_FIELDS_LIMIT 256
+
+struct weir_http_response {
+    int status; /* 0 until a status line came */
+    char *url;
+
+    char *head; /* the fields' names and values, one after another */
+    size_t head_size;
+    size_t head_capacity;
+    struct response_field *fields;
+    size_t field_count;
+    size_t field_capacity;
+    size_t received; /* bytes of all lines since it was cleared, those of a 1xx among them */
+
+    char *body; /* always zero-terminated; NULL while nothing came */
+    size_t body_size;
+    size_t body_capacity;
+    bool is_truncated;
+};
+
+/* An empty one; NULL: no memory. */
+weir_http_response *weir__response_new(void);
+
+/* Forget everything but the URL: a new attempt begins. */
+void weir__response_clear(weir_http_response *response);
+
+/*
+ * Take one line of a header as libcurl gives it: a status line, a field, or the empty line. A status
+ * line ends what a 1xx, or a proxy's answer to CONNECT, had before it. A field that continues the
+ * last one (obsolete folding) is added to its value after a space. Control characters are kept out
+ * (WEIR_PROTOCOL). `limit` is that of all lines since the response was cleared, so that no number
+ * of 1xx goes beyond it.
+ * Errors: WEIR_LIMIT, WEIR_PROTOCOL, WEIR_NO_MEMORY.
+ */
+weir_status weir__response_add_line(weir_http_response *response, const char *line, size_t size,
+                                    size_t limit, weir_error *reterr);
+
+/* Append to the body, no limit checked. WEIR_NO_MEMORY. */
+weir_status weir__response_add_body(weir_http_response *response, const char *data, size_t size,
+                                    weir_error *reterr);
+
+/* The values of all fields of a name, up to `capacity`; how many there are. */
+size_t weir__response_values(const weir_http_response *response, const char *name,
+                             const char **values, size_t capacity);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* One call of weir_http_send(): what it knows from the first attempt to the last. */
+#ifndef WEIR_HTTP_SENDING_H
+#define WEIR_HTTP_SENDING_H
+
+#include "http/judge.h"
+#include "http/origin.h"
+
+#define RETRY_AFTERS 4
+
+/* On the stack of the thread that sends. */
+struct sending {
+    /* the whole */
+    weir_http *session;
+    weir_http_request *request;
+    weir_http_report *report;
+    weir_time started;
+    weir_time deadline;
+    const char *file;
+    int line;
+
+    /* repeats: one state for all hops, and one for the redirects alone */
+    const weir_retry_options *retry;
+    weir_retry_options redirect;
+    weir_retry_state retry_state;
+    weir_retry_state redirect_state;
+    bool has_resent;
+
+    /* the present hop */
+    const struct url *url; /* the request's own, or `hop` */
+    struct url hop;
+    const char *method;
+    bool has_body;
+    bool drops_secrets;
+    bool is_deposited; /* the budget of this hop's origin knows of it */
+    struct origin *origin;
+
+    /* the latest attempt */
+    bool was_begun; /* the reader of the body no longer stands at its beginning */
+    weir_http_response *response;
+    weir_attempt attempt;
+    const char *retry_after[RETRY_AFTERS];
+    bool is_reused;
+    bool is_answered;
+    bool has_sunk;
+    struct judgement judgement;
+    char failure[WEIR_ERROR_TEXT]; /* what went wrong, unless its status is OK */
+};
+
+/* admit.c: leave to make one attempt. */
+struct admission {
+    weir_permit permit;
+    weir_lease leave; /* of max_total */
+    weir_lease lease; /* of the origin's pool: the handle */
+};
+
+/*
+ * Pass the breaker and the gate of the origin and borrow a handle, all before the deadline. What is
+ * refused fills in the judgement as an attempt that was not made.
+ */
+bool weir__admit(struct sending *sending, struct admission *ret_admission);
+
+/* attempt.c: make one attempt, or have it refused; fills in `attempt` and `judgement`. */
+void weir__attempt(struct sending *sending);
+
+/* Whether redirects are followed. */
+bool weir__follows(const struct sending *sending);
+
+/* Sleep until an instant. False: the request was cancelled or the session closed. */
+bool weir__sending_sleep(struct sending *sending, weir_time until, weir_time *add_to);
+
+/* Fill in the judgement of something that did not reach the wire. */
+void weir__refuse(struct sending *sending, weir_status status, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+
+/* Fill it in for a request that was cancelled or whose session is closed, if so. */
+bool weir__is_signalled(struct sending *sending);
+
+/* An event with what a sending always knows; `kind` is to be set. */
+weir_http_event weir__sending_event(const struct sending *sending, weir_http_event_kind kind);
+
+/* The state of the breaker, if listeners do not know it yet; to be told without the lock. */
+bool weir__breaker_news_locked(struct origin *origin, weir_breaker_state *ret_state);
+void weir__tell_breaker(const struct sending *sending, weir_breaker_state state);
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/* A session's life: opened, entered and left by sendings, tended, disposed; and what it tells. */
+#include "http/session.h"
+
+#include "http/handle.h"
+#include "http/options.h"
+#include "http/origin.h"
+#include "http/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the clock --------------------------------------------------------------------------- */
+
+weir_time weir__http_now(const weir_http *session)
+{
+    weir_clock *clock = session->options.clock;
+
+    return clock == NULL ? weir_now() : clock->now(clock);
+}
+
+void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t expected,
+                     weir_time until)
+{
+    weir_clock *clock = session->options.clock;
+
+    if (clock == NULL)
+        weir__http_park(word, expected, until);
+    else
+        clock->wait(clock, (uint32_t *)(uintptr_t)word, expected, until);
+}
+
+/* ---- open -------------------------------------------------------------------------------- */
+
+static void lock_names(CURL *easy, curl_lock_data data, curl_lock_access access, void *arg)
+{
+    weir_http *session = arg;
+
+    (void)easy, (void)access;
+    pthread_mutex_lock(&session->name_locks[data]);
+}
+
+static void unlock_names(CURL *easy, curl_lock_data data, void *arg)
+{
+    weir_http *session = arg;
+
+    (void)easy;
+    pthread_mutex_unlock(&session->name_locks[data]);
+}
+
+/* Only names are shared between handles: connections and TLS sessions cannot be, in libcurl before 8.10
+ * (its issues 4915 and 14751). */
+static weir_status share_names(weir_http *session, weir_error *reterr)
+{
+    session->names = curl_share_init();
+    if (session->names == NULL ||
+        curl_share_setopt(session->names, CURLSHOPT_LOCKFUNC, lock_names) != CURLSHE_OK ||
+        curl_share_setopt(session->names, CURLSHOPT_UNLOCKFUNC, unlock_names) != CURLSHE_OK ||
+        curl_share_setopt(session->names, CURLSHOPT_USERDATA, session) != CURLSHE_OK ||
+        curl_share_setopt(session->names, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
+    return WEIR_OK;
+}
+
+/* The driver of `total`: what it lends is nothing but leave. */
+static weir_status open_leave(void *arg, weir_time deadline, void **ret_connection,
+                              weir_error *reterr)
+{
+    (void)deadline, (void)reterr;
+    *ret_connection = arg;
+    return WEIR_OK;
+}
+
+static void close_leave(void *arg, void *connection)
+{
+    (void)arg, (void)connection;
+}
+
+static weir_status open_total(weir_http *session, weir_error *reterr)
+{
+    static const weir_driver driver = {.connect = open_leave, .close = close_leave};
+    weir_pool_options options = WEIR_POOL_OPTIONS_DEFAULT;
+
+    options.name = "max_total";
+    options.pool_size = session->options.max_total;
+    options.max_overflow = 0;
+    options.pool_timeout_ms = session->options.acquire_timeout_ms;
+    options.pool_recycle_s = -1;
+    options.pool_pre_ping = false;
+    options.reset_on_return = WEIR_RESET_NONE;
+    options.max_waiters = session->options.max_waiters;
+    options.clock = session->options.clock;
+    return weir_pool_open(&options, &driver, session, &session->total, reterr);
+}
+
+/* Once for the process, and never undone: others may use libcurl too. */
+static void start_once(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static weir_status start_libcurl(weir_error *reterr)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, start_once);
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    if (info->version_num < 0x075700)
+        return weir_error_set(reterr, WEIR_UNSUPPORTED, "libcurl %s is older than 7.87",
+                              info->version);
+    if ((info->features & CURL_VERSION_SSL) == 0)
+        return weir_error_set(reterr, WEIR_UNSUPPORTED, "libcurl %s has no TLS", info->version);
+    return WEIR_OK;
+}
+
+static void free_session(weir_http *session)
+{
+    weir__origins_clear(session);
+    weir_pool_close(session->total);
+    if (session->names != NULL)
+        curl_share_cleanup(session->names);
+    weir__trust_close(session->trust);
+    weir__http_options_clear(&session->options);
+    for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
+        pthread_mutex_destroy(&session->name_locks[i]);
+    pthread_mutex_destroy(&session->lock);
+    free(session);
+}
+
+static weir_status fill(weir_http *session, const weir_http_options *options, weir_error *reterr)
+{
+    weir_status status = weir__http_options_copy(options, &session->options, reterr);
+
+    if (status != WEIR_OK)
+        return status;
+    session->idle_timeout = options->idle_timeout_ms * WEIR_MS;
+    status = weir__trust_open(&session->options, &session->trust, reterr);
+    if (status == WEIR_OK)
+        status = share_names(session, reterr);
+    if (status == WEIR_OK)
+        status = open_total(session, reterr);
+    return status;
+}
+
+weir_status weir_http_open(const weir_http_options *options, weir_http **ret_session,
+                           weir_error *reterr)
+{
+    static const weir_http_options defaults = WEIR_HTTP_OPTIONS_DEFAULT;
+
+    if (options == NULL)
+        options = &defaults;
+    weir_status status = weir__http_options_check(options, reterr);
+    if (status == WEIR_OK)
+        status = start_libcurl(reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    weir_http *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
+    pthread_mutex_init(&session->lock, NULL);
+    for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
+        pthread_mutex_init(&session->name_locks[i], NULL);
+    status = fill(session, options, reterr);
+    if (status != WEIR_OK) {
+        free_session(session);
+        return status;
+    }
+    *ret_session = session;
+    return WEIR_OK;
+}
+
+const char *weir_http_name(const weir_http *session)
+{
+    return session->options.name;
+}
+
+const weir_http_options *weir_http_get_options(const weir_http *session)
+{
+    return &session->options;
+}
+
+/* ---- sendings ---------------------------------------------------------------------------- */
+
+weir_status weir__session_enter(weir_http *session, weir_http_request *request, weir_error *reterr)
+{
+    struct session_guarded *g = &session->guarded;
+
+    pthread_mutex_lock(&session->lock);
+    bool is_closing = g->is_closing;
+    if (!is_closing) {
+        request->previous = NULL;
+        request->next = g->first;
+        if (g->first != NULL)
+            g->first->previous = request;
+        g->first = request;
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (is_closing)
+        return weir_error_set(reterr, WEIR_CLOSED, "http \"%s\": closed", session->options.name);
+    return WEIR_OK;
+}
+
+void weir__session_leave(weir_http *session, weir_http_request *request)
+{
+    struct session_guarded *g = &session->guarded;
+
+    pthread_mutex_lock(&session->lock);
+    if (request->next != NULL)
+        request->next->previous = request->previous;
+    *(request->previous != NULL ? &request->previous->next : &g->first) = request->next;
+    if (g->is_closing) {
+        /* Under the lock: dispose may free the session as soon as it finds the list empty. */
+        atomic_fetch_add_explicit(&session->ended, 1, memory_order_release);
+        weir__http_unpark(&session->ended);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+static void shut_pool(weir_pool *pool, void *arg)
+{
+    (void)arg;
+    (void)weir_pool_dispose(pool, WEIR_DEADLINE_NOW, NULL);
+}
+
+/* Signal every sending; returns how many there are. */
+static int signal_all(weir_http *session)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&session->lock);
+    session->guarded.is_closing = true;
+    for (weir_http_request *r = session->guarded.first; r != NULL; r = r->next, count++)
+        weir__request_signal(r, SIGNAL_CLOSED);
+    pthread_mutex_unlock(&session->lock);
+    return count;
+}
+
+static int count_sendings(weir_http *session)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&session->lock);
+    for (weir_http_request *r = session->guarded.first; r != NULL; r = r->next)
+        count++;
+    pthread_mutex_unlock(&session->lock);
+    return count;
+}
+
+/* Wait until no sending is under way or the instant has come; returns how many are left. */
+static int wait_for_end(weir_http *session, weir_time until)
+{
+    for (;;) {
+        uint32_t ended = atomic_load_explicit(&session->ended, memory_order_acquire);
+        int left = count_sendings(session);
+
+        if (left == 0 || (until != WEIR_DEADLINE_NEVER && weir__http_now(session) >= until))
+            return left;
+        weir__http_wait(session, &session->ended, ended, until);
+    }
+}
+
+weir_status weir_http_dispose(weir_http *session, weir_time deadline, weir_error *reterr)
+{
+    if (deadline == WEIR_DEADLINE_DEFAULT)
+        deadline = weir__http_now(session) + session->options.try_timeout_ms * WEIR_MS;
+    signal_all(session);
+    weir__origins_each(session, shut_pool, NULL);
+    shut_pool(session->total, NULL);
+
+    int cut = wait_for_end(session, deadline);
+    if (cut > 0) {
+        atomic_store_explicit(&session->is_cut, true, memory_order_release);
+        signal_all(session);
+        wait_for_end(session, WEIR_DEADLINE_NEVER);
+    }
+    if (cut == 0)
+        return WEIR_OK;
+    return weir_error_set(reterr, WEIR_TIMEOUT,
+                          "http \"%s\": disposed, but %d request%s had to be cut",
+                          session->options.name, cut, cut == 1 ? "" : "s");
+}
+
+void weir_http_close(weir_http *session)
+{
+    if (session == NULL)
+        return;
+    (void)weir_http_dispose(session, WEIR_DEADLINE_NOW, NULL);
+    free_session(session);
+}
+
+/* ---- housekeeping ------------------------------------------------------------------------ */
+
+static void trim_pool(weir_pool *pool, void *arg)
+{
+    weir_pool_trim(pool, *(int *)arg);
+}
+
+static void evict_pool(weir_pool *pool, void *arg)
+{
+    (void)arg;
+    weir_pool_evict_all(pool);
+}
+
+void weir_http_tend(weir_http *session)
+{
+    weir__origins_each(session, trim_pool, &session->options.idle_timeout_ms);
+}
+
+void weir_http_evict_all(weir_http *session)
+{
+    weir__origins_each(session, evict_pool, NULL);
+}
+
+/* ---- one origin by hand ------------------------------------------------------------------ */
+
+/* The origin of a URL, taken, and from now on remembered. */
+static weir_status take_set(weir_http *session, const char *text, struct origin **ret_origin,
+                            weir_error *reterr)
+{
+    struct url url = {0};
+    weir_status status = weir__url_parse(text, &url, reterr);
+
+    if (status != WEIR_OK)
+        return status;
+    status = weir__origin_take(session, url.origin, ret_origin, reterr);
+    weir__url_clear(&url);
+    if (status != WEIR_OK)
+        return status;
+    pthread_mutex_lock(&session->lock);
+    (*ret_origin)->is_set = true;
+    pthread_mutex_unlock(&session->lock);
+    return WEIR_OK;
+}
+
+weir_status weir_http_set_gate(weir_http *session, const char *url, const weir_gate_options *gate,
+                               int unstated_pause_ms, weir_error *reterr)
+{
+    struct origin *origin = NULL;
+    weir_gate fresh;
+
+    weir_status status = weir_gate_init(&fresh, gate, reterr);
+    if (status != WEIR_OK)
+        return status;
+    if (unstated_pause_ms < 0 || unstated_pause_ms > 86400000)
+        return weir_error_set(reterr, WEIR_INVALID, "unstated_pause_ms %d: must be 0 to 86400000",
+                              unstated_pause_ms);
+    status = take_set(session, url, &origin, reterr);
+    if (status != WEIR_OK)
+        return status;
+    pthread_mutex_lock(&origin->lock);
+    /* Passes of the old gate are void: their holders reserve again. */
+    fresh.closings = origin->gate.closings + 1;
+    origin->gate = fresh;
+    origin->unstated_pause_ms = unstated_pause_ms;
+    pthread_mutex_unlock(&origin->lock);
+    weir__origin_put(session, origin);
+    return WEIR_OK;
+}
+
+weir_status weir_http_set_breaker(weir_http *session, const char *url, weir_breaker_state state,
+                                  weir_error *reterr)
+{
+    struct origin *origin = NULL;
+
+    weir_status status = take_set(session, url, &origin, reterr);
+    if (status != WEIR_OK)
+        return status;
+    pthread_mutex_lock(&origin->lock);
+    status = weir_breaker_set(&origin->breaker, state, reterr);
+    pthread_mutex_unlock(&origin->lock);
+    weir__origin_put(session, origin);
+    return status;
+}
+
+/* ---- figures ----------------------------------------------------------------------------- */
+
+static void copy_counts(const struct origin_counts *from, weir_http_origin *to)
+{
+    to->under_way = from->under_way;
+    to->requests = from->requests;
+    to->attempts = from->attempts;
+    to->opened = from->opened;
+    to->reused = from->reused;
+    to->resends = from->resends;
+    to->redirects = from->redirects;
+    memcpy(to->responses, from->responses, sizeof to->responses);
+    to->failed_connect = from->failed_connect;
+    to->failed_read = from->failed_read;
+    to->failed_other = from->failed_other;
+    to->refused = from->refused;
+    to->cancelled = from->cancelled;
+    to->budget_denied = from->budget_denied;
+    to->invalid_retry_afters = from->invalid_retry_afters;
+    memcpy(to->causes, from->causes, sizeof to->causes);
+}
+
+static void describe_policies(weir_http *session, struct origin *origin, weir_http_origin *ret)
+{
+    weir_time now = weir__http_now(session);
+
+    pthread_mutex_lock(&origin->lock);
+    weir_breaker_get_stats(&origin->breaker, now, &ret->breaker);
+    ret->budget_balance =
+        session->options.use_budget ? weir_budget_balance(&origin->budget, now) : -1;
+    ret->gate_closed_until = origin->gate.closed_until > now ? origin->gate.closed_until : 0;
+    ret->gate_closings = origin->gate_closings;
+    copy_counts(&origin->counts, ret);
+    pthread_mutex_unlock(&origin->lock);
+}
+
+/* Stays for as long as the origin is held. */
+static weir_pool *pool_of(weir_http *session, const struct origin *origin)
+{
+    pthread_mutex_lock(&session->lock);
+    weir_pool *pool = origin->pool;
+    pthread_mutex_unlock(&session->lock);
+    return pool;
+}
+
+size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size_t capacity)
+{
+    struct origin **held = calloc(capacity > 0 ? capacity : 1, sizeof *held);
+    size_t count = 0;
+    size_t listed = 0;
+
+    pthread_mutex_lock(&session->lock);
+    for (struct origin *o = session->guarded.newest; o != NULL; o = o->older, count++) {
+        if (held == NULL || listed == capacity)
+            continue;
+        o->holders++;
+        held[listed++] = o;
+    }
+    pthread_mutex_unlock(&session->lock);
+    for (size_t i = 0; i < listed; i++) {
+        memset(&origins[i], 0, sizeof origins[i]);
+        snprintf(origins[i].name, sizeof origins[i].name, "%s", held[i]->name);
+        describe_policies(session, held[i], &origins[i]);
+        weir_pool *pool = pool_of(session, held[i]);
+        origins[i].has_pool = pool != NULL;
+        if (pool != NULL)
+            weir_pool_get_stats(pool, &origins[i].pool);
+        weir__origin_put(session, held[i]);
+    }
+    free(held);
+    return count;
+}

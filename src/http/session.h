@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* A session: what all its sendings share, and who may touch it. */
+#ifndef WEIR_HTTP_SESSION_H
+#define WEIR_HTTP_SESSION_H
+
+#include <weir/http.h>
+
+#include "http/park.h"
+#include "http/trust.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SESSION_LISTENERS 8
+#define ORIGIN_BUCKETS 256
+#define ORIGINS_REMEMBERED 1024
+
+struct listener {
+    unsigned mask;
+    weir_http_listener *function;
+    void *arg;
+};
+
+/* What the session's lock guards. Held for some comparisons and pointers only; a request's own lock
+ * may be taken under it, an origin's never. */
+struct session_guarded {
+    struct origin *buckets[ORIGIN_BUCKETS];
+    struct origin *newest; /* all origins, used last first */
+    struct origin *oldest;
+    int origins;
+    int pools;                       /* origins that have one */
+    struct weir_http_request *first; /* sendings under way */
+    bool is_closing;
+};
+
+struct weir_http {
+    /* immutable after open */
+    weir_http_options options; /* texts are its own */
+    struct trust *trust;
+    CURLSH *names;                                   /* resolved names, shared by all handles */
+    pthread_mutex_t name_locks[CURL_LOCK_DATA_LAST]; /* libcurl takes them around `names` */
+    weir_pool *total;     /* a slot is leave to be on the wire: max_total */
+    int64_t idle_timeout; /* nanoseconds */
+
+    _Atomic bool is_cut; /* dispose has run out of time: what is on the wire ends now */
+    _Atomic uint32_t
+        ended; /* moves at the end of each sending while closing; dispose sleeps on it */
+
+    _Atomic unsigned listener_mask;
+    _Atomic int listener_count; /* grows under the lock, after the entry is written */
+    struct listener listeners[SESSION_LISTENERS];
+
+    pthread_mutex_t lock;
+    struct session_guarded guarded;
+};
+
+/* The session's clock. */
+weir_time weir__http_now(const weir_http *session);
+void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t expected,
+                     weir_time until);
+
+/* Begin and end a sending. WEIR_CLOSED. */
+weir_status weir__session_enter(weir_http *session, weir_http_request *request, weir_error *reterr);
+void weir__session_leave(weir_http *session, weir_http_request *request);
+
+/* events.c */
+static inline bool weir__http_is_heard(const weir_http *session, weir_http_event_kind kind)
+{
+    return (atomic_load_explicit(&session->listener_mask, memory_order_relaxed) &
+            WEIR_EVENT_BIT(kind)) != 0;
+}
+void weir__http_emit(weir_http *session, const weir_http_event *event);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt on the wire: what is sent, what comes back, and how it ended. */
+#include "http/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- what comes back --------------------------------------------------------------------- */
+
+bool weir__is_redirect(const weir_http_response *response)
+{
+    switch (response->status) {
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+        return weir_http_response_header(response, "Location") != NULL;
+    default:
+        return false;
+    }
+}
+
+static size_t fail(struct transfer *t)
+{
+    t->stop = STOP_FAILED;
+    return 0;
+}
+
+size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
+{
+    struct handle *handle = arg;
+    struct transfer *t = handle->transfer;
+    size_t limit = (size_t)t->session->options.max_header_bytes;
+
+    size *= count;
+    t->is_answered = true;
+    t->header_bytes += size;
+    if (t->header_bytes > limit) {
+        weir_error_set(&t->error, WEIR_LIMIT,
+                       "the header of the response is larger than max_header_bytes, %zu", limit);
+        return fail(t);
+    }
+    if (t->is_head_done) /* a trailer */
+        return size;
+    if (weir__response_add_line(t->response, line, size, limit, &t->error) != WEIR_OK)
+        return fail(t);
+    bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
+    t->is_head_done = is_last && t->response->status >= 200;
+    return size;
+}
+
+/* Whether a compressed body became more than it may. Looked at beyond the first mebibyte, because
+ * small ones do no harm and libcurl counts what it received by the bufferful. */
+static bool is_bomb(struct handle *handle, struct transfer *t)
+{
+    curl_off_t received = 0;
+
+    if (t->decoded <= 1048576)
+        return false;
+    curl_easy_getinfo(handle->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    return t->decoded / (received + 16384) >= t->session->options.max_expansion;
+}
+
+static bool is_too_much(struct handle *handle, struct transfer *t)
+{
+    if (t->decoded > t->max_body_bytes) {
+        weir_error_set(&t->error, WEIR_LIMIT,
+                       "the body of the response is larger than max_body_bytes, %lld",
+                       (long long)t->max_body_bytes);
+        return true;
+    }
+    if (is_bomb(handle, t)) {
+        weir_error_set(&t->error, WEIR_LIMIT,
+                       "the body of the response expands to more than max_expansion, %d times what "
+                       "was received",
+                       t->session->options.max_expansion);
+        return true;
+    }
+    return false;
+}
+
+/* The body of an error is kept, that of a redirect only read, up to a limit; then it is enough. */
+static size_t take_aside(struct transfer *t, const char *data, size_t size, bool is_kept)
+{
+    size_t limit = (size_t)t->session->options.max_error_bytes;
+    size_t before = (size_t)t->decoded - size;
+    size_t room = before < limit ? limit - before : 0;
+    size_t part = size < room ? size : room;
+
+    if (is_kept && weir__response_add_body(t->response, data, part, &t->error) != WEIR_OK)
+        return fail(t);
+    if (part == size)
+        return size;
+    t->response->is_truncated = true;
+    t->stop = STOP_ENOUGH;
+    return 0;
+}
+
+size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct handle *handle = arg;
+    struct transfer *t = handle->transfer;
+
+    size *= count;
+    t->is_answered = true;
+    t->decoded += (int64_t)size;
+    if (t->follows && weir__is_redirect(t->response))
+        return take_aside(t, data, size, false);
+    if (t->response->status >= 400)
+        return take_aside(t, data, size, true);
+    if (is_too_much(handle, t))
+        return fail(t);
+    if (t->request->sink == NULL) {
+        if (weir__response_add_body(t->response, data, size, &t->error) != WEIR_OK)
+            return fail(t);
+        return size;
+    }
+    t->has_sunk = true;
+    weir_status status = t->request->sink(t->request->sink_arg, data, size, &t->error);
+    if (status == WEIR_OK)
+        return size;
+    if (t->error.status != status)
+        weir_error_set(&t->error, status, "the sink refused the body: %s",
+                       weir_status_text(status));
+    return fail(t);
+}
+
+/* ---- what is sent ------------------------------------------------------------------------ */
+
+static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
+{
+    struct handle *handle = arg;
+    struct transfer *t = handle->transfer;
+    const weir_http_reader *reader = &t->request->reader;
+    size_t got = 0;
+
+    t->has_read = true;
+    weir_status status = reader->read(reader->arg, buffer, size * count, &got, &t->error);
+    if (status == WEIR_OK && got <= size * count && (got > 0 || t->read >= reader->size)) {
+        t->read += (int64_t)got;
+        return got;
+    }
+    if (status == WEIR_OK)
+        status =
+            weir_error_set(&t->error, WEIR_INVALID,
+                           "the reader of the body gave %zu bytes of at most %zu, after %lld of "
+                           "%lld",
+                           got, size * count, (long long)t->read, (long long)reader->size);
+    else if (t->error.status != status)
+        weir_error_set(&t->error, status, "the reader of the body failed: %s",
+                       weir_status_text(status));
+    t->stop = STOP_FAILED;
+    return CURL_READFUNC_ABORT;
+}
+
+/* libcurl's list has no const. */
+static char expect_nothing[] = "Expect:";
+static char in_chunks[] = "Transfer-Encoding: chunked";
+
+/* The request's own fields, then what libcurl shall send or leave out. The nodes are the transfer's:
+ * libcurl only reads them. */
+static void chain_fields(struct transfer *t, char *type_line)
+{
+    struct curl_slist *last = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < t->request->field_count; i++) {
+        const struct field *field = &t->request->fields[i];
+        bool is_type = strncasecmp(field->line, "Content-Type", 12) == 0 &&
+                       (field->line[12] == ':' || field->line[12] == ';');
+
+        if ((field->is_secret && t->drops_secrets) || (is_type && !t->has_body))
+            continue;
+        t->fields[count++].data = field->line;
+    }
+    if (t->has_body) {
+        t->fields[count++].data = expect_nothing;
+        if (type_line != NULL)
+            t->fields[count++].data = type_line;
+        if (t->request->has_reader && t->request->reader.size < 0)
+            t->fields[count++].data = in_chunks;
+    }
+    for (size_t i = 0; i < count; i++) {
+        t->fields[i].next = NULL;
+        if (last != NULL)
+            last->next = &t->fields[i];
+        last = &t->fields[i];
+    }
+    if (count == 0)
+        t->fields[0].data = NULL;
+}
+
+/* "Content-Type: …", or the line that keeps libcurl from making one up. */
+static char *make_type_line(const weir_http_request *request)
+{
+    static const char name[] = "Content-Type:";
+    size_t length = request->content_type != NULL ? strlen(request->content_type) : 0;
+    char *line = malloc(sizeof name + 1 + length);
+
+    if (line == NULL)
+        return NULL;
+    memcpy(line, name, sizeof name);
+    if (length > 0) {
+        line[sizeof name - 1] = ' ';
+        memcpy(line + sizeof name, request->content_type, length + 1);
+    }
+    return line;
+}
+
+static void set_body(struct handle *handle, struct transfer *t)
+{
+    const weir_http_request *request = t->request;
+    CURL *easy = handle->easy;
+
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    if (request->has_reader) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->reader.size);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(easy, CURLOPT_READDATA, handle);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
+}
+
+/* GET is what a renewed handle does; whoever wants more marks it. */
+static void set_method(struct handle *handle, struct transfer *t)
+{
+    if (t->has_body)
+        set_body(handle, t);
+    if (strcmp(t->method, "GET") == 0 && !t->has_body)
+        return;
+    handle->is_marked = true;
+    if (strcmp(t->method, "HEAD") == 0 && !t->has_body) {
+        curl_easy_setopt(handle->easy, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    curl_easy_setopt(handle->easy, CURLOPT_CUSTOMREQUEST, t->method);
+}
+
+static weir_status set_request(struct handle *handle, struct transfer *t, char **ret_type_line)
+{
+    const weir_http_options *options = &t->session->options;
+    CURL *easy = handle->easy;
+    int connect_ms = options->connect_timeout_ms;
+
+    if (handle->is_marked)
+        weir__handle_renew(handle);
+    if (t->has_body && !t->request->has_content_type) {
+        *ret_type_line = make_type_line(t->request);
+        if (*ret_type_line == NULL)
+            return weir_error_set(&t->error, WEIR_NO_MEMORY, "out of memory");
+    }
+    chain_fields(t, *ret_type_line);
+    set_method(handle, t);
+    connect_ms = connect_ms < t->timeout_ms ? connect_ms : t->timeout_ms;
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->fields[0].data != NULL ? t->fields : NULL);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    if (curl_easy_setopt(easy, CURLOPT_URL, t->url->text) != CURLE_OK)
+        return weir_error_set(&t->error, WEIR_NO_MEMORY, "out of memory");
+    return WEIR_OK;
+}
+
+/* A body that was begun before is begun again. */
+static weir_status rewind_body(struct transfer *t)
+{
+    const weir_http_reader *reader = &t->request->reader;
+
+    if (!t->has_body || !t->request->has_reader || t->is_from_start)
+        return WEIR_OK;
+    weir_status status = reader->rewind(reader->arg, &t->error);
+    if (status != WEIR_OK && t->error.status != status)
+        weir_error_set(&t->error, status, "the reader of the body cannot go back: %s",
+                       weir_status_text(status));
+    return status;
+}
+
+/* ---- the exchange ------------------------------------------------------------------------ */
+
+static void wake_multi(void *arg)
+{
+    curl_multi_wakeup(arg);
+}
+
+static void let_wake(weir_http_request *request, CURLM *multi)
+{
+    pthread_mutex_lock(&request->lock);
+    request->wake = multi != NULL ? wake_multi : NULL;
+    request->wake_arg = multi;
+    pthread_mutex_unlock(&request->lock);
+}
+
+/* A closing session lets what is on the wire end by itself, until it is cut. */
+static bool is_signalled(const struct transfer *t)
+{
+    uint32_t word = atomic_load_explicit(&t->request->word, memory_order_acquire);
+
+    return word == SIGNAL_CANCELLED ||
+           (word == SIGNAL_CLOSED &&
+            atomic_load_explicit(&t->session->is_cut, memory_order_acquire));
+}
+
+/* Drive the handle until it is done. libcurl keeps the time. */
+static void drive(struct handle *handle, struct transfer *t)
+{
+    CURLMsg *message = NULL;
+    int running = 1;
+    int left = 0;
+    CURLMcode code = CURLM_OK;
+
+    while (code == CURLM_OK && running > 0) {
+        code = curl_multi_perform(handle->multi, &running);
+        if (code != CURLM_OK || running == 0)
+            break;
+        if (is_signalled(t)) {
+            t->stop = STOP_SIGNALLED;
+            t->code = CURLE_ABORTED_BY_CALLBACK;
+            return;
+        }
+        code = curl_multi_poll(handle->multi, NULL, 0, 1000, NULL);
+    }
+    if (code == CURLM_OK)
+        message = curl_multi_info_read(handle->multi, &left);
+    t->code = message != NULL ? message->data.result : CURLE_OUT_OF_MEMORY;
+}
+
+/* How long the server lets a connection rest, by `Keep-Alive: timeout=n`; -1: it does not say. */
+static int64_t keep_alive_seconds(const weir_http_response *response)
+{
+    const char *value = weir_http_response_header(response, "Keep-Alive");
+    const char *at = value != NULL ? strcasestr(value, "timeout=") : NULL;
+    int64_t seconds = 0;
+
+    if (at == NULL || at[8] < '0' || at[8] > '9')
+        return -1;
+    for (at += 8; *at >= '0' && *at <= '9' && seconds < 1000000; at++)
+        seconds = seconds * 10 + (*at - '0');
+    return seconds;
+}
+
+/* What is left for the next borrower. A second is taken off, for the time the last byte took. */
+static void note_connection(struct handle *handle, struct transfer *t)
+{
+    weir_time idle = t->session->idle_timeout;
+    int64_t seconds = keep_alive_seconds(t->response);
+
+    handle->socket = CURL_SOCKET_BAD;
+    if (t->code != CURLE_OK ||
+        curl_easy_getinfo(handle->easy, CURLINFO_ACTIVESOCKET, &handle->socket) != CURLE_OK)
+        handle->socket = CURL_SOCKET_BAD;
+    if (seconds >= 0 && (seconds - 1) * WEIR_SECOND < idle)
+        idle = (seconds - 1) * WEIR_SECOND;
+    handle->idle_until = weir__http_now(t->session) + idle;
+}
+
+static void note_result(struct handle *handle, struct transfer *t)
+{
+    long opened = 0;
+    long sent = 0;
+
+    curl_easy_getinfo(handle->easy, CURLINFO_NUM_CONNECTS, &opened);
+    curl_easy_getinfo(handle->easy, CURLINFO_REQUEST_SIZE, &sent);
+    /* What libcurl opened, or was kept from opening, for its silent repeat does not count. */
+    t->opened = t->sends > 0 && t->stop != STOP_RESEND ? (int)opened : 0;
+    t->was_sent = t->sends > 0 && sent > 0;
+    t->is_reused = t->sends > 0 && t->opened == 0;
+    t->detail = handle->detail[0] != '\0' ? handle->detail : curl_easy_strerror(t->code);
+}
+
+void weir__transfer_run(struct transfer *transfer, struct handle *handle)
+{
+    char *type_line = NULL;
+
+    transfer->code = CURLE_FAILED_INIT;
+    transfer->detail = "";
+    handle->transfer = transfer;
+    handle->detail[0] = '\0';
+    if (set_request(handle, transfer, &type_line) != WEIR_OK || rewind_body(transfer) != WEIR_OK) {
+        transfer->stop = STOP_FAILED;
+    } else if (curl_multi_add_handle(handle->multi, handle->easy) != CURLM_OK) {
+        weir_error_set(&transfer->error, WEIR_NO_MEMORY, "out of memory");
+        transfer->stop = STOP_FAILED;
+    } else {
+        let_wake(transfer->request, handle->multi);
+        drive(handle, transfer);
+        let_wake(transfer->request, NULL);
+        note_result(handle, transfer);
+        note_connection(handle, transfer);
+        curl_multi_remove_handle(handle->multi, handle->easy);
+    }
+    /* What the handle still points to lives no longer than this attempt. */
+    curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, NULL);
+    handle->transfer = NULL;
+    free(type_line);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt on the wire: what is sent, what comes back, and how it ended. */
+#ifndef WEIR_HTTP_TRANSFER_H
+#define WEIR_HTTP_TRANSFER_H
+
+#include "http/handle.h"
+#include "http/request.h"
+#include "http/response.h"
+
+/* Why a callback stopped libcurl, if one did. */
+enum transfer_stop {
+    STOP_NONE,
+    STOP_ENOUGH,   /* an error's body beyond what is kept: the response is complete for us */
+    STOP_FAILED,   /* `error` says what */
+    STOP_RESEND,   /* libcurl was about to send a second time */
+    STOP_SIGNALLED /* cancelled, or the session is closed */
+};
+
+/* Set by the sender, then filled by weir__transfer_run(). Lives for one attempt. */
+struct transfer {
+    /* what to do */
+    weir_http *session;
+    weir_http_request *request;
+    const struct url *url;
+    const char *method;
+    bool has_body;      /* send the request's body */
+    bool is_from_start; /* the reader stands at its beginning */
+    bool drops_secrets; /* the way led through another origin */
+    bool follows;       /* a redirect will be followed */
+    int timeout_ms;     /* of the whole attempt */
+    int64_t max_body_bytes;
+    weir_http_response *response;
+
+    /* how it went */
+    CURLcode code;
+    enum transfer_stop stop;
+    weir_error error;   /* with STOP_FAILED */
+    int sends;          /* how often libcurl began to send; never more than 1 */
+    bool was_sent;      /* at least a byte left */
+    bool is_reused;     /* over a connection used before */
+    int opened;         /* connections */
+    bool is_answered;   /* at least a byte came */
+    bool has_sunk;      /* the sink was called */
+    bool has_read;      /* the reader was called */
+    const char *detail; /* libcurl's words; valid as long as the handle */
+
+    /* between the callbacks */
+    bool is_head_done;
+    size_t header_bytes;
+    int64_t decoded;
+    int64_t read;
+    struct curl_slist fields[FIELDS_LIMIT + 4]; /* libcurl only reads them */
+};
+
+/* Make the attempt. Returns when it is over, by itself, by its timeout or by the request's signal. */
+void weir__transfer_run(struct transfer *transfer, struct handle *handle);
+
+/* libcurl's callbacks for a header's line and a piece of the body; the argument is the handle. */
+size_t weir__on_header(char *line, size_t size, size_t count, void *arg);
+size_t weir__on_body(char *data, size_t size, size_t count, void *arg);
+
+/* Whether a response leads elsewhere. */
+bool weir__is_redirect(const weir_http_response *response);
+
+#endif

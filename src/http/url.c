@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/* URLs: checked, encoded, taken apart, compared. No error of this file quotes one: any part may be a secret. */
+#include "http/url.h"
+
+#include "http/text.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A name of the DNS has at most 253 characters, and may end with a dot. */
+#define HOST_LIMIT 254
+
+/* What is read, what of it is known, and who hears of the first fault. */
+struct reading {
+    const char *text;
+    const char *host; /* brackets of IPv6 included */
+    const char *host_end;
+    const char *authority_end;
+    bool is_https;
+    unsigned port;
+    weir_error *reterr;
+};
+
+/* ---- leaves ------------------------------------------------------------------------------ */
+
+static weir_status invalid_at(const struct reading *r, const char *at, const char *fault)
+{
+    return weir_error_set(r->reterr, WEIR_INVALID, "URL, position %zu: %s",
+                          (size_t)(at - r->text) + 1, fault);
+}
+
+static weir_status too_long(weir_error *reterr)
+{
+    return weir_error_set(reterr, WEIR_LIMIT, "URL: longer than %d bytes", URL_LIMIT);
+}
+
+static weir_status no_memory(weir_error *reterr)
+{
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "URL: no memory");
+}
+
+/* What libcurl's parser found, after our own checks have passed. */
+static weir_status curl_failed(CURLUcode code, weir_error *reterr)
+{
+    if (code == CURLUE_OUT_OF_MEMORY)
+        return no_memory(reterr);
+    return weir_error_set(reterr, WEIR_INVALID, "URL: %s", curl_url_strerror(code));
+}
+
+static char *copy_text(const char *text, size_t size)
+{
+    char *copy = malloc(size + 1);
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+static void forget_text(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+/* ---- encoding ---------------------------------------------------------------------------- */
+
+static bool is_unreserved(char c)
+{
+    return weir__is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* What a Location may hold as it stands: browsers and curl encode the rest. A backslash, too, which
+ * some take for a slash. */
+static bool is_plain_in_location(char c)
+{
+    return c != ' ' && c != '\\' && (unsigned char)c < 0x80;
+}
+
+static char *put_encoded(char *to, const char *text, size_t size, bool (*is_plain)(char c))
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (is_plain(text[i])) {
+            *to++ = text[i];
+            continue;
+        }
+        *to++ = '%';
+        *to++ = digits[c >> 4];
+        *to++ = digits[c & 15];
+    }
+    return to;
+}
+
+char *weir__url_encode(const char *text)
+{
+    size_t size = strlen(text);
+    char *encoded = malloc(3 * size + 1);
+
+    if (encoded != NULL)
+        *put_encoded(encoded, text, size, is_unreserved) = '\0';
+    return encoded;
+}
+
+/* ---- our own look ------------------------------------------------------------------------ */
+
+/* The length of `scheme` when the text begins with it, in any case; 0 otherwise. */
+static size_t scheme_length(const char *text, const char *scheme)
+{
+    size_t i = 0;
+
+    for (; scheme[i] != '\0'; i++)
+        if (weir__lower(text[i]) != scheme[i])
+            return 0;
+    return i;
+}
+
+static weir_status read_scheme(struct reading *r, const char **ret_at)
+{
+    size_t https = scheme_length(r->text, "https://");
+    size_t http = scheme_length(r->text, "http://");
+
+    if (https + http == 0)
+        return invalid_at(r, r->text, "must begin with http:// or https://");
+    r->is_https = https > 0;
+    *ret_at = r->text + https + http;
+    return WEIR_OK;
+}
+
+/* Before anything else is said of the URL, so that everything else may take it for plain ASCII. */
+static weir_status check_characters(const struct reading *r)
+{
+    for (const char *at = r->text; *at != '\0'; at++) {
+        bool in_host = at < r->authority_end;
+
+        if (weir__is_control(*at))
+            return invalid_at(r, at, "a control character may not stand in a URL");
+        if (is_plain_in_location(*at))
+            continue;
+        if (in_host)
+            return invalid_at(r, at,
+                              "this character may not stand in a host; an international name is "
+                              "written in its xn-- form");
+        return invalid_at(r, at,
+                          "this character must be percent-encoded; weir_http_request_segment() and "
+                          "weir_http_request_query() do so");
+    }
+    return WEIR_OK;
+}
+
+static weir_status read_port(struct reading *r, const char *at)
+{
+    unsigned port = 0;
+
+    for (const char *digit = at; digit < r->authority_end; digit++) {
+        if (!weir__is_digit(*digit))
+            return invalid_at(r, digit, "expected a port of digits only");
+        port = port * 10 + (unsigned)(*digit - '0');
+        if (port > 65535)
+            return invalid_at(r, at, "expected a port from 1 to 65535");
+    }
+    if (at < r->authority_end && port == 0)
+        return invalid_at(r, at, "expected a port from 1 to 65535");
+    if (port > 0)
+        r->port = port;
+    return WEIR_OK;
+}
+
+static weir_status read_ipv6(struct reading *r)
+{
+    size_t size = (size_t)(r->authority_end - r->host);
+    const char *close = memchr(r->host, ']', size);
+    if (close == NULL)
+        return invalid_at(r, r->host, "expected ] after an IPv6 address");
+
+    for (const char *at = r->host + 1; at < close; at++)
+        if (!weir__is_alphanumeric(*at) && *at != ':' && *at != '.')
+            return invalid_at(r, at, "expected an IPv6 address, without a zone, between [ and ]");
+    r->host_end = close + 1;
+    if (r->host_end < r->authority_end && *r->host_end != ':')
+        return invalid_at(r, r->host_end, "expected a port or the path after an IPv6 address");
+    return WEIR_OK;
+}
+
+/* A host of letters, digits and the three marks that names have: with nothing to decode and nothing
+ * that another parser could take for the end of it. */
+static weir_status read_name(struct reading *r)
+{
+    const char *at = r->host;
+
+    for (; at < r->authority_end && *at != ':'; at++)
+        if (!weir__is_alphanumeric(*at) && *at != '-' && *at != '.' && *at != '_')
+            return invalid_at(r, at, "this character may not stand in a host");
+    r->host_end = at;
+    return WEIR_OK;
+}
+
+static weir_status read_host(struct reading *r)
+{
+    weir_status status = *r->host == '[' ? read_ipv6(r) : read_name(r);
+    if (status != WEIR_OK)
+        return status;
+
+    if (r->host_end == r->host)
+        return invalid_at(r, r->host, "expected a host");
+    if (r->host_end - r->host > HOST_LIMIT)
+        return invalid_at(r, r->host, "a host has at most 254 characters");
+    return WEIR_OK;
+}
+
+/* All that weir itself wants of a URL. What it lets through, any parser reads in one way. */
+static weir_status read_url(struct reading *r)
+{
+    weir_status status = read_scheme(r, &r->host);
+    if (status != WEIR_OK)
+        return status;
+
+    r->authority_end = r->host + strcspn(r->host, "/?#");
+    r->port = r->is_https ? 443 : 80;
+    if (memchr(r->host, '@', (size_t)(r->authority_end - r->host)) != NULL)
+        return weir_error_set(r->reterr, WEIR_INVALID,
+                              "URL: must not hold a user or password; "
+                              "weir_http_request_basic_auth() sends them");
+    if ((status = check_characters(r)) != WEIR_OK || (status = read_host(r)) != WEIR_OK)
+        return status;
+    return read_port(r, r->host_end + (r->host_end < r->authority_end));
+}
+
+/* ---- libcurl's look ---------------------------------------------------------------------- */
+
+/* One way of writing each address: [::1] and [0:0:0:0:0:0:0:1] are one host. */
+static weir_status write_ipv6(const char *host, char *ret_text, weir_error *reterr)
+{
+    char inside[INET6_ADDRSTRLEN] = "";
+    struct in6_addr address;
+    size_t size = strlen(host);
+
+    if (size > 2 && size - 2 < sizeof inside)
+        memcpy(inside, host + 1, size - 2);
+    if (inet_pton(AF_INET6, inside, &address) != 1)
+        return weir_error_set(reterr, WEIR_INVALID, "URL: its IPv6 address is malformed");
+    ret_text[0] = '[';
+    inet_ntop(AF_INET6, &address, ret_text + 1, INET6_ADDRSTRLEN);
+    memcpy(ret_text + strlen(ret_text), "]", 2);
+    return WEIR_OK;
+}
+
+/* From the host as libcurl reads it, which knows the ways of writing an IPv4 address. */
+static weir_status write_origin(CURLU *handle, const struct reading *r, struct url *url)
+{
+    char lower[HOST_LIMIT + 1] = "";
+    char *host = NULL;
+    CURLUcode code = curl_url_get(handle, CURLUPART_HOST, &host, 0);
+    if (code != CURLUE_OK)
+        return curl_failed(code, r->reterr);
+
+    weir_status status = WEIR_OK;
+    if (host[0] == '[')
+        status = write_ipv6(host, lower, r->reterr);
+    else
+        for (size_t i = 0; host[i] != '\0' && i < HOST_LIMIT; i++)
+            lower[i] = weir__lower(host[i]);
+    curl_free(host);
+    snprintf(url->origin, sizeof url->origin, "%s://%s:%u", r->is_https ? "https" : "http", lower,
+             r->port);
+    return status;
+}
+
+static weir_status write_texts(CURLU *handle, struct url *url, weir_error *reterr)
+{
+    char *text = NULL;
+    CURLUcode code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(handle, CURLUPART_URL, &text, 0);
+    if (code != CURLUE_OK)
+        return curl_failed(code, reterr);
+
+    size_t size = strlen(text);
+    if (size <= URL_LIMIT) {
+        url->text = copy_text(text, size);
+        url->shown = copy_text(text, strcspn(text, "?"));
+    }
+    explicit_bzero(text, size);
+    curl_free(text);
+    if (size > URL_LIMIT)
+        return too_long(reterr);
+    return url->text == NULL || url->shown == NULL ? no_memory(reterr) : WEIR_OK;
+}
+
+static weir_status take_apart(CURLU *handle, const struct reading *r, unsigned flags,
+                              struct url *url)
+{
+    CURLUcode code = curl_url_set(handle, CURLUPART_URL, r->text, flags | CURLU_DISALLOW_USER);
+    if (code != CURLUE_OK)
+        return curl_failed(code, r->reterr);
+
+    weir_status status = write_origin(handle, r, url);
+    if (status != WEIR_OK)
+        return status;
+    return write_texts(handle, url, r->reterr);
+}
+
+/* `flags`: CURLU_PATH_AS_IS, or none to take "." and ".." out of the path. */
+static weir_status parse(const char *text, unsigned flags, struct url *ret_url, weir_error *reterr)
+{
+    struct reading r = {
+        .text = text, .host = text, .host_end = text, .authority_end = text, .reterr = reterr};
+    struct url url = {0};
+    if (strnlen(text, URL_LIMIT + 1) > URL_LIMIT)
+        return too_long(reterr);
+    weir_status status = read_url(&r);
+    if (status != WEIR_OK)
+        return status;
+
+    CURLU *handle = curl_url();
+    if (handle == NULL)
+        return no_memory(reterr);
+    status = take_apart(handle, &r, flags, &url);
+    curl_url_cleanup(handle);
+    if (status != WEIR_OK) {
+        weir__url_clear(&url);
+        return status;
+    }
+    *ret_url = url;
+    return WEIR_OK;
+}
+
+weir_status weir__url_parse(const char *text, struct url *ret_url, weir_error *reterr)
+{
+    return parse(text, CURLU_PATH_AS_IS, ret_url, reterr);
+}
+
+void weir__url_clear(struct url *url)
+{
+    forget_text(url->text);
+    forget_text(url->shown);
+    *url = (struct url){0};
+}
+
+/* ---- where a Location leads -------------------------------------------------------------- */
+
+/* Whether it names a scheme of its own (RFC 3986, 3.1). */
+static bool has_scheme(const char *reference)
+{
+    const char *at = reference;
+
+    while (weir__is_alphanumeric(*at) || *at == '+' || *at == '-' || *at == '.')
+        at++;
+    return at > reference && *at == ':' && !weir__is_digit(*reference);
+}
+
+/* A path or query, made absolute by libcurl. */
+static weir_status join(const char *base, const char *reference, struct url *ret_url,
+                        weir_error *reterr)
+{
+    char *text = NULL;
+    CURLU *handle = curl_url();
+    if (handle == NULL)
+        return no_memory(reterr);
+
+    CURLUcode code = curl_url_set(handle, CURLUPART_URL, base, 0);
+    if (code == CURLUE_OK && *reference != '\0')
+        code = curl_url_set(handle, CURLUPART_URL, reference, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(handle, CURLUPART_URL, &text, 0);
+    curl_url_cleanup(handle);
+    if (code != CURLUE_OK)
+        return curl_failed(code, reterr);
+
+    weir_status status = parse(text, 0, ret_url, reterr);
+    explicit_bzero(text, strlen(text));
+    curl_free(text);
+    return status;
+}
+
+/* `reference` is encoded, and has room for the longest scheme in front of it. */
+static weir_status resolve(const struct url *base, char *reference, struct url *ret_url,
+                           weir_error *reterr)
+{
+    if (has_scheme(reference))
+        return parse(reference, 0, ret_url, reterr);
+    if (strncmp(reference, "//", 2) != 0)
+        return join(base->text, reference, ret_url, reterr);
+
+    size_t scheme = strcspn(base->origin, "/");
+    memmove(reference + scheme, reference, strlen(reference) + 1);
+    memcpy(reference, base->origin, scheme);
+    return parse(reference, 0, ret_url, reterr);
+}
+
+/* A Location without blanks around it and without its fragment, which is nothing to send. */
+static weir_status clean(const char *location, const char **ret_from, size_t *ret_size,
+                         weir_error *reterr)
+{
+    const char *from = location;
+    size_t size = strnlen(location, URL_LIMIT + 1);
+    if (size > URL_LIMIT)
+        return weir_error_set(reterr, WEIR_PROTOCOL, "Location: longer than %d bytes", URL_LIMIT);
+
+    weir__trim(&from, &size);
+    if (size == 0)
+        return weir_error_set(reterr, WEIR_PROTOCOL, "Location: is empty");
+    for (size_t i = 0; i < size; i++)
+        if (weir__is_control(from[i]))
+            return weir_error_set(reterr, WEIR_PROTOCOL,
+                                  "Location, position %zu: a control character",
+                                  (size_t)(from - location) + i + 1);
+    const char *fragment = memchr(from, '#', size);
+    *ret_from = from;
+    *ret_size = fragment == NULL ? size : (size_t)(fragment - from);
+    return WEIR_OK;
+}
+
+/* What parse() said, without the position, which is one in a text that nobody has seen, and without
+ * the advice behind a semicolon, which is for those who write URLs. */
+static weir_status nobody_follows(const char *why, weir_error *reterr)
+{
+    const char *reason = strstr(why, ": ");
+
+    reason = reason == NULL ? why : reason + 2;
+    return weir_error_set(reterr, WEIR_PROTOCOL, "Location leads to where nobody follows: %.*s",
+                          (int)strcspn(reason, ";"), reason);
+}
+
+weir_status weir__url_resolve(const struct url *base, const char *location, struct url *ret_url,
+                              weir_error *reterr)
+{
+    const char *from = NULL;
+    size_t size = 0;
+    weir_error why;
+    weir_status status = clean(location, &from, &size, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    char *reference = malloc(3 * size + sizeof "https:");
+    if (reference == NULL)
+        return no_memory(reterr);
+    *put_encoded(reference, from, size, is_plain_in_location) = '\0';
+    status = resolve(base, reference, ret_url, &why);
+    forget_text(reference);
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    if (status == WEIR_NO_MEMORY)
+        return no_memory(reterr);
+    return nobody_follows(why.text, reterr);
+}
+
+/* ---- building ---------------------------------------------------------------------------- */
+
+/* Whether the parts together can still be a URL; so no size below overflows either. */
+static bool is_within_limit(const char *url, const char *part, const char *other)
+{
+    const size_t most = URL_LIMIT + 1;
+
+    return strnlen(url, most) + strnlen(part, most) + strnlen(other, most) <= URL_LIMIT;
+}
+
+weir_status weir__url_add_segment(const char *url, const char *segment, char **ret_url,
+                                  weir_error *reterr)
+{
+    if (segment[0] == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "path segment: must not be empty, \".\" or \"..\"");
+    if (!is_within_limit(url, segment, ""))
+        return too_long(reterr);
+
+    size_t path = strcspn(url, "?#");
+    size_t size = strlen(segment);
+    char *built = malloc(strlen(url) + 3 * size + sizeof "/");
+    if (built == NULL)
+        return no_memory(reterr);
+    memcpy(built, url, path);
+    char *at = built + path;
+    if (path == 0 || at[-1] != '/')
+        *at++ = '/';
+    at = put_encoded(at, segment, size, is_unreserved);
+    memcpy(at, url + path, strlen(url + path) + 1);
+    *ret_url = built;
+    return WEIR_OK;
+}
+
+weir_status weir__url_add_query(const char *url, const char *name, const char *value,
+                                char **ret_url, weir_error *reterr)
+{
+    if (name[0] == '\0')
+        return weir_error_set(reterr, WEIR_INVALID, "query: a name must not be empty");
+    if (!is_within_limit(url, name, value))
+        return too_long(reterr);
+
+    size_t size = strcspn(url, "#");
+    const char *query = memchr(url, '?', size);
+    char *built = malloc(size + 3 * (strlen(name) + strlen(value)) + sizeof "?=");
+    if (built == NULL)
+        return no_memory(reterr);
+    memcpy(built, url, size);
+    char *at = built + size;
+    if (query == NULL)
+        *at++ = '?';
+    else if (at[-1] != '?' && at[-1] != '&')
+        *at++ = '&';
+    at = put_encoded(at, name, strlen(name), is_unreserved);
+    *at++ = '=';
+    *put_encoded(at, value, strlen(value), is_unreserved) = '\0';
+    *ret_url = built;
+    return WEIR_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+bool weir_http_same_origin(const char *url, const char *other)
+{
+    struct url first = {0};
+    struct url second = {0};
+    bool is_same = weir__url_parse(url, &first, NULL) == WEIR_OK &&
+                   weir__url_parse(other, &second, NULL) == WEIR_OK &&
+                   strcmp(first.origin, second.origin) == 0;
+
+    weir__url_clear(&first);
+    weir__url_clear(&second);
+    return is_same;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* URLs: checked, encoded, taken apart by libcurl's parser, compared by origin. */
+#ifndef WEIR_HTTP_URL_H
+#define WEIR_HTTP_URL_H
+
+#include <weir/http.h>
+
+/* The longest URL, in bytes, and the longest name of an origin ("https://host:443"). */
+#define URL_LIMIT 65536
+#define ORIGIN_SIZE 280
+
+/*
+ * An absolute http or https URL, in three texts that one url_clear() frees. All zero is none.
+ * `text` is what is sent, `shown` the same without its query, for errors and events, `origin` the
+ * scheme, host in lower case and port, always written.
+ */
+struct url {
+    char *text;
+    char *shown;
+    char origin[ORIGIN_SIZE];
+};
+
+/*
+ * Check and take apart. Errors: WEIR_INVALID with the position of a character that may not stand in a
+ * URL, or the reason (scheme, user or password, no host, port); never with the query. WEIR_LIMIT,
+ * WEIR_NO_MEMORY. *ret_url is untouched then.
+ */
+weir_status weir__url_parse(const char *text, struct url *ret_url, weir_error *reterr);
+
+/* Where a Location leads from `base`. Errors: WEIR_PROTOCOL, saying why nobody follows it there. */
+weir_status weir__url_resolve(const struct url *base, const char *location, struct url *ret_url,
+                              weir_error *reterr);
+
+void weir__url_clear(struct url *url);
+
+/* Percent-encode all but the unreserved characters of RFC 3986; malloc'ed, NULL: no memory. */
+char *weir__url_encode(const char *text);
+
+/* The URL with one segment added to its path, in front of a query; or one pair added to its query.
+ * malloc'ed. Errors: WEIR_INVALID for "", "." and "..", WEIR_LIMIT, WEIR_NO_MEMORY. */
+weir_status weir__url_add_segment(const char *url, const char *segment, char **ret_url,
+                                  weir_error *reterr);
+weir_status weir__url_add_query(const char *url, const char *name, const char *value,
+                                char **ret_url, weir_error *reterr);
+
+#endif
