@@ -176,8 +176,9 @@ static enum next redirect(struct sending *s)
         return NEXT_RESPONSE;
     if (decision.verdict == WEIR_VERDICT_FAIL) {
         s->judgement.status = decision.cause == WEIR_CAUSE_EXHAUSTED ? WEIR_LIMIT : WEIR_RESPONSE;
-        snprintf(s->failure, sizeof s->failure, "status %d leads elsewhere: %s", status,
-                 weir_retry_cause_text(decision.cause));
+        snprintf(s->failure, sizeof s->failure, "status %d leads elsewhere; %s", status,
+                 decision.cause == WEIR_CAUSE_EXHAUSTED ? "no redirects are left"
+                                                        : weir_retry_cause_text(decision.cause));
         return NEXT_ERROR;
     }
     pthread_mutex_lock(&s->origin->lock);
@@ -199,9 +200,17 @@ static bool is_ambiguous(const struct sending *s, weir_retry_cause cause)
                                             !s->attempt.has_idempotency_key));
 }
 
+/* Add to what went wrong why it was not repeated. */
+static void add_reason(struct sending *s, const char *reason)
+{
+    size_t length = strlen(s->failure);
+
+    snprintf(s->failure + length, sizeof s->failure - length, "; %s", reason);
+}
+
 static enum next conclude(struct sending *s, const weir_retry_decision *decision)
 {
-    char line[256];
+    const char *reason = weir_retry_cause_text(decision->cause);
 
     if (decision->verdict == WEIR_VERDICT_RETRY)
         return pause_until(s, decision);
@@ -209,28 +218,21 @@ static enum next conclude(struct sending *s, const weir_retry_decision *decision
         return NEXT_RESPONSE;
     if (s->attempt.kind == WEIR_ATTEMPT_RESPONSE) {
         s->judgement.status = WEIR_RESPONSE;
-        weir_retry_describe(&s->retry_state, &s->attempt, decision, line, sizeof line);
-        snprintf(s->failure, sizeof s->failure, "%s", line);
-        return NEXT_ERROR;
+        snprintf(s->failure, sizeof s->failure, "status %d", s->attempt.status);
     }
-    if (is_ambiguous(s, decision->cause))
+    if (is_ambiguous(s, decision->cause)) {
         s->judgement.status = WEIR_AMBIGUOUS;
-    size_t length = strlen(s->failure);
-    snprintf(s->failure + length, sizeof s->failure - length, "; %s",
-             s->judgement.status == WEIR_AMBIGUOUS
-                 ? "it may have been carried out, so it was not repeated"
-                 : weir_retry_cause_text(decision->cause));
+        reason = "it may have been carried out, so it was not repeated";
+    }
+    add_reason(s, reason);
     return NEXT_ERROR;
 }
 
 /* What a sink has seen cannot be taken back. */
 static enum next give_up_on_sink(struct sending *s)
 {
-    size_t length = strlen(s->failure);
-
     s->report->cause = WEIR_CAUSE_BODY;
-    snprintf(s->failure + length, sizeof s->failure - length,
-             "; the sink had a part of the body already, so it was not repeated");
+    add_reason(s, "the sink had a part of the body already, so it was not repeated");
     return NEXT_ERROR;
 }
 
@@ -291,12 +293,10 @@ static weir_status report_error(struct sending *s, weir_error *reterr)
 {
     const weir_http_report *r = s->report;
     weir_status status = s->judgement.status;
-    char extra[64] = "";
 
-    if (r->attempts != 1)
-        snprintf(extra, sizeof extra, "%u attempts, ", r->attempts);
-    weir_error_set(reterr, status, "%s %s: %s (%s%.3f s)", s->method, s->url->shown, s->failure,
-                   extra, (double)r->elapsed / (double)WEIR_SECOND);
+    weir_error_set(reterr, status, "%s %s: %s (%u attempt%s, %.3f s)", s->method, s->url->shown,
+                   s->failure, r->attempts, r->attempts == 1 ? "" : "s",
+                   (double)r->elapsed / (double)WEIR_SECOND);
     if (reterr != NULL)
         reterr->native = status == WEIR_RESPONSE ? r->status : r->curl_code;
     return status;

@@ -391,6 +391,8 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
         note_connection(handle, transfer);
         curl_multi_remove_handle(handle->multi, handle->easy);
     }
+    if (transfer->stop == STOP_ENOUGH)
+        transfer->code = CURLE_OK;
     /* What the handle still points to lives no longer than this attempt. */
     curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, NULL);
     handle->transfer = NULL;
