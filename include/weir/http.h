@@ -133,16 +133,17 @@ typedef struct weir_http_options {
      * own in a test. */
     bool verify_tls;
 
-    /* The certificates to trust, PEM file and directory; NULL (default) means the system's. They are
-     * read once, at open. */
+    /* The certificates to trust, PEM file and directory; NULL (default) means the system's. The file
+     * is read once, at open; a directory is looked into when a certificate is needed. */
     const char *ca_file;
     const char *ca_path;
 
-    /* The client's own certificate and key, PEM files; NULL (default): none. */
+    /* The client's own certificate (and what leads to its root) and key, PEM files, the key without a
+     * passphrase; NULL (default): none. key_file NULL: the key stands in cert_file. */
     const char *cert_file;
     const char *key_file;
 
-    /* A proxy's URL (http://, https://, socks5h://), which may carry a user and password, and the
+    /* A proxy's URL (http://, https://, socks5://, socks5h://), which may carry a user and password, and the
      * hosts reached without it, separated by commas. NULL (default): none. */
     const char *proxy;
     const char *no_proxy;
@@ -399,12 +400,14 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_AMBIGUOUS     the same, or a timeout, for a request that may have been carried out and is
  *                      not safe to repeat (POST, PATCH)
  *   WEIR_RESPONSE      a status that should have been repeated, and no repeat is left; `native` is it
- *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline; not sent
- *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says; not sent
+ *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline
+ *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
  *   WEIR_PROTOCOL      the other side does not speak HTTP, or redirects to where nobody follows
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered
- * `native` is libcurl's CURLcode where one is behind it, else 0 except as above.
+ * With WEIR_REFUSED and WEIR_FULL the last attempt was not made; an earlier one may have been: the
+ * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as
+ * above.
  *
  * Threads: any, at the same time, each with a request of its own.
  */

@@ -90,7 +90,11 @@ struct news {
     bool has_breaker;
     weir_breaker_state breaker;
     weir_time pause; /* 0: none */
+    bool is_trim_due;
 };
+
+/* How often the pool of an origin in use is looked through for connections that rest too long. */
+#define TRIM_EVERY WEIR_SECOND
 
 static struct news tell_policies(struct sending *s, const struct transfer *t,
                                  const weir_permit *permit, weir_time begun, weir_time now)
@@ -112,6 +116,9 @@ static struct news tell_policies(struct sending *s, const struct transfer *t,
         origin->gate_closings++;
     }
     count_attempt_locked(&origin->counts, s, t);
+    news.is_trim_due = now >= origin->trim_at;
+    if (news.is_trim_due)
+        origin->trim_at = now + TRIM_EVERY;
     pthread_mutex_unlock(&origin->lock);
     return news;
 }
@@ -235,6 +242,8 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
     describe_attempt(s, &t);
     struct news news = tell_policies(s, &t, &admission->permit, begun, now);
     tell_listeners(s, &t, &news, now - begun);
+    if (news.is_trim_due)
+        weir_pool_trim(s->origin->pool, s->session->options.idle_timeout_ms);
 }
 
 void weir__attempt(struct sending *s)

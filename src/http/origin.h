@@ -36,6 +36,7 @@ struct origin {
     weir_gate gate;
     int unstated_pause_ms;
     uint64_t gate_closings; /* at the origin's wish */
+    weir_time trim_at;      /* when its pool is looked through next */
     uint64_t random;        /* moves on with every use */
     struct origin_counts counts;
 };
