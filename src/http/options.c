@@ -3,8 +3,9 @@
 #include "http/options.h"
 
 #include "http/text.h"
+#include "http/url.h"
 
-#include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,7 +158,9 @@ static weir_status check_texts(const weir_http_options *options, weir_error *ret
 
 /* ---- the proxy --------------------------------------------------------------------------- */
 
-static weir_status check_proxy_scheme(const char *proxy, weir_error *reterr)
+/* *ret_authority is what follows the scheme. */
+static weir_status check_proxy_scheme(const char *proxy, const char **ret_authority,
+                                      weir_error *reterr)
 {
     static const char *const schemes[] = {"http://", "https://", "socks5h://", "socks5://"};
 
@@ -165,49 +168,57 @@ static weir_status check_proxy_scheme(const char *proxy, weir_error *reterr)
         size_t at = 0;
         while (schemes[i][at] != '\0' && weir__lower(proxy[at]) == schemes[i][at])
             at++;
-        if (schemes[i][at] == '\0')
+        if (schemes[i][at] == '\0') {
+            *ret_authority = proxy + at;
             return WEIR_OK;
+        }
     }
     return weir_error_set(reterr, WEIR_INVALID,
                           "proxy: must begin with http://, https://, socks5h:// or socks5://");
 }
 
-/* Whether a part is given, other than as a lone slash. */
-static weir_status check_no_part(CURLU *handle, CURLUPart part, const char *name,
-                                 weir_error *reterr)
+/* Host and port as in any other URL; `from` is not the beginning of what was given, so that no
+ * position is told. */
+static weir_status check_proxy_host(const char *from, size_t size, weir_error *reterr)
 {
-    char *text = NULL;
-    CURLUcode code = curl_url_get(handle, part, &text, 0);
-    bool is_given = code == CURLUE_OK && strcmp(text, "/") != 0;
+    char text[ORIGIN_SIZE];
+    struct url url = {0};
+    weir_error why;
+    int reason_size;
+    if (size > sizeof text - sizeof "http://")
+        return weir_error_set(reterr, WEIR_INVALID, "proxy: its host is too long");
 
-    curl_free(text);
-    if (code == CURLUE_OUT_OF_MEMORY)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
-    if (is_given)
-        return weir_error_set(reterr, WEIR_INVALID, "proxy: must not have a %s", name);
-    return WEIR_OK;
+    snprintf(text, sizeof text, "http://%.*s", (int)size, from);
+    weir_status status = weir__url_parse(text, &url, &why);
+    weir__url_clear(&url);
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    const char *reason = weir__url_reason(&why, &reason_size);
+    return weir_error_set(reterr, status, "proxy: %.*s", reason_size, reason);
 }
 
-static weir_status check_proxy_parts(CURLU *handle, const char *proxy, weir_error *reterr)
+/* A user and password end at the one "@". */
+static weir_status check_proxy_parts(const char *authority, weir_error *reterr)
 {
-    CURLUcode code =
-        curl_url_set(handle, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
-    if (code == CURLUE_OUT_OF_MEMORY)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
-    if (code != CURLUE_OK)
-        return weir_error_set(reterr, WEIR_INVALID, "proxy: %s", curl_url_strerror(code));
+    size_t size = strcspn(authority, "/?#");
+    const char *end = authority + size;
+    const char *at = memchr(authority, '@', size);
+    const char *host = at == NULL ? authority : at + 1;
 
-    weir_status status = check_no_part(handle, CURLUPART_PATH, "path", reterr);
-    if (status == WEIR_OK)
-        status = check_no_part(handle, CURLUPART_QUERY, "query", reterr);
-    if (status == WEIR_OK)
-        status = check_no_part(handle, CURLUPART_FRAGMENT, "fragment", reterr);
-    return status;
+    if (*end != '\0' && strcmp(end, "/") != 0)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "proxy: must have nothing after host and port; "
+                              "a / ? or # before is percent-encoded");
+    if (memchr(host, '@', (size_t)(end - host)) != NULL)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "proxy: an @ in a user or password must be percent-encoded");
+    return check_proxy_host(host, (size_t)(end - host), reterr);
 }
 
 static weir_status check_proxy(const weir_http_options *options, weir_error *reterr)
 {
     const char *proxy = options->proxy;
+    const char *authority = proxy;
     if (options->proxy_from_environment && (proxy != NULL || options->no_proxy != NULL))
         return weir_error_set(reterr, WEIR_INVALID,
                               "proxy_from_environment: not together with proxy or no_proxy");
@@ -218,16 +229,9 @@ static weir_status check_proxy(const weir_http_options *options, weir_error *ret
             return weir_error_set(reterr, WEIR_INVALID,
                                   "proxy, position %zu: this character must be percent-encoded",
                                   i + 1);
-    weir_status status = check_proxy_scheme(proxy, reterr);
-    if (status != WEIR_OK)
-        return status;
 
-    CURLU *handle = curl_url();
-    if (handle == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "proxy: no memory");
-    status = check_proxy_parts(handle, proxy, reterr);
-    curl_url_cleanup(handle);
-    return status;
+    weir_status status = check_proxy_scheme(proxy, &authority, reterr);
+    return status == WEIR_OK ? check_proxy_parts(authority, reterr) : status;
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -145,11 +145,12 @@ static weir_status add_folded(weir_http_response *response, const char *value, s
     if (!grow_head(response, size + 1))
         return no_memory(reterr);
 
-    char *at = response->head + response->head_size - 1;
-    *at++ = ' ';
-    memcpy(at, value, size);
-    at[size] = '\0';
-    response->head_size += size + 1;
+    size_t end = response->head_size - 1;
+    if (end > response->fields[response->field_count - 1].value)
+        response->head[end++] = ' ';
+    memcpy(response->head + end, value, size);
+    response->head[end + size] = '\0';
+    response->head_size = end + size + 1;
     return WEIR_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,7 +279,7 @@ static weir_status write_texts(CURLU *handle, struct url *url, weir_error *reter
     CURLUcode code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
     if (code == CURLUE_OK)
         code = curl_url_get(handle, CURLUPART_URL, &text, 0);
-    if (code != CURLUE_OK)
+    if (code != CURLUE_OK || text == NULL)
         return curl_failed(code, reterr);
 
     size_t size = strlen(text);
@@ -286,7 +287,6 @@ static weir_status write_texts(CURLU *handle, struct url *url, weir_error *reter
         url->text = copy_text(text, size);
         url->shown = copy_text(text, strcspn(text, "?"));
     }
-    explicit_bzero(text, size);
     curl_free(text);
     if (size > URL_LIMIT)
         return too_long(reterr);
@@ -355,43 +355,24 @@ static bool has_scheme(const char *reference)
     return at > reference && *at == ':' && !weir__is_digit(*reference);
 }
 
-/* A path or query, made absolute by libcurl. */
-static weir_status join(const char *base, const char *reference, struct url *ret_url,
-                        weir_error *reterr)
+/* What of the base stands in front of a reference (RFC 3986, 5.2.2): all but its query in front of a
+ * query, for example. `base->text` and `shown` always have a path, a slash at least. */
+static size_t prefix_length(const struct url *base, const char *reference)
 {
-    char *text = NULL;
-    CURLU *handle = curl_url();
-    if (handle == NULL)
-        return no_memory(reterr);
+    size_t scheme = strcspn(base->text, ":") + 1;
+    size_t authority = scheme + 2;
 
-    CURLUcode code = curl_url_set(handle, CURLUPART_URL, base, 0);
-    if (code == CURLUE_OK && *reference != '\0')
-        code = curl_url_set(handle, CURLUPART_URL, reference, 0);
-    if (code == CURLUE_OK)
-        code = curl_url_get(handle, CURLUPART_URL, &text, 0);
-    curl_url_cleanup(handle);
-    if (code != CURLUE_OK)
-        return curl_failed(code, reterr);
-
-    weir_status status = parse(text, 0, ret_url, reterr);
-    explicit_bzero(text, strlen(text));
-    curl_free(text);
-    return status;
-}
-
-/* `reference` is encoded, and has room for the longest scheme in front of it. */
-static weir_status resolve(const struct url *base, char *reference, struct url *ret_url,
-                           weir_error *reterr)
-{
     if (has_scheme(reference))
-        return parse(reference, 0, ret_url, reterr);
-    if (strncmp(reference, "//", 2) != 0)
-        return join(base->text, reference, ret_url, reterr);
-
-    size_t scheme = strcspn(base->origin, "/");
-    memmove(reference + scheme, reference, strlen(reference) + 1);
-    memcpy(reference, base->origin, scheme);
-    return parse(reference, 0, ret_url, reterr);
+        return 0;
+    if (strncmp(reference, "//", 2) == 0)
+        return scheme;
+    if (*reference == '/')
+        return authority + strcspn(base->text + authority, "/");
+    if (*reference == '?')
+        return strlen(base->shown);
+    if (*reference == '\0')
+        return strlen(base->text);
+    return (size_t)(strrchr(base->shown, '/') - base->shown) + 1;
 }
 
 /* A Location without blanks around it and without its fragment, which is nothing to send. */
@@ -417,15 +398,24 @@ static weir_status clean(const char *location, const char **ret_from, size_t *re
     return WEIR_OK;
 }
 
-/* What parse() said, without the position, which is one in a text that nobody has seen, and without
- * the advice behind a semicolon, which is for those who write URLs. */
-static weir_status nobody_follows(const char *why, weir_error *reterr)
+const char *weir__url_reason(const weir_error *error, int *ret_size)
 {
-    const char *reason = strstr(why, ": ");
+    const char *reason = strstr(error->text, ": ");
 
-    reason = reason == NULL ? why : reason + 2;
+    reason = reason == NULL ? error->text : reason + 2;
+    *ret_size = (int)strcspn(reason, ";");
+    return reason;
+}
+
+static weir_status nobody_follows(const weir_error *why, weir_error *reterr)
+{
+    int size;
+    const char *reason = weir__url_reason(why, &size);
+
+    if (why->status == WEIR_NO_MEMORY)
+        return no_memory(reterr);
     return weir_error_set(reterr, WEIR_PROTOCOL, "Location leads to where nobody follows: %.*s",
-                          (int)strcspn(reason, ";"), reason);
+                          size, reason);
 }
 
 weir_status weir__url_resolve(const struct url *base, const char *location, struct url *ret_url,
@@ -438,17 +428,19 @@ weir_status weir__url_resolve(const struct url *base, const char *location, stru
     if (status != WEIR_OK)
         return status;
 
-    char *reference = malloc(3 * size + sizeof "https:");
-    if (reference == NULL)
+    /* The reference is encoded first, and then what belongs in front of it is put there. */
+    size_t longest = strlen(base->text);
+    char *room = malloc(longest + 3 * size + 1);
+    if (room == NULL)
         return no_memory(reterr);
+    char *reference = room + longest;
     *put_encoded(reference, from, size, is_plain_in_location) = '\0';
-    status = resolve(base, reference, ret_url, &why);
-    forget_text(reference);
-    if (status == WEIR_OK)
-        return WEIR_OK;
-    if (status == WEIR_NO_MEMORY)
-        return no_memory(reterr);
-    return nobody_follows(why.text, reterr);
+    size_t prefix = prefix_length(base, reference);
+    memcpy(reference - prefix, base->text, prefix);
+    status = parse(reference - prefix, 0, ret_url, &why);
+    explicit_bzero(room, longest + 3 * size + 1);
+    free(room);
+    return status == WEIR_OK ? WEIR_OK : nobody_follows(&why, reterr);
 }
 
 /* ---- building ---------------------------------------------------------------------------- */

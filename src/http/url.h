@@ -21,23 +21,33 @@ struct url {
 };
 
 /*
- * Check and take apart. Errors: WEIR_INVALID with the position of a character that may not stand in a
- * URL, or the reason (scheme, user or password, no host, port); never with the query. WEIR_LIMIT,
- * WEIR_NO_MEMORY. *ret_url is untouched then.
+ * Check and take apart. The path stays as it is, "." and ".." included (CURLOPT_PATH_AS_IS). Hosts
+ * are ASCII names without escapes, IPv4 or IPv6 addresses without a zone. Errors: WEIR_INVALID with
+ * the position of a character that may not stand in a URL, or the reason (scheme, user or password,
+ * no host, port); never with the query. WEIR_LIMIT, WEIR_NO_MEMORY. *ret_url is untouched then.
  */
 weir_status weir__url_parse(const char *text, struct url *ret_url, weir_error *reterr);
 
-/* Where a Location leads from `base`. Errors: WEIR_PROTOCOL, saying why nobody follows it there. */
+/*
+ * Where a Location leads from `base`: RFC 3986 (5.2), with blanks around it cut off, what browsers
+ * encode encoded, and the fragment dropped. Errors: WEIR_PROTOCOL, saying why nobody follows it there;
+ * WEIR_NO_MEMORY. *ret_url is untouched then.
+ */
 weir_status weir__url_resolve(const struct url *base, const char *location, struct url *ret_url,
                               weir_error *reterr);
 
 void weir__url_clear(struct url *url);
 
+/* The reason in an error of weir__url_parse(), without its position, which may be one in a text that
+ * nobody else has seen, and without the advice to those who write requests. *ret_size bytes. */
+const char *weir__url_reason(const weir_error *error, int *ret_size);
+
 /* Percent-encode all but the unreserved characters of RFC 3986; malloc'ed, NULL: no memory. */
 char *weir__url_encode(const char *text);
 
 /* The URL with one segment added to its path, in front of a query; or one pair added to its query.
- * malloc'ed. Errors: WEIR_INVALID for "", "." and "..", WEIR_LIMIT, WEIR_NO_MEMORY. */
+ * The slash, `?` or `&` between is not doubled. malloc'ed. Errors: WEIR_INVALID for the segments "",
+ * "." and ".." and a name that is "", WEIR_LIMIT, WEIR_NO_MEMORY. */
 weir_status weir__url_add_segment(const char *url, const char *segment, char **ret_url,
                                   weir_error *reterr);
 weir_status weir__url_add_query(const char *url, const char *name, const char *value,
