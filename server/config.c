@@ -79,6 +79,32 @@ static const struct option options[] = {
      "for requests in flight to finish after SIGTERM"},
     {"sql-echo", "WEIR_SQL_ECHO", KIND_BOOL, AT(sql_echo), "false", 0, 1,
      "log every statement, without its parameters"},
+    {"nocodb-base-url", "NOCODB_BASE_URL", KIND_TEXT, AT(nocodb_base_url), NULL, 0, 0,
+     "where NocoDB's rows are, as https://host/api/v2/tables; /api/v1/nocodb is off when not "
+     "given"},
+    {"nocodb-api-token", "NOCODB_API_TOKEN", KIND_SECRET, AT(nocodb_api_token), NULL, 0, 0,
+     "token for it, sent as header xc-token. Other users of the machine can read flags: prefer the "
+     "variable"},
+    {"nocodb-rate-limit", "NOCODB_RATE_LIMIT", KIND_NUMBER, AT(nocodb_rate_limit), "5", 0, 1000,
+     "requests to it per second, over all clients; 0 for no such limit"},
+    {"http-pool-connections", "WEIR_HTTP_POOL_CONNECTIONS", KIND_NUMBER, AT(http_pool_connections),
+     "10", 1, 1024, "servers whose connections are kept"},
+    {"http-pool-maxsize", "WEIR_HTTP_POOL_MAXSIZE", KIND_NUMBER, AT(http_pool_maxsize), "20", 1,
+     1024, "connections kept per server"},
+    {"http-pool-block", "WEIR_HTTP_POOL_BLOCK", KIND_BOOL, AT(http_pool_block), "false", 0, 1,
+     "wait for one of them instead of opening another"},
+    {"http-max-retries", "WEIR_HTTP_MAX_RETRIES", KIND_NUMBER, AT(http_max_retries), "3", 0, 100,
+     "repeats of a request to another server that failed"},
+    {"http-backoff-factor", "WEIR_HTTP_BACKOFF_FACTOR", KIND_SPAN, AT(http_backoff_factor_ms),
+     "300ms", 0, HOUR_MS, "first pause before a repeat, which doubles with each"},
+    {"http-timeout", "WEIR_HTTP_TIMEOUT", KIND_SPAN, AT(http_timeout_ms), "30s", 10, HOUR_MS,
+     "for one attempt of a request to another server"},
+    {"http-ca-file", "WEIR_HTTP_CA_FILE", KIND_TEXT, AT(http_ca_file), NULL, 0, 0,
+     "certificates of other servers to trust, a PEM file; the system's when not given"},
+    {"http-proxy", "WEIR_HTTP_PROXY", KIND_SECRET, AT(http_proxy), NULL, 0, 0,
+     "proxy to other servers, as http://user:password@host:3128; none when not given"},
+    {"http-no-proxy", "WEIR_HTTP_NO_PROXY", KIND_TEXT, AT(http_no_proxy), NULL, 0, 0,
+     "hosts reached without it, separated by commas"},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
@@ -275,12 +301,23 @@ bool config_is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* A text without a default may still be empty, from a flag; that counts as not given too. */
+static void drop_empty_texts(struct config *config)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (!is_text(&options[i]) || options[i].default_text != NULL)
+            continue;
+        char **text = text_field(config, &options[i]);
+        if (*text != NULL && (*text)[0] == '\0') {
+            free(*text);
+            *text = NULL;
+        }
+    }
+}
+
 static weir_status check_together(struct config *config, weir_error *reterr)
 {
-    if (config->jwt_secret != NULL && config->jwt_secret[0] == '\0') {
-        free(config->jwt_secret);
-        config->jwt_secret = NULL;
-    }
+    drop_empty_texts(config);
     size_t length = config->jwt_secret != NULL ? strlen(config->jwt_secret) : 0;
     if (config->jwt_secret != NULL && length < CONFIG_MIN_SECRET)
         return weir_error_set(reterr, WEIR_INVALID,
@@ -297,9 +334,7 @@ static weir_status check_together(struct config *config, weir_error *reterr)
                               "WEIR_MAX_CONNECTIONS_PER_IP \"%" PRId64 "\": must be 0 to "
                               "WEIR_MAX_CONNECTIONS, which is %" PRId64,
                               config->max_connections_per_ip, config->max_connections);
-    if (config->suggestions_sql_conn_string == NULL ||
-        config->suggestions_sql_conn_string[0] == '\0') {
-        free(config->suggestions_sql_conn_string);
+    if (config->suggestions_sql_conn_string == NULL) {
         config->suggestions_sql_conn_string = strdup(config->sql_conn_string);
         if (config->suggestions_sql_conn_string == NULL)
             return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");

@@ -38,7 +38,19 @@ struct config {
     int64_t write_timeout_ms;
     int64_t request_timeout_ms;
     int64_t drain_timeout_ms;
-    int64_t sql_echo; /* 0 or 1 */
+    int64_t sql_echo;      /* 0 or 1 */
+    char *nocodb_base_url; /* NULL when not given, as the texts below */
+    char *nocodb_api_token;
+    int64_t nocodb_rate_limit;
+    int64_t http_pool_connections;
+    int64_t http_pool_maxsize;
+    int64_t http_pool_block; /* 0 or 1 */
+    int64_t http_max_retries;
+    int64_t http_backoff_factor_ms;
+    int64_t http_timeout_ms;
+    char *http_ca_file;
+    char *http_proxy;
+    char *http_no_proxy;
 };
 
 /* One flag of the command line: its name without the dashes, and its value. */

@@ -53,7 +53,14 @@ void reply_error(struct http_response *response, const weir_error *error)
     case WEIR_FULL:
     case WEIR_RETRY:
     case WEIR_NOT_READY:
+    case WEIR_REFUSED:
+    case WEIR_CANCELLED:
         reply_unavailable(response, error);
+        return;
+    case WEIR_RESPONSE:
+    case WEIR_PROTOCOL:
+    case WEIR_AMBIGUOUS:
+        http_reply_detail(response, 502, "%s", error->text);
         return;
     case WEIR_NOT_FOUND:
         http_reply_detail(response, 404, "%s", error->text);
@@ -68,10 +75,16 @@ void reply_error(struct http_response *response, const weir_error *error)
         log_write(LOG_LEVEL_ERROR, "SQLSTATE %s: %s", error->sqlstate, error->text);
         http_reply_detail(response, 500, "SQLSTATE %s: %s", error->sqlstate, error->text);
         return;
-    default:
-        log_write(LOG_LEVEL_ERROR, "%s", error->text);
-        http_reply_detail(response, 500, "%s", error->text);
+    case WEIR_OK:
+    case WEIR_MISUSE:
+    case WEIR_ALREADY:
+    case WEIR_UNSUPPORTED:
+    case WEIR_NO_MEMORY:
+    case WEIR_SYSTEM:
+        break;
     }
+    log_write(LOG_LEVEL_ERROR, "%s", error->text);
+    http_reply_detail(response, 500, "%s", error->text);
 }
 
 bool reply_if_wrong(struct http_response *response, struct validation *validation)

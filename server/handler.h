@@ -9,6 +9,7 @@
 #include "database_service.h"
 #include "health.h"
 #include "listener.h"
+#include "nocodb_service.h"
 #include "suggestion_service.h"
 #include "validate.h"
 
@@ -17,6 +18,7 @@ struct app {
     const char *jwt_secret;
     struct database_service *database;
     struct suggestion_service *suggestions;
+    struct nocodb_service *nocodb; /* NULL: not configured */
     struct health *health;
 };
 
@@ -31,7 +33,8 @@ bool is_moderator(const struct app *app, const struct http_request *request,
 
 /*
  * Tell a failure of the layers below: 503 with Retry-After for what passes by itself, 500 with
- * SQLSTATE and message for a refused statement, 404, 422 or 507 for what their words are.
+ * SQLSTATE and message for a refused statement, 502 for another server's answer that is of no use,
+ * 404, 422 or 507 for what their words are.
  */
 void reply_error(struct http_response *response, const weir_error *error);
 

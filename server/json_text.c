@@ -56,11 +56,6 @@ weir_status json_text_parse(const char *text, size_t size, json_t **ret_json, we
 
 /* ---- Walking ------------------------------------------------------------------------------ */
 
-struct walk {
-    const char *at;
-    const char *end;
-};
-
 /* One member as text: the name with its quotes, and the value. */
 struct member {
     const char *name;
@@ -69,14 +64,14 @@ struct member {
     size_t value_size;
 };
 
-static void skip_space(struct walk *walk)
+static void skip_space(struct json_text_walk *walk)
 {
     while (walk->at < walk->end && strchr(" \t\r\n", *walk->at) != NULL && *walk->at != '\0')
         walk->at++;
 }
 
 /* Step over one expected byte. */
-static bool take(struct walk *walk, char expected)
+static bool take(struct json_text_walk *walk, char expected)
 {
     skip_space(walk);
     if (walk->at == walk->end || *walk->at != expected)
@@ -85,7 +80,7 @@ static bool take(struct walk *walk, char expected)
     return true;
 }
 
-static bool skip_string(struct walk *walk)
+static bool skip_string(struct json_text_walk *walk)
 {
     if (walk->at == walk->end || *walk->at != '"')
         return false;
@@ -102,7 +97,7 @@ static bool skip_string(struct walk *walk)
 }
 
 /* Step over a value: to the comma or bracket that ends it at its own level. */
-static bool skip_value(struct walk *walk)
+static bool skip_value(struct json_text_walk *walk)
 {
     int depth = 0;
 
@@ -123,15 +118,30 @@ static bool skip_value(struct walk *walk)
     return false;
 }
 
-/* Begin at an object; false when it is none. */
-static bool begin(struct walk *walk, const char *text, size_t size)
+/* Begin at an object or array, as the bracket says; false when it is none. */
+static bool begin(struct json_text_walk *walk, const char *text, size_t size, char bracket)
 {
-    *walk = (struct walk){text, text + size};
-    return take(walk, '{');
+    *walk = (struct json_text_walk){text, text + size};
+    return take(walk, bracket);
+}
+
+/* The value here, without the blanks around it; false when there is none. */
+static bool take_value(struct json_text_walk *walk, const char **ret_value, size_t *ret_size)
+{
+    skip_space(walk);
+    const char *value = walk->at;
+    if (!skip_value(walk))
+        return false;
+    size_t size = (size_t)(walk->at - value);
+    while (size > 0 && strchr(" \t\r\n", value[size - 1]) != NULL)
+        size--;
+    *ret_value = value;
+    *ret_size = size;
+    return size > 0;
 }
 
 /* The next member; false after the last one. */
-static bool next_member(struct walk *walk, struct member *ret_member)
+static bool next_member(struct json_text_walk *walk, struct member *ret_member)
 {
     struct member member;
 
@@ -145,13 +155,8 @@ static bool next_member(struct walk *walk, struct member *ret_member)
     member.name_size = (size_t)(walk->at - member.name);
     if (!take(walk, ':'))
         return false;
-    skip_space(walk);
-    member.value = walk->at;
-    if (!skip_value(walk))
+    if (!take_value(walk, &member.value, &member.value_size))
         return false;
-    member.value_size = (size_t)(walk->at - member.value);
-    while (member.value_size > 0 && strchr(" \t\r\n", member.value[member.value_size - 1]) != NULL)
-        member.value_size--;
     *ret_member = member;
     return true;
 }
@@ -172,10 +177,10 @@ static void add_member(struct text *out, const struct member *member)
 
 const char *json_text_member(const char *text, size_t size, const char *name, size_t *ret_size)
 {
-    struct walk walk;
+    struct json_text_walk walk;
     struct member member;
 
-    for (bool more = begin(&walk, text, size); more && next_member(&walk, &member);) {
+    for (bool more = begin(&walk, text, size, '{'); more && next_member(&walk, &member);) {
         json_t *found = member_name(&member);
         bool is_it = json_is_string(found) && strcmp(json_string_value(found), name) == 0;
 
@@ -188,14 +193,27 @@ const char *json_text_member(const char *text, size_t size, const char *name, si
     return NULL;
 }
 
+bool json_text_array(const char *text, size_t size, struct json_text_walk *ret_walk)
+{
+    return begin(ret_walk, text, size, '[');
+}
+
+bool json_text_next(struct json_text_walk *walk, const char **ret_value, size_t *ret_size)
+{
+    skip_space(walk);
+    if (walk->at < walk->end && *walk->at == ',')
+        walk->at++;
+    return take_value(walk, ret_value, ret_size);
+}
+
 /* Add the members whose name is (or is not) a key of `names`. */
 static bool add_members(struct text *out, const char *text, size_t size, const json_t *names,
                         bool is_wanted)
 {
-    struct walk walk;
+    struct json_text_walk walk;
     struct member member;
 
-    if (!begin(&walk, text, size))
+    if (!begin(&walk, text, size, '{'))
         return false;
     while (next_member(&walk, &member)) {
         json_t *name = member_name(&member);

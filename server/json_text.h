@@ -29,6 +29,19 @@ WEIR_MUST_CHECK weir_status json_text_parse(const char *text, size_t size, json_
  */
 const char *json_text_member(const char *text, size_t size, const char *name, size_t *ret_size);
 
+/* Where a walk over an array's text is. */
+struct json_text_walk {
+    const char *at;
+    const char *end;
+};
+
+/*
+ * Begin at an array; false when the text is none. Then the raw text of each element in turn; false
+ * after the last. Under the same terms.
+ */
+bool json_text_array(const char *text, size_t size, struct json_text_walk *ret_walk);
+bool json_text_next(struct json_text_walk *walk, const char **ret_value, size_t *ret_size);
+
 /*
  * A new object: the members of `base` that `over` does not have, then those of `over`. One level
  * deep; values are copied as they stand. Both must be objects that json_text_parse() has accepted.

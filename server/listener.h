@@ -49,6 +49,10 @@ const char *http_request_path_param(const struct http_request *request, const ch
 const char *http_request_query(const struct http_request *request, const char *name);
 bool http_request_has_query(const struct http_request *request, const char *name);
 
+/* The parameters in the order they came, those of one name too; false beyond the last. */
+bool http_request_query_at(const struct http_request *request, size_t index, const char **ret_name,
+                           const char **ret_value);
+
 /* The first header of that name, in any case; NULL when absent. */
 const char *http_request_header(const struct http_request *request, const char *name);
 

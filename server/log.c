@@ -197,3 +197,64 @@ weir_status log_follow_pool(weir_pool *pool, weir_error *reterr)
         mask = WEIR_EVENT_ALL;
     return weir_pool_listen(pool, mask, log_pool_event, NULL, reterr);
 }
+
+static double milliseconds(weir_time span)
+{
+    return (double)span / (double)WEIR_MS;
+}
+
+/* What an attempt or a sending led to: a status, or why there is none. */
+static void describe_end(const weir_http_event *event, char *out, size_t size)
+{
+    if (event->status != 0)
+        snprintf(out, size, "%d", event->status);
+    else if (event->error != NULL)
+        snprintf(out, size, "%s", event->error->text);
+    else
+        snprintf(out, size, "no response (curl %d)", event->curl_code);
+}
+
+/* Events that belong to one request. */
+static void log_request_event(const weir_http_event *event)
+{
+    char end[WEIR_ERROR_TEXT];
+
+    describe_end(event, end, sizeof end);
+    if (event->kind == WEIR_HTTP_EVENT_RETRY)
+        log_write(LOG_LEVEL_DEBUG, "http: %s %s: again in %.0f ms (%s)", event->method, event->url,
+                  milliseconds(event->delay), weir_retry_cause_name(event->cause));
+    else if (event->kind == WEIR_HTTP_EVENT_REDIRECT)
+        log_write(LOG_LEVEL_DEBUG, "http: redirected to %s %s", event->method, event->url);
+    else if (event->kind == WEIR_HTTP_EVENT_ATTEMPT)
+        log_write(LOG_LEVEL_DEBUG, "http: %s %s: attempt %u over a %s connection, %.1f ms: %s",
+                  event->method, event->url, event->attempt, event->is_reused ? "kept" : "new",
+                  milliseconds(event->duration), end);
+    else
+        log_write(LOG_LEVEL_DEBUG, "http: %s %s: done in %.1f ms: %s", event->method, event->url,
+                  milliseconds(event->duration), end);
+}
+
+static void log_http_event(const weir_http_event *event, void *arg)
+{
+    bool is_open = event->breaker == WEIR_BREAKER_OPEN;
+
+    (void)arg;
+    if (event->kind == WEIR_HTTP_EVENT_BREAKER)
+        log_write(is_open ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "http: %s: breaker %s%s",
+                  event->origin, weir_breaker_state_name(event->breaker),
+                  is_open ? ", requests to it are refused for a while" : "");
+    else if (event->kind == WEIR_HTTP_EVENT_GATE)
+        log_write(LOG_LEVEL_WARNING, "http: %s asked for a pause of %.1f s, which holds for all",
+                  event->origin, milliseconds(event->delay) / 1000.0);
+    else if (log_is_on(LOG_LEVEL_DEBUG))
+        log_request_event(event);
+}
+
+weir_status log_follow_http(weir_http *session, weir_error *reterr)
+{
+    unsigned mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_GATE);
+
+    if (log_is_on(LOG_LEVEL_DEBUG))
+        mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_COUNT) - 1;
+    return weir_http_listen(session, mask, log_http_event, NULL, reterr);
+}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include <weir/http.h>
 #include <weir/pool.h>
 
 enum log_level {
@@ -41,5 +42,12 @@ void log_write(enum log_level level, const char *format, ...) WEIR_PRINTF(2, 3);
  * checkouts, checkins, opens, closes and their reasons. Call it once per pool.
  */
 weir_status log_follow_pool(weir_pool *pool, weir_error *reterr);
+
+/*
+ * Log an HTTP session's life: an origin whose breaker opened or that asked for a pause as warnings;
+ * with the level at DEBUG, also attempts, retries and redirects. Neither queries nor headers are
+ * shown, which may hold secrets. Call it once per session.
+ */
+weir_status log_follow_http(weir_http *session, weir_error *reterr);
 
 #endif

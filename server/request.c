@@ -168,6 +168,16 @@ bool http_request_has_query(const struct http_request *request, const char *name
     return http_request_query(request, name) != NULL;
 }
 
+bool http_request_query_at(const struct http_request *request, size_t index, const char **ret_name,
+                           const char **ret_value)
+{
+    if (index >= request->query_count)
+        return false;
+    *ret_name = request->query[index].name;
+    *ret_value = request->query[index].value;
+    return true;
+}
+
 const char *http_request_header(const struct http_request *request, const char *name)
 {
     for (size_t i = 0; i < request->field_count; i++) {

@@ -17,6 +17,8 @@ size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX])
         {"GET", "/api/v1/suggestions/{kind}/pending", handle_pending, app, false},
         {"POST", "/api/v1/suggestions/{kind}/{id}/status", handle_status, app, false},
         {"PUT", "/api/v1/suggestions/{kind}/{id}/payload", handle_payload, app, false},
+        {"GET", "/api/v1/nocodb/{table}", handle_nocodb_rows, app, false},
+        {"GET", "/api/v1/nocodb/{table}/{id}", handle_nocodb_row, app, false},
     };
     size_t count = sizeof all / sizeof *all;
 

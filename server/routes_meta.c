@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "db_manager.h"
+#include "pool_json.h"
 #include "suggestions_db_manager.h"
 
 void handle_root(void *arg, const struct http_request *request, struct http_response *response)
@@ -61,48 +62,6 @@ static json_t *settings(const weir_pool_options *options)
         "handoff_after_us", options->handoff_after_us, "max_waiters", options->max_waiters);
 }
 
-static json_t *counters(const weir_pool_stats *stats)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } all[] = {
-        {"checkouts", stats->checkouts},
-        {"waits", stats->waits},
-        {"handed_over", stats->handed_over},
-        {"overtaken", stats->overtaken},
-        {"timeouts", stats->timeouts},
-        {"refused", stats->refused},
-        {"connects", stats->connects},
-        {"connect_errors", stats->connect_errors},
-        {"closes", stats->closes},
-        {"detached", stats->detached},
-        {"pings", stats->pings},
-        {"ping_failures", stats->ping_failures},
-        {"resets", stats->resets},
-        {"misuses", stats->misuses},
-    };
-    json_t *object = json_object();
-    json_t *closed_by = json_object();
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        json_object_set_new(object, all[i].name, json_integer((json_int_t)all[i].value));
-    for (int i = WEIR_REASON_NONE + 1; i < WEIR_REASON_COUNT; i++)
-        json_object_set_new(closed_by, weir_reason_name((weir_reason)i),
-                            json_integer((json_int_t)stats->closed_by[i]));
-    json_object_set_new(object, "closed_by", closed_by);
-    return object;
-}
-
-/* Quantiles in milliseconds. */
-static json_t *times(const weir_histogram *histogram)
-{
-    return json_pack("{s:I, s:f, s:f, s:f}", "count", (json_int_t)histogram->count, "p50_ms",
-                     (double)weir_histogram_quantile(histogram, 0.5) / 1e6, "p99_ms",
-                     (double)weir_histogram_quantile(histogram, 0.99) / 1e6, "max_ms",
-                     (double)histogram->max / 1e6);
-}
-
 static json_t *holders(weir_pool *pool)
 {
     weir_pool_holder found[64];
@@ -139,8 +98,9 @@ static json_t *describe_pool(struct managed_db *manager)
         weir_db_engine(db_handle_db(handle)), "settings", settings(weir_pool_get_options(pool)),
         "size", stats.pool_size, "idle", stats.idle, "used", stats.leased, "overflow",
         stats.overflow, "connections", stats.connections, "waiters", stats.waiters, "status", line,
-        "counters", counters(&stats), "times", "wait", times(&stats.wait_time), "create",
-        times(&stats.create_time), "use", times(&stats.use_time), "holders", holders(pool));
+        "counters", pool_json_counters(&stats), "times", "wait", pool_json_times(&stats.wait_time),
+        "create", pool_json_times(&stats.create_time), "use", pool_json_times(&stats.use_time),
+        "holders", holders(pool));
     managed_db_put_engine(handle);
     return object;
 }
@@ -152,6 +112,6 @@ void handle_pools(void *arg, const struct http_request *request, struct http_res
     if (!is_authorized(arg, request, response, &claims))
         return;
     reply_json(response, 200,
-               json_pack("{s:[o, o]}", "pools", describe_pool(db_manager()),
-                         describe_pool(suggestions_db_manager())));
+               json_pack("{s:[o, o], s:o}", "pools", describe_pool(db_manager()),
+                         describe_pool(suggestions_db_manager()), "http", http_session_json()));
 }

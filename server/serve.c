@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <weir/lifecycle.h>
 
 #include "db_manager.h"
+#include "http_session_manager.h"
 #include "routes.h"
 #include "seed.h"
 #include "suggestions_db_manager.h"
@@ -28,6 +30,11 @@ static struct server {
     char *own_secret; /* made at this start; NULL when the configuration has one */
     struct listener *listener;
     int port;
+    /* When, in a drain, waits for other servers are ended, and when what is on its way to them is cut.
+     * 0 until the drain. Written by the thread that drains, the first after the second; read by the
+     * prober's, the first before the second. */
+    _Atomic weir_time waits_end_at;
+    _Atomic weir_time requests_end_at;
     /* A handler is still running: nothing it might use may be freed. */
     bool is_abandoned;
 } server;
@@ -42,6 +49,40 @@ static weir_status initialize(struct managed_db *manager, const char *url, weir_
     return managed_db_initialize(manager, url, &options, reterr);
 }
 
+static weir_status initialize_http(weir_error *reterr)
+{
+    const struct config *config = server.config;
+    struct http_session_options options = HTTP_SESSION_OPTIONS_DEFAULT;
+
+    options.pool_connections = (int)config->http_pool_connections;
+    options.pool_maxsize = (int)config->http_pool_maxsize;
+    options.pool_block = config->http_pool_block != 0;
+    options.max_retries = (int)config->http_max_retries;
+    options.backoff_factor_ms = (int)config->http_backoff_factor_ms;
+    options.timeout_ms = (int)config->http_timeout_ms;
+    options.ca_file = config->http_ca_file;
+    options.proxy = config->http_proxy;
+    options.no_proxy = config->http_no_proxy;
+    return http_manager_initialize(&options, reterr);
+}
+
+/* In reverse, by the deadline. Returns the first failure, and goes on after it. */
+static weir_status dispose_all(weir_time deadline, weir_error *reterr)
+{
+    struct managed_db *managers[] = {suggestions_db_manager(), db_manager()};
+    weir_error error = {0};
+
+    weir_status first = http_manager_close(deadline, reterr);
+    for (size_t i = 0; i < sizeof managers / sizeof *managers; i++) {
+        weir_status status = managed_db_dispose(managers[i], deadline, &error);
+        if (first == WEIR_OK && status != WEIR_OK && reterr != NULL)
+            *reterr = error;
+        if (first == WEIR_OK)
+            first = status;
+    }
+    return first;
+}
+
 static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr)
 {
     const struct config *config = server.config;
@@ -49,11 +90,12 @@ static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr
     (void)arg, (void)deadline;
     log_write(LOG_LEVEL_INFO, "Initializing connection pools...");
     weir_status status = initialize(db_manager(), config->sql_conn_string, reterr);
-    if (status != WEIR_OK)
-        return status;
-    status = initialize(suggestions_db_manager(), config->suggestions_sql_conn_string, reterr);
+    if (status == WEIR_OK)
+        status = initialize(suggestions_db_manager(), config->suggestions_sql_conn_string, reterr);
+    if (status == WEIR_OK)
+        status = initialize_http(reterr);
     if (status != WEIR_OK) {
-        (void)managed_db_dispose(db_manager(), WEIR_DEADLINE_NOW, NULL);
+        (void)dispose_all(WEIR_DEADLINE_NOW, NULL);
         return status;
     }
     log_write(LOG_LEVEL_INFO, "All connection pools initialized successfully");
@@ -62,19 +104,12 @@ static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr
 
 static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
 {
-    weir_error error = {0};
-
     (void)arg;
     log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
-    weir_status first = managed_db_dispose(suggestions_db_manager(), deadline, &error);
-    if (first != WEIR_OK && reterr != NULL)
-        *reterr = error;
-    weir_status second = managed_db_dispose(db_manager(), deadline, &error);
-    if (first == WEIR_OK && second != WEIR_OK && reterr != NULL)
-        *reterr = error;
-    if (first == WEIR_OK && second == WEIR_OK)
+    weir_status status = dispose_all(deadline, reterr);
+    if (status == WEIR_OK)
         log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
-    return first != WEIR_OK ? first : second;
+    return status;
 }
 
 /* ---- Services ----------------------------------------------------------------------------- */
@@ -89,6 +124,28 @@ static void seed(void)
         log_write(LOG_LEVEL_WARNING, "no table Jurisdictions: %s", error.text);
 }
 
+/* A request to NocoDB may wait long for its turn; half of the workers are left for everything else. */
+static weir_status open_nocodb(weir_error *reterr)
+{
+    const struct config *config = server.config;
+    struct nocodb_options options = NOCODB_OPTIONS_DEFAULT;
+
+    if (config->nocodb_base_url == NULL)
+        return WEIR_OK;
+    options.base_url = config->nocodb_base_url;
+    options.api_token = config->nocodb_api_token;
+    options.rate_limit = (int)config->nocodb_rate_limit;
+    options.max_calls = config->workers > 1 ? (int)config->workers / 2 : 1;
+    return nocodb_service_open(&options, &server.app.nocodb, reterr);
+}
+
+static void close_services(void)
+{
+    nocodb_service_close(server.app.nocodb);
+    suggestion_service_close(server.app.suggestions);
+    database_service_close(server.app.database);
+}
+
 static weir_status start_services(void *arg, weir_time deadline, weir_error *reterr)
 {
     struct app *app = &server.app;
@@ -96,21 +153,20 @@ static weir_status start_services(void *arg, weir_time deadline, weir_error *ret
     (void)arg, (void)deadline;
     seed();
     weir_status status = database_service_open(NULL, NULL, &app->database, reterr);
+    if (status == WEIR_OK)
+        status = suggestion_service_open(NULL, NULL, app->jwt_secret, &app->suggestions, reterr);
+    if (status == WEIR_OK)
+        status = open_nocodb(reterr);
     if (status != WEIR_OK)
-        return status;
-    status = suggestion_service_open(NULL, NULL, app->jwt_secret, &app->suggestions, reterr);
-    if (status != WEIR_OK)
-        database_service_close(app->database);
+        close_services();
     return status;
 }
 
 static weir_status stop_services(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg, (void)deadline, (void)reterr;
-    if (server.is_abandoned)
-        return WEIR_OK;
-    suggestion_service_close(server.app.suggestions);
-    database_service_close(server.app.database);
+    if (!server.is_abandoned)
+        close_services();
     return WEIR_OK;
 }
 
@@ -149,10 +205,35 @@ static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *
     return suggestions_prepare(server.app.suggestions, deadline, reterr);
 }
 
+/*
+ * What is to be done about once a second for the HTTP session; the prober's rounds are a clock for it.
+ * In a drain, what waits for its turn at another server is let go when half of the time has passed,
+ * and what waits for its answer shortly before the end: it might take longer than the drain, and a
+ * request that is never answered is worse than a 503.
+ */
+static void tend_http(void)
+{
+    weir_time end = atomic_load(&server.waits_end_at);
+
+    if (end != 0 && weir_now() >= end)
+        http_manager_end_waits(atomic_load(&server.requests_end_at));
+    else
+        http_manager_tend();
+}
+
+static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
+{
+    tend_http();
+    return check_database(arg, deadline, reterr);
+}
+
+/* NocoDB is not among them: its absence takes nothing from the rest of the service, a restart would not
+ * bring it back, and asking it every second would use up its rate limit. The breaker's state is in
+ * /api/v1/pools. */
 static weir_status start_health(void *arg, weir_time deadline, weir_error *reterr)
 {
     const struct health_component components[] = {
-        {"main database", check_database, db_manager()},
+        {"main database", check_main, db_manager()},
         {"suggestions database", check_suggestions, NULL},
     };
 
@@ -248,7 +329,12 @@ static weir_status start_listener(void *arg, weir_time deadline, weir_error *ret
 
 static weir_status drain_listener(void *arg, weir_time deadline, weir_error *reterr)
 {
+    weir_time now = weir_now();
+    weir_time left = deadline > now ? deadline - now : 0;
+
     (void)arg;
+    atomic_store(&server.requests_end_at, now + left / 10 * 9);
+    atomic_store(&server.waits_end_at, now + left / 2);
     health_set_draining(server.app.health);
     listener_set_draining(server.listener);
     weir_status status = listener_stop(server.listener, deadline, &server.is_abandoned);

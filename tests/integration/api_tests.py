@@ -118,7 +118,8 @@ def test_every_answer_carries_a_request_id():
 PROTECTED = [("GET", "/api/v1/pools"), ("GET", "/api/v1/tables"), ("GET", "/api/v1/tables/Jurisdictions"),
              ("GET", "/api/v1/tables/Jurisdictions/CHE"), ("POST", "/api/v1/suggestions"),
              ("POST", "/api/v1/suggestions/literature"), ("GET", "/api/v1/suggestions/literature/pending"),
-             ("POST", "/api/v1/suggestions/literature/1/status"), ("PUT", "/api/v1/suggestions/literature/1/payload")]
+             ("POST", "/api/v1/suggestions/literature/1/status"), ("PUT", "/api/v1/suggestions/literature/1/payload"),
+             ("GET", "/api/v1/nocodb/x"), ("GET", "/api/v1/nocodb/x/1")]
 
 
 def test_all_routes_but_the_first_need_a_token():

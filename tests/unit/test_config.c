@@ -7,11 +7,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "http_session_manager.h"
+
 static char dotenv_path[] = "/tmp/weir-config-XXXXXX";
 
-static const char *const variables[] = {
-    "SQL_CONN_STRING", "SUGGESTIONS_SQL_CONN_STRING", "JWT_SECRET",   "LOG_LEVEL", "HOST", "PORT",
-    "WEIR_WORKERS",    "WEIR_DRAIN_TIMEOUT",          "WEIR_SQL_ECHO"};
+static const char *const variables[] = {"SQL_CONN_STRING",
+                                        "SUGGESTIONS_SQL_CONN_STRING",
+                                        "JWT_SECRET",
+                                        "LOG_LEVEL",
+                                        "HOST",
+                                        "PORT",
+                                        "WEIR_WORKERS",
+                                        "WEIR_DRAIN_TIMEOUT",
+                                        "WEIR_SQL_ECHO",
+                                        "NOCODB_BASE_URL",
+                                        "NOCODB_API_TOKEN",
+                                        "NOCODB_RATE_LIMIT",
+                                        "WEIR_HTTP_POOL_MAXSIZE",
+                                        "WEIR_HTTP_PROXY"};
 
 static const char long_secret[] = "0123456789abcdef0123456789abcdef";
 
@@ -243,8 +256,46 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 19);
+    check_int(count, 31);
     check(config_option_help(count) == NULL);
+}
+
+static void nocodb_is_not_configured_until_it_has_a_url(void)
+{
+    const struct config_flag empty[] = {{"nocodb-base-url", ""}, {"http-ca-file", ""}};
+
+    start_with("");
+    struct config config = load(empty, 2);
+    check(config.nocodb_base_url == NULL && config.nocodb_api_token == NULL);
+    check(config.http_ca_file == NULL && config.http_proxy == NULL && config.http_no_proxy == NULL);
+    check_int(config.nocodb_rate_limit, 5);
+    config_clear(&config);
+
+    start_with("NOCODB_BASE_URL=https://n.example/api/v2/tables/\nNOCODB_API_TOKEN=t\n");
+    setenv("NOCODB_RATE_LIMIT", "0", 1);
+    config = load(NULL, 0);
+    check_text(config.nocodb_base_url, "https://n.example/api/v2/tables/");
+    check_text(config.nocodb_api_token, "t");
+    check_int(config.nocodb_rate_limit, 0);
+    config_clear(&config);
+    check(config.nocodb_api_token == NULL);
+}
+
+static void the_http_session_has_the_defaults_of_its_manager(void)
+{
+    const struct config_flag flags[] = {{"http-pool-maxsize", "1025"}};
+    const struct http_session_options defaults = HTTP_SESSION_OPTIONS_DEFAULT;
+
+    start_with("");
+    struct config config = load(NULL, 0);
+    check_int(config.http_pool_connections, defaults.pool_connections);
+    check_int(config.http_pool_maxsize, defaults.pool_maxsize);
+    check_int(config.http_pool_block, defaults.pool_block);
+    check_int(config.http_max_retries, defaults.max_retries);
+    check_int(config.http_backoff_factor_ms, defaults.backoff_factor_ms);
+    check_int(config.http_timeout_ms, defaults.timeout_ms);
+    config_clear(&config);
+    check_contains(refuse(flags, 1).text, "WEIR_HTTP_POOL_MAXSIZE \"1025\" (command line)");
 }
 
 static void a_broken_file_is_an_error_with_its_position(void)
@@ -275,6 +326,8 @@ int main(void)
     run(loopback_is_this_machine_only);
     run(limits_that_contradict_each_other_are_refused);
     run(every_option_explains_itself);
+    run(nocodb_is_not_configured_until_it_has_a_url);
+    run(the_http_session_has_the_defaults_of_its_manager);
     run(a_broken_file_is_an_error_with_its_position);
     unlink(dotenv_path);
     return check_done();

@@ -168,6 +168,27 @@ static void truncated_text_is_never_read_beyond_its_end(void)
     }
 }
 
+static void elements_of_an_array_are_found_as_they_stand(void)
+{
+    static const char text[] = " [ {\"a\":[1,\"],\"]} , 1.10,\"x\\\"y\",null ,[] ] ";
+    static const char *const expected[] = {"{\"a\":[1,\"],\"]}", "1.10", "\"x\\\"y\"", "null",
+                                           "[]"};
+    struct json_text_walk walk;
+    const char *value;
+    size_t size, count = 0;
+
+    check(parse_text(text) == WEIR_OK);
+    check(json_text_array(text, strlen(text), &walk));
+    for (; json_text_next(&walk, &value, &size); count++) {
+        check(count < 5 && size == strlen(expected[count]) &&
+              memcmp(value, expected[count], size) == 0);
+    }
+    check_int(count, 5);
+    check(json_text_array("[]", 2, &walk) && !json_text_next(&walk, &value, &size));
+    check(!json_text_array("{}", 2, &walk));
+    check(!json_text_array("1", 1, &walk));
+}
+
 int main(void)
 {
     run(json_is_taken_and_everything_else_is_not);
@@ -180,5 +201,6 @@ int main(void)
     run(merging_what_is_no_object_gives_nothing);
     run(picking_keeps_the_named_members);
     run(truncated_text_is_never_read_beyond_its_end);
+    run(elements_of_an_array_are_found_as_they_stand);
     return check_done();
 }

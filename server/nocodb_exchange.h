@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* One request to NocoDB and what came of it: the token, the rate limit, the errors. */
+#ifndef WEIR_SERVER_NOCODB_EXCHANGE_H
+#define WEIR_SERVER_NOCODB_EXCHANGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <weir/http.h>
+
+#include "nocodb_where.h"
+
+/* A NocoDB as it was configured. All but the last two never change. */
+struct nocodb_server {
+    char *base_url;              /* without slashes at its end */
+    char *api_token;             /* NULL: none is sent */
+    enum nocodb_dialect dialect; /* by the path of the base URL */
+    bool has_records;            /* the rows lie at {table}/records, not at {table} */
+    int rate_limit; /* requests in any second, as the server counts them; 0: no limit */
+    int max_calls;
+    /* Calls under way; any thread, relaxed: only the count matters. */
+    _Atomic int calls;
+    /* The session whose gate was set, by its number; any thread, whoever exchanges it sets it. */
+    _Atomic uint64_t gated_session;
+};
+
+/* What is known of a failed exchange beyond its error. */
+struct nocodb_failure {
+    int status;            /* of the answer; 0: there was none */
+    char code[48];         /* NocoDB's own, such as ERR_INVALID_OFFSET_VALUE; "" when it has none */
+    weir_time retry_after; /* how long to stay away; 0: nobody said */
+};
+
+/*
+ * Fill *ret_server. Errors: WEIR_INVALID "NocoDB base URL not configured" for an empty or NULL URL, or
+ * why it or the token cannot be used; WEIR_NO_MEMORY.
+ */
+WEIR_MUST_CHECK weir_status nocodb_server_init(const char *base_url, const char *api_token,
+                                               int rate_limit, int max_calls,
+                                               struct nocodb_server *ret_server,
+                                               weir_error *reterr);
+void nocodb_server_clear(struct nocodb_server *server);
+
+/* Set the rate limit on the present session, unless that was done. Errors: as
+ * http_manager_get_session() and weir_http_set_gate(). */
+WEIR_MUST_CHECK weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr);
+
+/* Begin a GET of a table's rows, or of one row where `id` is not NULL. The caller closes it. Errors:
+ * as weir_http_request_open(). */
+WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *server,
+                                                const char *table, const char *id,
+                                                weir_http_request **ret_request,
+                                                weir_error *reterr);
+
+/*
+ * Send it. WEIR_OK means an answer of 200 to 299, which the caller closes.
+ *
+ * Errors, whose texts carry NocoDB's own message, bounded, and never the token; *ret_failure tells
+ * more:
+ *   WEIR_NOT_FOUND  404
+ *   WEIR_INVALID    400 and 422: the request was understood and refused
+ *   WEIR_REFUSED    429, or not sent because the breaker is open or the gate closed
+ *   WEIR_RESPONSE   any other status; `native` is it
+ *   otherwise as weir_http_send()
+ */
+WEIR_MUST_CHECK weir_status nocodb_request_send(struct nocodb_server *server,
+                                                weir_http_request *request, weir_time deadline,
+                                                weir_http_response **ret_response,
+                                                struct nocodb_failure *ret_failure,
+                                                weir_error *reterr);
+
+#endif

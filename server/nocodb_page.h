@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* One page of rows as NocoDB's APIs answer it, in whichever shape. */
+#ifndef WEIR_SERVER_NOCODB_PAGE_H
+#define WEIR_SERVER_NOCODB_PAGE_H
+
+#include <stdint.h>
+
+#include "json_text.h"
+
+/* What an answer says about a page after it. */
+enum nocodb_more { NOCODB_MORE_UNKNOWN, NOCODB_MORE_NO, NOCODB_MORE_YES };
+
+/* A page. The rows point into the answer's text. */
+struct nocodb_page {
+    struct json_text_walk rows; /* for json_text_next(): each an object */
+    size_t row_count;
+    enum nocodb_more more;
+    int64_t
+        page_size; /* how many rows a page has by the server's own account; 0: it does not say */
+};
+
+/*
+ * Read an answer: `{"list": [row…], "pageInfo": {isLastPage, pageSize}}` (v1, v2),
+ * `{"records": [row…], "next": URL or null}` (v3), `{"data": [row…]}` or a bare array.
+ *
+ * Errors: WEIR_PROTOCOL when it is none of these, or no JSON; WEIR_NO_MEMORY.
+ */
+WEIR_MUST_CHECK weir_status nocodb_page_read(const char *text, size_t size,
+                                             struct nocodb_page *ret_page, weir_error *reterr);
+
+/*
+ * Read the whole number that a row has in a column, or, in v3, as its id: its text, from -9… to 9… with
+ * at most 39 digits and no zeros before them, goes to `out`. False when it has none.
+ */
+#define NOCODB_KEY_TEXT 42
+bool nocodb_row_key(const char *row, size_t size, const char *column, char out[NOCODB_KEY_TEXT]);
+
+/* Compare two such keys as numbers: negative, 0 or positive. */
+int nocodb_key_compare(const char *a, const char *b);
+
+/* Check that an answer is one JSON object. Errors: as above. */
+WEIR_MUST_CHECK weir_status nocodb_row_check(const char *text, size_t size, weir_error *reterr);
+
+#endif

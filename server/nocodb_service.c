@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* One row, and lists put together from pages. */
+#include "nocodb_service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nocodb_exchange.h"
+#include "nocodb_page.h"
+#include "text.h"
+
+struct nocodb_service {
+    struct nocodb_server server;
+};
+
+weir_status nocodb_service_open(const struct nocodb_options *options,
+                                struct nocodb_service **ret_service, weir_error *reterr)
+{
+    struct nocodb_service *service = calloc(1, sizeof *service);
+
+    if (service == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open NocoDB service: out of memory");
+    weir_status status =
+        nocodb_server_init(options->base_url, options->api_token, options->rate_limit,
+                           options->max_calls, &service->server, reterr);
+    if (status == WEIR_OK)
+        status = nocodb_server_gate(&service->server, reterr);
+    if (status != WEIR_OK) {
+        nocodb_service_close(service);
+        return status;
+    }
+    *ret_service = service;
+    return WEIR_OK;
+}
+
+void nocodb_service_close(struct nocodb_service *service)
+{
+    if (service == NULL)
+        return;
+    nocodb_server_clear(&service->server);
+    free(service);
+}
+
+/* Calls may wait long for their turn, so only so many threads may be given to them. */
+static bool enter(struct nocodb_server *server)
+{
+    if (atomic_fetch_add_explicit(&server->calls, 1, memory_order_relaxed) < server->max_calls)
+        return true;
+    atomic_fetch_sub_explicit(&server->calls, 1, memory_order_relaxed);
+    return false;
+}
+
+static void leave(struct nocodb_server *server)
+{
+    atomic_fetch_sub_explicit(&server->calls, 1, memory_order_relaxed);
+}
+
+static weir_status refuse_call(const struct nocodb_server *server, weir_error *reterr)
+{
+    return weir_error_set(reterr, WEIR_FULL, "%d calls to NocoDB are under way already",
+                          server->max_calls);
+}
+
+/* ---- One row --------------------------------------------------------------------------------- */
+
+static weir_status copy_row(const weir_http_response *response, char **ret_text, weir_error *reterr)
+{
+    size_t size;
+    const char *body = weir_http_response_body(response, &size);
+
+    weir_status status = nocodb_row_check(body, size, reterr);
+    if (status != WEIR_OK)
+        return status;
+    *ret_text = strndup(body, size);
+    if (*ret_text == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "read a row: out of memory");
+    return WEIR_OK;
+}
+
+static weir_status get_row(struct nocodb_server *server, const char *table, const char *id,
+                           weir_time deadline, char **ret_text, struct nocodb_failure *failure,
+                           weir_error *reterr)
+{
+    weir_http_request *request;
+    weir_http_response *response;
+
+    weir_status status = nocodb_request_open(server, table, id, &request, reterr);
+    if (status != WEIR_OK)
+        return status;
+    weir_http_request_max_body(request, NOCODB_MAX_ANSWER);
+    status = nocodb_request_send(server, request, deadline, &response, failure, reterr);
+    if (status == WEIR_OK) {
+        status = copy_row(response, ret_text, reterr);
+        weir_http_response_close(response);
+    }
+    weir_http_request_close(request);
+    return status;
+}
+
+weir_status nocodb_get_row(struct nocodb_service *service, const char *table, const char *id,
+                           weir_time deadline, char **ret_text, weir_time *ret_retry_after,
+                           weir_error *reterr)
+{
+    struct nocodb_failure failure = {0};
+    weir_status status;
+
+    if (enter(&service->server)) {
+        status = get_row(&service->server, table, id, deadline, ret_text, &failure, reterr);
+        leave(&service->server);
+    } else {
+        status = refuse_call(&service->server, reterr);
+    }
+    if (status != WEIR_OK && ret_retry_after != NULL)
+        *ret_retry_after = failure.retry_after;
+    return status;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+/* A list under way. */
+struct list {
+    struct nocodb_server *server;
+    const char *table;
+    const struct nocodb_query *query;
+    weir_time deadline;
+    const char *key;
+    int page_size;                  /* asked for, the same for all pages */
+    int64_t limit;                  /* -1: none */
+    int64_t pages;                  /* read so far */
+    int64_t rows;                   /* added to `out` so far */
+    int64_t seen;                   /* rows in the pages read so far */
+    size_t largest_page;            /* in rows */
+    char last_key[NOCODB_KEY_TEXT]; /* "" before the first row */
+    size_t last_page_at;            /* where in `out` the last page begins, */
+    size_t last_page_size;          /* and its size */
+    struct text out;                /* "[row,row" */
+    struct nocodb_failure failure;
+};
+
+static weir_status check_query(const struct nocodb_server *server, const struct nocodb_query *query,
+                               weir_error *reterr)
+{
+    const char *key = query->key;
+
+    if (query->page_size < 1 || query->page_size > 1000)
+        return weir_error_set(reterr, WEIR_INVALID, "page_size %d: must be 1 to 1000",
+                              query->page_size);
+    if (query->offset < 0 || query->limit < -1)
+        return weir_error_set(reterr, WEIR_INVALID, "limit and offset: must not be negative");
+    if (query->offset > 0 && (query->paging == NOCODB_KEYSET || server->dialect == NOCODB_V3))
+        return weir_error_set(reterr, WEIR_INVALID, "offset: not possible with %s",
+                              query->paging == NOCODB_KEYSET ? "keyset paging"
+                                                             : "NocoDB's v3 API, which has none");
+    if (key != NULL &&
+        (key[0] == '\0' || key[0] == '-' || key[0] == '+' || strchr(key, ',') != NULL))
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "key: NocoDB cannot sort by a column of that name");
+    return WEIR_OK;
+}
+
+static void add_number(weir_http_request *request, const char *name, int64_t number)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, number);
+    weir_http_request_query(request, name, text);
+}
+
+/* Where the page begins, and how long it may be. */
+static void add_place(const struct list *list, weir_http_request *request)
+{
+    bool is_v3 = list->server->dialect == NOCODB_V3;
+
+    add_number(request, is_v3 ? "pageSize" : "limit", list->page_size);
+    if (list->query->paging == NOCODB_KEYSET)
+        return;
+    /* v3 gives a link to the next page. It is not followed but counted, because it may lead to another
+     * server or another scheme than the one configured, and some versions leave the filters out. */
+    if (is_v3)
+        add_number(request, "page", list->pages + 1);
+    else
+        add_number(request, "offset", list->query->offset + list->seen);
+}
+
+static weir_status add_sort(const struct list *list, weir_http_request *request, weir_error *reterr)
+{
+    struct text sort = {0};
+
+    if (list->query->paging != NOCODB_KEYSET)
+        return WEIR_OK;
+    if (list->server->dialect == NOCODB_V3) {
+        text_add(&sort, "[{\"field\":");
+        text_add_json(&sort, list->key);
+        text_add(&sort, ",\"direction\":\"asc\"}]");
+    } else {
+        text_add(&sort, list->key);
+    }
+    char *value = text_take(&sort);
+    if (value == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "list rows: out of memory");
+    weir_http_request_query(request, "sort", value);
+    free(value);
+    return WEIR_OK;
+}
+
+/* The conditions asked for, and with keyset paging that the key is above the last one. */
+static weir_status add_where(const struct list *list, weir_http_request *request,
+                             weir_error *reterr)
+{
+    struct nocodb_condition all[NOCODB_WHERE_CONDITIONS + 1];
+    size_t count = list->query->condition_count;
+    char *clause;
+
+    if (count >= NOCODB_WHERE_CONDITIONS)
+        return weir_error_set(reterr, WEIR_INVALID, "%zu filters: at most %d are possible", count,
+                              NOCODB_WHERE_CONDITIONS - 1);
+    for (size_t i = 0; i < count; i++)
+        all[i] = list->query->conditions[i];
+    if (list->last_key[0] != '\0')
+        all[count++] = (struct nocodb_condition){list->key, NOCODB_GT, list->last_key};
+    weir_status status = nocodb_where(all, count, list->server->dialect, &clause, reterr);
+    if (status != WEIR_OK)
+        return status;
+    if (clause[0] != '\0')
+        weir_http_request_query(request, "where", clause);
+    free(clause);
+    return WEIR_OK;
+}
+
+static weir_status open_page_request(const struct list *list, weir_http_request **ret_request,
+                                     weir_error *reterr)
+{
+    weir_http_request *request;
+
+    weir_status status = nocodb_request_open(list->server, list->table, NULL, &request, reterr);
+    if (status != WEIR_OK)
+        return status;
+    weir_http_request_max_body(request, NOCODB_MAX_ANSWER);
+    add_place(list, request);
+    status = add_sort(list, request, reterr);
+    if (status == WEIR_OK)
+        status = add_where(list, request, reterr);
+    if (status != WEIR_OK) {
+        weir_http_request_close(request);
+        return status;
+    }
+    *ret_request = request;
+    return WEIR_OK;
+}
+
+/* ---- A page ---------------------------------------------------------------------------------- */
+
+static weir_status check_key(struct list *list, const char *row, size_t size, weir_error *reterr)
+{
+    char key[NOCODB_KEY_TEXT];
+
+    if (!nocodb_row_key(row, size, list->key, key))
+        return weir_error_set(reterr, WEIR_PROTOCOL,
+                              "keyset paging: a row has no whole number in column \"%.64s\"",
+                              list->key);
+    if (list->last_key[0] != '\0' && nocodb_key_compare(key, list->last_key) <= 0)
+        return weir_error_set(reterr, WEIR_PROTOCOL,
+                              "keyset paging: after key %s of column \"%.64s\" came %s; NocoDB did "
+                              "not sort or filter by it",
+                              list->last_key, list->key, key);
+    memcpy(list->last_key, key, sizeof key);
+    return WEIR_OK;
+}
+
+static bool is_full(const struct list *list)
+{
+    return list->limit >= 0 && list->rows >= list->limit;
+}
+
+static weir_status add_row(struct list *list, const char *row, size_t size, weir_error *reterr)
+{
+    if (list->rows >= NOCODB_MAX_ROWS)
+        return weir_error_set(reterr, WEIR_LIMIT,
+                              "table \"%.64s\" has more than %d rows: ask for fewer by filters or "
+                              "limit",
+                              list->table, NOCODB_MAX_ROWS);
+    if (list->out.size + size > NOCODB_MAX_BYTES)
+        return weir_error_set(
+            reterr, WEIR_LIMIT,
+            "the rows of table \"%.64s\" are more than %d bytes: ask for fewer by "
+            "filters or limit",
+            list->table, NOCODB_MAX_BYTES);
+    text_add(&list->out, list->rows > 0 ? "," : "");
+    text_add_n(&list->out, row, size);
+    list->rows++;
+    return WEIR_OK;
+}
+
+/* The page just added is the one before it, to the byte. */
+static bool is_same_page(const struct list *list, size_t at)
+{
+    size_t size = list->out.size - at;
+
+    return !list->out.has_failed && list->pages > 0 && size == list->last_page_size && size > 0 &&
+           memcmp(list->out.data + at, list->out.data + list->last_page_at, size) == 0;
+}
+
+static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_error *reterr)
+{
+    const char *row;
+    size_t size;
+    weir_status status = WEIR_OK;
+    size_t at = list->out.size + (list->rows > 0);
+
+    while (status == WEIR_OK && !is_full(list) && json_text_next(&page->rows, &row, &size)) {
+        if (list->query->paging == NOCODB_KEYSET)
+            status = check_key(list, row, size, reterr);
+        if (status == WEIR_OK)
+            status = add_row(list, row, size, reterr);
+    }
+    if (status != WEIR_OK)
+        return status;
+    if (is_same_page(list, at))
+        return weir_error_set(reterr, WEIR_PROTOCOL,
+                              "NocoDB gave the same page twice: it ignores the offset");
+    list->last_page_at = at;
+    list->last_page_size = list->out.size > at ? list->out.size - at : 0;
+    return WEIR_OK;
+}
+
+/*
+ * Whether the page is the last. Where the server does not say, a page is short when it has fewer rows
+ * than a page is said to have, or than an earlier page had: fewer than were asked for may be all that
+ * the server ever gives.
+ */
+static bool is_last(const struct list *list, const struct nocodb_page *page)
+{
+    size_t whole = page->page_size > 0 ? (size_t)page->page_size : list->largest_page;
+
+    if (page->row_count == 0 || is_full(list))
+        return true;
+    if (page->more != NOCODB_MORE_UNKNOWN)
+        return page->more == NOCODB_MORE_NO;
+    return page->row_count < whole;
+}
+
+static weir_status take_page(struct list *list, const weir_http_response *response,
+                             bool *ret_is_last, weir_error *reterr)
+{
+    struct nocodb_page page;
+    size_t size;
+    const char *body = weir_http_response_body(response, &size);
+
+    weir_status status = nocodb_page_read(body, size, &page, reterr);
+    if (status == WEIR_OK)
+        status = add_rows(list, &page, reterr);
+    if (status != WEIR_OK)
+        return status;
+    list->pages++;
+    list->seen += (int64_t)page.row_count;
+    if (page.row_count > list->largest_page)
+        list->largest_page = page.row_count;
+    *ret_is_last = is_last(list, &page);
+    return WEIR_OK;
+}
+
+/* Current servers answer so where a page would begin behind the last row. */
+static bool is_past_the_end(const struct list *list)
+{
+    return list->query->paging == NOCODB_OFFSET && list->query->offset + list->seen > 0 &&
+           list->failure.status == 422 &&
+           strcmp(list->failure.code, "ERR_INVALID_OFFSET_VALUE") == 0;
+}
+
+static weir_status read_page(struct list *list, bool *ret_is_last, weir_error *reterr)
+{
+    weir_http_request *request;
+    weir_http_response *response;
+    weir_error error = {0};
+
+    if (list->pages >= NOCODB_MAX_PAGES)
+        return weir_error_set(reterr, WEIR_LIMIT,
+                              "table \"%.64s\" has more than %d pages: ask for fewer rows by "
+                              "filters or limit, or for longer pages",
+                              list->table, NOCODB_MAX_PAGES);
+    weir_status status = open_page_request(list, &request, reterr);
+    if (status != WEIR_OK)
+        return status;
+    status = nocodb_request_send(list->server, request, list->deadline, &response, &list->failure,
+                                 &error);
+    if (status == WEIR_OK) {
+        status = take_page(list, response, ret_is_last, reterr);
+        weir_http_response_close(response);
+    } else if (is_past_the_end(list)) {
+        *ret_is_last = true;
+        status = WEIR_OK;
+    } else if (reterr != NULL) {
+        *reterr = error;
+    }
+    weir_http_request_close(request);
+    return status;
+}
+
+static weir_status list_rows(struct list *list, char **ret_text, weir_error *reterr)
+{
+    bool is_done = list->limit == 0;
+    weir_status status = WEIR_OK;
+
+    text_add(&list->out, "[");
+    while (status == WEIR_OK && !is_done)
+        status = read_page(list, &is_done, reterr);
+    text_add(&list->out, "]");
+    if (status != WEIR_OK) {
+        text_clear(&list->out);
+        return status;
+    }
+    *ret_text = text_take(&list->out);
+    if (*ret_text == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "list rows: out of memory");
+    return WEIR_OK;
+}
+
+weir_status nocodb_list_rows(struct nocodb_service *service, const char *table,
+                             const struct nocodb_query *query, weir_time deadline, char **ret_text,
+                             weir_time *ret_retry_after, weir_error *reterr)
+{
+    struct list list = {.server = &service->server,
+                        .table = table,
+                        .query = query,
+                        .deadline = deadline,
+                        .key = query->key != NULL ? query->key : "Id",
+                        .page_size = query->page_size,
+                        .limit = query->limit};
+
+    if (ret_retry_after != NULL)
+        *ret_retry_after = 0;
+    weir_status status = check_query(&service->server, query, reterr);
+    if (status != WEIR_OK)
+        return status;
+    if (query->limit > 0 && query->limit < query->page_size)
+        list.page_size = (int)query->limit;
+    if (!enter(&service->server))
+        return refuse_call(&service->server, reterr);
+    status = list_rows(&list, ret_text, reterr);
+    leave(&service->server);
+    if (status != WEIR_OK && ret_retry_after != NULL)
+        *ret_retry_after = list.failure.retry_after;
+    return status;
+}

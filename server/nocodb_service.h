@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* The NocoDB service: rows of somebody else's tables, read over HTTP, as JSON text. */
+#ifndef WEIR_SERVER_NOCODB_SERVICE_H
+#define WEIR_SERVER_NOCODB_SERVICE_H
+
+#include <stdint.h>
+
+#include <weir/clock.h>
+
+#include "nocodb_where.h"
+
+/* Most rows, pages and bytes of one list, and most bytes of one answer of NocoDB's. */
+#define NOCODB_MAX_ROWS 100000
+#define NOCODB_MAX_PAGES 1000
+#define NOCODB_MAX_BYTES (32 << 20)
+#define NOCODB_MAX_ANSWER (8 << 20)
+
+/*
+ * A service works on HTTPSessionManager's session; it may be shared by any number of threads.
+ *
+ * A row or list it returns is malloc'ed JSON, which the caller frees. Rows are passed on as the text
+ * that NocoDB sent, so that every number keeps all its digits. Functions that take a deadline keep it.
+ *
+ * The token travels as header `xc-token`, to the origin of the base URL and nowhere else: redirects are
+ * not followed, nor the links to the next page that v3 gives.
+ */
+struct nocodb_service;
+
+struct nocodb_options {
+    const char *base_url;  /* to which a table's name is added: see below */
+    const char *api_token; /* NULL or "": none */
+    int rate_limit;        /* requests that the server may count in any second; 0: no limit */
+    int max_calls;         /* calls under way at once; the next is refused at once with WEIR_FULL */
+};
+
+/* NocoDB itself allows 5 requests per second and blocks for 30 seconds what is above it. */
+#define NOCODB_OPTIONS_DEFAULT                                                                     \
+    {                                                                                              \
+        NULL, NULL, 5, 16                                                                          \
+    }
+
+/*
+ * Open a service; nothing is sent. Rows are at {base}/{table} and {base}/{table}/{id}. A base that ends
+ * with /api/v2/tables or /api/v3/data/{base id} stands for NocoDB's own paths:
+ * {base}/{table}/records and {base}/{table}/records/{id}, tables named by their ids. Slashes at its end
+ * do not count.
+ *
+ * Errors: WEIR_INVALID "NocoDB base URL not configured" when it is empty; why the URL or the token
+ *         cannot be used; WEIR_NO_MEMORY.
+ */
+WEIR_MUST_CHECK weir_status nocodb_service_open(const struct nocodb_options *options,
+                                                struct nocodb_service **ret_service,
+                                                weir_error *reterr);
+void nocodb_service_close(struct nocodb_service *service);
+
+/*
+ * One row: {…}.
+ *
+ * Errors, here and below; on failure *ret_retry_after (which may be NULL) is how long to stay away, 0
+ * when nobody said:
+ *   WEIR_NOT_FOUND  no such table or row
+ *   WEIR_INVALID    NocoDB refused what was asked (400, 422), or it cannot be asked
+ *   WEIR_REFUSED    too many requests: a pause until *ret_retry_after has passed
+ *   WEIR_FULL       max_calls are under way
+ *   WEIR_RESPONSE   any other status, such as 401 for a token that NocoDB refuses; `native` is it
+ *   WEIR_PROTOCOL   the answer is no such JSON
+ *   WEIR_LIMIT      more rows, pages or bytes than above
+ *   otherwise as weir_http_send()
+ */
+WEIR_MUST_CHECK weir_status nocodb_get_row(struct nocodb_service *service, const char *table,
+                                           const char *id, weir_time deadline, char **ret_text,
+                                           weir_time *ret_retry_after, weir_error *reterr);
+
+/* How a list gets from one page to the next. */
+enum nocodb_paging {
+    /* By counting rows. While others insert and delete rows, some may come twice or not at all. */
+    NOCODB_OFFSET,
+    /* By asking for keys above the last one: every row that is there all the time comes exactly once. */
+    NOCODB_KEYSET
+};
+
+/* What is asked of a table. Start from NOCODB_QUERY_DEFAULT. */
+struct nocodb_query {
+    const struct nocodb_condition *conditions; /* all must hold; see nocodb_where.h */
+    size_t condition_count;
+    int page_size;  /* rows asked for at a time; servers may give fewer. 1 to 1000 */
+    int64_t limit;  /* rows at most; -1: all, and WEIR_LIMIT if these are above NOCODB_MAX_ROWS */
+    int64_t offset; /* rows left out before the first; only with NOCODB_OFFSET, and not in v3 */
+    enum nocodb_paging paging;
+    const char *key; /* the column of NOCODB_KEYSET: whole numbers, no two alike. NULL: Id */
+};
+
+#define NOCODB_QUERY_DEFAULT                                                                       \
+    {                                                                                              \
+        NULL, 0, 100, -1, 0, NOCODB_OFFSET, NULL                                                   \
+    }
+
+/*
+ * The rows of a table, page after page until the last: [{…}, …].
+ *
+ * Each step goes by the number of rows that came, not by the number asked for. A server that gives
+ * the same page again, or keys that do not rise, is an error (WEIR_PROTOCOL) and no endless list.
+ * Old servers ignore a condition on a column that they do not have, and give all rows.
+ */
+WEIR_MUST_CHECK weir_status nocodb_list_rows(struct nocodb_service *service, const char *table,
+                                             const struct nocodb_query *query, weir_time deadline,
+                                             char **ret_text, weir_time *ret_retry_after,
+                                             weir_error *reterr);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What pools and the HTTP session tell of themselves, as JSON; NULL when memory ran out. */
+#ifndef WEIR_SERVER_POOL_JSON_H
+#define WEIR_SERVER_POOL_JSON_H
+
+#include <jansson.h>
+
+#include <weir/pool.h>
+
+/* The counters of a pool, and one of its histograms: count, quantiles and maximum in milliseconds. */
+json_t *pool_json_counters(const weir_pool_stats *stats);
+json_t *pool_json_times(const weir_histogram *histogram);
+
+/*
+ * HTTPSessionManager's session: settings, and for each of the origins used last its pool, breaker,
+ * budget, gate and counters. {"name", "is_initialized": false} where there is none.
+ */
+json_t *http_session_json(void);
+
+#endif

@@ -1,0 +1,657 @@
+# SPDX-License-Identifier: MIT
+"""NocoDB through `weir serve`: rows, pages, filters, errors, the rate limit, and where the token goes."""
+import contextlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import tap
+from backend import Backend, wait_for
+from fake_nocodb import TOKEN, FakeNocoDB, Raw, Refusal, Server
+
+PROGRAM = os.path.abspath(sys.argv[1])
+
+fake = None
+backend = None
+
+
+@contextlib.contextmanager
+def serving(base_url, *flags, **options):
+    """A backend on that NocoDB, without a rate limit unless a flag sets one."""
+    environment = {"NOCODB_BASE_URL": base_url, "NOCODB_API_TOKEN": TOKEN, **options.pop("environment", {})}
+    with Backend(PROGRAM, "--nocodb-rate-limit", "0", *flags, environment=environment, **options) as started:
+        yield started
+
+
+def get(path, on=None, **query):
+    """GET below /api/v1/nocodb/; a list of values repeats the parameter."""
+    text = urllib.parse.urlencode(query, doseq=True)
+    return (on or backend).get("/api/v1/nocodb/" + path + ("?" + text if text else ""))
+
+
+def rows(path, on=None, **query):
+    answer = get(path, on, **query)
+    assert answer.status == 200, (answer.status, answer.body)
+    return answer.json
+
+
+def ids(path, on=None, **query):
+    return [row["Id"] for row in rows(path, on, **query)]
+
+
+def refused(answer, status, *parts):
+    assert answer.status == status, (answer.status, answer.body)
+    for part in parts:
+        assert part in answer.detail, answer.detail
+
+
+def numbered(count):
+    return [{"Id": number, "Name": f"row {number}"} for number in range(1, count + 1)]
+
+
+@contextlib.contextmanager
+def changed(**attributes):
+    """The fake with other attributes, for a while, and no requests recorded yet."""
+    before = {name: getattr(fake, name) for name in attributes}
+    for name, value in attributes.items():
+        setattr(fake, name, value)
+    fake.forget()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(fake, name, value)
+
+
+def asked(name):
+    """The values of a query parameter in the requests so far."""
+    return [request.query.get(name) for request in fake.requests]
+
+
+# ---- One row
+
+
+def test_a_row_is_passed_on_as_it_was_sent():
+    fake.tables["exact"] = [Raw('{ "Id" : 7, "big":123456789012345678901234567890, "price": 1.10,\n"tiny":1e-7, "é": "\\u00e9\\/" }')]
+    row = fake.tables["exact"][0]
+    with changed(override=lambda request: (200, {}, row.encode())):
+        for path in ("exact/7", "exact/7/"):
+            answer = get(path)
+            assert (answer.status, answer.body) == (200, row.encode()), answer.body
+            assert answer.headers["Content-Type"].startswith("application/json")
+    assert [request.path for request in fake.requests] == ["/api/v2/tables/exact/records/7"] * 2
+    assert {request.headers["xc-token"] for request in fake.requests} == {TOKEN}
+
+
+def test_names_and_ids_stay_one_segment_whatever_is_in_them():
+    fake.forget()
+    for table, number in (("a/b", "1"), ("t?x=1", "2#3"), ("t", "../../admin"), ("t", "1%2F2"), ("Ä b", "ü")):
+        answer = get(urllib.parse.quote(table, safe="") + "/" + urllib.parse.quote(number, safe=""))
+        refused(answer, 404, "NocoDB answered 404")
+        sent = fake.requests[-1].target.split("/")
+        assert [urllib.parse.unquote(part) for part in sent[1:]] == ["api", "v2", "tables", table, "records", number], sent
+    count = len(fake.requests)
+    refused(get("t/.."), 422, "NocoDB")
+    refused(get("%2e%2e/1"), 422, "NocoDB")
+    assert len(fake.requests) == count
+
+
+def test_a_missing_row_or_table_is_404_with_nocodbs_words():
+    refused(get("many/999"), 404, "NocoDB answered 404: Record '999' not found")
+    refused(get("nothing/1"), 404, "Table 'nothing' not found")
+    refused(get("nothing"), 404, "Table 'nothing' not found")
+
+
+# ---- Pages
+
+
+def test_all_pages_come_each_row_once_and_as_it_was_sent():
+    fake.forget()
+    assert rows("many") == fake.tables["many"]
+    assert asked("limit") == ["100"] * 3 and asked("offset") == ["0", "100", "200"]
+    fake.tables["exact"] = [{"Id": 1, "big": Raw("123456789012345678901234567890"), "price": Raw("1.10")}, {"Id": 2}]
+    assert get("exact").body == b'[{"Id":1,"big":123456789012345678901234567890,"price":1.10},{"Id":2}]'
+    fake.tables["empty"] = []
+    assert rows("empty") == [] and rows("empty/") == []
+
+
+def test_steps_go_by_what_came_and_not_by_what_was_asked():
+    with changed(most_limit=40):
+        assert ids("many", page_size=100) == list(range(1, 251))
+        assert asked("offset") == ["0", "40", "80", "120", "160", "200", "240"]
+    with changed(least_limit=10):
+        assert ids("many", page_size=3, limit=25) == list(range(1, 26))
+        assert asked("limit") == ["3"] * 3 and asked("offset") == ["0", "10", "20"]
+
+
+def test_limit_and_offset_choose_rows():
+    fake.forget()
+    assert ids("many", limit=5) == [1, 2, 3, 4, 5]
+    assert asked("limit") == ["5"]
+    assert ids("many", limit=7, offset=3) == list(range(4, 11))
+    assert ids("many", limit=150, offset=50) == list(range(51, 201))
+    assert ids("many", offset=245) == [246, 247, 248, 249, 250]
+    assert ids("many", offset=250) == [] and ids("many", offset=99999) == []
+
+
+def test_the_end_is_found_however_the_server_tells_it():
+    for count in (0, 1, 99, 100, 101, 200):
+        fake.tables["some"] = numbered(count)
+        for shape in ("list", "data", "bare"):
+            for tells in (True, False):
+                for far in (True, False):
+                    for most in (1000, 30):
+                        with changed(shape=shape, tells_last_page=tells, refuses_far_offsets=far, most_limit=most):
+                            assert ids("some") == list(range(1, count + 1)), (count, shape, tells, far, most)
+
+
+def test_no_request_is_wasted_where_the_server_tells_the_last_page():
+    fake.tables["some"] = numbered(200)
+    fake.forget()
+    assert len(rows("some")) == 200
+    assert asked("offset") == ["0", "100"]
+
+
+def test_a_server_that_ignores_the_offset_is_noticed():
+    with changed(ignores_offset=True, tells_last_page=False):
+        refused(get("many"), 502, "the same page twice", "ignores the offset")
+        assert len(fake.requests) == 2
+        assert ids("many", limit=10) == list(range(1, 11))
+
+
+def test_an_endless_table_ends_with_an_error():
+    def endless(request):
+        offset = request.number("offset", 0)
+        page = [{"Id": offset + k} for k in range(1000)]
+        return 200, {}, json.dumps({"list": page, "pageInfo": {"isLastPage": False}}).encode()
+
+    with changed(override=endless):
+        refused(get("many", page_size=1000), 507, 'table "many" has more than 100000 rows')
+        assert len(fake.requests) == 101
+        assert len(rows("many", page_size=1000, limit=2500)) == 2500
+
+
+# ---- Filters
+
+
+def test_filters_by_text_number_truth_and_nothing():
+    fake.tables["people"] = [
+        {"Id": 1, "Name": "Ada Smith", "Year": 1815, "Alive": False, "Note": None},
+        {"Id": 2, "Name": "Bob Smith & Co", "Year": 2020, "Alive": True, "Note": ""},
+        {"Id": 3, "Name": "Zoë", "Year": 2020, "Alive": True, "Note": "2020 or so"},
+        {"Id": 4, "Name": "null", "Year": Raw("12345678901234567890"), "Alive": True, "Note": "x"}]
+    for filters, expected in ((["Name:smith"], [1, 2]), (["Name:Smith & Co"], [2]), (["Name:Zoë"], [3]),
+                              (["Year:2020"], [2, 3]), (["Year:12345678901234567890"], [4]), (["Note:\"2020\""], [3]),
+                              (["Alive:true"], [2, 3, 4]), (["Alive:false"], [1]), (["Note:null"], [1, 2]),
+                              (["Name:\"null\""], [4]), (["Name:B_b%Co"], [2]),
+                              (["Name:smith", "Year:2020"], [2]), (["Name:smith", "Year:1999"], [])):
+        fake.forget()
+        assert ids("people", filter=filters) == expected, filters
+        assert not fake.requests[0].query["where"].startswith("@")
+    assert fake.requests[0].query["where"] == "(Name,like,%smith%)~and(Year,eq,1999)"
+
+
+NASTY = ["a,b", "(x)", "((x))", "x)~and(Id,eq,1", "~or(", "it's", 'say "x"', "a'b\"c", "50%", "a_b", "\\", "a\\\"b", "@x", "%)",
+         "ü,ß", "日本(語)", "a&b=c#d+e", " x ", "null,", "),(", "~", "x) ~or (y", "=cmd", "😀,😀"]
+
+
+def test_no_text_changes_what_a_filter_means():
+    for base in ("v2", "v3"):
+        with serving(getattr(fake, base)) as other:
+            for number, text in enumerate(NASTY):
+                fake.tables["nasty"] = [{"Id": 1, "Name": "xyz", "Size, (cm)": "1"}, {"Id": 2, "Name": text, "Size, (cm)": "2"},
+                                        {"Id": 3, "Name": f"<{text}>", "Size, (cm)": "3"}]
+                answer = get("nasty", other, filter="Name:" + text)
+                if "'" in text and '"' in text and base == "v3":
+                    refused(answer, 422, 'filter on column "Name"', "both kinds of quotes")
+                    continue
+                assert answer.status == 200, (base, text, answer.body)
+                found = [row.get("Id", row.get("id")) for row in answer.json]
+                assert found == [2, 3], (base, text, found, fake.requests[-1].query)
+                answer = get("nasty", other, filter=['"Size, (cm)":"3"', "Name:" + text])
+                if "'" in text and '"' in text:
+                    refused(answer, 422, "both kinds of quotes")
+                else:
+                    assert [row.get("Id", row.get("id")) for row in answer.json] == [3], (base, text, answer.body)
+
+
+def test_quotes_are_used_only_where_they_are_understood():
+    fake.tables["people"] = [{"Id": 1, "Na:me": "x", "Name": "a,b"}]
+    fake.forget()
+    rows("people", filter="Name:a,b")
+    rows("people", filter='"Na:me":x')
+    with serving(fake.v3) as other:
+        rows("people", other, filter="Name:x")
+    assert asked("where") == ['@("Name",like,"%a,b%")', "(Na:me,like,%x%)", '("Name",like,"%x%")']
+
+
+def test_what_cannot_be_asked_is_422_and_not_sent():
+    fake.forget()
+    for query, parts in (({"filter": "Name"}, ["filter:", "column:value"]), ({"filter": ":x"}, ["column:value"]),
+                         ({"filter": "Name:"}, ["is empty"]), ({"filter": "Name:a\nb"}, ["control character"]),
+                         ({"filter": 'Name:"\\u0007"'}, ["control character"]),
+                         ({"filter": "Name:a'b\"c,"}, ['column "Name"', "both kinds of quotes"]),
+                         ({"filter": "a,b\\:x"}, ["backslash"]), ({"filter": "Name:" + "x" * 8000}, ["at most 8000"]),
+                         ({"Name": "x"}, ["Name: is no parameter", "filter=column:value"]),
+                         ({"limit": "0"}, ["limit: must be a whole number from 1 to 100000"]), ({"page_size": "1001"}, ["page_size"]),
+                         ({"offset": "-1"}, ["offset"]), ({"paging": "cursor"}, ["paging: must be offset or keyset"]),
+                         ({"key": "Id"}, ["paging=keyset"]), ({"paging": "keyset", "offset": "1"}, ["offset: not possible"]),
+                         ({"paging": "keyset", "key": "-Id"}, ["cannot sort by"]), ({"paging": "keyset", "key": "a,b"}, ["cannot sort"])):
+        refused(get("many", **query), 422, *parts)
+    refused(get("many", filter=[f"a{n}:1" for n in range(32)]), 422, "at most 31")
+    assert fake.requests == []
+    refused(get("many", filter="Nmae:x"), 422, "NocoDB answered 422: Column alias 'Nmae' not found.")
+
+
+# ---- Keyset paging
+
+
+def test_keyset_paging_gives_each_lasting_row_once_while_others_come_and_go():
+    lasting = {number for number in range(1, 251) if number % 3 != 0}
+
+    def disturb(table):
+        table[:] = [row for row in table if row["Id"] % 3 != 0 or row["Id"] > 3 * len(fake.requests)]
+        table.insert(0, {"Id": -len(fake.requests), "Name": "new"})
+
+    fake.tables["busy"] = numbered(250)
+    with changed(after_page=disturb):
+        found = ids("busy", paging="keyset", page_size=10)
+    assert len(found) == len(set(found)) and lasting <= set(found), sorted(lasting - set(found))
+    assert found == sorted(found)
+    # What the same disturbance does to counted rows: without it, these tests would show nothing.
+    fake.tables["busy"] = numbered(250)
+    with changed(after_page=disturb):
+        counted = ids("busy", page_size=10)
+    assert len(counted) != len(set(counted)) or not lasting <= set(counted)
+
+
+def test_keyset_paging_asks_for_keys_above_the_last():
+    fake.tables["keys"] = [{"Id": number, "N": number * number - 50, "Name": "a,b" if number % 2 else "c"} for number in range(1, 13)]
+    fake.forget()
+    assert [row["N"] for row in rows("keys", paging="keyset", key="N", page_size=5)] == [n * n - 50 for n in range(1, 13)]
+    assert asked("sort") == ["N"] * 3 and asked("offset") == [None] * 3
+    assert asked("where") == [None, "(N,gt,-25)", "(N,gt,50)"]
+    fake.forget()
+    assert ids("keys", paging="keyset", page_size=2, filter="Name:a,b", limit=5) == [1, 3, 5, 7, 9]
+    assert asked("where")[1] == '@("Name",like,"%a,b%")~and("Id",gt,3)'
+    huge = [Raw(f"1{number:030}") for number in range(5)]
+    fake.tables["huge"] = [{"Id": key} for key in huge]
+    assert get("huge", paging="keyset", page_size=2).body.decode() == "[" + ",".join(f'{{"Id":{key}}}' for key in huge) + "]"
+
+
+def test_keys_that_do_not_rise_are_an_error():
+    fake.tables["keys"] = numbered(30)[::-1]
+    with changed(ignores_sort=True):
+        refused(get("keys", paging="keyset"), 502, "keyset paging: after key 30", "came 29")
+    fake.tables["keys"] = numbered(30)
+    with changed(ignores_where=True):
+        refused(get("keys", paging="keyset", page_size=10), 502, "after key 10", "came 1")
+        assert len(fake.requests) == 2
+    fake.tables["keys"] = [{"Id": "x"}]
+    with changed(ignores_sort=True):
+        refused(get("keys", paging="keyset"), 502, 'no whole number in column "Id"')
+        refused(get("keys", paging="keyset", key="No"), 502, 'no whole number in column "No"')
+
+
+# ---- v3, other bases
+
+
+def test_v3_counts_pages_and_asks_the_configured_address_only():
+    with Server() as thief, serving(fake.v3) as other, changed(next_base=thief.url + "/api/v3/data/base1", most_limit=40):
+        found = rows("many", other, page_size=100)
+        assert found == [FakeNocoDB.v3_row(row) for row in fake.tables["many"]]
+        assert asked("page") == [str(page) for page in range(1, 8)] and set(asked("pageSize")) == {"100"}
+        assert rows("many/7", other) == {"id": 7, "fields": {"Name": "row 7"}}
+        assert thief.requests == []
+        refused(get("many", other, offset=5), 422, "offset: not possible with NocoDB's v3 API")
+        fake.forget()
+        assert [row["id"] for row in rows("many", other, paging="keyset", page_size=30, limit=100)] == list(range(1, 101))
+        assert json.loads(asked("sort")[0]) == [{"field": "Id", "direction": "asc"}] and asked("page") == [None] * 4
+        assert asked("where")[1:] == ['("Id",gt,30)', '("Id",gt,60)', '("Id",gt,90)']
+
+
+def test_any_base_with_rows_below_it_will_do_and_slashes_at_its_end_do_not_count():
+    for base in (fake.url + "/base", fake.url + "/base///"):
+        with serving(base) as other:
+            fake.forget()
+            assert ids("many", other, limit=2) == [1, 2]
+            assert rows("many/3", other)["Id"] == 3
+            assert [request.path for request in fake.requests] == ["/base/many", "/base/many/3"]
+
+
+# ---- The token
+
+
+def test_the_token_goes_nowhere_else():
+    with Server() as thief, changed(override=lambda request: (302, {"Location": thief.url + request.target}, b"")):
+        refused(get("many"), 502, "NocoDB answered 302", "NOCODB_BASE_URL")
+        refused(get("many/1"), 502, "a redirect, which is not followed")
+        assert thief.requests == []
+    with changed(override=lambda request: (400, {}, json.dumps({"error": request.headers["xc-token"],
+                                                                 "message": "you sent " + request.headers["xc-token"]}).encode())):
+        answer = get("many")
+        refused(answer, 422, "left out")
+        assert TOKEN.encode() not in answer.body
+
+
+def test_no_token_and_no_query_is_in_the_log_even_at_debug():
+    with serving(fake.v2, "--log-level", "DEBUG", "--http-max-retries", "1", "--http-backoff-factor", "10ms") as other:
+        assert len(rows("many", other, filter="Name:row")) == 250
+        with changed(override=lambda request: (503, {"Retry-After": "0"}, b"")):
+            refused(get("many/1", other), 502, "503")
+        other.wait_log(r"DEBUG   http: GET http://127\.0\.0\.1:\d+/api/v2/tables/many/records: attempt 1 over a new connection")
+        other.wait_log(r"DEBUG   http: GET http://127\.0\.0\.1:\d+/api/v2/tables/many/records/1: again in \d+ ms")
+        other.wait_log(r"DEBUG   http: .* over a kept connection")
+        assert other.stop() == 0
+        log = "\n".join(other.log)
+        assert TOKEN not in log and "like" not in log and "limit=" not in log
+        assert "HTTPSessionManager initialized: pool_connections 10, pool_maxsize 20" in log
+        assert "INFO    HTTPSessionManager closed" in log
+
+
+# ---- Errors
+
+
+def test_statuses_become_fitting_ones_with_nocodbs_words():
+    with serving(fake.v2, "--http-max-retries", "0") as other:
+        for status, ours, part in ((400, 422, "400: why"), (401, 502, "check NOCODB_API_TOKEN"), (403, 502, "check NOCODB_API_TOKEN"),
+                                   (404, 404, "404: why"), (409, 502, "409: why"), (422, 422, "422: why"), (500, 502, "500: why"),
+                                   (503, 502, "503: why"), (504, 502, "504: why")):
+            for body in ({"error": "ERR_X", "message": "why"}, {"msg": "why"}):
+                with changed(override=lambda request: (status, {}, json.dumps(body).encode())):
+                    for path in ("many", "many/1"):
+                        answer = get(path, other)
+                        refused(answer, ours, "NocoDB answered", part)
+        with changed(override=lambda request: (502, {}, b"<html>no such thing</html>")):
+            assert get("many", other).detail == "NocoDB answered 502"
+
+
+def test_a_wrong_token_is_told_without_telling_it():
+    with serving(fake.v2, environment={"NOCODB_API_TOKEN": "wrong-token"}) as other:
+        answer = get("many/1", other)
+        refused(answer, 502, "NocoDB answered 401", "refuses the API token", "Authentication required")
+        assert b"wrong-token" not in answer.body
+
+
+def test_messages_are_bounded_and_cleaned():
+    with changed(override=lambda request: (404, {}, json.dumps({"message": "a\r\n\x1b[2J\u0085b" + "é" * 4000}).encode())):
+        answer = get("many/1")
+        refused(answer, 404, "NocoDB answered 404: a   [2J bé")
+        assert len(answer.detail.encode()) < 320 and answer.detail.endswith("é")
+
+
+def test_answers_that_are_of_no_use_are_502():
+    deep = b"[" * 100000 + b"]" * 100000
+    for body in (b"", b"hello", b"{", b'{"list":[', b"null", b"7", b'"x"', b"{}", b'{"list":{}}', b'{"list":[1]}', b"[[]]",
+                 b'{"list":[{"Id":1}]}x', b'{"list":[{"a":1,"a":2}]}', b'{"list":[{"a":"\xff"}]}', deep):
+        with changed(override=lambda request: (200, {}, body)):
+            refused(get("many"), 502, "NocoDB's answer")
+            if body not in (b"{}", b'{"list":{}}', b'{"list":[1]}'):
+                refused(get("many/1"), 502, "NocoDB's answer")
+
+
+def test_giant_answers_are_not_taken():
+    with changed(override=lambda request: (200, {}, b'{"list":[{"a":"' + b"x" * (9 << 20) + b'"}]}')):
+        refused(get("many"), 507, "NocoDB")
+        refused(get("many/1"), 507, "NocoDB")
+
+
+def test_a_slow_nocodb_is_504_in_time():
+    release = threading.Event()
+    try:
+        with serving(fake.v2, "--http-timeout", "300ms", "--http-max-retries", "0") as other, \
+                changed(override=lambda request: release.wait(20) and None):
+            started = time.monotonic()
+            refused(get("many", other), 504, "NocoDB")
+            refused(get("many/1", other), 504, "NocoDB")
+            assert time.monotonic() - started < 3
+        with serving(fake.v2, "--request-timeout", "500ms") as other, changed(override=lambda request: release.wait(20) and None):
+            started = time.monotonic()
+            refused(get("many", other), 504, "NocoDB")
+            assert 0.4 < time.monotonic() - started < 3
+    finally:
+        release.set()
+
+
+def test_a_lost_connection_is_tried_again():
+    lost = []
+
+    def lose_two(request):
+        lost.append(request)
+        if len(lost) <= 2:
+            raise ConnectionError
+        return None
+
+    with serving(fake.v2, "--http-backoff-factor", "10ms") as other, changed(override=lose_two):
+        assert rows("many/1", other)["Id"] == 1
+        assert len(lost) == 3
+
+
+def test_nocodb_being_down_is_502_at_once_and_does_not_make_the_service_unready():
+    with Server() as gone:
+        url = gone.url
+    with serving(url + "/api/v2/tables", "--http-max-retries", "0") as other:
+        started = time.monotonic()
+        refused(get("many", other), 502, "NocoDB")
+        refused(get("many/1", other), 502, "NocoDB")
+        assert time.monotonic() - started < 2
+        assert other.readiness().status == 200 and b"nocodb" not in other.readiness().body.lower()
+        # Until there is enough to judge by, it is tried each time; then it is left alone.
+        wait_for(lambda: get("many/1", other).status == 503, 20, "the breaker")
+        answer = get("many/1", other)
+        refused(answer, 503, "breaker")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 72
+        origin = other.get("/api/v1/pools").json["http"]["origins"][0]
+        assert origin["breaker"]["state"] == "open" and 0 < origin["breaker"]["open_for"] <= 72, origin
+        assert origin["breaker"]["failure_rate"] == 100 and origin["counters"]["failed_connect"] >= 100
+        other.wait_log(r"WARNING http: http://127\.0\.0\.1:\d+: breaker open")
+        assert other.readiness().status == 200
+
+
+# ---- The rate limit
+
+
+def test_pages_are_asked_for_at_the_rate_that_nocodb_allows():
+    with changed(rate=5, most_limit=25), serving(fake.v2, "--nocodb-rate-limit", "5") as other:
+        started = time.monotonic()
+        assert ids("many", other, limit=175) == list(range(1, 176))
+        assert 1.45 <= time.monotonic() - started < 6
+        assert len(fake.requests) == 7
+        # Were the fake's own count wrong, this would still say that no second saw more than five.
+        times = [request.time for request in fake.requests]
+        assert all(later - earlier > 1 for earlier, later in zip(times, times[5:])), times
+
+
+def test_one_429_holds_back_every_caller_for_as_long_as_it_says():
+    with changed(rate=1, block_seconds=2, retry_after=2), serving(fake.v2, "--nocodb-rate-limit", "50") as other:
+        answers = []
+
+        def ask(number):
+            answers.append(get(f"many/{number}", other).status)
+
+        assert get("many/1", other).status == 200
+        threads = [threading.Thread(target=ask, args=(number,)) for number in (2, 3, 4)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(fake.requests) >= 2, 5, "the 429")
+        blocked_at = fake.blocked_until - 2
+        with fake.lock:
+            fake.rate = None
+        for thread in threads:
+            thread.join()
+        assert answers == [200, 200, 200], answers
+        # Those on their way together with it came before its answer could be read; all others waited.
+        late = [request.time - blocked_at for request in fake.requests if request.time - blocked_at > 0.5]
+        assert len(late) >= 3 and min(late) >= 2, late
+        other.wait_log(r"WARNING http: http://127\.0\.0\.1:\d+ asked for a pause of 2\.0 s, which holds for all")
+        assert other.get("/api/v1/pools").json["http"]["origins"][0]["counters"]["gate_closings"] >= 1
+
+
+def test_a_429_that_does_not_say_how_long_stands_for_nocodbs_30_seconds():
+    with changed(rate=0), serving(fake.v2, "--request-timeout", "3s") as other:
+        for _ in range(3):
+            started = time.monotonic()
+            answer = get("many", other)
+            refused(answer, 503, "NocoDB")
+            assert 27 <= int(answer.headers["Retry-After"]) <= 30, answer.headers["Retry-After"]
+            assert time.monotonic() - started < 2
+        assert len(fake.requests) == 1
+        closed_for = other.get("/api/v1/pools").json["http"]["origins"][0]["gate_closed_for"]
+        assert 25 < closed_for <= 30
+        assert other.readiness().status == 200
+
+
+# ---- Beside the rest of the service
+
+
+def test_calls_that_wait_leave_workers_for_everything_else():
+    release = threading.Event()
+    with changed(override=lambda request: release.wait(20) and None), serving(fake.v2, "--workers", "4") as other:
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(get("many/1", other).status)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: len(fake.requests) == 2, 5, "both calls under way")
+            started = time.monotonic()
+            answer = get("many/1", other)
+            refused(answer, 503, "2 calls to NocoDB are under way already")
+            assert answer.headers["Retry-After"] == "1"
+            assert other.get("/api/v1/tables").status == 200
+            assert time.monotonic() - started < 1
+        finally:
+            release.set()
+            for thread in threads:
+                thread.join()
+        assert statuses == [200, 200]
+        assert get("many/1", other).status == 200
+
+
+def test_a_drain_ends_the_wait_at_a_closed_gate():
+    with changed(rate=0), serving(fake.v2, "--drain-timeout", "6s") as other:
+        answers = []
+        refused(get("many/1", other), 503)  # closes the gate until the end of its own time or a little later
+        thread = threading.Thread(target=lambda: answers.append(get("many/2", other)))
+        time_left = other.get("/api/v1/pools").json["http"]["origins"][0]["gate_closed_for"]
+        assert 20 < time_left <= 30
+        thread.start()
+        wait_for(lambda: other.get("/api/v1/pools").json["http"]["origins"][0]["under_way"] == 1, 5, "the wait")
+        started = time.monotonic()
+        other.signal(signal.SIGTERM)
+        assert other.wait_exit() == 0, other.log[-5:]
+        assert time.monotonic() - started < 6
+        thread.join(5)
+        refused(answers[0], 503, "NocoDB")
+        assert other.messages()[-1] == "INFO All connection pools shut down successfully"
+
+
+def test_the_session_is_shown_with_the_pools():
+    with serving(fake.v2, "--http-pool-maxsize", "7", "--http-timeout", "5s", "--http-max-retries", "2") as other:
+        http = other.get("/api/v1/pools").json["http"]
+        assert (http["name"], http["is_initialized"]) == ("http", True)
+        for _ in range(10):
+            assert get("many/1", other).status == 200
+        http = other.get("/api/v1/pools").json["http"]
+        settings = http["settings"]
+        assert (settings["pool_connections"], settings["pool_maxsize"], settings["pool_block"]) == (10, 7, "overflow")
+        assert (settings["timeout"], settings["max_retries"], settings["backoff_factor"]) == (5, 2, 0.3)
+        [origin] = http["origins"]
+        assert http["origin_count"] == 1 and origin["origin"] == fake.url
+        assert origin["breaker"]["state"] == "closed" and origin["gate_closed_for"] == 0 and origin["budget_balance"] > 0
+        counters = origin["counters"]
+        assert (counters["requests"], counters["attempts"], counters["opened"], counters["reused"]) == (10, 10, 1, 9)
+        assert counters["responses"]["2xx"] == 10 and origin["reuse_rate"] == 0.9
+        assert origin["pool"]["connections"] == 1 and origin["pool"]["used"] == 0 and origin["pool"]["counters"]["connects"] == 1
+        assert set(other.pools()) == {"main", "suggestions"}
+
+
+def test_without_a_base_url_the_routes_say_so():
+    for environment in ({}, {"NOCODB_BASE_URL": ""}):
+        with Backend(PROGRAM, environment=environment) as other:
+            for path in ("many", "many/1", "many/"):
+                refused(get(path, other), 503, "NocoDB base URL not configured")
+                assert other.request("GET", "/api/v1/nocodb/" + path).status == 401
+            assert other.get("/api/v1/pools").json["http"]["origins"] == []
+
+
+def test_every_route_needs_a_token():
+    fake.forget()
+    for path in ("/api/v1/nocodb/many", "/api/v1/nocodb/many/1"):
+        answer = backend.request("GET", path)
+        refused(answer, 401, "Authorization header missing")
+        assert backend.request("POST", path, {}).status == 405
+    assert fake.requests == []
+
+
+def test_settings_that_cannot_work_are_refused_at_the_start():
+    for environment, part in (({"NOCODB_BASE_URL": "nocodb.example"}, "NocoDB base URL"),
+                              ({"NOCODB_BASE_URL": "ftp://nocodb.example"}, "NocoDB base URL"),
+                              ({"NOCODB_BASE_URL": "http://u:geheim@nocodb.example"}, "NocoDB base URL"),
+                              ({"NOCODB_BASE_URL": "http://h/?geheim=1"}, "without a query"),
+                              ({"NOCODB_BASE_URL": "http://h/", "NOCODB_API_TOKEN": "geheim\r\nX: y"}, "NocoDB API token"),
+                              ({"WEIR_HTTP_CA_FILE": "/nowhere.pem"}, "/nowhere.pem"),
+                              ({"WEIR_HTTP_PROXY": "gopher://u:geheim@h"}, "proxy")):
+        with tempfile.TemporaryDirectory(prefix="weir-nocodb-") as directory:
+            done = subprocess.run([PROGRAM, "serve", "--port", "0"], cwd=directory, env={**os.environ, **environment}, timeout=20,
+                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 1 and part in done.stderr, (environment, done.returncode, done.stderr)
+        assert "geheim" not in done.stderr + done.stdout, done.stderr
+
+
+# ---- TLS and proxies
+
+
+def test_an_own_authority_is_trusted_when_named():
+    with tempfile.TemporaryDirectory(prefix="weir-nocodb-") as directory:
+        certificate, key = directory + "/cert.pem", directory + "/key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        with FakeNocoDB(context) as secure:
+            secure.tables["t"] = numbered(3)
+            with serving(secure.v2) as other:
+                refused(get("t/1", other), 502, "certificate")
+            with serving(secure.v2, "--http-ca-file", certificate) as other:
+                assert ids("t", other) == [1, 2, 3]
+
+
+def test_a_proxy_is_used_when_named_except_for_the_hosts_without():
+    with Server() as proxy:
+        proxy.answer = lambda request: (200, {}, b'{"through": "proxy"}')
+        with serving("http://nocodb.example/base", "--http-proxy", proxy.url) as other:
+            assert rows("t/1", other) == {"through": "proxy"}
+            assert proxy.requests[0].target == "http://nocodb.example/base/t/1"
+        with serving(fake.v2, "--http-proxy", proxy.url, "--http-no-proxy", "127.0.0.1",
+                     environment={"http_proxy": proxy.url}) as other:
+            assert rows("many/1", other)["Id"] == 1
+        assert len(proxy.requests) == 1
+
+
+def test_after_all_this_the_server_stops_cleanly():
+    assert {name: pool["used"] for name, pool in backend.pools().items()} == {"main": 0, "suggestions": 0}
+    assert [origin["under_way"] for origin in backend.get("/api/v1/pools").json["http"]["origins"]] == [0]
+    assert backend.stop() == 0, backend.log[-10:]
+    assert TOKEN not in "\n".join(backend.log)
+
+
+def main():
+    global fake, backend
+    with FakeNocoDB() as fake:
+        fake.tables["many"] = numbered(250)
+        with serving(fake.v2, "--http-backoff-factor", "20ms") as backend:
+            status = tap.main([test for name, test in globals().items() if name.startswith("test_")])
+            if status:
+                print("# the server's last words:", *backend.log[-20:], sep="\n# ")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
