@@ -30,12 +30,13 @@ test: ## run every test: two compilers, sanitizers, clang-tidy, format (under 15
 check: ## build with gcc and run the unit tests only
 	@$(PYTHON) tests/run_all.py --quick
 
-bench: ## measure the pool, and the database layer on SQLite and a temporary PostgreSQL
+bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
 	@tools/packages.sh build test
 	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
-	@ninja -C $(BUILD) bench/bench_pool bench/bench_db >&2
+	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http >&2
 	@$(BUILD)/bench/bench_pool
 	@tests/with_postgres.sh $(BUILD)/bench/bench_db
+	@tests/with_nginx.sh $(BUILD)/bench/bench_http
 
 install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR
 	$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))

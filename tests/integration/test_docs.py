@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The documentation against the code: samples compile and run, options, names, errors and links are those that exist.
 
-Arguments: a C compiler, the shared libweir, the shared libweir-db, and the weir command where it is built.
+Arguments: a C compiler, the shared libweir, libweir-db and libweir-http, and the weir command where it is built.
 """
 import os
 import pathlib
@@ -13,23 +13,28 @@ import tempfile
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests/integration"))
+import backend
 import tap
 
 COMPILER = sys.argv[1]
-LIBWEIR, LIBWEIR_DB = (os.path.abspath(path) for path in sys.argv[2:4])
-COMMAND = os.path.abspath(sys.argv[4]) if len(sys.argv) > 4 else None
+LIBRARIES = [os.path.abspath(path) for path in sys.argv[2:5]]
+COMMAND = os.path.abspath(sys.argv[5]) if len(sys.argv) > 5 else None
 SCRATCH = tempfile.TemporaryDirectory(prefix="weir-docs-")
 
 MANUAL = TREE / "docs/connection-management.md"
+HTTP = TREE / "docs/http-sessions.md"
+POLICIES = TREE / "docs/retries-and-breakers.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a fragment of a page may use without saying where it comes from.
 FRAGMENT = """
 #include <stdio.h>
 #include <weir/weir.h>
-static void fragment(weir_pool *pool, weir_lease lease, weir_db *db, weir_conn *conn, weir_param *params,
+static void fragment(weir_pool *pool, weir_lease lease, weir_db *db, weir_conn *conn, weir_param *params, weir_http *session,
+                     weir_http_request *request, weir_http_response *response, const char *token, size_t size,
                      weir_status status, weir_error error)
 {
-    (void)pool, (void)lease, (void)db, (void)conn, (void)params, (void)status, (void)error;
+    (void)pool, (void)lease, (void)db, (void)conn, (void)params, (void)session, (void)request, (void)response, (void)token;
+    (void)size, (void)status, (void)error;
     @
 }
 """
@@ -68,9 +73,9 @@ def run(command):
 def compile_program(name, text, *flags):
     source = pathlib.Path(SCRATCH.name) / f"{name}.c"
     source.write_text(text)
-    folders = [str(pathlib.Path(library).parent) for library in (LIBWEIR, LIBWEIR_DB)]
+    folders = [str(pathlib.Path(library).parent) for library in LIBRARIES]
     run([COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", *flags, f"-I{TREE}/include", source, "-o", source.with_suffix(""),
-         LIBWEIR_DB, LIBWEIR, *(f"-Wl,-rpath,{folder}" for folder in folders)])
+         *reversed(LIBRARIES), *(f"-Wl,-rpath,{folder}" for folder in folders)])
     return source.with_suffix("")
 
 
@@ -82,11 +87,32 @@ def check_fragment(name, text):
 
 # ---- samples --------------------------------------------------------------------------------------------------------
 
-def test_the_quickstart_is_under_30_lines_compiles_and_prints_what_the_readme_says():
-    (program,) = blocks(TREE / "README.md", "c")
+def readme_program(name, header):
+    """A program of the README, built, with what it is called with and what it is said to print."""
+    (program,) = (text for text in blocks(TREE / "README.md", "c") if f"#include <weir/{header}>" in text)
     assert len(program.splitlines()) < 30, len(program.splitlines())
-    said = re.search(r"\./quickstart +# (.+)$", "".join(blocks(TREE / "README.md", "sh")), re.MULTILINE)[1]
-    assert run([compile_program("quickstart", program)]) == said + "\n"
+    called, said = re.search(rf"\./{name}( \S+)? +# (.+)$", "".join(blocks(TREE / "README.md", "sh")), re.MULTILINE).groups()
+    return compile_program(name, program), called, said
+
+
+def test_the_quickstart_is_under_30_lines_compiles_and_prints_what_the_readme_says():
+    program, _, said = readme_program("quickstart", "weir.h")
+    assert run([program]) == said + "\n"
+
+
+def test_the_readmes_request_is_under_30_lines_compiles_and_prints_what_the_backend_answers():
+    program, called, said = readme_program("get", "http.h")
+    if COMMAND is None:
+        return
+    running = backend.Backend(COMMAND)
+    try:
+        url = called.strip().replace("http://127.0.0.1:8000", f"http://{running.host}:{running.port}")
+        assert url != called.strip(), called
+        assert run([program, url]) == said + "\n"
+    finally:
+        running.close()
+    done = subprocess.run([program, url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and re.search(r"\d+ attempts", done.stderr), done
 
 
 def test_every_sample_of_c_in_the_pages_compiles():
@@ -113,9 +139,9 @@ def test_the_sample_of_the_manual_page_compiles_and_prints_what_the_page_says():
 
 # ---- options --------------------------------------------------------------------------------------------------------
 
-def tables(heading):
+def tables(heading, page=MANUAL):
     """The rows of the first table below a heading: lists of cells without backticks."""
-    section = MANUAL.read_text().split(f"\n{heading}\n", 1)[1]
+    section = page.read_text().split(f"\n{heading}\n", 1)[1]
     rows = []
     for line in section.splitlines():
         if line.startswith("|"):
@@ -128,7 +154,7 @@ def tables(heading):
 def struct_fields(header, name):
     body = re.search(rf"^typedef struct {name} {{\n(.*?)^}} {name};", header, re.MULTILINE | re.DOTALL)[1]
     body = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
-    return re.findall(r"(\w+);", body)
+    return re.findall(r"(\w+)(?:\[\w+\])?;", body)
 
 
 def numbers(text):
@@ -248,10 +274,123 @@ def test_every_option_of_the_tables_has_the_stated_default_and_range_and_none_is
     assert not printed, printed
 
 
+HTTP_PROBE = """
+#include <stdio.h>
+#include <string.h>
+#include <weir/http.h>
+static void expect(int is_true, const char *what) { if (!is_true) printf("%s\\n", what); }
+static weir_status try_http(const weir_http_options *o)
+{
+    weir_http *session = NULL; weir_error error;
+    weir_status status = weir_http_open(o, &session, &error);
+    weir_http_close(session);
+    return status;
+}
+static weir_status try_retry(const weir_retry_options *o) { weir_error error; return weir_retry_check(o, &error); }
+static weir_status try_budget(const weir_budget_options *o) { static weir_budget b; weir_error e; return weir_budget_init(&b, o, &e); }
+static weir_status try_breaker(const weir_breaker_options *o) { static weir_breaker b; weir_error e; return weir_breaker_init(&b, o, &e); }
+static weir_status try_gate(const weir_gate_options *o) { static weir_gate g; weir_error e; return weir_gate_init(&g, o, &e); }
+static const weir_http_options default_http = WEIR_HTTP_OPTIONS_DEFAULT;
+static const weir_retry_options default_retry = WEIR_RETRY_OPTIONS_DEFAULT;
+static const weir_budget_options default_budget = WEIR_BUDGET_OPTIONS_DEFAULT;
+static const weir_breaker_options default_breaker = WEIR_BREAKER_OPTIONS_DEFAULT;
+static const weir_gate_options default_gate = WEIR_GATE_OPTIONS_DEFAULT;
+int main(void)
+{
+@
+    return 0;
+}
+"""
+# What must be set beside a field so that its own range is what is tried.
+ROOM = {"wait_in_open_ms": "o.wait_in_open_max_ms = 86400000;"}
+WORDS = {"pool_block": "WEIR_POOL_", "jitter": "WEIR_JITTER_", "retry_after_action": "WEIR_RETRY_AFTER_"}
+
+
+def attempt(kind, field, value, is_fine, setup=""):
+    return (f"    {{ weir_{kind}_options o = default_{kind}; {setup} o.{field} = {value};"
+            f" expect((try_{kind}(&o) == WEIR_OK) == {int(is_fine)}, {c_text(f'{field} {value} {setup}')}); }}")
+
+
+def c_text(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def default_claim(kind, row):
+    """A condition in C, or several, for the default that a row names."""
+    field, default, at = row[0], row[2], f"default_{kind}.{row[0]}"
+    if default in ("unlimited", "disabled"):
+        return f"{at} == WEIR_RETRY_{default.upper()}"
+    if default.endswith("_OPTIONS_DEFAULT"):
+        assert default == f"WEIR_{field.upper()}_OPTIONS_DEFAULT", row
+        return f"memcmp(&{at}, &default_{field}, sizeof {at}) == 0"
+    if field == "status_forcelist":
+        listed = [*default.split(", "), "0"]
+        return " && ".join(f"{at}[{place}] == {value}" for place, value in enumerate(listed))
+    if field == "user_agent":
+        return f'strcmp({at}, "{default.split()[0]}" WEIR_VERSION) == 0'
+    if field == "pool_block":
+        return f"{at} == WEIR_POOL_{default.upper()}"
+    if re.fullmatch(r"-?\d+|true|false|NULL|WEIR_\w+", default):
+        return f"{at} == {default}"
+    return f"strcmp({at}, {c_text(default)}) == 0"
+
+
+def range_attempts(kind, row):
+    """Trials at both ends of the range that a row names, and just outside of it."""
+    field, allowed, setup = row[0], row[3], ROOM.get(row[0], "")
+    if field == "name":
+        low, high = map(int, re.match(r"(\d+) to (\d+) bytes$", allowed).groups())
+        return [attempt(kind, field, c_text("x" * size), low <= size <= high) for size in (low, high, low - 1, high + 1)]
+    if field in WORDS:
+        words = allowed.split(", ")
+        beyond = [attempt(kind, field, f"(int){WORDS[field]}{words[-1].upper()} + 1", False)]
+        return [attempt(kind, field, WORDS[field] + word.upper(), True) for word in words] + beyond
+    if field == "allowed_methods":
+        return [attempt(kind, field, value, fine) for value, fine in (("0", True), ("WEIR_METHOD_ANY", True), ("WEIR_METHOD_ANY + 1", False))]
+    if field == "status_forcelist":
+        low, high, most = map(int, re.match(r"each (\d+) to (\d+), at most (\d+)$", allowed).groups())
+        tried = [(low, True), (high, True), (low - 1, False), (high + 1, False)]
+        full = f"expect(sizeof o.{field} / sizeof *o.{field} == {most}, {c_text(field)});"
+        return [attempt(kind, field + "[0]", value, fine, full) for value, fine in tried]
+    if field == "window_size":
+        (calls, seconds) = (tuple(map(int, pair)) for pair in re.findall(r"(\d+) to (\d+) (?:calls|seconds)", allowed))
+        return [attempt(kind, field, value, low <= value <= high, f"o.window = {window};")
+                for window, (low, high) in (("WEIR_WINDOW_COUNT", calls), ("WEIR_WINDOW_TIME", seconds))
+                for value in (low, high, low - 1, high + 1)]
+    if field == "wait_in_open_max_ms":
+        high = int(re.match(r"wait_in_open_ms to (\d+)$", allowed)[1])
+        return [attempt(kind, field, value, fine) for value, fine in
+                (("o.wait_in_open_ms", True), ("o.wait_in_open_ms - 1", False), (high, True), (high + 1, False))]
+    if allowed.endswith(", unlimited, disabled"):
+        low, high = numbers(allowed.removesuffix(", unlimited, disabled"))
+        special = [("WEIR_RETRY_UNLIMITED", True), ("WEIR_RETRY_DISABLED", True), ("WEIR_RETRY_DISABLED - 1", False)]
+        return [attempt(kind, field, value, fine) for value, fine in [(low, True), (high, True), (high + 1, False), *special]]
+    if numbers(allowed):
+        return [attempt(kind, field, value, fine, setup) for value, fine in values_to_try([*row[:3], "", allowed])]
+    # What is left: booleans, files, pointers, and the window's two words, which are no range.
+    assert re.match(r"true, false$|a |PEM |\[its own\]|hosts|calls, seconds$", allowed), row
+    return []
+
+
+def test_every_option_of_a_session_and_its_policies_has_the_stated_default_and_range_and_none_is_missing():
+    lines = []
+    for kind, page, heading in (("http", HTTP, "## Options"), *(
+            (kind, POLICIES, f"### `weir_{kind}_options`") for kind in ("retry", "budget", "breaker", "gate"))):
+        rows = tables(heading, page)
+        header = (TREE / f"include/weir/{kind}.h").read_text()
+        assert [row[0] for row in rows] == struct_fields(header, f"weir_{kind}_options"), (kind, [row[0] for row in rows])
+        lines += [f"    expect({default_claim(kind, row)}, {c_text(f'{kind}: {row[0]}: the default is not {row[2]}')});" for row in rows]
+        lines += [line for row in rows for line in range_attempts(kind, row)]
+    assert len(lines) > 200, len(lines)
+    printed = run([compile_program("http_options", HTTP_PROBE.replace("@", "\n".join(lines)), "-Wno-overflow")])
+    assert not printed, printed
+
+
 def test_every_option_is_explained_below_its_table():
-    text = MANUAL.read_text()
-    for row in tables("### Of a pool") + tables("### Of a database"):
-        assert re.search(rf"^- (\*\*`\w+`\*\*, )*\*\*`{row[0]}`\*\*", text, re.MULTILINE), row[0]
+    for page, rows in ((MANUAL, tables("### Of a pool") + tables("### Of a database")), (HTTP, tables("## Options", HTTP))):
+        text = page.read_text()
+        for row in rows:
+            assert re.search(rf"^- (\*\*`\w+`\*\*, )*\*\*`{row[0]}`\*\*", text, re.MULTILINE), row[0]
 
 
 # ---- names and errors -----------------------------------------------------------------------------------------------
@@ -263,7 +402,8 @@ def sources():
 def test_every_name_of_ours_in_the_pages_exists():
     known = set(re.findall(r"\bWEIR_\w+|\bweir_\w+", "\n".join(path.read_text() for path in sources())))
     # Made from the X-macros: a prefix and each entry.
-    for header, table, prefix in (("base", "STATUS", "WEIR_"), ("event", "POOL_EVENT", "WEIR_EVENT_"), ("event", "REASON", "WEIR_REASON_")):
+    for header, table, prefix in (("base", "STATUS", "WEIR_"), ("event", "POOL_EVENT", "WEIR_EVENT_"), ("event", "REASON", "WEIR_REASON_"),
+                                  ("http", "HTTP_EVENT", "WEIR_HTTP_EVENT_")):
         text = (TREE / f"include/weir/{header}.h").read_text()
         body = re.search(rf"#define WEIR_{table}_MAP\(X\)(.*?)\n\n", text, re.DOTALL)[1]
         known.update(prefix + entry for entry in re.findall(r"X\((\w+),", body))
@@ -274,12 +414,38 @@ def test_every_name_of_ours_in_the_pages_exists():
 
 def test_every_function_and_file_named_in_the_internals_exists():
     code = "\n".join(path.read_text() for path in sources())
-    page = TREE / "docs/internals/pool.md"
-    names = re.findall(r"`(\w+)\(\)`", page.read_text())
-    assert len(names) > 5, names
-    missing = [name for name in names if name not in ("overflow", "fork") and not re.search(rf"\b{name}\(", code)]
-    files = re.findall(r"`((?:\.\./\w+/|src/|tests/)?[\w/]+\.[chpy]+)`", page.read_text())
-    missing += [name for name in files if not any((TREE / folder / name).exists() for folder in ("", "src/pool", "src/base"))]
+    for room in ("pool", "http"):
+        text = (TREE / f"docs/internals/{room}.md").read_text()
+        names = re.findall(r"`(\w+)\(\)`", text)
+        assert len(names) > 5, names
+        missing = [name for name in names if name not in ("overflow", "fork") and not re.search(rf"\b{name}\(", code)]
+        files = re.findall(r"`((?:\.\./\w+/|src/|tests/)?[\w/]+\.[chpy]+)`", text)
+        missing += [name for name in files if not any((TREE / folder / name).exists() for folder in ("", f"src/{room}", "src/base"))]
+        assert not missing, missing
+
+
+def test_every_function_of_an_http_session_stands_in_the_guide_or_the_manual_page():
+    header = re.sub(r"/\*.*?\*/", "", (TREE / "include/weir/http.h").read_text(), flags=re.DOTALL)
+    functions = re.findall(r"^(?:WEIR_API|    )[^;{}=]*?\b(weir_http_\w+)\(", header, re.MULTILINE)
+    assert len(functions) > 40, functions
+    text = HTTP.read_text() + (TREE / "docs/man/weir.3").read_text()
+    # What a macro calls with its own place stands in the header only.
+    missing = [name for name in functions if not re.search(rf"\b{name.removesuffix('_at')}\b", text)]
+    assert not missing, missing
+
+
+def test_the_guide_names_every_figure_and_event_of_an_http_session_and_every_way_a_sending_fails():
+    header = (TREE / "include/weir/http.h").read_text()
+    figures = [name for row in tables("## Statistics and events", HTTP) for name in row[0].replace("[]", "").split(", ")]
+    body = re.search(r"^typedef struct weir_http_origin {\n(.*?)^}", header, re.MULTILINE | re.DOTALL)[1]
+    fields = re.findall(r"(\w+)(?:\[[^]]*\])?;", re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL))
+    assert sorted(figures) == sorted(set(fields) - {"name"}), set(figures) ^ set(fields)
+    events = re.findall(r'^    X\(\w+, "(\w+)"', header, re.MULTILINE)
+    section = HTTP.read_text().split("\n| event | when |\n", 1)[1].split("\n\n", 1)[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == events, section
+    failures = re.search(r"Errors, with what was tried.*?\*/", header, re.DOTALL)[0]
+    listed = [row[0] for row in tables("## Errors and what to do", HTTP)]
+    missing = set(re.findall(r"WEIR_[A-Z_]+", failures)) - set(listed) - {"WEIR_POOL_FAIL"}
     assert not missing, missing
 
 
@@ -309,6 +475,7 @@ def test_every_error_explained_to_users_is_one_that_the_code_gives():
     known = literals()
     rows = tables("## Errors and what to do")
     assert len(rows) > 20, len(rows)
+    rows += tables("### Texts", HTTP)
     unknown = []
     for row in rows:
         for text in row[0].split(", parameter "):

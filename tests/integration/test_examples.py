@@ -4,11 +4,13 @@
 
 Arguments: pairs of source and program.
 """
+import http.server
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import tap
@@ -49,6 +51,36 @@ def test_transaction_prints_what_it_promises():
 
 def test_events_prints_what_it_promises():
     check(*of("events"))
+
+
+class Tired(http.server.BaseHTTPRequestHandler):
+    """Answers the first two requests to each path with 503, and says hello to the third."""
+    protocol_version = "HTTP/1.1"
+    seen = []
+
+    def do_GET(self):
+        self.seen.append(self.path)
+        is_up = self.seen.count(self.path) > 2 and self.path == "/"
+        body = b"hello\n" if is_up else b"later\n"
+        self.send_response(200 if is_up else 503 if self.path == "/" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_http_get_prints_what_it_promises_and_fails_with_the_status_of_what_is_not_there():
+    program, source = of("http_get")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tired) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        check(program, source, url)
+        done = subprocess.run([program, url + "nowhere?key=secret"], capture_output=True, text=True, timeout=60)
+        server.shutdown()
+    assert done.returncode == 1 and done.stdout == "attempt 1: 404\n", done
+    assert done.stderr == "not-found: status 404\n", done.stderr
 
 
 def test_a_transaction_that_cannot_connect_says_why_and_fails():

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """`make install` into a DESTDIR, and programs of our users built against what it put there."""
+import http.server
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests/integration"))
@@ -80,6 +82,39 @@ int main(void)
 }
 """
 
+HTTP_PROGRAM = r"""
+#include <weir/http.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    weir_error error;
+    weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
+    weir_http *session = NULL;
+    weir_http_response *response = NULL;
+    size_t size;
+    if (argc != 2 || weir_http_open(&options, &session, &error) != WEIR_OK ||
+        weir_http_get(session, argv[1], &response, &error) != WEIR_OK) {
+        printf("%s\n", error.text);
+        return 1;
+    }
+    printf("%d %s", weir_http_response_status(response), weir_http_response_body(response, &size));
+    weir_http_response_close(response);
+    weir_http_close(session);
+    return 0;
+}
+"""
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello\n")
+
+    def log_message(self, *_):
+        pass
+
 
 def environment(**more):
     """Ours, without what an outer make or a developer's own pkg-config path would add."""
@@ -106,7 +141,7 @@ def pkg_config(*arguments):
                            PKG_CONFIG_PATH=f"{folders}:{paths}"))
 
 
-def build_and_run(compiler, name, text, *modules):
+def build_and_run(compiler, name, text, *modules, arguments=()):
     """Compile with pkg-config's flags alone, run, and return what it printed."""
     source = pathlib.Path(SCRATCH.name) / f"{name}.c"
     source.write_text(text)
@@ -115,7 +150,7 @@ def build_and_run(compiler, name, text, *modules):
     run([compiler, *language, "-Wall", "-Wextra", "-Werror", source, "-o", program, "-x", "none",
          *pkg_config("--cflags", "--libs", *modules)])
     libraries = ":".join(sorted({str(path.parent) for path in ROOT.rglob("libweir*.so*")}))
-    return run([program], LD_LIBRARY_PATH=libraries)
+    return run([program, *arguments], LD_LIBRARY_PATH=libraries)
 
 
 def test_make_install_puts_everything_below_destdir_and_prefix():
@@ -130,8 +165,8 @@ def test_every_public_header_is_installed_and_no_other():
     assert installed("*.h") == source, installed("*.h")
 
 
-def test_both_libraries_are_there_shared_static_and_with_a_pc_file():
-    for library in ("libweir", "libweir-db"):
+def test_all_libraries_are_there_shared_static_and_with_a_pc_file():
+    for library in ("libweir", "libweir-db", "libweir-http"):
         assert len(installed(f"{library}.so.0")) == 1, installed("*.so*")
         assert len(installed(f"{library}.a")) == 1, installed("*.a")
         assert len(installed(f"{library}.pc")) == 1, installed("*.pc")
@@ -162,14 +197,34 @@ def test_a_program_of_pools_builds_with_gcc_and_clang_in_c99_and_cpp17():
         assert printed.split()[1:] == ["1"], printed
 
 
-def test_a_program_of_pools_links_no_database():
-    flags = pkg_config("--libs", "libweir")
-    assert not [flag for flag in flags if "sqlite" in flag or "-lpq" in flag or "weir-db" in flag], flags
+def linked(path):
+    """The libraries that a shared library or program needs by itself."""
+    return re.findall(r"\(NEEDED\).*\[lib(.+?)\.so", run(["readelf", "-d", path]))
+
+
+def test_who_pools_links_no_database_and_no_curl_and_neither_do_the_others_link_each_other():
+    others = re.compile(r"sqlite|pq|curl|ssl|crypto|weir-db|weir-http")
+    (pool, database, http_session) = (linked(ROOT / installed(f"{name}.so.0")[0]) for name in ("libweir", "libweir-db", "libweir-http"))
+    for names in (pool, pkg_config("--libs", "libweir")):
+        assert names and not [name for name in names if others.search(name)], names
+    assert "weir" in database and not [name for name in database if re.search("curl|weir-http", name)], database
+    assert "weir" in http_session and "curl" in http_session, http_session
+    assert not [name for name in http_session if re.search("sqlite|pq|weir-db", name)], http_session
 
 
 def test_a_program_of_databases_builds_with_gcc_and_clang():
     for compiler in ("gcc", "clang"):
         assert build_and_run(compiler, "databases", DB_PROGRAM, "libweir-db").strip() == "42"
+
+
+def test_a_program_of_http_sessions_builds_with_gcc_and_clang_in_c99_and_cpp17():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for compiler in ("gcc", "clang", "g++", "clang++"):
+            printed = build_and_run(compiler, "sessions", HTTP_PROGRAM, "libweir-http",
+                                    arguments=[f"http://127.0.0.1:{server.server_port}/"])
+            assert printed == "200 hello\n", printed
+        server.shutdown()
 
 
 def test_only_names_that_begin_with_weir_are_exported():

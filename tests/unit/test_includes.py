@@ -112,7 +112,8 @@ def test_no_file_includes_what_its_room_may_not():
 
 
 def test_each_planted_violation_is_found():
-    internal = {"src/base/park.h": "", "src/pool/slots.h": "", "src/db/url.h": "", "server/routes.h": "", "server/exchange.h": "",
+    internal = {"src/base/park.h": "", "src/policy/range.h": "", "src/pool/slots.h": "", "src/db/url.h": "", "src/http/url.h": "",
+                "server/routes.h": "", "server/exchange.h": "",
                 "include/weir/pool.h": "", "include/weir/db.h": ""}
     forbidden = [
         ("include/weir/x.h", '#include "../../src/base/park.h"'),
@@ -128,6 +129,12 @@ def test_each_planted_violation_is_found():
         ("src/db/x.c", '#include "base/park.h"'),
         ("src/db/drivers/sqlite.c", "#include <libpq-fe.h>"),
         ("src/db/drivers/postgres.c", "#include <sqlite3.h>"),
+        ("src/db/x.c", "#include <curl/curl.h>"),
+        ("src/http/x.c", '#include "base/park.h"'),
+        ("src/http/x.c", '#include "pool/slots.h"'),
+        ("src/http/x.c", '#include "policy/range.h"'),
+        ("src/pool/x.c", '#include "http/url.h"'),
+        ("server/routes.c", "#include <curl/curl.h>"),
         ("server/routes.c", "#include <microhttpd.h>"),
         ("server/routes.c", '#include "db/url.h"'),
         ("server/routes.c", '#include "exchange.h"'),
@@ -152,6 +159,8 @@ def test_what_the_table_allows_passes():
         "src/pool/slots.h": '#include <weir/pool.h>\n#include "base/park.h"\n#include <sys/syscall.h>\n',
         "src/pool/slots.c": '#include "slots.h"\n#include "pool/slots.h"\n#include <pthread.h>\n',
         "src/db/drivers/sqlite.c": "#include <sqlite3.h>\n",
+        "src/http/url.c": '#include "http/url.h"\n#include <curl/curl.h>\n#include <openssl/evp.h>\n#include <sys/random.h>\n',
+        "src/http/url.h": "#include <weir/pool.h>\n",
         "server/listener_reap.c": "#include <microhttpd.h>\n",
     }) == []
 

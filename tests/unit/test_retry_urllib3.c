@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The preset of urllib3: its table row by row, attempt by attempt, and its rules besides. */
 #include "unit/story.h"
+#include "unit/urllib3_table.h"
 
 static const int backed_off[] = {0, 600, 1200};
 
@@ -13,200 +14,22 @@ static struct story urllib3(weir_attempt_kind kind, int status, unsigned method)
 
 /* ---- urllib3's table, row by row --------------------------------------------------------- */
 
-static void urllib3_get_or_post_503_or_500_for_ever_fails_after_four_attempts(void)
+static void play(const struct urllib3_row *row)
 {
-    const int statuses[] = {503, 500};
-    const unsigned methods[] = {WEIR_METHOD_GET, WEIR_METHOD_POST};
+    struct story s = urllib3(row->kind, row->status, weir_method_of(row->method));
+    size_t count = (size_t)(row->asks[0] != NULL) + (size_t)(row->asks[1] != NULL);
 
-    for (int i = 0; i < 4; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, statuses[i / 2], methods[i % 2]);
-        live(&s);
-        slept(&s, 3, backed_off);
-        ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-    }
-}
-
-static void urllib3_without_raise_on_status_returns_the_last_503(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 503, WEIR_METHOD_GET);
-
-    s.options.raise_on_status = false;
+    if (row->change != NULL)
+        row->change(&s.options);
+    weir_retry_init(&s.state, &s.options);
+    s.attempt.timed_out = row->timed_out;
+    ask(&s, row->asks, count);
     live(&s);
-    slept(&s, 3, backed_off);
-    ended(&s, 4, WEIR_VERDICT_RETURN, WEIR_CAUSE_EXHAUSTED);
+    slept(&s, row->attempts - 1, row->sleeps_ms);
+    ended(&s, row->attempts, row->verdict, row->cause);
 }
 
-static void urllib3_patch_503_is_returned_at_once(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 503, WEIR_METHOD_PATCH);
-
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_RETURN, WEIR_CAUSE_METHOD);
-}
-
-static void urllib3_get_429_or_500_with_retry_after_2_sleeps_2_each_time(void)
-{
-    const int statuses[] = {429, 500};
-
-    for (int i = 0; i < 2; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, statuses[i], WEIR_METHOD_GET);
-        live_asked(&s, "2");
-        slept(&s, 3, (const int[]){2000, 2000, 2000});
-        ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-    }
-}
-
-static void urllib3_retry_after_0_or_a_past_date_falls_back_to_the_back_off(void)
-{
-    const char *const values[] = {"0", "Sun, 06 Nov 1994 08:49:36 GMT"};
-
-    for (int i = 0; i < 2; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 429, WEIR_METHOD_GET);
-        live_asked(&s, values[i]);
-        slept(&s, 3, backed_off);
-        ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-    }
-}
-
-static void urllib3_an_invalid_retry_after_fails_at_once(void)
-{
-    const char *const values[] = {"-1", "1.5", "junk"};
-    const char *const two[] = {"2", "2"};
-
-    for (int i = 0; i < 3; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 429, WEIR_METHOD_GET);
-        s.options.raise_on_status = false;
-        live_asked(&s, values[i]);
-        ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_INVALID);
-    }
-
-    /* Two fields are joined with a comma there. */
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 429, WEIR_METHOD_GET);
-    ask(&s, two, 2);
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_INVALID);
-}
-
-static void urllib3_retry_after_999999_is_cut_to_six_hours(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 429, WEIR_METHOD_GET);
-
-    live_asked(&s, "999999");
-    slept(&s, 3, (const int[]){21600000, 21600000, 21600000});
-    ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
-
-static void urllib3_a_413_with_retry_after_is_repeated_and_then_returned(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 413, WEIR_METHOD_GET);
-
-    live_asked(&s, "2");
-    slept(&s, 3, (const int[]){2000, 2000, 2000});
-    ended(&s, 4, WEIR_VERDICT_RETURN, WEIR_CAUSE_FINAL);
-}
-
-static void urllib3_a_413_without_retry_after_is_returned(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 413, WEIR_METHOD_GET);
-
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_RETURN, WEIR_CAUSE_FINAL);
-}
-
-static void urllib3_without_respect_for_retry_after_backs_off(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 429, WEIR_METHOD_GET);
-
-    s.options.respect_retry_after = false;
-    live_asked(&s, "2");
-    slept(&s, 3, backed_off);
-    ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
-
-static void urllib3_a_dropped_connection_is_repeated_for_get_and_allowed_post(void)
-{
-    const unsigned methods[] = {WEIR_METHOD_GET, WEIR_METHOD_POST};
-
-    for (int i = 0; i < 2; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_READ, 0, methods[i]);
-        live(&s);
-        slept(&s, 3, backed_off);
-        ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-    }
-}
-
-static void urllib3_a_dropped_connection_fails_patch_at_once(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_READ, 0, WEIR_METHOD_PATCH);
-
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_UNKNOWN);
-}
-
-static void urllib3_a_read_timeout_is_repeated_for_get(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_READ, 0, WEIR_METHOD_GET);
-
-    s.attempt.timed_out = true;
-    live(&s);
-    slept(&s, 3, backed_off);
-    ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
-
-static void urllib3_a_read_timeout_fails_patch_at_once(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_READ, 0, WEIR_METHOD_PATCH);
-
-    s.attempt.timed_out = true;
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_UNKNOWN);
-}
-
-static void urllib3_refused_or_unknown_hosts_are_repeated_for_any_method(void)
-{
-    const unsigned methods[] = {WEIR_METHOD_GET, WEIR_METHOD_POST, WEIR_METHOD_PATCH};
-
-    for (int i = 0; i < 3; i++) {
-        struct story s = urllib3(WEIR_ATTEMPT_CONNECT, 0, methods[i]);
-        live(&s);
-        slept(&s, 3, backed_off);
-        ended(&s, 4, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-    }
-}
-
-static void urllib3_total_0_fails_the_first_503(void)
-{
-    struct story s = urllib3(WEIR_ATTEMPT_RESPONSE, 503, WEIR_METHOD_GET);
-
-    s.state.total = 0;
-    live(&s);
-    ended(&s, 1, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
-
-static void urllib3_total_none_and_status_1_makes_two_attempts(void)
-{
-    weir_retry_options o = WEIR_RETRY_OPTIONS_URLLIB3;
-    o.total = WEIR_RETRY_UNLIMITED;
-    o.status = 1;
-    struct story s = begin(o, WEIR_ATTEMPT_RESPONSE, 503, WEIR_METHOD_GET);
-
-    live(&s);
-    slept(&s, 1, (const int[]){0});
-    ended(&s, 2, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
-
-static void urllib3_total_12_sleeps_up_to_120_seconds(void)
-{
-    weir_retry_options o = WEIR_RETRY_OPTIONS_URLLIB3;
-    o.total = 12;
-    struct story s = begin(o, WEIR_ATTEMPT_RESPONSE, 503, WEIR_METHOD_GET);
-
-    live(&s);
-    slept(
-        &s, 12,
-        (const int[]){0, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, 120000, 120000, 120000});
-    ended(&s, 13, WEIR_VERDICT_FAIL, WEIR_CAUSE_EXHAUSTED);
-}
+URLLIB3_TABLE(URLLIB3_TEST)
 
 /* ---- urllib3's rules besides the table --------------------------------------------------- */
 
@@ -295,24 +118,7 @@ static void urllib3_jitter_is_added_before_the_cap(void)
 
 int main(void)
 {
-    run(urllib3_get_or_post_503_or_500_for_ever_fails_after_four_attempts);
-    run(urllib3_without_raise_on_status_returns_the_last_503);
-    run(urllib3_patch_503_is_returned_at_once);
-    run(urllib3_get_429_or_500_with_retry_after_2_sleeps_2_each_time);
-    run(urllib3_retry_after_0_or_a_past_date_falls_back_to_the_back_off);
-    run(urllib3_an_invalid_retry_after_fails_at_once);
-    run(urllib3_retry_after_999999_is_cut_to_six_hours);
-    run(urllib3_a_413_with_retry_after_is_repeated_and_then_returned);
-    run(urllib3_a_413_without_retry_after_is_returned);
-    run(urllib3_without_respect_for_retry_after_backs_off);
-    run(urllib3_a_dropped_connection_is_repeated_for_get_and_allowed_post);
-    run(urllib3_a_dropped_connection_fails_patch_at_once);
-    run(urllib3_a_read_timeout_is_repeated_for_get);
-    run(urllib3_a_read_timeout_fails_patch_at_once);
-    run(urllib3_refused_or_unknown_hosts_are_repeated_for_any_method);
-    run(urllib3_total_0_fails_the_first_503);
-    run(urllib3_total_none_and_status_1_makes_two_attempts);
-    run(urllib3_total_12_sleeps_up_to_120_seconds);
+    URLLIB3_TABLE(URLLIB3_RUN)
     run(urllib3_repeats_other_errors_whatever_the_method);
     run(urllib3_total_false_passes_errors_on_and_fails_a_503);
     run(urllib3_a_413_is_returned_by_total_none_and_fails_by_status);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Every allocation of weir's on the way of a request fails once: no crash, no leak, and the next one works. */
+#include "alloc_fail.h"
+#include "http_certs.h"
+#include "http_peer.h"
+
+#include <weir/http.h>
+
+static struct peer *peer;   /* http */
+static struct peer *secure; /* https */
+static struct certs certs;
+static weir_error error;
+
+/* What a call may answer here. True when it went well. */
+static bool is_fine(weir_status status)
+{
+    if (status != WEIR_OK && status != WEIR_NO_MEMORY)
+        printf("# %s: %s\n", weir_status_name(status), error.text);
+    check(status == WEIR_OK || status == WEIR_NO_MEMORY);
+    return status == WEIR_OK;
+}
+
+/* By way of a 503 and a redirect to the answer, which has many header fields and a body of some size. */
+static bool answer(struct peer_exchange *x, void *arg)
+{
+    static const char body[50000];
+    char headers[8192];
+    const char *target = x->target;
+
+    (void)arg;
+    if (!peer_read_body(x))
+        return false;
+    if (strncmp(target, "/first", 6) == 0 && x->number == 1)
+        return peer_reply(x, 503, "Retry-After: 0\r\n", "busy", 4);
+    if (strncmp(target, "/first", 6) == 0)
+        return peer_reply(x, 307, "Location: /second/../answer?a=b\r\n", "go", 2);
+    headers[0] = '\0';
+    for (int i = 0; i < 60; i++)
+        strcat(headers, "X-Field: a value of some length, so that all do not fit\r\n");
+    return peer_reply(x, strcmp(target, "/404") == 0 ? 404 : 200, headers, body, sizeof(body));
+}
+
+static weir_http *open_session(void)
+{
+    weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+    weir_http *session = NULL;
+
+    o.name = "alloc";
+    o.retry.backoff_factor_ms = 0;
+    o.ca_file = certs.ca;
+    o.no_proxy = "127.0.0.1";
+    o.user_agent = "weir-test";
+    if (!is_fine(weir_http_open(&o, &session, &error)))
+        check(session == NULL);
+    return session;
+}
+
+static bool build(weir_http_request *request)
+{
+    static const char body[100000];
+
+    return is_fine(weir_http_request_segment(request, "a b")) &&
+           is_fine(weir_http_request_query(request, "q", "x y")) &&
+           is_fine(weir_http_request_header(request, "X-One", "1")) &&
+           is_fine(weir_http_request_bearer(request, "token")) &&
+           is_fine(weir_http_request_basic_auth(request, "user", "password")) &&
+           is_fine(weir_http_request_idempotency_key(request, NULL)) &&
+           is_fine(weir_http_request_body(request, body, sizeof(body), "text/plain"));
+}
+
+static void check_response(weir_http_response *response, int status)
+{
+    size_t size = 0;
+    const char *name = NULL;
+    const char *value = NULL;
+
+    check_int(weir_http_response_status(response), status);
+    weir_http_response_body(response, &size);
+    check_int(size, 50000);
+    check(weir_http_response_header_at(response, 60, &name, &value));
+    check(!weir_http_response_header_at(response, 61, &name, &value));
+    check_contains(weir_http_response_url(response), status == 404 ? "/404" : "/answer?a=b");
+    weir_http_response_close(response);
+}
+
+/* A POST with everything in it, by two detours. A request that was built in part is not sent: it keeps
+ * its first failure. */
+static void post(weir_http *session, struct peer *to)
+{
+    weir_http_request *request = NULL;
+    weir_http_response *response = NULL;
+    char url[PEER_URL_SIZE];
+
+    if (!is_fine(weir_http_request_open("POST", peer_url(to, "/first", url), &request, &error))) {
+        check(request == NULL);
+        return;
+    }
+    bool is_built = build(request);
+    weir_status status = weir_http_send(session, request, WEIR_DEADLINE_DEFAULT, &response, &error);
+    check(is_built || status == WEIR_NO_MEMORY);
+    if (is_fine(status))
+        check_response(response, 200);
+    weir_http_request_close(request);
+}
+
+static void get(weir_http *session, struct peer *to, const char *path, int status)
+{
+    weir_http_response *response = NULL;
+    char url[PEER_URL_SIZE];
+
+    if (is_fine(weir_http_get(session, peer_url(to, path, url), &response, &error)))
+        check_response(response, status);
+    else
+        check(response == NULL);
+}
+
+/* Whatever failed before, it takes one more request; nothing is lent meanwhile. */
+static void check_works(weir_http *session)
+{
+    static weir_http_origin origins[4];
+    long failing = atomic_exchange(&alloc_fail_in, -1);
+    size_t count = weir_http_get_origins(session, origins, 4);
+
+    for (size_t i = 0; i < count && i < 4; i++) {
+        check_int(origins[i].pool.leased, 0);
+        check_int(origins[i].under_way, 0);
+    }
+    get(session, peer, "/answer?a=b", 200);
+    atomic_store(&alloc_fail_in, failing);
+}
+
+static void over_http(void)
+{
+    weir_http *session = open_session();
+
+    if (session == NULL)
+        return;
+    post(session, peer);
+    get(session, peer, "/404", 404);
+    check_works(session);
+    weir_http_tend(session);
+    weir_http_close(session);
+}
+
+static void over_https(void)
+{
+    weir_http *session = open_session();
+
+    if (session == NULL)
+        return;
+    post(session, secure);
+    check_works(session);
+    weir_http_close(session);
+}
+
+static weir_status read_chunk(void *arg, char *buffer, size_t size, size_t *ret_size,
+                              weir_error *reterr)
+{
+    int *left = arg;
+
+    (void)reterr;
+    *ret_size = *left > 0 && size > 10 ? 10 : 0;
+    memset(buffer, 'x', *ret_size);
+    (*left)--;
+    return WEIR_OK;
+}
+
+static weir_status rewind_chunks(void *arg, weir_error *reterr)
+{
+    (void)reterr;
+    *(int *)arg = 3;
+    return WEIR_OK;
+}
+
+static void hear(const weir_http_event *event, void *arg)
+{
+    (void)event;
+    (*(int *)arg)++;
+}
+
+/* With a reader, a listener, a gate and a breaker of the origin's own, and an origin that is let go. */
+static void with_the_rest(void)
+{
+    weir_http *session = open_session();
+    weir_http_request *request = NULL;
+    weir_http_response *response = NULL;
+    weir_gate_options gate = WEIR_GATE_OPTIONS_DEFAULT;
+    int events = 0;
+    int left = 3;
+    const weir_http_reader reader = {read_chunk, rewind_chunks, &left, -1};
+    char url[PEER_URL_SIZE];
+
+    if (session == NULL)
+        return;
+    is_fine(weir_http_listen(session, ~0u, hear, &events, &error));
+    is_fine(weir_http_set_gate(session, peer_url(peer, "/", url), &gate, 0, &error));
+    is_fine(weir_http_set_breaker(session, url, WEIR_BREAKER_CLOSED, &error));
+    if (is_fine(weir_http_request_open("PUT", peer_url(peer, "/first", url), &request, &error))) {
+        is_fine(weir_http_request_reader(request, &reader, "text/plain"));
+        if (is_fine(weir_http_send(session, request, WEIR_DEADLINE_DEFAULT, &response, &error)))
+            check_response(response, 200);
+        weir_http_request_close(request);
+    }
+    check_works(session);
+    check(events > 0);
+    weir_http_close(session);
+}
+
+static void every_allocation_on_the_way_fails_once(void)
+{
+    check(alloc_fail_each(over_http) > 20);
+    check(alloc_fail_each(over_https) > 20);
+    check(alloc_fail_each(with_the_rest) > 20);
+}
+
+int main(void)
+{
+    certs_make(&certs);
+    peer = peer_start(&(struct peer_options){.handler = answer});
+    secure = peer_start(&(struct peer_options){
+        .handler = answer, .cert_file = certs.good, .key_file = certs.good_key});
+    run(every_allocation_on_the_way_fails_once);
+    peer_stop(peer);
+    peer_stop(secure);
+    certs_remove(&certs);
+    return check_done();
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/* The pools of an HTTP session: how many connections there are, who waits for them, when they go. */
+#include "http_steps.h"
+
+#define CROWD 32
+
+/* "/hold…" is answered when the test lets go, everything else at once. */
+static bool answer_or_hold(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    if (!peer_read_body(x) || (strncmp(x->target, "/hold", 5) == 0 && !peer_hold(x)))
+        return false;
+    return peer_reply(x, 200, "", "hello", 5);
+}
+
+/* Begin `count` GETs on threads, and wait until the peer holds all of them. */
+static void hold_many(struct sending *sendings, int count, weir_http *session, struct peer *peer)
+{
+    char url[PEER_URL_SIZE];
+
+    peer_url(peer, "/hold", url);
+    for (int i = 0; i < count; i++)
+        sending_start(&sendings[i], session, "GET", url, -1);
+    check(peer_wait(peer, PEER_HELD, count));
+}
+
+static void join_all(struct sending *sendings, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct outcome o = sending_join(&sendings[i]);
+        check_outcome(o, WEIR_OK);
+        check_int(o.http, 200);
+    }
+}
+
+/* ---- how many ---------------------------------------------------------------------------- */
+
+/* Pitfall 23 */
+static void one_caller_uses_one_connection(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    weir_http *session = open_quick();
+    char url[PEER_URL_SIZE];
+
+    peer_url(peer, "/", url);
+    for (int i = 0; i < 50; i++) {
+        struct outcome o = send_to(session, i % 2 == 0 ? "GET" : "POST", url, -1);
+        check_outcome(o, WEIR_OK);
+        check_int(o.report.opened, i == 0);
+    }
+    check_int(peer_connections(peer), 1);
+    weir_http_origin origin = origin_of(session, url);
+    check_int(origin.opened, 1);
+    check_int(origin.reused, 49);
+    check_int(origin.requests, 50);
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void *send_five(void *arg)
+{
+    struct sending *sending = arg;
+
+    for (int i = 0; i < 5 && sending->outcome.status == WEIR_OK; i++)
+        sending->outcome = send_request(sending->session, sending->request, -1);
+    return NULL;
+}
+
+/* Pitfall 23 */
+static void a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sendings[CROWD];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_maxsize = 4;
+    o.pool_block = WEIR_POOL_BLOCK;
+    weir_http *session = open_session(&o);
+    peer_url(peer, "/", url);
+    for (int i = 0; i < CROWD; i++) {
+        sendings[i] = (struct sending){.session = session, .request = new_request("GET", url)};
+        check_int(pthread_create(&sendings[i].thread, NULL, send_five, &sendings[i]), 0);
+    }
+    join_all(sendings, CROWD);
+    check_int(peer_requests(peer), 5 * CROWD);
+    check(peer_connections(peer) <= 4);
+    check_int(origin_of(session, url).opened, peer_connections(peer));
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* Pitfall 23 */
+static void overflow_opens_more_connections_and_keeps_pool_maxsize(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sendings[12];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_maxsize = 2;
+    o.max_per_origin = 8;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, 8, session, peer);
+    peer_url(peer, "/hold", url);
+    for (int i = 8; i < 12; i++) /* and beyond max_per_origin they wait */
+        sending_start(&sendings[i], session, "GET", url, -1);
+    wait_for_waiters(session, url, 4);
+    check_int(peer_connections(peer), 8);
+    peer_let_go(peer);
+    join_all(sendings, 12);
+    check(peer_wait(peer, PEER_OPEN, 2));
+    check_int(peer_most_connections(peer), 8);
+    int connections = peer_connections(peer);
+    for (int i = 0; i < 4; i++)
+        check_int(get(session, url).http, 200);
+    check_int(peer_connections(peer), connections);
+    check_int(peer_open_connections(peer), 2);
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void a_full_pool_fails_at_once_where_it_is_told_to(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sendings[2];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_maxsize = 2;
+    o.pool_block = WEIR_POOL_FAIL;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, 2, session, peer);
+    struct outcome refused = get(session, peer_url(peer, "/", url));
+    check_outcome(refused, WEIR_FULL);
+    check_took(refused, 0, 0);
+    check_int(refused.report.attempts, 0);
+    check(!refused.report.was_sent);
+    check_int(origin_of(session, url).refused, 1);
+    peer_let_go(peer);
+    join_all(sendings, 2);
+    check_int(get(session, url).http, 200);
+    check_int(peer_connections(peer), 2);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* ---- waiting in line --------------------------------------------------------------------- */
+
+/* Pitfall 22 */
+static void waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending first;
+    struct sending second;
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_maxsize = 1;
+    o.pool_block = WEIR_POOL_BLOCK;
+    weir_http *session = open_session(&o);
+    hold_many(&first, 1, session, peer);
+    peer_url(peer, "/", url);
+    second = (struct sending){.session = session, .request = new_request("POST", url), .ms = -1};
+    check_int(weir_http_request_try_timeout(second.request, HAS_SANITIZER ? 300 : 100), WEIR_OK);
+    check_int(pthread_create(&second.thread, NULL, sending_run, &second), 0);
+    wait_for_waiters(session, url, 1);
+    nap(HAS_SANITIZER ? 400 : 150);
+    peer_let_go(peer);
+    struct outcome waited = sending_join(&second);
+    check_outcome(waited, WEIR_OK);
+    check_int(waited.report.attempts, 1);
+    check(waited.report.waited >= (HAS_SANITIZER ? 400 : 150) * WEIR_MS);
+    check(waited.report.waited <= waited.report.elapsed);
+    join_all(&first, 1);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* Pitfall 22 */
+static void nobody_waits_in_line_for_longer_than_acquire_timeout(void)
+{
+    static const int timeouts[] = {0, 80};
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending first[2];
+    char url[PEER_URL_SIZE];
+    weir_http *sessions[2];
+
+    for (int i = 0; i < 2; i++) {
+        weir_http_options o = quick_options();
+        o.pool_maxsize = 1;
+        o.pool_block = WEIR_POOL_BLOCK;
+        o.acquire_timeout_ms = timeouts[i];
+        sessions[i] = open_session(&o);
+        sending_start(&first[i], sessions[i], "GET", peer_url(peer, "/hold", url), -1);
+        check(peer_wait(peer, PEER_HELD, i + 1));
+        struct outcome late = get(sessions[i], peer_url(peer, "/", url));
+        check_outcome(late, WEIR_TIMEOUT);
+        check_took(late, timeouts[i], timeouts[i]);
+        check_contains(late.error.text, "connection");
+        check_int(late.report.attempts, 0);
+        check(late.report.waited >= timeouts[i] * WEIR_MS);
+        late = send_to(sessions[i], "POST", url, 40); /* nor beyond the deadline of all */
+        check_outcome(late, WEIR_TIMEOUT);
+        check_took(late, timeouts[i] / 2, timeouts[i] / 2);
+        check(!late.report.was_sent);
+    }
+    check_int(peer_requests(peer), 2);
+    peer_let_go(peer);
+    join_all(first, 2);
+    for (int i = 0; i < 2; i++) {
+        check_int(get(sessions[i], url).http, 200);
+        close_session(sessions[i]);
+    }
+    peer_stop(peer);
+}
+
+static void the_line_holds_max_waiters(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sendings[2];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_maxsize = 1;
+    o.pool_block = WEIR_POOL_BLOCK;
+    o.max_waiters = 1;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, 1, session, peer);
+    sending_start(&sendings[1], session, "GET", peer_url(peer, "/", url), -1);
+    wait_for_waiters(session, url, 1);
+    struct outcome refused = get(session, url);
+    check_outcome(refused, WEIR_FULL);
+    check_took(refused, 0, 0);
+    peer_let_go(peer);
+    join_all(sendings, 2);
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void max_total_holds_over_all_origins(void)
+{
+    struct peer *peers[2] = {start_peer(answer_or_hold, NULL), start_peer(answer_or_hold, NULL)};
+    struct sending sendings[2];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.max_total = 2;
+    o.acquire_timeout_ms = 60;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, 2, session, peers[0]);
+    struct outcome late = get(session, peer_url(peers[1], "/", url));
+    check_outcome(late, WEIR_TIMEOUT);
+    check_took(late, 60, 60);
+    check_int(late.report.attempts, 0);
+    check_int(peer_connections(peers[1]), 0);
+    peer_let_go(peers[0]);
+    join_all(sendings, 2);
+    check_int(get(session, url).http, 200);
+    close_session(session);
+    peer_stop(peers[0]);
+    peer_stop(peers[1]);
+}
+
+/* ---- when they go ------------------------------------------------------------------------ */
+
+static void a_connection_that_rested_too_long_is_not_used_again(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.idle_timeout_ms = 50;
+    weir_http *session = open_session(&o);
+    check_int(get(session, peer_url(peer, "/", url)).http, 200);
+    nap(60);
+    struct outcome again = get(session, url);
+    check_int(again.http, 200);
+    check_int(again.report.attempts, 1);
+    check_int(again.report.opened, 1);
+    check(peer_wait(peer, PEER_OPEN, 1));
+    nap(60);
+    weir_http_tend(session);
+    check(peer_wait(peer, PEER_OPEN, 0));
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void without_an_idle_timeout_no_connection_is_used_twice(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.idle_timeout_ms = 0;
+    weir_http *session = open_session(&o);
+    for (int i = 1; i <= 3; i++) {
+        check_int(get(session, peer_url(peer, "/", url)).http, 200);
+        check_int(peer_connections(peer), i);
+        check(peer_wait(peer, PEER_OPEN, 0));
+    }
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* Answers with the header fields of its argument, whose first line is repeated until the last. */
+static bool answer_with(struct peer_exchange *x, void *arg)
+{
+    return peer_reply(x, 200, arg, "hello", 5);
+}
+
+static void a_servers_keep_alive_shortens_the_rest(void)
+{
+    static const struct {
+        const char *headers;
+        int connections; /* for three requests, the last after 1.1 s */
+    } cases[] = {
+        {"Keep-Alive: timeout=1\r\n", 3},
+        {"Keep-Alive: max=100, timeout=2\r\nConnection: keep-alive\r\n", 2},
+        {"Keep-Alive: timeout=600\r\n", 1},
+        {"Keep-Alive: timeout=, max=\r\n", 1},
+        {"Connection: close\r\n", 3},
+    };
+    enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+    struct peer *peers[CASES];
+    char url[PEER_URL_SIZE];
+    weir_http *session = open_quick();
+
+    for (int i = 0; i < CASES; i++) {
+        peers[i] = start_peer(answer_with, (void *)(uintptr_t)cases[i].headers);
+        for (int k = 0; k < 2; k++)
+            check_int(get(session, peer_url(peers[i], "/", url)).http, 200);
+    }
+    nap(1100);
+    for (int i = 0; i < CASES; i++) {
+        check_int(get(session, peer_url(peers[i], "/", url)).http, 200);
+        check_int(peer_connections(peers[i]), cases[i].connections);
+    }
+    close_session(session);
+    for (int i = 0; i < CASES; i++)
+        peer_stop(peers[i]);
+}
+
+static void a_connection_that_grew_old_is_replaced(void)
+{
+    static const struct {
+        int lifetime_s;
+        int connections; /* for two requests at once and one after 1.1 s */
+    } cases[] = {{1, 2}, {-1, 1}};
+    struct peer *peers[2];
+    weir_http *sessions[2];
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 2; i++) {
+        weir_http_options o = quick_options();
+        o.max_lifetime_s = cases[i].lifetime_s;
+        o.lifetime_jitter_percent = 0;
+        peers[i] = start_peer(answer_or_hold, NULL);
+        sessions[i] = open_session(&o);
+        for (int k = 0; k < 2; k++)
+            check_int(get(sessions[i], peer_url(peers[i], "/", url)).http, 200);
+    }
+    nap(1100);
+    for (int i = 0; i < 2; i++) {
+        struct outcome o = get(sessions[i], peer_url(peers[i], "/", url));
+        check_int(o.http, 200);
+        check_int(o.report.attempts, 1);
+        check_int(peer_connections(peers[i]), cases[i].connections);
+        check(peer_wait(peers[i], PEER_OPEN, 1));
+        close_session(sessions[i]);
+        peer_stop(peers[i]);
+    }
+}
+
+static bool answer_without_length(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    peer_print(x, "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nto the end");
+    return false;
+}
+
+static void a_response_that_ends_with_its_connection_is_whole(void)
+{
+    struct peer *peer = start_peer(answer_without_length, NULL);
+    weir_http *session = open_quick();
+    char url[PEER_URL_SIZE];
+
+    for (int i = 1; i <= 2; i++) {
+        struct outcome o = get(session, peer_url(peer, "/", url));
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, "to the end");
+        check_int(o.report.attempts, 1);
+        check_int(peer_connections(peer), i);
+    }
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void evicting_replaces_those_at_rest_now_and_those_in_use_afterwards(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sending;
+    weir_http *session = open_quick();
+    char url[PEER_URL_SIZE];
+
+    peer_url(peer, "/", url);
+    hold_many(&sending, 1, session, peer);
+    check_int(get(session, url).http, 200);
+    check_int(peer_open_connections(peer), 2);
+    weir_http_evict_all(session);
+    check(peer_wait(peer, PEER_OPEN, 1));
+    peer_let_go(peer);
+    join_all(&sending, 1);
+    check(peer_wait(peer, PEER_OPEN, 0));
+    check_int(get(session, url).http, 200);
+    check_int(get(session, url).http, 200);
+    check_int(peer_connections(peer), 3);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* ---- which origins ----------------------------------------------------------------------- */
+
+static void the_origin_used_least_recently_loses_its_connections(void)
+{
+    struct peer *peers[3];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_connections = 2;
+    weir_http *session = open_session(&o);
+    for (int i = 0; i < 3; i++) {
+        peers[i] = start_peer(answer_or_hold, NULL);
+        check_int(get(session, peer_url(peers[i], "/", url)).http, 200);
+    }
+    check(peer_wait(peers[0], PEER_OPEN, 0));
+    check_int(get(session, peer_url(peers[1], "/", url)).http, 200);
+    check_int(get(session, peer_url(peers[0], "/", url)).http, 200);
+    check(peer_wait(peers[2], PEER_OPEN, 0));
+    check_int(peer_connections(peers[0]), 2);
+    check_int(peer_connections(peers[1]), 1);
+    check(!origin_of(session, peer_url(peers[2], "/", url)).has_pool);
+    check_int(origin_of(session, url).requests, 1); /* what it counted it still knows */
+    check_int(weir_http_get_origins(session, NULL, 0), 3);
+    close_session(session);
+    for (int i = 0; i < 3; i++)
+        peer_stop(peers[i]);
+}
+
+static void an_origin_with_a_request_under_way_keeps_its_connections(void)
+{
+    struct peer *peers[3];
+    struct sending sending;
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.pool_connections = 1;
+    weir_http *session = open_session(&o);
+    for (int i = 0; i < 3; i++)
+        peers[i] = start_peer(answer_or_hold, NULL);
+    hold_many(&sending, 1, session, peers[0]);
+    for (int i = 1; i < 3; i++)
+        check_int(get(session, peer_url(peers[i], "/", url)).http, 200);
+    check_int(peer_open_connections(peers[0]), 1);
+    peer_let_go(peers[0]);
+    join_all(&sending, 1);
+    check_int(peer_connections(peers[0]), 1);
+    check_int(get(session, peer_url(peers[1], "/", url)).http, 200);
+    check(peer_wait(peers[0], PEER_OPEN, 0)); /* one origin's connections are kept again */
+    check(peer_wait(peers[2], PEER_OPEN, 0));
+    close_session(session);
+    for (int i = 0; i < 3; i++)
+        peer_stop(peers[i]);
+}
+
+int main(void)
+{
+    run(one_caller_uses_one_connection);
+    run(a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait);
+    run(overflow_opens_more_connections_and_keeps_pool_maxsize);
+    run(a_full_pool_fails_at_once_where_it_is_told_to);
+    run(waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported);
+    run(nobody_waits_in_line_for_longer_than_acquire_timeout);
+    run(the_line_holds_max_waiters);
+    run(max_total_holds_over_all_origins);
+    run(a_connection_that_rested_too_long_is_not_used_again);
+    run(without_an_idle_timeout_no_connection_is_used_twice);
+    run(a_servers_keep_alive_shortens_the_rest);
+    run(a_connection_that_grew_old_is_replaced);
+    run(a_response_that_ends_with_its_connection_is_whole);
+    run(evicting_replaces_those_at_rest_now_and_those_in_use_afterwards);
+    run(the_origin_used_least_recently_loses_its_connections);
+    run(an_origin_with_a_request_under_way_keeps_its_connections);
+    return check_done();
+}

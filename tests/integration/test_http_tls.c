@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/* HTTPS: whom a session trusts, how connections end, and what goes wrong below HTTP. */
+#include "http_certs.h"
+#include "http_steps.h"
+
+#include <signal.h>
+
+#define TRY_MS (HAS_SANITIZER ? 1000 : 150)
+
+static struct certs certs;
+
+static struct peer *start_tls(peer_handler *handler, const char *cert, const char *key, void *arg)
+{
+    return peer_start(
+        &(struct peer_options){.handler = handler, .cert_file = cert, .key_file = key, .arg = arg});
+}
+
+static struct peer *start_good(peer_handler *handler, void *arg)
+{
+    return start_tls(handler, certs.good, certs.good_key, arg);
+}
+
+/* The quick options, and trust in the test's own authority. */
+static weir_http_options trusting_options(void)
+{
+    weir_http_options o = quick_options();
+
+    o.verify_tls = true;
+    o.ca_file = certs.ca;
+    return o;
+}
+
+static weir_http *open_trusting(void)
+{
+    weir_http_options o = trusting_options();
+
+    return open_session(&o);
+}
+
+/* ---- whom it trusts ---------------------------------------------------------------------- */
+
+static void requests_share_a_connection_whose_server_is_known(void)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    struct peer *peer = start_good(say_hello, NULL);
+    weir_http *session = open_trusting();
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 20; i++) {
+        struct outcome o = get(session, peer_url_at(peer, hosts[i % 2], "/", url));
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, "hello");
+    }
+    check_int(peer_connections(peer), 2);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* A certificate that is wrong stays wrong: it is tried once, and nothing is sent. */
+static void a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once(void)
+{
+    const struct {
+        const char *cert;
+        const char *key;
+        const char *host;
+        const char *ca;
+    } cases[] = {
+        {certs.wrong, certs.wrong_key, "127.0.0.1", certs.ca},
+        {certs.wrong, certs.wrong_key, "localhost", certs.ca},
+        {certs.expired, certs.expired_key, "localhost", certs.ca},
+        {certs.self, certs.self_key, "localhost", certs.ca},
+        {certs.good, certs.good_key, "localhost", NULL}, /* the system does not know its issuer */
+        {certs.good, certs.good_key, "localhost", certs.self},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct peer *peer = start_tls(say_hello, cases[i].cert, cases[i].key, NULL);
+        weir_http_options options = quick_options();
+        char url[PEER_URL_SIZE];
+        int before = check_failures_in_test;
+
+        options.verify_tls = true;
+        options.ca_file = cases[i].ca;
+        weir_http *session = open_session(&options);
+        peer_url_at(peer, cases[i].host, "/?token=secret", url);
+        for (int k = 0; k < 2; k++) {
+            struct outcome o = send_to(session, k == 0 ? "GET" : "POST", url, -1);
+            check_outcome(o, WEIR_CONNECT);
+            check_contains(o.error.text, "certificate");
+            check_contains(o.error.text, cases[i].host);
+            check(strstr(o.error.text, "secret") == NULL);
+            check_int(o.error.native, 60); /* CURLE_PEER_FAILED_VERIFICATION */
+            check_int(o.report.attempts, 1);
+            check(!o.report.was_sent);
+        }
+        weir_http *lenient = (options.verify_tls = false, open_session(&options));
+        check_text(get(lenient, url).body, "hello");
+        check_int(peer_requests(peer), 1);
+        if (check_failures_in_test != before)
+            printf("# case %zu\n", i);
+        close_session(lenient);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+/* Pitfall 8: what one session overlooks, another does not, though they meet the same server. */
+static void a_session_that_checks_and_one_that_does_not_share_nothing(void)
+{
+    struct peer *peer = start_tls(say_hello, certs.self, certs.self_key, NULL);
+    weir_http_options options = trusting_options();
+    char url[PEER_URL_SIZE];
+
+    weir_http *strict = open_session(&options);
+    options.verify_tls = false;
+    weir_http *lenient = open_session(&options);
+    peer_url(peer, "/", url);
+    for (int i = 0; i < 5; i++) {
+        struct outcome o = get(lenient, url);
+        check_outcome(o, WEIR_OK);
+        check_int(o.report.opened, i == 0);
+        o = get(strict, url);
+        check_outcome(o, WEIR_CONNECT);
+    }
+    check_int(peer_requests(peer), 5);
+    close_session(strict);
+    close_session(lenient);
+    peer_stop(peer);
+}
+
+/* ---- how connections end ----------------------------------------------------------------- */
+
+#define IDLE 8
+
+static bool answer_or_hold(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    if (strcmp(x->target, "/hold") == 0 && !peer_hold(x))
+        return false;
+    return peer_reply(x, 200, "", "hello", 5);
+}
+
+/* Pitfall 2: libcurl 7.88 does not see a close_notify, and with several idle connections that have
+ * one it fails without dialling. */
+static void requests_after_the_server_closed_all_idle_connections_succeed(void)
+{
+    static const enum peer_end ends[] = {PEER_FIN, PEER_RST, PEER_ABRUPT};
+
+    for (int i = 0; i < 3; i++) {
+        struct peer *peer = start_good(answer_or_hold, NULL);
+        weir_http *session = open_trusting();
+        struct sending sendings[IDLE];
+        char url[PEER_URL_SIZE];
+
+        for (int k = 0; k < IDLE; k++)
+            sending_start(&sendings[k], session, "GET", peer_url(peer, "/hold", url), -1);
+        check(peer_wait(peer, PEER_HELD, IDLE));
+        peer_let_go(peer);
+        for (int k = 0; k < IDLE; k++)
+            check_int(sending_join(&sendings[k]).http, 200);
+        check_int(peer_open_connections(peer), IDLE);
+        check(peer_end_idle(peer, IDLE, ends[i]));
+        for (int k = 0; k < 20; k++) {
+            struct outcome o = send_to(session, k % 2 == 0 ? "POST" : "GET", url, -1);
+            check_outcome(o, WEIR_OK);
+            check_int(o.report.attempts, 1);
+        }
+        check_int(peer_requests(peer), IDLE + 20);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+/* Writes a response as it stands, and closes the connection. */
+static bool answer_and_end(struct peer_exchange *x, void *arg)
+{
+    const enum peer_end *end = arg;
+
+    if (strcmp(x->target, "/lost") != 0)
+        peer_print(x, "HTTP/1.1 200 OK\r\n\r\nto the end");
+    x->end = *end;
+    return false;
+}
+
+static void a_response_that_ends_with_its_connection_is_whole(void)
+{
+    enum peer_end end = PEER_FIN;
+    struct peer *peer = start_good(answer_and_end, &end);
+    weir_http *session = open_trusting();
+    char url[PEER_URL_SIZE];
+
+    for (int i = 1; i <= 2; i++) {
+        struct outcome o = get(session, peer_url(peer, "/", url));
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, "to the end");
+        check_int(peer_connections(peer), i);
+    }
+    close_session(session);
+    peer_stop(peer);
+}
+
+static void a_request_lost_under_way_is_judged_as_without_tls(void)
+{
+    static const enum peer_end ends[] = {PEER_FIN, PEER_RST, PEER_ABRUPT};
+
+    for (int i = 0; i < 3; i++) {
+        enum peer_end end = ends[i];
+        struct peer *peer = start_good(answer_and_end, &end);
+        weir_http_options options = trusting_options();
+        char url[PEER_URL_SIZE];
+
+        options.retry.total = 1;
+        weir_http *session = open_session(&options);
+        struct outcome o = get(session, peer_url(peer, "/lost", url));
+        check_outcome(o, WEIR_DISCONNECTED);
+        check_int(o.report.attempts, 2);
+        o = send_to(session, "POST", url, -1);
+        check_outcome(o, WEIR_AMBIGUOUS);
+        check_int(o.report.attempts, 1);
+        check_int(peer_requests(peer), 3);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+/* ---- below HTTP -------------------------------------------------------------------------- */
+
+/* What a server does with a connection before TLS begins. */
+static bool greet_with(struct peer_exchange *x, void *arg)
+{
+    const char *text = arg;
+
+    if (text[0] == '\0')
+        return peer_hang(x);
+    if (strcmp(text, "reset") == 0)
+        x->end = PEER_RST;
+    else if (strcmp(text, "close") != 0)
+        peer_print(x, text);
+    return false;
+}
+
+static void a_handshake_that_fails_is_no_connection_and_in_time(void)
+{
+    static const char *const greetings[] = {
+        "",      "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "reset", "\x15\x03\x03\x00\x02\x02\x28" /* alert: handshake failure */,
+        "close", "\x16\x03\x03\x40\x01 and nonsense"};
+
+    for (size_t i = 0; i < sizeof(greetings) / sizeof(greetings[0]); i++) {
+        struct peer *peer =
+            peer_start(&(struct peer_options){.handler = say_hello,
+                                              .greeter = greet_with,
+                                              .arg = (void *)(uintptr_t)greetings[i],
+                                              .cert_file = certs.good,
+                                              .key_file = certs.good_key});
+        weir_http_options options = trusting_options();
+        char url[PEER_URL_SIZE];
+        int before = check_failures_in_test;
+
+        options.connect_timeout_ms = TRY_MS;
+        options.retry.total = 1;
+        weir_http *session = open_session(&options);
+        struct outcome o = send_to(session, "POST", peer_url(peer, "/", url), -1);
+        check_outcome(o, WEIR_CONNECT);
+        check(!o.report.was_sent);
+        check_took(o, 0, 2 * TRY_MS);
+        check_int(peer_connections(peer), o.report.attempts);
+        if (check_failures_in_test != before)
+            printf("# greeting %zu\n", i);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+static void https_to_an_http_server_and_the_reverse_fail_at_once(void)
+{
+    struct peer *plain = start_peer(say_hello, NULL);
+    struct peer *tls = start_good(say_hello, NULL);
+    weir_http_options options = trusting_options();
+    char url[PEER_URL_SIZE];
+
+    options.retry.total = 0;
+    weir_http *session = open_session(&options);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/", peer_port(plain));
+    /* The server waits for the end of a line, which a ClientHello need not contain. */
+    struct outcome o = send_to(session, "GET", url, TRY_MS);
+    check(o.status == WEIR_CONNECT || o.status == WEIR_TIMEOUT);
+    check_took(o, 0, TRY_MS);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", peer_port(tls));
+    o = get(session, url);
+    check(o.status == WEIR_PROTOCOL || o.status == WEIR_DISCONNECTED);
+    check_took(o, 0, TRY_MS);
+    check_int(peer_requests(plain) + peer_requests(tls), 0);
+    close_session(session);
+    peer_stop(plain);
+    peer_stop(tls);
+}
+
+#define LARGE (4 * 1024 * 1024)
+
+static bool reset_upload(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    peer_skip_body(x, 65536);
+    x->end = PEER_RST;
+    return false;
+}
+
+/* Pitfall 15: OpenSSL writes without MSG_NOSIGNAL. */
+static void a_reset_under_a_large_upload_raises_no_signal(void)
+{
+    struct peer *peer = start_good(reset_upload, NULL);
+    weir_http *session = open_trusting();
+    char *body = calloc(1, LARGE);
+    sigset_t signals;
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 10; i++) {
+        weir_http_request *request = new_request("POST", peer_url(peer, "/", url));
+        check_int(weir_http_request_body(request, body, LARGE, NULL), WEIR_OK);
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_AMBIGUOUS);
+        weir_http_request_close(request);
+    }
+    free(body);
+    check_int(peer_requests(peer), 10);
+    check_int(pthread_sigmask(SIG_SETMASK, NULL, &signals), 0);
+    check_int(sigismember(&signals, SIGPIPE), 0);
+    check_int(sigpending(&signals), 0);
+    check_int(sigismember(&signals, SIGPIPE), 0);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* Pitfall 15: saying goodbye on connections whose other side is gone raises none either. */
+static void closing_connections_that_were_reset_raises_no_signal(void)
+{
+    struct peer *peer = start_good(say_hello, NULL);
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 10; i++) {
+        weir_http *session = open_trusting();
+        check_text(get(session, peer_url(peer, "/", url)).body, "hello");
+        check(peer_end_idle(peer, 1, i % 2 == 0 ? PEER_RST : PEER_FIN));
+        if (i % 4 < 2)
+            weir_http_evict_all(session);
+        close_session(session);
+    }
+    peer_stop(peer);
+}
+
+int main(void)
+{
+    sigset_t pipe_signal;
+
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigprocmask(SIG_UNBLOCK, &pipe_signal, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    certs_make(&certs);
+    run(requests_share_a_connection_whose_server_is_known);
+    run(a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once);
+    run(a_session_that_checks_and_one_that_does_not_share_nothing);
+    run(requests_after_the_server_closed_all_idle_connections_succeed);
+    run(a_response_that_ends_with_its_connection_is_whole);
+    run(a_request_lost_under_way_is_judged_as_without_tls);
+    run(a_handshake_that_fails_is_no_connection_and_in_time);
+    run(https_to_an_http_server_and_the_reverse_fail_at_once);
+    run(a_reset_under_a_large_upload_raises_no_signal);
+    run(closing_connections_that_were_reset_raises_no_signal);
+    certs_remove(&certs);
+    return check_done();
+}
