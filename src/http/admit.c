@@ -143,6 +143,10 @@ static bool pass_policies(struct sending *s, weir_permit *ret_permit)
 
         if (!answer.is_permitted)
             return refuse_by_breaker(s, answer.state, answer.open_for);
+        if (!answer.is_in_time && now >= s->deadline) {
+            weir__refuse(s, WEIR_TIMEOUT, "the deadline passed");
+            return false;
+        }
         if (!answer.is_in_time)
             return refuse_by_gate(s, answer.pass.at - now);
         if (answer.pass.at <= now)

@@ -141,6 +141,13 @@ struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
             j = judge_code(t, is_cut_short, text);
             break;
         }
+        if (t->response->status >= 200 && !t->is_head_done) {
+            /* To libcurl an end within the header is the end of the response. */
+            j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
+            snprintf(text, WEIR_ERROR_TEXT,
+                     "connection lost: the header of the response broke off");
+            break;
+        }
         if (t->response->status >= 200) {
             j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
             break;

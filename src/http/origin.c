@@ -123,7 +123,8 @@ static void remove_locked(struct session_guarded *g, struct origin *origin)
     g->origins--;
 }
 
-/* What there is no room for any more: at most one of each, since at most one was added. */
+/* What there is no room for any more, one of each at a time. An origin that was in use when it should
+ * have gone goes later, so that there may be several. */
 struct surplus {
     weir_pool *pool;
     struct origin *origin;
@@ -151,6 +152,26 @@ static struct surplus trim_locked(weir_http *session)
         break;
     }
     return surplus;
+}
+
+static bool has_surplus_locked(const weir_http *session)
+{
+    return session->guarded.pools > session->options.pool_connections ||
+           session->guarded.origins > ORIGINS_REMEMBERED;
+}
+
+static void trim(weir_http *session)
+{
+    bool goes_on = true;
+
+    while (goes_on) {
+        pthread_mutex_lock(&session->lock);
+        struct surplus surplus = trim_locked(session);
+        pthread_mutex_unlock(&session->lock);
+        goes_on = surplus.pool != NULL || surplus.origin != NULL;
+        weir_pool_close(surplus.pool);
+        free_origin(surplus.origin);
+    }
 }
 
 /* ---- taking one -------------------------------------------------------------------------- */
@@ -208,11 +229,11 @@ weir_status weir__origin_take(weir_http *session, const char *name, struct origi
                               weir_error *reterr)
 {
     struct spare spare = {0};
-    struct surplus surplus = {0};
     struct origin *origin = NULL;
     uint32_t hash = hash_of(name);
     weir_status status = WEIR_OK;
     bool is_closing = false;
+    bool has_surplus = false;
 
     for (int round = 0; origin == NULL && !is_closing && status == WEIR_OK; round++) {
         if (round > 0)
@@ -223,14 +244,13 @@ weir_status weir__origin_take(weir_http *session, const char *name, struct origi
         is_closing = session->guarded.is_closing;
         if (!is_closing)
             origin = take_locked(session, name, hash, &spare);
-        if (origin != NULL && round > 0)
-            surplus = trim_locked(session);
+        has_surplus = origin != NULL && has_surplus_locked(session);
         pthread_mutex_unlock(&session->lock);
     }
     weir_pool_close(spare.pool);
-    weir_pool_close(surplus.pool);
     free_origin(spare.origin);
-    free_origin(surplus.origin);
+    if (has_surplus)
+        trim(session);
     if (is_closing)
         return closed(session, reterr);
     if (status == WEIR_OK)
@@ -283,12 +303,14 @@ void weir__origins_each(weir_http *session, void (*visit)(weir_pool *pool, void 
 
 void weir__origins_clear(weir_http *session)
 {
-    struct origin *origin;
+    struct origin *next = NULL;
 
-    while ((origin = session->guarded.newest) != NULL) {
-        remove_locked(&session->guarded, origin);
+    for (struct origin *origin = session->guarded.newest; origin != NULL; origin = next) {
+        next = origin->older;
         weir_pool_close(origin->pool);
         origin->pool = NULL;
         free_origin(origin);
     }
+    session->guarded.newest = NULL;
+    session->guarded.oldest = NULL;
 }

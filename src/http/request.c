@@ -317,9 +317,8 @@ static weir_status check_token(const char *token, weir_error *reterr)
 {
     size_t size = strnlen(token, FIELDS_SIZE_LIMIT + 1);
 
-    if (size == 0 || size > FIELDS_SIZE_LIMIT)
-        return weir_error_set(reterr, size == 0 ? WEIR_INVALID : WEIR_LIMIT,
-                              "bearer token: must have 1 to %d bytes", FIELDS_SIZE_LIMIT);
+    if (size == 0)
+        return weir_error_set(reterr, WEIR_INVALID, "bearer token: must not be empty");
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)token[i] <= ' ' || (unsigned char)token[i] >= 0x7F)
             return weir_error_set(reterr, WEIR_INVALID,

@@ -157,6 +157,7 @@ static enum next hop(struct sending *s, int status)
     s->hop = next;
     s->url = &s->hop;
     s->report->redirects++;
+    s->retry_state.failures = 0; /* a redirect ends the row; only its own state saw it */
 
     weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_REDIRECT);
     event.status = status;

@@ -143,11 +143,10 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
         return got;
     }
     if (status == WEIR_OK)
-        status =
-            weir_error_set(&t->error, WEIR_INVALID,
-                           "the reader of the body gave %zu bytes of at most %zu, after %lld of "
-                           "%lld",
-                           got, size * count, (long long)t->read, (long long)reader->size);
+        weir_error_set(&t->error, WEIR_INVALID,
+                       "the reader of the body gave %zu bytes of at most %zu, after %lld of "
+                       "%lld",
+                       got, size * count, (long long)t->read, (long long)reader->size);
     else if (t->error.status != status)
         weir_error_set(&t->error, status, "the reader of the body failed: %s",
                        weir_status_text(status));

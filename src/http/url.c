@@ -350,9 +350,11 @@ static bool has_scheme(const char *reference)
 {
     const char *at = reference;
 
+    if (!weir__is_alphanumeric(*at) || weir__is_digit(*at))
+        return false;
     while (weir__is_alphanumeric(*at) || *at == '+' || *at == '-' || *at == '.')
         at++;
-    return at > reference && *at == ':' && !weir__is_digit(*reference);
+    return *at == ':';
 }
 
 /* What of the base stands in front of a reference (RFC 3986, 5.2.2): all but its query in front of a

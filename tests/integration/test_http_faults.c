@@ -3,6 +3,7 @@
 #include "http_steps.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -255,7 +256,7 @@ static int deaf_listener(int *queued, int *ret_port)
     check_int(getsockname(fd, (struct sockaddr *)&address, &size), 0);
     for (int i = 0; i < 4; i++) {
         queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        connect(queued[i], (struct sockaddr *)&address, size);
+        check(connect(queued[i], (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS);
     }
     *ret_port = ntohs(address.sin_port);
     return fd;
