@@ -266,6 +266,18 @@ static void a_bad_proxy_is_refused_and_never_shown(void)
     }
 }
 
+static void the_host_of_a_proxy_has_a_limit_whatever_it_is_made_of(void)
+{
+    weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
+    char proxy[400];
+
+    memset(proxy, '0', sizeof proxy);
+    memcpy(proxy, "http://h:", 9);
+    memcpy(proxy + sizeof proxy - 4, "808", 4);
+    options.proxy = proxy;
+    check_refused(&options, "proxy: its host is too long");
+}
+
 static void the_environment_and_a_proxy_contradict_each_other(void)
 {
     weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
@@ -338,6 +350,7 @@ int main(void)
     run(a_text_has_a_limit);
     run(a_proxy_is_a_url_of_four_schemes_with_credentials_or_without);
     run(a_bad_proxy_is_refused_and_never_shown);
+    run(the_host_of_a_proxy_has_a_limit_whatever_it_is_made_of);
     run(the_environment_and_a_proxy_contradict_each_other);
     run(a_copy_has_texts_of_its_own);
     run(a_text_that_is_not_there_is_not_there_in_the_copy);

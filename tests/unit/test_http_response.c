@@ -328,6 +328,21 @@ static void a_body_grows_piece_by_piece_and_ends_with_a_zero(void)
     weir_http_response_close(response);
 }
 
+static void a_body_of_small_pieces_is_moved_a_few_times_only(void)
+{
+    weir_http_response *response = new_response();
+    size_t capacity = 0;
+    int moves = 0;
+
+    for (int i = 0; i < 1000000; i++) {
+        check_int(weir__response_add_body(response, "x", 1, &error), WEIR_OK);
+        moves += response->body_capacity != capacity;
+        capacity = response->body_capacity;
+    }
+    check(moves <= 10);
+    weir_http_response_close(response);
+}
+
 static void a_body_may_hold_zeros(void)
 {
     weir_http_response *response = new_response();
@@ -403,6 +418,7 @@ int main(void)
     run(a_long_value_survives_the_growth_of_what_holds_it);
     run(an_empty_body_is_an_empty_text);
     run(a_body_grows_piece_by_piece_and_ends_with_a_zero);
+    run(a_body_of_small_pieces_is_moved_a_few_times_only);
     run(a_body_may_hold_zeros);
     run(a_size_beyond_all_memory_is_no_memory_and_changes_nothing);
     run(a_cleared_response_keeps_only_its_url);

@@ -5,7 +5,10 @@
 #include "http/request.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 static weir_http_request *open_request(void)
 {
@@ -63,26 +66,66 @@ static void a_sender_on_the_wire_is_woken_under_the_lock_after_the_word_is_writt
     weir_http_request_close(request);
 }
 
+struct sleeper {
+    weir_http_request *request;
+    _Atomic pid_t id;
+};
+
 static void *sleep_on(void *arg)
 {
-    weir_http_request *request = arg;
+    struct sleeper *sleeper = arg;
 
-    while (atomic_load(&request->word) == SIGNAL_NONE)
-        weir__http_park(&request->word, SIGNAL_NONE, WEIR_DEADLINE_NEVER);
+    atomic_store(&sleeper->id, gettid());
+    while (atomic_load(&sleeper->request->word) == SIGNAL_NONE)
+        weir__http_park(&sleeper->request->word, SIGNAL_NONE, WEIR_DEADLINE_NEVER);
     return NULL;
 }
 
-/* Whether the sleeper is asleep yet or not, it returns: a lost wake would hang here. */
+/* Whether the kernel says of a thread of this process that it sleeps. */
+static bool is_asleep(pid_t id)
+{
+    char path[64];
+    char text[64] = "";
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)id);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    const char *state = strrchr(text, ')');
+    return state != NULL && strncmp(state, ") S", 3) == 0;
+}
+
+/* A wake that is lost would leave the sleeper where it is. */
 static void a_sleeping_sender_is_woken(void)
 {
+    struct sleeper sleeper = {.request = open_request()};
+    weir_time limit = weir_now() + 10 * WEIR_SECOND;
+    pthread_t thread;
+
+    check_int(pthread_create(&thread, NULL, sleep_on, &sleeper), 0);
+    while ((atomic_load(&sleeper.id) == 0 || !is_asleep(atomic_load(&sleeper.id))) &&
+           weir_now() < limit)
+        sched_yield();
+    check(is_asleep(atomic_load(&sleeper.id)));
+    weir_http_request_cancel(sleeper.request);
+    check_int(pthread_join(thread, NULL), 0);
+    weir_http_request_close(sleeper.request);
+}
+
+/* Whether it sleeps already, is about to, or has not begun. */
+static void a_signal_is_never_missed(void)
+{
     for (int i = 0; i < 100; i++) {
-        weir_http_request *request = open_request();
+        struct sleeper sleeper = {.request = open_request()};
         pthread_t thread;
 
-        check_int(pthread_create(&thread, NULL, sleep_on, request), 0);
-        weir_http_request_cancel(request);
+        check_int(pthread_create(&thread, NULL, sleep_on, &sleeper), 0);
+        weir_http_request_cancel(sleeper.request);
         check_int(pthread_join(thread, NULL), 0);
-        weir_http_request_close(request);
+        weir_http_request_close(sleeper.request);
     }
 }
 
@@ -105,6 +148,7 @@ int main(void)
     run(the_first_signal_stays);
     run(a_sender_on_the_wire_is_woken_under_the_lock_after_the_word_is_written);
     run(a_sleeping_sender_is_woken);
+    run(a_signal_is_never_missed);
     run(a_sleep_ends_at_its_deadline_and_leaves_errno);
     return check_done();
 }

@@ -386,6 +386,7 @@ static void where_nobody_follows_is_a_protocol_error_without_secrets(void)
         {"/\x7F", "a control character"},
         {"ftp://h/?hunter2", "must begin with http:// or https://"},
         {"file:///etc/passwd", "must begin with http:// or https://"},
+        {"g+-.1:hunter2", "must begin with http:// or https://"},
         {"javascript:hunter2()", "must begin with http:// or https://"},
         {"http:/h/x", "must begin with http:// or https://"},
         {"https:x", "must begin with http:// or https://"},
