@@ -39,10 +39,12 @@ static inline bool weir__is_token_char(char c)
 {
     static const char marks[] = "!#$%&'*+-.^_`|~";
 
+    if (weir__is_alphanumeric(c)) /* nearly all of them, in every response */
+        return true;
     for (size_t i = 0; i < sizeof marks - 1; i++)
         if (c == marks[i])
             return true;
-    return weir__is_alphanumeric(c);
+    return false;
 }
 
 /* How many characters at the beginning of a text of this size are a token's. */

@@ -258,8 +258,7 @@ static weir_status set_request(struct handle *handle, struct transfer *t, char *
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->fields[0].data != NULL ? t->fields : NULL);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    if (curl_easy_setopt(easy, CURLOPT_URL, t->url->text) != CURLE_OK)
-        return weir_error_set(&t->error, WEIR_NO_MEMORY, "out of memory");
+    curl_easy_setopt(easy, CURLOPT_CURLU, t->url->parts);
     return WEIR_OK;
 }
 
@@ -394,6 +393,7 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
         transfer->code = CURLE_OK;
     /* What the handle still points to lives no longer than this attempt. */
     curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(handle->easy, CURLOPT_CURLU, NULL);
     handle->transfer = NULL;
     free(type_line);
 }

@@ -5,7 +5,6 @@
 #include "http/text.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,11 +317,10 @@ static weir_status parse(const char *text, unsigned flags, struct url *ret_url, 
     if (status != WEIR_OK)
         return status;
 
-    CURLU *handle = curl_url();
-    if (handle == NULL)
+    url.parts = curl_url();
+    if (url.parts == NULL)
         return no_memory(reterr);
-    status = take_apart(handle, &r, flags, &url);
-    curl_url_cleanup(handle);
+    status = take_apart(url.parts, &r, flags, &url);
     if (status != WEIR_OK) {
         weir__url_clear(&url);
         return status;
@@ -340,6 +338,7 @@ void weir__url_clear(struct url *url)
 {
     forget_text(url->text);
     forget_text(url->shown);
+    curl_url_cleanup(url->parts);
     *url = (struct url){0};
 }
 

@@ -5,17 +5,21 @@
 
 #include <weir/http.h>
 
+#include <curl/curl.h>
+
 /* The longest URL, in bytes, and the longest name of an origin ("https://host:443"). */
 #define URL_LIMIT 65536
 #define ORIGIN_SIZE 280
 
 /*
- * An absolute http or https URL, in three texts that one url_clear() frees. All zero is none.
- * `text` is what is sent, `shown` the same without its query, for errors and events, `origin` the
- * scheme, host in lower case and port, always written.
+ * An absolute http or https URL, which one url_clear() frees. All zero is none. `text` is what is
+ * sent, `parts` the same as libcurl has taken it apart, so that it need not for each attempt,
+ * `shown` the text without its query, for errors and events, `origin` the scheme, host in lower
+ * case and port, always written.
  */
 struct url {
     char *text;
+    CURLU *parts;
     char *shown;
     char origin[ORIGIN_SIZE];
 };
