@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define MOST_THREADS 8
-#define MOST_ROUNDS 30
+#define MOST_ROUNDS 60
 #define MOST_WAYS 8
 #define BODY_SIZE 1024
 #define USER_AGENT "weir/" WEIR_VERSION
@@ -424,7 +424,7 @@ static void bench_kept(const char *base, const char *scheme, int threads, int re
     printf("\n%s, %d thread%s, connections kept\n", scheme, threads, threads == 1 ? "" : "s");
     snprintf(url, sizeof(url), "%s/", base);
     open_session(30000);
-    measure(ways, COUNT, threads, 30);
+    measure(ways, COUNT, threads, 60);
     hold("weir_http_send to a handle per thread",
          summarize(records[SEND].cpu, records[ONCE].cpu).median, 0, 1.10);
     hold("a new handle per request to weir_http_send",
@@ -486,14 +486,14 @@ static void bench_all(void)
     CPU_SET(sched_getcpu(), &one);
     pin(0, &one);
     pin(worker, &one);
-    bench_kept(http, "http", 1, 500);
-    bench_kept(https, "https", 1, 500);
+    bench_kept(http, "http", 1, 200);
+    bench_kept(https, "https", 1, 200);
     bench_new_connections(https);
     ca_file = need_env("WEIR_TEST_NGINX_CA");
     pin(0, &all);
     pin(worker, &all);
-    bench_kept(http, "http", 8, 1600);
-    bench_kept(https, "https", 8, 1600);
+    bench_kept(http, "http", 8, 600);
+    bench_kept(https, "https", 8, 600);
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,8 @@
 
 #include "check.h"
 
+#include <weir/base.h>
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +126,15 @@ static inline long alloc_fail_each(void (*scenario)(void))
         if (!has_failed)
             return failing;
     }
+}
+
+/* What a call may answer within a scenario. True when it went well. */
+static inline bool alloc_fail_is_fine(weir_status status, const weir_error *error)
+{
+    if (status != WEIR_OK && status != WEIR_NO_MEMORY)
+        printf("# %s: %s\n", weir_status_name(status), error->text);
+    check(status == WEIR_OK || status == WEIR_NO_MEMORY);
+    return status == WEIR_OK;
 }
 
 #endif

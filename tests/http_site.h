@@ -8,9 +8,11 @@
 #define SITE_ROUTES 12
 #define SITE_NOTES 64
 
-/* What is answered to a target; every other gets 200 and "here". */
+/* What is answered to a target: several of one target in order, and the last of them for ever. Every
+ * other target gets 200 and "here". */
 struct route {
     const char *target;
+    bool was_taken;
     int status;
     char headers[PEER_URL_SIZE + 64]; /* each ends in "\r\n" */
 };
@@ -50,6 +52,23 @@ static inline void site_take_note(struct site *site, const struct peer_exchange 
     pthread_mutex_unlock(&site->lock);
 }
 
+/* NULL: none leads from there. */
+static inline struct route *site_find_locked(struct site *site, const char *target)
+{
+    struct route *found = NULL;
+
+    for (int i = 0; i < site->routes_count; i++) {
+        if (strcmp(site->routes[i].target, target) != 0)
+            continue;
+        found = &site->routes[i];
+        if (!found->was_taken)
+            break;
+    }
+    if (found != NULL)
+        found->was_taken = true;
+    return found;
+}
+
 static inline bool site_answer(struct peer_exchange *x, void *arg)
 {
     struct site *site = arg;
@@ -60,11 +79,10 @@ static inline bool site_answer(struct peer_exchange *x, void *arg)
         return false;
     site_take_note(site, x);
     pthread_mutex_lock(&site->lock);
-    for (int i = 0; i < site->routes_count; i++) {
-        if (strcmp(site->routes[i].target, x->target) != 0)
-            continue;
-        status = site->routes[i].status;
-        memcpy(headers, site->routes[i].headers, sizeof headers);
+    struct route *route = site_find_locked(site, x->target);
+    if (route != NULL) {
+        status = route->status;
+        memcpy(headers, route->headers, sizeof headers);
     }
     pthread_mutex_unlock(&site->lock);
     if (site->pause_ms > 0 && !peer_pause(x, site->pause_ms))
@@ -102,6 +120,7 @@ static inline void site_route(struct site *site, const char *target, int status,
         bail_out("too many routes");
     struct route *route = &site->routes[site->routes_count++];
     route->target = target;
+    route->was_taken = false;
     route->status = status;
     snprintf(route->headers, sizeof route->headers, "%s", headers);
     pthread_mutex_unlock(&site->lock);

@@ -36,6 +36,20 @@ WEIR_API weir_time weir_now(void);
 WEIR_API weir_time weir_deadline_in(int64_t ms);
 
 /*
+ * Sleep while *word == expected, until woken by weir_wake() on it or until the instant
+ * (WEIR_DEADLINE_NEVER: no limit). May return early for no reason. `word` is naturally aligned and read
+ * atomically; whoever changes it does so before waking. errno stays as it was.
+ *
+ * The machine's half of a weir_clock, for clocks of one's own and for whoever waits by weir's clock.
+ * Threads: any.
+ */
+WEIR_API void weir_wait(uint32_t *word, uint32_t expected, weir_time until);
+
+/* Wake all who sleep on the word. It may be gone already: a waiter that saw its new value may have
+ * returned and unwound its stack, and waking nobody there is harmless. Threads: any. */
+WEIR_API void weir_wake(uint32_t *word);
+
+/*
  * A clock. NULL in an option means the machine's; tests inject their own.
  *
  * now():  the present instant, never going back.

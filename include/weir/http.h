@@ -537,7 +537,7 @@ typedef struct weir_http_origin {
     weir_time gate_closed_until; /* weir_now()'s; 0: open */
     int under_way;               /* sendings */
     /* counters */
-    uint64_t requests;     /* sendings begun */
+    uint64_t requests;     /* sendings begun here, or led here by a redirect */
     uint64_t attempts;     /* made */
     uint64_t opened;       /* connections opened */
     uint64_t reused;       /* attempts over a connection used before */
@@ -549,7 +549,7 @@ typedef struct weir_http_origin {
     uint64_t failed_other;
     uint64_t refused; /* by breaker, gate or pool; not sent */
     uint64_t cancelled;
-    uint64_t gate_closings;
+    uint64_t gate_closings; /* pauses it asked for that were longer than one it had */
     uint64_t budget_denied;
     uint64_t invalid_retry_afters;
     uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */

@@ -2,8 +2,6 @@
 /* The machine's clock and the futex that waits by it. */
 #include <weir/clock.h>
 
-#include "base/park.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -32,7 +30,7 @@ weir_time weir_deadline_in(int64_t ms)
     return now + ms * WEIR_MS;
 }
 
-void weir__park(_Atomic uint32_t *word, uint32_t expected, weir_time until)
+void weir_wait(uint32_t *word, uint32_t expected, weir_time until)
 {
     int saved_errno = errno;
     struct timespec at;
@@ -50,7 +48,7 @@ void weir__park(_Atomic uint32_t *word, uint32_t expected, weir_time until)
     errno = saved_errno;
 }
 
-void weir__unpark(_Atomic uint32_t *word)
+void weir_wake(uint32_t *word)
 {
     int saved_errno = errno;
 

@@ -96,6 +96,18 @@ struct news {
 /* How often the pool of an origin in use is looked through for connections that rest too long. */
 #define TRIM_EVERY WEIR_SECOND
 
+/* Returns for how long it is closed now, by this; 0: it changed nothing. */
+static weir_time close_gate_locked(struct origin *origin, weir_time now, weir_time pause)
+{
+    weir_time before = origin->gate.closed_until;
+
+    weir_gate_close(&origin->gate, now, pause > INT64_MAX - now ? INT64_MAX : now + pause);
+    if (origin->gate.closed_until == before)
+        return 0;
+    origin->gate_closings++;
+    return origin->gate.closed_until - now;
+}
+
 static struct news tell_policies(struct sending *s, const struct transfer *t,
                                  const weir_permit *permit, weir_time begun, weir_time now)
 {
@@ -110,11 +122,8 @@ static struct news tell_policies(struct sending *s, const struct transfer *t,
                             now - begun, now, weir__origin_random_locked(origin));
     news.has_breaker = weir__breaker_news_locked(origin, &news.breaker);
     news.pause = asked_pause(s, origin->unstated_pause_ms);
-    if (news.pause > 0) {
-        weir_gate_close(&origin->gate, now,
-                        news.pause > INT64_MAX - now ? INT64_MAX : now + news.pause);
-        origin->gate_closings++;
-    }
+    if (news.pause > 0)
+        news.pause = close_gate_locked(origin, now, news.pause);
     count_attempt_locked(&origin->counts, s, t);
     news.is_trim_due = now >= origin->trim_at;
     if (news.is_trim_due)
@@ -252,6 +261,7 @@ void weir__attempt(struct sending *s)
 
     s->is_answered = false;
     s->is_reused = false;
+    s->report->retry_after = 0;
     if (!weir__admit(s, &admission)) {
         describe_attempt(s, NULL);
         pthread_mutex_lock(&s->origin->lock);

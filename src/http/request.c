@@ -3,7 +3,6 @@
 #include "http/request.h"
 
 #include "http/options.h"
-#include "http/park.h"
 #include "http/text.h"
 
 #include <assert.h>
@@ -588,7 +587,7 @@ void weir__request_signal(weir_http_request *request, enum request_signal signal
     uint32_t none = SIGNAL_NONE;
 
     atomic_compare_exchange_strong(&request->word, &none, (uint32_t)signal);
-    weir__http_unpark(&request->word);
+    weir_wake((uint32_t *)(uintptr_t)&request->word);
     pthread_mutex_lock(&request->lock);
     if (request->wake != NULL)
         request->wake(request->wake_arg);

@@ -26,7 +26,7 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
     weir_clock *clock = session->options.clock;
 
     if (clock == NULL)
-        weir__http_park(word, expected, until);
+        weir_wait((uint32_t *)(uintptr_t)word, expected, until);
     else
         clock->wait(clock, (uint32_t *)(uintptr_t)word, expected, until);
 }
@@ -213,7 +213,7 @@ void weir__session_leave(weir_http *session, weir_http_request *request)
     if (g->is_closing) {
         /* Under the lock: dispose may free the session as soon as it finds the list empty. */
         atomic_fetch_add_explicit(&session->ended, 1, memory_order_release);
-        weir__http_unpark(&session->ended);
+        weir_wake((uint32_t *)(uintptr_t)&session->ended);
     }
     pthread_mutex_unlock(&session->lock);
 }

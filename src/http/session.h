@@ -5,7 +5,6 @@
 
 #include <weir/http.h>
 
-#include "http/park.h"
 #include "http/trust.h"
 
 #include <pthread.h>

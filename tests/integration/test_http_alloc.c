@@ -11,13 +11,9 @@ static struct peer *secure; /* https */
 static struct certs certs;
 static weir_error error;
 
-/* What a call may answer here. True when it went well. */
 static bool is_fine(weir_status status)
 {
-    if (status != WEIR_OK && status != WEIR_NO_MEMORY)
-        printf("# %s: %s\n", weir_status_name(status), error.text);
-    check(status == WEIR_OK || status == WEIR_NO_MEMORY);
-    return status == WEIR_OK;
+    return alloc_fail_is_fine(status, &error);
 }
 
 /* By way of a 503 and a redirect to the answer, which has many header fields and a body of some size. */

@@ -203,9 +203,11 @@ static void a_connection_that_does_not_come_about_has_libcurls_code(void)
 
     o.retry.total = 0;
     stage_open(&stage, &o);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_unused_port());
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", peer_unused_port());
     struct sending s = get(stage.session, url);
     check(sending_is(&s, WEIR_CONNECT, 0));
+    check_int(scene_origin(stage.session, url).failed_connect, 1);
+    check_int(scene_origin(stage.session, url).opened, 0);
     HEARD(&stage.ear, ATTEMPT, REQUEST);
     check_int(stage.ear.heard[0].event.curl_code, 7); /* CURLE_COULDNT_CONNECT */
     check_int(stage.ear.heard[0].status, WEIR_CONNECT);

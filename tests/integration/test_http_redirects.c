@@ -404,29 +404,82 @@ static void without_raise_on_redirect_the_last_one_is_returned(void)
     check_int(s.report.cause, WEIR_CAUSE_DISABLED);
 }
 
+/* One site that leads to another, which fails, on a clock; `first` is what the one says before. */
+struct way {
+    struct scene_clock clock;
+    struct site one;
+    struct site two;
+    weir_http *session;
+};
+
+static struct sending go_to_a_failure(struct way *way, int first)
+{
+    scene_clock_init(&way->clock);
+    site_open(&way->one, &way->clock);
+    site_open(&way->two, &way->clock);
+    if (first != 0)
+        site_route(&way->one, "/", first, "");
+    site_lead_to(&way->one, "/", 302, &way->two, "/down");
+    site_route(&way->two, "/down", 503, "");
+    weir_http_options o = scene_options(&way->clock);
+    o.retry.jitter = WEIR_JITTER_NONE;
+    way->session = scene_open(&o);
+    struct sending s = site_send(way->session, &way->one, "GET", "/");
+    check(sending_is(&s, WEIR_RESPONSE, 0));
+    return s;
+}
+
+static void way_close(struct way *way)
+{
+    weir_http_close(way->session);
+    site_close(&way->one);
+    site_close(&way->two);
+}
+
 static void a_failure_behind_a_redirect_is_repeated_there(void)
 {
-    static struct site one;
-    static struct site two;
-    struct scene_clock clock;
+    static struct way way;
+    struct sending s = go_to_a_failure(&way, 0);
 
-    scene_clock_init(&clock);
-    site_open(&one, &clock);
-    site_open(&two, &clock);
-    site_lead_to(&one, "/", 302, &two, "/down");
-    site_route(&two, "/down", 503, "");
-    weir_http_options o = scene_options(&clock);
-    weir_http *session = scene_open(&o);
-    struct sending s = site_send(session, &one, "GET", "/");
-
-    check(sending_is(&s, WEIR_RESPONSE, 0));
-    check_int(one.count, 1);
-    check_int(two.count, 4);
+    check_int(way.one.count, 1);
+    check_int(way.two.count, 4);
     check_int(s.report.attempts, 5);
     check_int(s.report.redirects, 1);
+    way_close(&way);
+}
+
+/* weir_retry_state.failures: what fails behind a redirect is a first failure again. */
+static void a_redirect_ends_the_row_of_failures(void)
+{
+    static struct way way;
+    struct sending s = go_to_a_failure(&way, 503);
+
+    check_int(s.report.attempts, 5);
+    check_int(way.one.came[1] - way.one.came[0], 300 * WEIR_MS);
+    check_int(way.two.came[1] - way.two.came[0], 300 * WEIR_MS);
+    check_int(way.two.came[2] - way.two.came[1], 600 * WEIR_MS);
+    way_close(&way);
+}
+
+static void what_was_sent_before_a_redirect_stays_sent(void)
+{
+    static struct site site;
+    char url[PEER_URL_SIZE];
+    weir_http_options o = scene_options(NULL);
+
+    o.retry.total = 0;
+    site_open(&site, NULL);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_unused_port());
+    site_lead(&site, "/", 307, url);
+    weir_http *session = scene_open(&o);
+    struct sending s = site_send(session, &site, "POST", "/");
+    check(sending_is(&s, WEIR_CONNECT, 0));
+    check_int(s.report.attempts, 2);
+    check_int(s.report.status, 307);
+    check(s.report.was_sent);
+    check_contains(s.error.text, url);
     weir_http_close(session);
-    site_close(&one);
-    site_close(&two);
+    site_close(&site);
 }
 
 static void a_redirect_with_retry_after_is_followed_then(void)
@@ -535,6 +588,8 @@ int main(void)
     run(a_loop_ends_at_the_limit_of_redirects_which_do_not_count_as_repeats);
     run(without_raise_on_redirect_the_last_one_is_returned);
     run(a_failure_behind_a_redirect_is_repeated_there);
+    run(a_redirect_ends_the_row_of_failures);
+    run(what_was_sent_before_a_redirect_stays_sent);
     run(a_redirect_with_retry_after_is_followed_then);
     run(the_deadline_holds_over_all_redirects_together);
     run(each_hop_passes_the_breaker_and_gate_of_its_own_origin);

@@ -9,13 +9,9 @@
 
 static weir_error error;
 
-/* What a call may answer here. True when it went well. */
 static bool is_fine(weir_status status)
 {
-    if (status != WEIR_OK && status != WEIR_NO_MEMORY)
-        printf("# %s: %s\n", weir_status_name(status), error.text);
-    check(status == WEIR_OK || status == WEIR_NO_MEMORY);
-    return status == WEIR_OK;
+    return alloc_fail_is_fine(status, &error);
 }
 
 /* ---- URLs -------------------------------------------------------------------------------- */

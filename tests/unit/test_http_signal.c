@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How other threads reach the sender of a request: a word to sleep on, and a wake for one on the wire. */
 #include "check.h"
-#include "http/park.h"
 #include "http/request.h"
 
 #include <errno.h>
@@ -77,7 +76,7 @@ static void *sleep_on(void *arg)
 
     atomic_store(&sleeper->id, gettid());
     while (atomic_load(&sleeper->request->word) == SIGNAL_NONE)
-        weir__http_park(&sleeper->request->word, SIGNAL_NONE, WEIR_DEADLINE_NEVER);
+        weir_wait((uint32_t *)(uintptr_t)&sleeper->request->word, SIGNAL_NONE, WEIR_DEADLINE_NEVER);
     return NULL;
 }
 
@@ -136,10 +135,10 @@ static void a_sleep_ends_at_its_deadline_and_leaves_errno(void)
 
     errno = EPIPE;
     while (weir_now() < until)
-        weir__http_park(&word, 0, until);
-    weir__http_park(&word, 0, WEIR_DEADLINE_NOW);
-    weir__http_park(&word, 0, WEIR_DEADLINE_DEFAULT);
-    weir__http_park(&word, 1, WEIR_DEADLINE_NEVER);
+        weir_wait((uint32_t *)(uintptr_t)&word, 0, until);
+    weir_wait((uint32_t *)(uintptr_t)&word, 0, WEIR_DEADLINE_NOW);
+    weir_wait((uint32_t *)(uintptr_t)&word, 0, WEIR_DEADLINE_DEFAULT);
+    weir_wait((uint32_t *)(uintptr_t)&word, 1, WEIR_DEADLINE_NEVER);
     check_int(errno, EPIPE);
 }
 

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* The preset of urllib3 on the wire: its table row by row, attempt by attempt. */
+#include "http_certs.h"
+#include "http_scene.h"
+#include "unit/urllib3_table.h"
+
+#define NEVER WEIR_DEADLINE_NEVER
+
+/* Preset, change, and a gate whose door stays open: urllib3 has none. */
+static weir_http_options row_options(const struct urllib3_row *row, struct scene_clock *clock)
+{
+    weir_http_options o = scene_options(clock);
+
+    o.retry = (weir_retry_options)WEIR_RETRY_OPTIONS_URLLIB3;
+    if (row->change != NULL)
+        row->change(&o.retry);
+    o.gate.max_closed_s = 0;
+    if (row->timed_out)
+        o.try_timeout_ms = 60;
+    return o;
+}
+
+static void row_server(const struct urllib3_row *row, struct scene_clock *clock, char *headers,
+                       size_t size, struct server *ret_server)
+{
+    int length = 0;
+
+    headers[0] = '\0';
+    for (int i = 0; i < 2 && row->asks[i] != NULL; i++)
+        length +=
+            snprintf(headers + length, size - (size_t)length, "Retry-After: %s\r\n", row->asks[i]);
+    server_start(ret_server, clock, row->status, headers);
+    if (row->kind == WEIR_ATTEMPT_READ)
+        atomic_store(&ret_server->mood, row->timed_out ? SERVER_HANGS : SERVER_DROPS);
+    if (row->kind == WEIR_ATTEMPT_CONNECT)
+        snprintf(ret_server->url, sizeof ret_server->url, "http://127.0.0.1:%d/",
+                 peer_unused_port());
+}
+
+/* The status that a row's end becomes. */
+static weir_status row_status(const struct urllib3_row *row)
+{
+    if (row->verdict == WEIR_VERDICT_RETURN)
+        return WEIR_OK;
+    if (row->kind == WEIR_ATTEMPT_RESPONSE)
+        return WEIR_RESPONSE;
+    if (row->kind == WEIR_ATTEMPT_CONNECT)
+        return WEIR_CONNECT;
+    if (row->cause == WEIR_CAUSE_UNKNOWN)
+        return WEIR_AMBIGUOUS;
+    return row->timed_out ? WEIR_TIMEOUT : WEIR_DISCONNECTED;
+}
+
+/* What the server saw, what listeners heard, and where the clock stands agree with the row. */
+static void check_pauses(const struct urllib3_row *row, struct server *server,
+                         const struct ear *ear, const struct sending *s)
+{
+    weir_time sum = 0;
+
+    for (int i = 0; i + 1 < row->attempts; i++) {
+        weir_time pause = row->sleeps_ms[i] * WEIR_MS;
+
+        sum += pause;
+        check_int(ear_at(ear, WEIR_HTTP_EVENT_RETRY, i)->event.delay, pause);
+        if (row->kind != WEIR_ATTEMPT_CONNECT)
+            check_int(server->came[i + 1] - server->came[i], pause);
+    }
+    check_int(s->report.paused, sum);
+    check_int(server_now(server) - CLOCK_START, sum);
+}
+
+static void play(const struct urllib3_row *row)
+{
+    static struct ear ear;
+    struct scene_clock clock;
+    struct server server;
+    char headers[128];
+
+    scene_clock_init(&clock);
+    row_server(row, &clock, headers, sizeof headers, &server);
+    weir_http_options o = row_options(row, &clock);
+    weir_http *session = scene_open(&o);
+    ear_attach(&ear, session, WEIR_EVENT_BIT(WEIR_HTTP_EVENT_RETRY));
+    struct sending s = fetch(session, row->method, server.url, NEVER);
+
+    check(sending_is(&s, row_status(row), row->verdict == WEIR_VERDICT_RETURN ? row->status : 0));
+    check_text(weir_retry_cause_name(s.report.cause), weir_retry_cause_name(row->cause));
+    check_int(s.report.attempts, row->attempts);
+    check_int(s.report.status, row->status);
+    check_int(s.report.resends, 0);
+    check_int(ear_count(&ear, WEIR_HTTP_EVENT_RETRY), row->attempts - 1);
+    check_int(peer_requests(server.peer), row->kind == WEIR_ATTEMPT_CONNECT ? 0 : row->attempts);
+    if (s.status == WEIR_RESPONSE)
+        check_int(s.error.native, row->status);
+    check_pauses(row, &server, &ear, &s);
+    weir_http_close(session);
+    server_stop(&server);
+}
+
+URLLIB3_TABLE(URLLIB3_TEST)
+
+/* Its errors of the kind `other`, TLS above all; weir does not think that they pass. */
+static void urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not(void)
+{
+    struct scene_clock clock;
+    struct certs certs;
+    char url[PEER_URL_SIZE];
+
+    scene_clock_init(&clock);
+    certs_make(&certs);
+    struct peer *peer = peer_start(&(struct peer_options){
+        .handler = server_act, .cert_file = certs.self, .key_file = certs.self_key});
+    weir_http_options o = scene_options(&clock);
+    o.verify_tls = true;
+    o.ca_file = certs.ca;
+    weir_http *session = scene_open(&o);
+    struct sending s = sending_make(session, "PATCH", peer_url(peer, "/", url));
+
+    s.deadline = NEVER;
+    sending_go(&s);
+    check(sending_is(&s, WEIR_CONNECT, 0));
+    check_int(s.report.attempts, 1);
+    weir_http_request_retry(s.request, &(weir_retry_options)WEIR_RETRY_OPTIONS_URLLIB3);
+    sending_go(&s);
+    check(sending_is(&s, WEIR_CONNECT, 0));
+    check_int(s.report.attempts, 4);
+    check_int(s.report.paused, 1800 * WEIR_MS);
+    check_int(peer_requests(peer), 0);
+    sending_end(&s);
+    weir_http_close(session);
+    peer_stop(peer);
+    certs_remove(&certs);
+}
+
+int main(void)
+{
+    URLLIB3_TABLE(URLLIB3_RUN)
+    run(urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not);
+    return check_done();
+}
