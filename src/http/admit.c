@@ -143,7 +143,8 @@ static bool pass_policies(struct sending *s, weir_permit *ret_permit)
 
         if (!answer.is_permitted)
             return refuse_by_breaker(s, answer.state, answer.open_for);
-        if (!answer.is_in_time && now >= s->deadline) {
+        /* Another may have moved the gate's instant beyond a deadline that is about to pass. */
+        if (!answer.is_in_time && weir__http_now(s->session) >= s->deadline) {
             weir__refuse(s, WEIR_TIMEOUT, "the deadline passed");
             return false;
         }
