@@ -555,7 +555,8 @@ typedef struct weir_http_origin {
     uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */
 } weir_http_origin;
 
-/* List up to `capacity` origins, used last first. Returns how many there are in all. Threads: any. */
+/* List up to `capacity` origins, used last first. Returns how many there are in all; 0 also
+ * when memory ran out. Threads: any. */
 WEIR_API size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins,
                                       size_t capacity);
 

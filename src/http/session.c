@@ -427,9 +427,12 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
     size_t count = 0;
     size_t listed = 0;
 
+    if (held == NULL)
+        return 0;
+
     pthread_mutex_lock(&session->lock);
     for (struct origin *o = session->guarded.newest; o != NULL; o = o->older, count++) {
-        if (held == NULL || listed == capacity)
+        if (listed == capacity)
             continue;
         o->holders++;
         held[listed++] = o;
