@@ -9,9 +9,9 @@ list=$(dirname "$0")/packages.txt
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 wanted=$(for set in "$@"; do awk -v set="$set" '$1 == set { print $2 }' "$list"; done)
-# shellcheck disable=SC2086 # a list of package names
-present=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null |
-    awk '$2 == "installed" { print $1 }' || true)
+# What another installed package provides is present too: it may be one that conflicts with Debian's.
+present=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
+    awk '$1 == "installed" { gsub(/,|\([^)]*\)/, ""); for (i = 2; i <= NF; i++) print $i }' || true)
 missing=$(for package in $wanted; do
     echo "$present" | grep -qxF "$package" || printf '%s ' "$package"
 done)

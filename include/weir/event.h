@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and two more. */
+/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and six more. */
 #ifndef WEIR_EVENT_H
 #define WEIR_EVENT_H
 
@@ -28,7 +28,11 @@ extern "C" {
     X(DETACH, "detach", "a connection leaves the pool")                                            \
     X(CLOSE_DETACHED, "close_detached", "a detached connection is about to be closed")             \
     X(TIMEOUT, "timeout", "an acquire gave up at its deadline")                                    \
-    X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")
+    X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")                        \
+    X(WAIT, "wait", "an acquire that stood in line was given a connection")                        \
+    X(LEAK, "leak", "a lease has been out for longer than leak_report_after_ms; once per loan")    \
+    X(NESTED, "nested", "a thread that holds a connection of this pool acquires another")          \
+    X(PING, "ping", "a connection answered its ping")
 
 typedef enum weir_pool_event_kind {
 #define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
@@ -76,12 +80,25 @@ typedef struct weir_pool_event {
     weir_pool_event_kind kind;
     weir_reason reason; /* INVALIDATE and CLOSE; NONE elsewhere */
     struct weir_pool *pool;
-    void *connection;       /* what the driver opened; NULL at TIMEOUT and for a hollow CHECKIN */
-    uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection */
-    const char *file;       /* where it was acquired; NULL where nobody holds it */
+    void *connection;       /* what the driver opened; NULL at TIMEOUT, LEAK, NESTED, for a hollow
+                             * CHECKIN, and at a WAIT that was given the right to open one */
+    uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection; at
+                             * LEAK that of the loan, at NESTED of the one held already */
+    const char *file;       /* where it was or is to be acquired; NULL where nobody holds it */
     int line;
-    const weir_error *error; /* TIMEOUT, PING_FAILURE, and INVALIDATE after one; else NULL */
+    int thread; /* the kernel's id of the thread that acquired it, or tries to; 0: not known (any more) */
+    const weir_error *error; /* TIMEOUT, PING_FAILURE, INVALIDATE after one, and NESTED (where the
+                              * held one was acquired); else NULL */
+    /* CONNECT: how long opening took. WAIT, TIMEOUT: how long it waited (at TIMEOUT opening and
+     * pinging included). PING, PING_FAILURE: how long the ping took. CLOSE: the connection's age. LEAK: how
+     * long the lease has been out. NESTED: how long the held one has been. Nanoseconds; 0 elsewhere. */
+    weir_time duration;
 } weir_pool_event;
+
+/* The events that every loan causes. A listener for others alone leaves a pool its fast path. */
+#define WEIR_EVENT_EACH_LOAN                                                                       \
+    (WEIR_EVENT_BIT(WEIR_EVENT_CHECKOUT) | WEIR_EVENT_BIT(WEIR_EVENT_CHECKIN) |                    \
+     WEIR_EVENT_BIT(WEIR_EVENT_RESET))
 
 /*
  * Called on the thread that causes the event, with no lock held, so it may take its time at that

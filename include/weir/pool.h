@@ -27,6 +27,14 @@ typedef enum weir_reset {
     WEIR_RESET_NONE      /* leave the connection as it is */
 } weir_reset;
 
+/* What becomes of an acquire by a thread that holds a connection of the same pool already. Threads
+ * that each hold one and wait for another can wait for each other for ever. */
+typedef enum weir_nested {
+    WEIR_NESTED_ALLOW, /* nothing; it is not even noticed */
+    WEIR_NESTED_WARN,  /* the event NESTED */
+    WEIR_NESTED_REFUSE /* the event NESTED, and the acquire fails with WEIR_MISUSE */
+} weir_nested;
+
 /*
  * What a pool needs to know of the thing it lends.
  *
@@ -131,6 +139,17 @@ typedef struct weir_pool_options {
      * Default 64, 1 to 1048576. 1 measures all, for some 40 ns a checkout. */
     int use_time_every;
 
+    /* A lease that has been out for longer than this is reported as a leak by weir_pool_tend(), once.
+     * Milliseconds; default 0: none is; up to 86400000. HikariCP's leakDetectionThreshold. A pool
+     * that watches for leaks does not lend by its shortest path. */
+    int leak_report_after_ms;
+
+    /* What becomes of an acquire by a thread that holds a connection of this pool. Default
+     * WEIR_NESTED_ALLOW, which costs nothing; the others look through the slots at each acquire,
+     * some nanoseconds for each that was ever used, and give up the shortest path. A connection that
+     * was given back by another thread, or detached, is not held any more. */
+    weir_nested nested;
+
     /* NULL: the machine's clock. Must outlive the pool. For tests. */
     weir_clock *clock;
 } weir_pool_options;
@@ -152,6 +171,8 @@ typedef struct weir_pool_options {
             0,                   /* handoff_after_us */                                            \
             1024,                /* max_waiters */                                                 \
             64,                  /* use_time_every */                                              \
+            0,                   /* leak_report_after_ms */                                        \
+            WEIR_NESTED_ALLOW,   /* nested */                                                      \
             NULL                 /* clock */                                                       \
     }
 
@@ -194,8 +215,8 @@ typedef struct weir_lease {
  * ping_bypass_ms, its ping answered; one that fails is closed and replaced in place.
  *
  * Errors:  WEIR_TIMEOUT with the current holders in the text, WEIR_FULL when max_waiters already
- *          wait, WEIR_CLOSED, WEIR_CONNECT or whatever the driver or a listener answered.
- *          *ret_lease is then untouched.
+ *          wait, WEIR_CLOSED, WEIR_MISUSE for a nested acquire that is to be refused (weir_nested),
+ *          WEIR_CONNECT or whatever the driver or a listener answered. *ret_lease is then untouched.
  * Threads: any. The lease may be given back by another thread than the one that acquired it.
  */
 #define weir_pool_acquire(pool, deadline, ret_lease, reterr)                                       \
@@ -260,6 +281,14 @@ WEIR_API void weir_pool_evict_all(weir_pool *pool);
  * Threads: any.
  */
 WEIR_API void weir_pool_trim(weir_pool *pool, int64_t idle_ms);
+
+/*
+ * One step of housekeeping, for whoever owns the pool to call now and then (each second, say): emits
+ * LEAK for each lease that has been out for longer than leak_report_after_ms and was not reported
+ * yet, with its place, thread and age. Looks at each slot once and takes no lock.
+ * Threads: any; not from a listener or driver of this pool.
+ */
+WEIR_API void weir_pool_tend(weir_pool *pool);
 
 /*
  * Stop lending: new acquires and those in line fail with WEIR_CLOSED at once, idle connections are
@@ -335,6 +364,8 @@ typedef struct weir_pool_stats {
     uint64_t ping_failures;
     uint64_t resets;  /* returned connections that the driver was asked to reset */
     uint64_t misuses; /* leases given back twice */
+    uint64_t leaks;   /* leases reported by weir_pool_tend() */
+    uint64_t nested;  /* acquires by threads that held a connection already, unless allowed */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
     /* times */
     weir_histogram wait_time;   /* of acquires that stood in line and were given a slot */
@@ -378,7 +409,7 @@ WEIR_API const weir_pool_options *weir_pool_get_options(const weir_pool *pool);
  * max_overflow, pool_timeout (seconds, fractions allowed), pool_recycle (seconds), recycle_jitter
  * (percent), pool_pre_ping (true/false/1/0), ping_bypass_ms, ping_timeout_ms, reset_timeout_ms,
  * pool_use_lifo, pool_reset_on_return (rollback/commit/none), handoff_after_us, max_waiters,
- * use_time_every.
+ * use_time_every, leak_report_after_ms, pool_nested (allow/warn/refuse).
  *
  * Errors:  WEIR_NOT_FOUND for a name it does not know; WEIR_INVALID with the allowed values.
  */

@@ -38,7 +38,10 @@ void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reaso
 {
     if (is_invalidation(reason))
         weir__emit_for(pool, slot, WEIR_EVENT_INVALIDATE, reason, cause);
-    weir__emit_for(pool, slot, WEIR_EVENT_CLOSE, reason, NULL);
+    if (weir__is_heard(pool, WEIR_EVENT_CLOSE))
+        weir__emit_timed(pool, slot, WEIR_EVENT_CLOSE, reason, NULL,
+                         weir__pool_now(pool) - slot->opened_at);
+    WEIR_PROBE2(close, pool->options.name, weir_reason_name(reason));
     pool->driver.close(pool->driver_arg, slot->connection);
     slot->connection = NULL;
     slot->origin = SLOT_HOLLOW;
@@ -76,14 +79,14 @@ static weir_status announce_first(weir_pool *pool, struct weir_slot *slot, weir_
 }
 
 /* Let the listeners have the new connection first; any of them may refuse it. */
-static weir_status announce(weir_pool *pool, struct weir_slot *slot, weir_time deadline,
-                            weir_error *reterr)
+static weir_status announce(weir_pool *pool, struct weir_slot *slot, weir_time took,
+                            weir_time deadline, weir_error *reterr)
 {
     enum slot_state origin = slot->origin;
     weir_status status = announce_first(pool, slot, deadline);
 
     if (status == WEIR_OK)
-        status = weir__emit_for(pool, slot, WEIR_EVENT_CONNECT, WEIR_REASON_NONE, NULL);
+        status = weir__emit_timed(pool, slot, WEIR_EVENT_CONNECT, WEIR_REASON_NONE, NULL, took);
     if (status == WEIR_OK)
         return WEIR_OK;
     weir__slot_close(pool, slot, WEIR_REASON_HOOK, NULL);
@@ -103,22 +106,24 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     if (deadline == WEIR_DEADLINE_NOW)
         deadline = WEIR_DEADLINE_NEVER;
     weir_status status = pool->driver.connect(pool->driver_arg, deadline, &connection, reterr);
+    weir_time now = weir__pool_now(pool);
+    WEIR_PROBE3(connect, pool->options.name, now - started, (int)status);
     if (status != WEIR_OK) {
         slot_bump(&slot->counts[COUNT_CONNECT_ERRORS]);
         return status;
     }
     assert(connection != NULL);
 
-    weir_time now = weir__pool_now(pool);
     uint64_t id = atomic_fetch_add_explicit(&pool->next_connection_id, 1, memory_order_relaxed) + 1;
     slot->connection = connection;
     atomic_store_explicit(&slot->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&slot->connection_id, id, memory_order_relaxed);
     atomic_store_explicit(&slot->expires_at, expiry(pool, started, id), memory_order_relaxed);
+    slot->opened_at = now;
     slot_freshen(pool, slot, now);
     slot_bump(&slot->counts[COUNT_CONNECTS]);
     weir__histogram_observe(&slot->create_time, now - started);
-    return announce(pool, slot, deadline, reterr);
+    return announce(pool, slot, now - started, deadline, reterr);
 }
 
 /* ---- the ladder at checkout -------------------------------------------------------------- */
@@ -132,16 +137,22 @@ static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request 
                         weir_error *cause)
 {
     weir_time limit = weir__request_deadline(pool, request);
-    weir_time deadline = weir__pool_now(pool) + pool->options.ping_timeout_ms * WEIR_MS;
+    weir_time started = weir__pool_now(pool);
+    weir_time deadline = started + pool->options.ping_timeout_ms * WEIR_MS;
     bool is_cut_short = limit != WEIR_DEADLINE_NOW && limit < deadline;
 
     slot_bump(&slot->counts[COUNT_PINGS]);
     weir_status status = pool->driver.ping(pool->driver_arg, slot->connection,
                                            is_cut_short ? limit : deadline, cause);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
+        if (weir__is_heard(pool, WEIR_EVENT_PING))
+            weir__emit_timed(pool, slot, WEIR_EVENT_PING, WEIR_REASON_NONE, NULL,
+                             weir__pool_now(pool) - started);
         return WEIR_OK;
+    }
     slot_bump(&slot->counts[COUNT_PING_FAILURES]);
-    weir__emit_for(pool, slot, WEIR_EVENT_PING_FAILURE, WEIR_REASON_NONE, cause);
+    weir__emit_timed(pool, slot, WEIR_EVENT_PING_FAILURE, WEIR_REASON_NONE, cause,
+                     weir__pool_now(pool) - started);
     if (!(is_cut_short && status == WEIR_TIMEOUT)) {
         uint32_t epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed);
         atomic_compare_exchange_strong_explicit(&pool->epoch, &epoch, epoch + 1,
@@ -180,7 +191,11 @@ static bool is_late(weir_pool *pool, struct request *request)
 static weir_status give_up(weir_pool *pool, struct request *request, weir_error *reterr)
 {
     weir_error error;
-    weir_pool_event event = {.file = request->file, .line = request->line, .error = &error};
+    weir_pool_event event = {.file = request->file,
+                             .line = request->line,
+                             .thread = weir__this_thread(),
+                             .error = &error,
+                             .duration = weir__pool_now(pool) - request->started};
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
     weir_error_set(

@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "base/park.h"
 #include "base/tick.h"
+#include "probes.h"
 #include "pool/slots.h"
 
 #define LISTENERS 8
@@ -71,7 +72,10 @@ struct weir_pool {
     int slot_count;
     int kept; /* how many connections may stay idle */
     uint64_t id;
-    bool has_hints;        /* threads come back to their slot, and time is the machine's */
+    bool has_hints;        /* threads come back to their slot, time is the machine's, and an acquire
+                            * need not ask what its thread holds */
+    bool is_watched;       /* leaks or nested acquires are looked for: a slot's thread is 0 from its
+                            * return on until the next holder has said who it is */
     weir_time ping_bypass; /* idle for longer is pinged; -1: always, INT64_MAX: never */
     weir_time recycle;
 
@@ -79,7 +83,7 @@ struct weir_pool {
     _Atomic int touched;    /* slots below this index were leased once; grows under the lock */
     _Atomic uint32_t epoch; /* connections of an older one are replaced; only grows */
     _Atomic bool is_plain;  /* has_hints, and nobody takes part in a loan: no driver call, no
-                                     * listener; falls once */
+                             * listener for WEIR_EVENT_EACH_LOAN, no watch; falls once */
     _Atomic unsigned listener_mask;       /* what any listener wants; grows under the lock */
     _Atomic int listener_count;           /* grows under the lock */
     struct listener listeners[LISTENERS]; /* written under the lock before the count says so */
@@ -93,6 +97,8 @@ struct weir_pool {
     _Atomic uint64_t failed_waits; /* stood in line and left it without a slot */
     _Atomic uint64_t refused;
     _Atomic uint64_t misuses;
+    _Atomic uint64_t leaks;
+    _Atomic uint64_t nested;
     _Atomic uint64_t handed_over;
     _Atomic uint64_t overtaken;
 
@@ -111,6 +117,7 @@ struct request {
     weir_time deadline; /* as given; resolved by weir__request_deadline() */
     bool is_resolved;
     weir_time started; /* when it was resolved */
+    weir_time waited;  /* in line */
     const char *file;
     int line;
 };
@@ -125,8 +132,9 @@ void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected,
 /* The absolute deadline of a request, computed from pool_timeout once when it is first asked for. */
 weir_time weir__request_deadline(weir_pool *pool, struct request *request);
 
-/* lend.c: to be called before the first loan of the process. */
+/* lend.c: to be called before the first loan of the process; and the kernel's id of this thread. */
 void weir__lend_init(void);
+int weir__this_thread(void);
 
 /* slots.c: the words, all under the lock. */
 
@@ -190,6 +198,14 @@ void weir__slot_clean(weir_pool *pool, struct weir_slot *slot);
 void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reason,
                       const weir_error *cause);
 
+/* From here on nobody holds the slot, until the next holder says so. In a pool that is not watched
+ * what stands there is only shown, and stays. */
+static inline void slot_forget_thread(weir_pool *pool, struct weir_slot *slot)
+{
+    if (pool->is_watched)
+        atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
+}
+
 /* events.c */
 weir_status weir__emit(weir_pool *pool, weir_pool_event_kind kind, const weir_pool_event *event);
 static inline bool weir__is_heard(weir_pool *pool, weir_pool_event_kind kind)
@@ -199,6 +215,9 @@ static inline bool weir__is_heard(weir_pool *pool, weir_pool_event_kind kind)
 }
 weir_status weir__emit_for(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
                            weir_reason reason, const weir_error *error);
+/* The same with a duration. */
+weir_status weir__emit_timed(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
+                             weir_reason reason, const weir_error *error, weir_time duration);
 
 /* histogram.c */
 void weir__histogram_observe(struct histogram *histogram, weir_time value);
@@ -209,5 +228,12 @@ weir_status weir__pool_options_check(const weir_pool_options *options, weir_erro
 
 /* stats.c */
 void weir__describe_holders(weir_pool *pool, char *buffer, size_t size);
+/* Read who holds a slot; false when nobody does, or it changed hands during the reading. */
+bool weir__read_holder(struct weir_slot *slot, weir_time now, weir_pool_holder *holder);
+/* The last part of a path is enough to find the place, and says nothing of the build machine. */
+const char *weir__base_name(const char *file);
+
+/* culprits.c: what a pool that is watched asks of an acquire before it begins. */
+weir_status weir__check_nested(weir_pool *pool, const struct request *request, weir_error *reterr);
 
 #endif

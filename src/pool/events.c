@@ -41,7 +41,8 @@ static weir_status add_locked(weir_pool *pool, const struct listener *listener)
     /* Whoever sees the count sees the listener too. */
     atomic_store_explicit(&pool->listener_count, count + 1, memory_order_release);
     atomic_fetch_or_explicit(&pool->listener_mask, listener->mask, memory_order_relaxed);
-    atomic_store_explicit(&pool->is_plain, false, memory_order_relaxed);
+    if ((listener->mask & WEIR_EVENT_EACH_LOAN) != 0)
+        atomic_store_explicit(&pool->is_plain, false, memory_order_relaxed);
     return WEIR_OK;
 }
 
@@ -83,8 +84,8 @@ weir_status weir__emit(weir_pool *pool, weir_pool_event_kind kind, const weir_po
     return status;
 }
 
-weir_status weir__emit_for(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
-                           weir_reason reason, const weir_error *error)
+weir_status weir__emit_timed(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
+                             weir_reason reason, const weir_error *error, weir_time duration)
 {
     if (!weir__is_heard(pool, kind))
         return WEIR_OK;
@@ -95,7 +96,15 @@ weir_status weir__emit_for(weir_pool *pool, struct weir_slot *slot, weir_pool_ev
         .connection_id = atomic_load_explicit(&slot->connection_id, memory_order_relaxed),
         .file = atomic_load_explicit(&slot->file, memory_order_relaxed),
         .line = atomic_load_explicit(&slot->line, memory_order_relaxed),
+        .thread = atomic_load_explicit(&slot->thread, memory_order_relaxed),
         .error = error,
+        .duration = duration,
     };
     return weir__emit(pool, kind, &event);
+}
+
+weir_status weir__emit_for(weir_pool *pool, struct weir_slot *slot, weir_pool_event_kind kind,
+                           weir_reason reason, const weir_error *error)
+{
+    return weir__emit_timed(pool, slot, kind, reason, error, 0);
 }

@@ -49,7 +49,7 @@ static struct hint *hint_of(weir_pool *pool)
     return &local.hints[pool->id % HINTS];
 }
 
-static __attribute__((noinline)) int this_thread(void)
+__attribute__((noinline)) int weir__this_thread(void)
 {
     if (local.thread == 0)
         local.thread = (int)gettid();
@@ -60,7 +60,8 @@ static void remember(weir_pool *pool, struct weir_slot *slot, uint64_t ticket)
 {
     if (!pool->has_hints)
         return;
-    *hint_of(pool) = (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, this_thread()};
+    *hint_of(pool) =
+        (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, weir__this_thread()};
 }
 
 /* ---- acquire ----------------------------------------------------------------------------- */
@@ -94,18 +95,21 @@ static struct weir_slot *take_lock_free(weir_pool *pool, uint64_t *ret_ticket)
 
     if (pool->options.use_lifo)
         return scan(pool, 0, ret_ticket);
-    return scan(pool, hint->pool_id == pool->id ? (int)(hint->slot - pool->slots) : this_thread(),
+    return scan(pool,
+                hint->pool_id == pool->id ? (int)(hint->slot - pool->slots) : weir__this_thread(),
                 ret_ticket);
 }
 
-/* Say who holds the slot: before the ladder, so that one who opens for long is seen too. */
+/* Say who holds the slot: before the ladder, so that one who opens for long is seen too. Who reads
+ * this thread there reads this loan's place and time with it. */
 static inline __attribute__((always_inline)) void stamp(struct weir_slot *slot, weir_time now,
                                                         const char *file, int line, int thread)
 {
     slot_note(&slot->acquired_at, now);
     slot_note(&slot->file, file);
     slot_note(&slot->line, line);
-    slot_note(&slot->thread, thread);
+    if (atomic_load_explicit(&slot->thread, memory_order_relaxed) != thread)
+        atomic_store_explicit(&slot->thread, thread, memory_order_release);
 }
 
 static void lend(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, weir_lease *ret_lease)
@@ -137,7 +141,7 @@ static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_
 {
     weir_time now = weir__pool_coarse_now(pool);
 
-    stamp(slot, now, request->file, request->line, this_thread());
+    stamp(slot, now, request->file, request->line, weir__this_thread());
     weir_status status = weir__slot_ready(pool, slot, now, request, reterr);
     if (status != WEIR_OK) {
         weir__line_free(pool, slot, ticket, slot->connection != NULL ? SLOT_IDLE : slot->origin);
@@ -146,6 +150,7 @@ static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_
     begin_use(pool, slot);
     remember(pool, slot, ticket);
     lend(pool, slot, ticket, ret_lease);
+    WEIR_PROBE2(acquire, pool->options.name, request->waited);
     return WEIR_OK;
 }
 
@@ -156,8 +161,13 @@ static __attribute__((noinline)) weir_status acquire_slowly(weir_pool *pool, wei
 {
     struct request request = {.deadline = deadline, .file = file, .line = line};
     uint64_t ticket = 0;
-    struct weir_slot *slot = take_lock_free(pool, &ticket);
 
+    if (pool->options.nested != WEIR_NESTED_ALLOW) {
+        weir_status status = weir__check_nested(pool, &request, reterr);
+        if (status != WEIR_OK)
+            return status;
+    }
+    struct weir_slot *slot = take_lock_free(pool, &ticket);
     if (slot == NULL) {
         weir_status status = weir__line_take(pool, &request, &slot, &ticket, reterr);
         if (status != WEIR_OK)
@@ -207,6 +217,7 @@ weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease
     hint->word = word + SLOT_TURN;
     stamp(slot, now, file, line, hint->thread);
     lend(pool, slot, slot_taken(word), ret_lease);
+    WEIR_PROBE2(acquire, pool->options.name, (weir_time)0);
     return WEIR_OK;
 }
 
@@ -218,16 +229,19 @@ static weir_status misuse(weir_pool *pool)
     return WEIR_MISUSE;
 }
 
-static void end_use(weir_pool *pool, const weir_lease *lease)
+/* Returns how long it was, 0 where it was not measured. */
+static weir_time end_use(weir_pool *pool, const weir_lease *lease)
 {
     struct weir_slot *slot = lease->slot;
     weir_time started = atomic_load_explicit(&slot->use_started, memory_order_relaxed);
 
     slot_freshen(pool, slot, weir__pool_coarse_now(pool));
     if (started == 0)
-        return;
-    weir__histogram_observe(&slot->use_time, weir__pool_now(pool) - started);
+        return 0;
+    weir_time used = weir__pool_now(pool) - started;
+    weir__histogram_observe(&slot->use_time, used);
     atomic_store_explicit(&slot->use_started, 0, memory_order_relaxed);
+    return used;
 }
 
 /* Whether a connection can be put to rest as it is: nobody takes part, nothing is measured, and it is
@@ -251,6 +265,7 @@ static weir_status close_detached(weir_lease *lease)
     *lease = (weir_lease){0};
     weir_pool_event event = {.connection = loan.connection, .connection_id = loan.ticket};
     weir__emit(pool, WEIR_EVENT_CLOSE_DETACHED, &event);
+    WEIR_PROBE2(close, pool->options.name, "detached");
     pool->driver.close(pool->driver_arg, loan.connection);
     weir__line_drop_detached(pool, loan.ticket);
     return WEIR_OK;
@@ -297,7 +312,8 @@ static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
     struct weir_slot *slot = lease->slot;
     if (!slot_claim(slot, &lease->ticket))
         return misuse(pool);
-    end_use(pool, lease);
+    weir_time used = end_use(pool, lease);
+    WEIR_PROBE2(release, pool->options.name, used);
     if (broken != NULL)
         weir__slot_close(pool, slot, WEIR_REASON_DISCARDED, broken->cause);
     else
@@ -305,6 +321,7 @@ static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
     weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
     if (slot->connection != NULL) {
         remember(pool, slot, lease->ticket);
+        slot_forget_thread(pool, slot);
         return put(lease);
     }
     weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
@@ -322,6 +339,7 @@ weir_status weir_pool_release(weir_lease *lease)
     weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
     if (!is_simple_return(pool, slot, now))
         return give_back(lease, NULL);
+    WEIR_PROBE2(release, pool->options.name, (weir_time)0);
     return put(lease);
 }
 
@@ -362,7 +380,7 @@ weir_status weir_pool_detach(weir_lease *lease)
 
     uint64_t ticket = lease->ticket;
     *detached = (struct detached){.connection_id = weir_lease_connection_id(lease)};
-    end_use(pool, lease);
+    (void)end_use(pool, lease);
     weir__emit_for(pool, slot, WEIR_EVENT_DETACH, WEIR_REASON_NONE, NULL);
     weir__line_add_detached(pool, detached);
     slot->connection = NULL;

@@ -185,6 +185,7 @@ void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, e
         weir__lock(&pool->lock);
         fate = SLOT_VACANT;
     }
+    slot_forget_thread(pool, slot);
     _Atomic uint32_t *word = free_locked(pool, slot, fate, now);
     bool is_last = settle_locked(pool);
     weir__unlock(&pool->lock);
@@ -299,7 +300,7 @@ static weir_status report_no_slot(weir_pool *pool, struct request *request, weir
 
     weir_error error;
     char holders[WEIR_ERROR_TEXT - 256];
-    double waited = (double)(weir__pool_now(pool) - request->started) / (double)WEIR_SECOND;
+    weir_time waited = weir__pool_now(pool) - request->started;
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
     weir__describe_holders(pool, holders, sizeof holders);
@@ -307,12 +308,36 @@ static weir_status report_no_slot(weir_pool *pool, struct request *request, weir
                    "pool \"%s\": limit of size %d overflow %d reached, connection timed out, "
                    "timeout %.2f; held by: %s",
                    pool->name, pool->options.pool_size, pool->slot_count - pool->options.pool_size,
-                   waited, holders);
-    weir_pool_event event = {.file = request->file, .line = request->line, .error = &error};
+                   (double)waited / (double)WEIR_SECOND, holders);
+    weir_pool_event event = {.file = request->file,
+                             .line = request->line,
+                             .thread = weir__this_thread(),
+                             .error = &error,
+                             .duration = waited};
     weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
     if (reterr != NULL)
         *reterr = error;
     return status;
+}
+
+/* It stood in line and has a slot now: count how long, and tell those who listen. */
+static void report_wait(weir_pool *pool, struct request *request, const struct waiter *waiter)
+{
+    struct weir_slot *slot = waiter->slot;
+
+    request->waited = weir__pool_now(pool) - waiter->since;
+    weir__histogram_observe(&slot->wait_time, request->waited);
+    if (!weir__is_heard(pool, WEIR_EVENT_WAIT))
+        return;
+    weir_pool_event event = {
+        .connection = slot->connection,
+        .connection_id = atomic_load_explicit(&slot->connection_id, memory_order_relaxed),
+        .file = request->file,
+        .line = request->line,
+        .thread = weir__this_thread(),
+        .duration = request->waited,
+    };
+    weir__emit(pool, WEIR_EVENT_WAIT, &event);
 }
 
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
@@ -328,6 +353,7 @@ weir_status weir__line_take(weir_pool *pool, struct request *request, struct wei
     if (status == WEIR_OK && *ret_slot != NULL)
         return WEIR_OK;
     if (status == WEIR_OK) {
+        WEIR_PROBE1(wait, pool->options.name);
         status = stand_in_line(pool, &waiter, deadline);
         if (status != WEIR_OK)
             atomic_fetch_add_explicit(&pool->failed_waits, 1, memory_order_relaxed);
@@ -335,7 +361,7 @@ weir_status weir__line_take(weir_pool *pool, struct request *request, struct wei
     if (status != WEIR_OK)
         return report_no_slot(pool, request, status, reterr);
 
-    weir__histogram_observe(&waiter.slot->wait_time, weir__pool_now(pool) - waiter.since);
+    report_wait(pool, request, &waiter);
     *ret_slot = waiter.slot;
     *ret_ticket = waiter.ticket;
     return WEIR_OK;

@@ -31,6 +31,7 @@ static const struct number_option numbers[] = {
     NUMBER("handoff_after_us", handoff_after_us, 0, 10000000, 1),
     NUMBER("max_waiters", max_waiters, 0, 1000000, 1),
     NUMBER("use_time_every", use_time_every, 1, 1048576, 1),
+    NUMBER("leak_report_after_ms", leak_report_after_ms, 0, 86400000, 1),
 };
 
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
@@ -101,6 +102,9 @@ weir_status weir__pool_options_check(const weir_pool_options *options, weir_erro
         return weir_error_set(reterr, WEIR_INVALID,
                               "reset_on_return %d: must be rollback, commit or none",
                               (int)options->reset_on_return);
+    if (options->nested > WEIR_NESTED_REFUSE)
+        return weir_error_set(reterr, WEIR_INVALID, "nested %d: must be allow, warn or refuse",
+                              (int)options->nested);
     return WEIR_OK;
 }
 
@@ -183,6 +187,20 @@ static weir_status set_reset(weir_reset *place, const char *name, const char *te
                           text);
 }
 
+static weir_status set_nested(weir_nested *place, const char *name, const char *text,
+                              weir_error *reterr)
+{
+    static const char *const words[] = {"allow", "warn", "refuse"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcasecmp(text, words[i]) == 0) {
+            *place = (weir_nested)i;
+            return WEIR_OK;
+        }
+    }
+    return weir_error_set(reterr, WEIR_INVALID, "%s=%s: must be allow, warn or refuse", name, text);
+}
+
 weir_status weir_pool_options_set(weir_pool_options *options, const char *name, const char *text,
                                   weir_error *reterr)
 {
@@ -195,5 +213,7 @@ weir_status weir_pool_options_set(weir_pool_options *options, const char *name, 
         return set_bool(&options->use_lifo, name, text, reterr);
     if (strcmp(name, "pool_reset_on_return") == 0)
         return set_reset(&options->reset_on_return, name, text, reterr);
+    if (strcmp(name, "pool_nested") == 0)
+        return set_nested(&options->nested, name, text, reterr);
     return weir_error_set(reterr, WEIR_NOT_FOUND, "%s: no option of a pool has this name", name);
 }

@@ -27,8 +27,11 @@ static void init(weir_pool *pool, const weir_pool_options *options, const weir_d
     pool->slot_count = count_slots(options);
     pool->kept = options->pool_size == 0 ? pool->slot_count : options->pool_size;
     pool->id = atomic_fetch_add_explicit(&last_pool_id, 1, memory_order_relaxed) + 1;
-    pool->has_hints = !options->use_lifo && options->clock == NULL;
-    pool->is_plain = pool->has_hints && driver->look == NULL && driver->reset == NULL;
+    pool->has_hints =
+        !options->use_lifo && options->clock == NULL && options->nested == WEIR_NESTED_ALLOW;
+    pool->is_watched = options->leak_report_after_ms > 0 || options->nested != WEIR_NESTED_ALLOW;
+    pool->is_plain =
+        pool->has_hints && !pool->is_watched && driver->look == NULL && driver->reset == NULL;
     pool->ping_bypass = !options->pool_pre_ping || driver->ping == NULL ? INT64_MAX
                         : options->ping_bypass_ms == 0                  ? -1
                                                        : options->ping_bypass_ms * WEIR_MS;
@@ -69,6 +72,7 @@ static void forget_holder(weir_pool *pool, struct weir_slot *slot)
 {
     atomic_store_explicit(&slot->file, NULL, memory_order_relaxed);
     atomic_store_explicit(&slot->line, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->acquired_at, weir__pool_coarse_now(pool), memory_order_relaxed);
 }
 

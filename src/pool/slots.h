@@ -82,6 +82,9 @@ struct weir_slot {
     _Atomic uint32_t epoch;         /* the pool's when it was opened */
     enum slot_state
         origin; /* VACANT or HOLLOW while nothing is open: where a failed open puts it */
+    weir_time opened_at;
+    _Atomic weir_time leak_told; /* acquired_at of the loan that was last reported as a leak;
+                                  * written by whoever tends, once per loan */
 
     _Atomic uint64_t counts[SLOT_COUNTS];
     _Atomic uint64_t closed_by[WEIR_REASON_COUNT];

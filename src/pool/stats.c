@@ -48,6 +48,8 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
     stats.timeouts = atomic_load_explicit(&pool->timeouts, memory_order_relaxed);
     stats.refused = atomic_load_explicit(&pool->refused, memory_order_relaxed);
     stats.misuses = atomic_load_explicit(&pool->misuses, memory_order_relaxed);
+    stats.leaks = atomic_load_explicit(&pool->leaks, memory_order_relaxed);
+    stats.nested = atomic_load_explicit(&pool->nested, memory_order_relaxed);
     stats.handed_over = atomic_load_explicit(&pool->handed_over, memory_order_relaxed);
     stats.overtaken = atomic_load_explicit(&pool->overtaken, memory_order_relaxed);
 
@@ -84,19 +86,19 @@ int weir_pool_status_line(weir_pool *pool, char *buffer, size_t size)
 /* ---- holders ----------------------------------------------------------------------------- */
 
 /*
- * Read who holds a slot; false when nobody does, or it changed hands during the reading. Each load
- * is an acquire so that the second look at the word comes after them all.
+ * Each load is an acquire so that the second look at the word comes after them all. The thread is
+ * read first, because it is written last: where it says who, the rest is that holder's.
  */
-static bool read_holder(struct weir_slot *slot, weir_time now, weir_pool_holder *holder)
+bool weir__read_holder(struct weir_slot *slot, weir_time now, weir_pool_holder *holder)
 {
     uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 
     if (slot_state(word) != SLOT_LEASED)
         return false;
+    holder->thread = atomic_load_explicit(&slot->thread, memory_order_acquire);
     holder->connection_id = atomic_load_explicit(&slot->connection_id, memory_order_acquire);
     holder->file = atomic_load_explicit(&slot->file, memory_order_acquire);
     holder->line = atomic_load_explicit(&slot->line, memory_order_acquire);
-    holder->thread = atomic_load_explicit(&slot->thread, memory_order_acquire);
     holder->age = now - atomic_load_explicit(&slot->acquired_at, memory_order_acquire);
     if (holder->age < 0)
         holder->age = 0;
@@ -129,7 +131,7 @@ size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders, size_t 
     for (int i = 0; i < touched; i++) {
         weir_pool_holder holder;
 
-        if (!read_holder(&pool->slots[i], now, &holder))
+        if (!weir__read_holder(&pool->slots[i], now, &holder))
             continue;
         insert_holder(holders, capacity, count, &holder);
         count++;
@@ -137,8 +139,7 @@ size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders, size_t 
     return count;
 }
 
-/* The last part of a path is enough to find the place, and says nothing of the build machine. */
-static const char *base_name(const char *file)
+const char *weir__base_name(const char *file)
 {
     const char *slash = file == NULL ? NULL : strrchr(file, '/');
 
@@ -160,7 +161,7 @@ void weir__describe_holders(weir_pool *pool, char *buffer, size_t size)
         const weir_pool_holder *h = &holders[i];
 
         used += (size_t)snprintf(buffer + used, size - used, "%s%s:%d (thread %d, %.2f s)",
-                                 i == 0 ? "" : ", ", base_name(h->file), h->line, h->thread,
+                                 i == 0 ? "" : ", ", weir__base_name(h->file), h->line, h->thread,
                                  (double)h->age / (double)WEIR_SECOND);
     }
     if (count > SHOWN && used < size)
