@@ -94,8 +94,24 @@ typedef struct weir_db_options {
 
 #define WEIR_DB_OPTIONS_DEFAULT                                                                    \
     {                                                                                              \
-        {"db", 5,    10, 30000, 3600, 10, true, 500, 5000, 5000, false, WEIR_RESET_ROLLBACK,       \
-         0,    1024, 1,  NULL},                                                                    \
+        {"db",                                                                                     \
+         5,                                                                                        \
+         10,                                                                                       \
+         30000,                                                                                    \
+         3600,                                                                                     \
+         10,                                                                                       \
+         true,                                                                                     \
+         500,                                                                                      \
+         5000,                                                                                     \
+         5000,                                                                                     \
+         false,                                                                                    \
+         WEIR_RESET_ROLLBACK,                                                                      \
+         0,                                                                                        \
+         1024,                                                                                     \
+         1,                                                                                        \
+         0,                                                                                        \
+         WEIR_NESTED_ALLOW,                                                                        \
+         NULL},                                                                                    \
             30000, 10000, 128, 5000, (int64_t)256 << 20, "weir"                                    \
     }
 
@@ -128,6 +144,56 @@ WEIR_API void weir_db_close(weir_db *db);
 WEIR_API weir_pool *weir_db_pool(weir_db *db);
 WEIR_API const char *weir_db_engine(const weir_db *db);
 WEIR_API const char *weir_db_url(const weir_db *db);
+
+/*
+ * One statement that has ended. Valid during the call only, and so is everything it points to.
+ *
+ * `sql` is the text as the program gave it: parameters are never in it, but whatever a program wrote
+ * into the text is. Secrets belong into parameters.
+ */
+typedef struct weir_db_event {
+    weir_db *db;          /* weir_db_pool(db) is the pool of its connection */
+    const char *engine;   /* "sqlite", "postgresql"; static */
+    const char *database; /* the URL's: a name, a path, ":memory:"; "" when it names none */
+
+    /* The first word in upper case (SELECT, INSERT, BEGIN, …): one of a few dozen that are known,
+     * else OTHER; REFLECT for weir_conn_reflect(). Static. */
+    const char *operation;
+    const char *sql;         /* NULL for REFLECT: several statements of weir's own */
+    weir_time duration;      /* nanoseconds */
+    size_t rows;             /* in the result; 0 when the caller took none */
+    weir_status status;      /* what the call returned */
+    const weir_error *error; /* with SQLSTATE; NULL when status is WEIR_OK */
+    uint64_t connection_id; /* as in the events of the pool; 0 before the connection's first loan */
+    bool in_transaction;    /* one was open when it began: not at BEGIN, but at COMMIT */
+} weir_db_event;
+
+/*
+ * Called on the thread that ran the statement, with no lock held, so it may take its time at that
+ * thread's expense only. It must not use the connection.
+ */
+typedef void weir_db_listener(const weir_db_event *event, void *arg);
+
+/*
+ * Hear of every statement when it has ended, whatever came of it: each weir_conn_query() (also
+ * through weir_db_query()), weir_conn_script() and weir_conn_reflect(), and each statement that
+ * begin, commit and rollback send. What the pool does by itself (pings, resets) is in the pool's
+ * events. Up to 8 per database, for its whole life, called in the order they came. While nobody
+ * listens nothing is measured.
+ *
+ * Errors:  WEIR_FULL.
+ * Threads: any; statements in progress at that moment may be missed.
+ */
+WEIR_API weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, void *arg,
+                                    weir_error *reterr);
+
+/*
+ * The same for a listener that is not always interested: `wants`, with the same argument, is asked
+ * before each statement, on its thread, and where nobody wants to hear of it, nothing is measured; it
+ * must be quick. The listener may be called all the same, when another one is interested.
+ */
+WEIR_API weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg),
+                                         weir_db_listener *listener, void *arg, weir_error *reterr);
 
 /* ---- values ------------------------------------------------------------------------------ */
 

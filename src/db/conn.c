@@ -233,8 +233,8 @@ static weir_status run_bound(weir_conn *conn, struct statement *statement, const
     return weir__conn_note(conn, status);
 }
 
-weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *params,
-                            size_t param_count, weir_result **ret_result, weir_error *reterr)
+static weir_status query(weir_conn *conn, const char *sql, const weir_param *params,
+                         size_t param_count, weir_result **ret_result, weir_error *reterr)
 {
     struct statement *statement;
     weir_status status = check_ready(conn, reterr);
@@ -248,7 +248,21 @@ weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *
     return status;
 }
 
-weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline, weir_error *reterr)
+weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *params,
+                            size_t param_count, weir_result **ret_result, weir_error *reterr)
+{
+    if (!db_is_heard(&conn->db->listeners))
+        return query(conn, sql, params, param_count, ret_result, reterr);
+
+    struct hearing hearing;
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir_status status = query(conn, sql, params, param_count, ret_result, hearing.error);
+    bool has_rows = status == WEIR_OK && ret_result != NULL;
+    weir__hearing_end(&hearing, status, has_rows ? weir_result_row_count(*ret_result) : 0);
+    return status;
+}
+
+static weir_status run(weir_conn *conn, const char *sql, weir_time deadline, weir_error *reterr)
 {
     struct statement *statement;
     weir_status status = check_in_time(deadline, reterr);
@@ -262,7 +276,19 @@ weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline,
     return weir__conn_note(conn, status);
 }
 
-weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reterr)
+weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline, weir_error *reterr)
+{
+    if (!db_is_heard(&conn->db->listeners))
+        return run(conn, sql, deadline, reterr);
+
+    struct hearing hearing;
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir_status status = run(conn, sql, deadline, hearing.error);
+    weir__hearing_end(&hearing, status, 0);
+    return status;
+}
+
+static weir_status script(weir_conn *conn, const char *sql, weir_error *reterr)
 {
     weir_status status = check_ready(conn, reterr);
     if (status != WEIR_OK)
@@ -271,7 +297,19 @@ weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reter
         conn, conn->driver->script(conn->native, sql, weir__conn_statement_deadline(conn), reterr));
 }
 
-weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema, weir_error *reterr)
+weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reterr)
+{
+    if (!db_is_heard(&conn->db->listeners))
+        return script(conn, sql, reterr);
+
+    struct hearing hearing;
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir_status status = script(conn, sql, hearing.error);
+    weir__hearing_end(&hearing, status, 0);
+    return status;
+}
+
+static weir_status reflect(weir_conn *conn, weir_schema **ret_schema, weir_error *reterr)
 {
     weir_status status = check_ready(conn, reterr);
     if (status != WEIR_OK)
@@ -279,6 +317,18 @@ weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema, weir_er
     return weir__conn_note(conn,
                            conn->driver->reflect(conn->native, weir__conn_statement_deadline(conn),
                                                  ret_schema, reterr));
+}
+
+weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema, weir_error *reterr)
+{
+    if (!db_is_heard(&conn->db->listeners))
+        return reflect(conn, ret_schema, reterr);
+
+    struct hearing hearing;
+    weir__hearing_begin(&hearing, conn, "REFLECT", NULL, reterr);
+    weir_status status = reflect(conn, ret_schema, hearing.error);
+    weir__hearing_end(&hearing, status, 0);
+    return status;
 }
 
 /* ---- giving back ------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #define WEIR_DB_CONN_H
 
 #include "db/driver.h"
+#include "db/events.h"
 
 #include <stdatomic.h>
 
@@ -14,6 +15,7 @@ struct weir_db {
     char *name;             /* what config.options.pool.name points to */
     char *application_name; /* and config.options.application_name */
     weir_pool *pool;
+    struct db_listeners listeners;
 
     /* The opener's, and one for every open connection: leases may outlive weir_db_close(). */
     atomic_size_t references;

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Listeners of a database: told of each statement when it has ended, on the thread that ran it. */
+#include "db/events.h"
+#include "db/conn.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- what a statement does --------------------------------------------------------------- */
+
+/* Commands of SQL, PostgreSQL and SQLite, the frequent ones first. What is not among them is OTHER, so
+ * that whatever a program sends, the words stay few. */
+static const char *const operations[] = {
+    "SELECT",  "INSERT",    "UPDATE", "DELETE",  "BEGIN",    "COMMIT",     "ROLLBACK", "WITH",
+    "RELEASE", "SAVEPOINT", "START",  "END",     "ABORT",    "MERGE",      "REPLACE",  "VALUES",
+    "TABLE",   "CREATE",    "ALTER",  "DROP",    "TRUNCATE", "COPY",       "CALL",     "DO",
+    "EXPLAIN", "ANALYZE",   "VACUUM", "REINDEX", "PRAGMA",   "SET",        "RESET",    "SHOW",
+    "LOCK",    "DECLARE",   "FETCH",  "MOVE",    "CLOSE",    "PREPARE",    "EXECUTE",  "DISCARD",
+    "LISTEN",  "UNLISTEN",  "NOTIFY", "GRANT",   "REVOKE",   "DEALLOCATE", "REFRESH",  "COMMENT"};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* What may stand before the first word: blanks, comments, opening parentheses, empty statements. */
+static const char *skip_to_word(const char *at)
+{
+    for (;;) {
+        if (is_blank(*at) || *at == '(' || *at == ';') {
+            at++;
+        } else if (at[0] == '-' && at[1] == '-') {
+            at += strcspn(at, "\n");
+        } else if (at[0] == '/' && at[1] == '*') {
+            const char *end = strstr(at + 2, "*/");
+            if (end == NULL)
+                return at;
+            at = end + 2;
+        } else {
+            return at;
+        }
+    }
+}
+
+const char *weir__operation_of(const char *sql)
+{
+    const char *word = skip_to_word(sql);
+    size_t length = 0;
+
+    while (is_letter(word[length]))
+        length++;
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
+        if (strlen(operations[i]) == length && strncasecmp(operations[i], word, length) == 0)
+            return operations[i];
+    return "OTHER";
+}
+
+/* ---- listening --------------------------------------------------------------------------- */
+
+weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, void *arg, weir_error *reterr)
+{
+    return weir_db_listen_when(db, NULL, listener, arg, reterr);
+}
+
+weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_listener *listener,
+                                void *arg, weir_error *reterr)
+{
+    static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+    struct db_listeners *listeners = &db->listeners;
+
+    pthread_mutex_lock(&adding);
+    int count = atomic_load_explicit(&listeners->count, memory_order_relaxed);
+    if (count < DB_LISTENERS) {
+        listeners->entries[count].function = listener;
+        listeners->entries[count].wants = wants;
+        listeners->entries[count].arg = arg;
+        /* Whoever sees the count sees the listener too. */
+        atomic_store_explicit(&listeners->count, count + 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&adding);
+    if (count < DB_LISTENERS)
+        return WEIR_OK;
+    return weir_error_set(reterr, WEIR_FULL,
+                          "db \"%s\": it has %d listeners already, the most there can be",
+                          weir_pool_name(db->pool), DB_LISTENERS);
+}
+
+/* ---- telling ----------------------------------------------------------------------------- */
+
+void weir__hearing_begin(struct hearing *hearing, weir_conn *conn, const char *operation,
+                         const char *sql, weir_error *reterr)
+{
+    weir_db *db = conn->db;
+    enum conn_state state = conn->is_lost ? CONN_LOST : conn->driver->state(conn->native);
+
+    hearing->event = (weir_db_event){
+        .db = db,
+        .engine = db->driver->engine,
+        .database = db->url->database == NULL ? "" : db->url->database,
+        .operation = operation,
+        .sql = sql,
+        .connection_id = weir_lease_connection_id(&conn->lease),
+        .in_transaction = state == CONN_TRANSACTION || state == CONN_FAILED,
+    };
+    hearing->error = reterr == NULL ? &hearing->own : reterr;
+    hearing->started = weir_now();
+}
+
+void weir__hearing_end(struct hearing *hearing, weir_status status, size_t rows)
+{
+    struct db_listeners *listeners = &hearing->event.db->listeners;
+    int count = atomic_load_explicit(&listeners->count, memory_order_acquire);
+
+    hearing->event.duration = weir_now() - hearing->started;
+    hearing->event.rows = rows;
+    hearing->event.status = status;
+    hearing->event.error = status == WEIR_OK ? NULL : hearing->error;
+    for (int i = 0; i < count; i++)
+        listeners->entries[i].function(&hearing->event, listeners->entries[i].arg);
+}
