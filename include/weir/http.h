@@ -409,6 +409,9 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as
  * above.
  *
+ * Where the thread has a current span (weir/trace.h), each attempt carries a traceparent with a span id
+ * of its own, and the tracestate; to other origins too. A request with a traceparent field keeps that.
+ *
  * Threads: any, at the same time, each with a request of its own.
  */
 #define weir_http_send(session, request, deadline, ret_response, reterr)                           \
@@ -515,6 +518,8 @@ typedef struct weir_http_event {
     weir_retry_cause cause;     /* RETRY, REQUEST */
     weir_breaker_state breaker; /* BREAKER: the new state */
     const weir_error *error;    /* of what failed; NULL otherwise */
+    /* ATTEMPT: the span that its traceparent named (weir/trace.h); NULL: weir sent none. */
+    const struct weir_trace_context *trace;
 } weir_http_event;
 
 /* Called on the thread that causes the event, with no lock held. It must not send over the same

@@ -12,7 +12,9 @@
 #include <weir/gate.h>
 #include <weir/http.h>
 #include <weir/lifecycle.h>
+#include <weir/metrics.h>
 #include <weir/pool.h>
 #include <weir/retry.h>
+#include <weir/trace.h>
 
 #endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* The text of a statement without the values in it. */
+#include "observe/trace_sql.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* What may stand within a name; everything beyond ASCII may. */
+static bool is_of_name(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           (unsigned char)c >= 0x80;
+}
+
+/* Each of these is given where something begins and returns where it ends, the end of the text at the
+ * latest. */
+
+static const char *skip_quoted(const char *at, bool has_escapes)
+{
+    char quote = *at++;
+
+    for (; *at != '\0'; at++) {
+        if (has_escapes && at[0] == '\\' && at[1] != '\0')
+            at++;
+        else if (at[0] == quote && at[1] == quote)
+            at++;
+        else if (at[0] == quote)
+            return at + 1;
+    }
+    return at;
+}
+
+/* $$…$$ and $tag$…$tag$; `at` itself when it is neither. */
+static const char *skip_dollar_quoted(const char *at)
+{
+    size_t size = 1;
+
+    if (is_digit(at[1]))
+        return at;
+    while (is_of_name(at[size]))
+        size++;
+    if (at[size++] != '$')
+        return at;
+    for (const char *end = strchr(at + size, '$'); end != NULL; end = strchr(end + 1, '$'))
+        if (strncmp(end, at, size) == 0)
+            return end + size;
+    return at + strlen(at);
+}
+
+static const char *skip_number(const char *at)
+{
+    bool is_hex = at[0] == '0' && (at[1] == 'x' || at[1] == 'X');
+
+    for (;; at++) {
+        bool has_sign = (at[0] == 'e' || at[0] == 'E') && (at[1] == '+' || at[1] == '-');
+
+        if (has_sign && !is_hex)
+            at++;
+        else if (!is_of_name(*at) && *at != '.')
+            return at;
+    }
+}
+
+/* A comment in a comment counts: PostgreSQL has it so. */
+static const char *skip_comment(const char *at)
+{
+    int depth = 0;
+
+    if (at[0] == '-')
+        return at + strcspn(at, "\n");
+    while (*at != '\0') {
+        bool opens = at[0] == '/' && at[1] == '*';
+        bool closes = at[0] == '*' && at[1] == '/';
+
+        at += opens || closes ? 2 : 1;
+        depth += opens - closes;
+        if (closes && depth == 0)
+            break;
+    }
+    return at;
+}
+
+static bool begins_comment(const char *at)
+{
+    return (at[0] == '-' && at[1] == '-') || (at[0] == '/' && at[1] == '*');
+}
+
+static const char *skip_space(const char *at)
+{
+    while (is_blank(*at) || begins_comment(at))
+        at = is_blank(*at) ? at + 1 : skip_comment(at);
+    return at;
+}
+
+static const char *skip_name(const char *at)
+{
+    while (is_of_name(*at) || *at == '$')
+        at++;
+    return at;
+}
+
+/* Where the token at `at` ends, and whether it is a value. */
+static const char *skip_token(const char *at, bool follows_e, bool *ret_is_value)
+{
+    const char *end = at;
+
+    *ret_is_value = true;
+    if (*at == '\'')
+        return skip_quoted(at, follows_e);
+    if (is_digit(*at))
+        return skip_number(at);
+    if (*at == '$')
+        end = skip_dollar_quoted(at);
+    if (end > at)
+        return end;
+    *ret_is_value = false;
+    if (*at == '"' || *at == '`')
+        return skip_quoted(at, false);
+    if (is_of_name(*at))
+        return skip_name(at);
+    if ((*at == '$' || *at == '?') && is_digit(at[1]))
+        return skip_name(at + 1);
+    if ((*at == '$' || *at == ':' || *at == '@') && is_of_name(at[1]) && !is_digit(at[1]))
+        return skip_name(at + 1);
+    return at + 1;
+}
+
+size_t weir__sql_without_values(const char *sql, char *to, size_t room)
+{
+    size_t used = 0;
+    const char *at = skip_space(sql);
+    bool follows_e = false;
+
+    while (*at != '\0' && used + 1 < room) {
+        bool is_value;
+        const char *end = skip_token(at, follows_e, &is_value);
+        const char *next = skip_space(end);
+        size_t size = is_value ? 1 : (size_t)(end - at);
+
+        if (size > room - 1 - used)
+            size = room - 1 - used;
+        memcpy(to + used, is_value ? "?" : at, size);
+        used += size;
+        follows_e = next == end && end - at == 1 && (*at == 'e' || *at == 'E');
+        if (next > end && *next != '\0' && used + 1 < room)
+            to[used++] = ' ';
+        at = next;
+    }
+    to[used] = '\0';
+    return used;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* The process itself, as Prometheus' own clients show it. */
+#include "observe/watch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CPU, RESIDENT, VIRTUAL, OPEN_FDS, MAX_FDS, START, THREADS, BUILD, PROCESS_METRICS };
+_Static_assert(PROCESS_METRICS <= KIT_MAX, "room for every metric of the process");
+
+static const weir_metric_options descriptions[PROCESS_METRICS] = {
+    [CPU] =
+        COUNTER("process.cpu.seconds", "s", "Time of processors used, by user and system", NULL),
+    [RESIDENT] = GAUGE("process.resident_memory.bytes", "By", "Memory that is in use", NULL),
+    [VIRTUAL] = GAUGE("process.virtual_memory.bytes", "By", "Memory that has addresses", NULL),
+    [OPEN_FDS] = GAUGE("process.open_fds", "{descriptor}", "Open file descriptors", NULL),
+    [MAX_FDS] =
+        GAUGE("process.max_fds", "{descriptor}", "Open file descriptors there can be", NULL),
+    [START] =
+        GAUGE("process.start_time.seconds", "s", "When the process began, in Unix time", NULL),
+    [THREADS] = GAUGE("process.threads", "{thread}", "Threads", NULL),
+    [BUILD] = GAUGE("weir.build.info", "", "1, with the version of weir", "version"),
+};
+
+/* A file of /proc, at most `size` - 1 bytes of it; empty when it cannot be read. */
+static void read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, size - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+}
+
+/* The fields of /proc/self/stat behind the program's name, which may hold anything: the number at
+ * `index`, where the state is 0. */
+static double stat_field(const char *stat, int index)
+{
+    const char *at = strrchr(stat, ')');
+
+    for (int i = 0; at != NULL && i <= index; i++) {
+        at = strchr(at, ' ');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    return at != NULL ? strtod(at, NULL) : 0;
+}
+
+/* The instant of the machine's start, in Unix time. */
+static double boot_time(void)
+{
+    struct timespec now;
+    struct timespec since;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &since);
+    return (double)(now.tv_sec - since.tv_sec) + (double)(now.tv_nsec - since.tv_nsec) / 1e9;
+}
+
+static double count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    double count = 0;
+
+    if (folder == NULL)
+        return 0;
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    /* Neither "." and ".." nor the descriptor of the folder. */
+    return count > 3 ? count - 3 : 0;
+}
+
+static void write_process(weir_metrics_writer *writer, void *arg)
+{
+    weir_metric *const *metrics = writer->metrics->process_kit.metrics;
+    const char *const version[] = {weir_version()};
+    char stat[1024];
+    struct timespec cpu = {0, 0};
+    struct rlimit limit = {0, 0};
+
+    (void)arg;
+    read_file("/proc/self/stat", stat, sizeof stat);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    weir_metrics_write(writer, metrics[CPU], NULL, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+    weir_metrics_write(writer, metrics[THREADS], NULL, stat_field(stat, 17));
+    weir_metrics_write(writer, metrics[VIRTUAL], NULL, stat_field(stat, 20));
+    weir_metrics_write(writer, metrics[RESIDENT], NULL,
+                       stat_field(stat, 21) * (double)sysconf(_SC_PAGESIZE));
+    weir_metrics_write(writer, metrics[OPEN_FDS], NULL, count_descriptors());
+    weir_metrics_write(writer, metrics[MAX_FDS], NULL, (double)limit.rlim_cur);
+    weir_metrics_write(writer, metrics[START], NULL, writer->metrics->started_at);
+    weir_metrics_write(writer, metrics[BUILD], version, 1);
+}
+
+/* A fixed figure: computed at each rendering it would tremble with the wall clock. */
+static double start_time(void)
+{
+    char stat[1024];
+
+    read_file("/proc/self/stat", stat, sizeof stat);
+    return boot_time() + stat_field(stat, 19) / (double)sysconf(_SC_CLK_TCK);
+}
+
+weir_status weir_metrics_watch_process(weir_metrics *metrics, weir_error *reterr)
+{
+    double started_at = start_time();
+    weir_status status =
+        weir__kit_prepare(metrics, &metrics->process_kit, descriptions, PROCESS_METRICS, reterr);
+
+    if (status != WEIR_OK)
+        return status;
+    weir__lock(&metrics->lock);
+    if (metrics->started_at == 0)
+        metrics->started_at = started_at;
+    weir__unlock(&metrics->lock);
+    return weir_metrics_add_source(metrics, write_process, metrics, reterr);
+}
