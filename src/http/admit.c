@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Leave to make one attempt: the breaker, the gate, a handle of the origin's pool, a place of max_total. */
 #include "http/sending.h"
+#include "probes.h"
 
 #include <stdio.h>
 
@@ -20,6 +21,7 @@ void weir__tell_breaker(const struct sending *sending, weir_breaker_state state)
 {
     weir_http_event event = weir__sending_event(sending, WEIR_HTTP_EVENT_BREAKER);
 
+    WEIR_PROBE2(breaker, &sending->origin->name[0], weir_breaker_state_name(state));
     event.breaker = state;
     weir__http_emit(sending->session, &event);
 }

@@ -144,6 +144,8 @@ static void tell_listeners(struct sending *s, const struct transfer *t, const st
         event.curl_code = (int)t->code;
         event.is_reused = t->is_reused;
         event.duration = duration;
+        if (t->propagation.traceparent[0] != '\0')
+            event.trace = &t->propagation.context;
         if (s->judgement.status != WEIR_OK) {
             weir_error_set(&error, s->judgement.status, "%s", s->failure);
             event.error = &error;
@@ -242,6 +244,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
 
     t.timeout_ms = time_for_attempt(s, begun, &is_cut_short);
     weir__response_clear(s->response);
+    weir__propagate(s->request, &t.propagation);
     weir__transfer_run(&t, admission->lease.connection);
     note_transfer(s, &t);
     s->judgement = weir__judge(&t, is_cut_short, s->failure);

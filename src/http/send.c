@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sending: hops from origin to origin, attempts at each, until there is a response or an error. */
 #include "http/sending.h"
+#include "probes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,8 @@ static void tell_retry(struct sending *s, const weir_retry_decision *decision)
     weir_error error;
     weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_RETRY);
 
+    WEIR_PROBE3(retry, &s->origin->name[0], s->report->attempts,
+                weir_retry_cause_name(decision->cause));
     if (!weir__http_is_heard(s->session, WEIR_HTTP_EVENT_RETRY))
         return;
     event.status = s->attempt.status;

@@ -181,6 +181,10 @@ static void chain_fields(struct transfer *t, char *type_line)
         if (t->request->has_reader && t->request->reader.size < 0)
             t->fields[count++].data = in_chunks;
     }
+    if (t->propagation.traceparent[0] != '\0')
+        t->fields[count++].data = t->propagation.traceparent;
+    if (t->propagation.tracestate[0] != '\0')
+        t->fields[count++].data = t->propagation.tracestate;
     for (size_t i = 0; i < count; i++) {
         t->fields[i].next = NULL;
         if (last != NULL)

@@ -4,6 +4,7 @@
 #define WEIR_HTTP_TRANSFER_H
 
 #include "http/handle.h"
+#include "http/propagate.h"
 #include "http/request.h"
 #include "http/response.h"
 
@@ -29,6 +30,7 @@ struct transfer {
     bool follows;       /* a redirect will be followed */
     int timeout_ms;     /* of the whole attempt */
     int64_t max_body_bytes;
+    struct propagation propagation;
     weir_http_response *response;
 
     /* how it went */
@@ -49,7 +51,7 @@ struct transfer {
     size_t header_bytes;
     int64_t decoded;
     int64_t read;
-    struct curl_slist fields[FIELDS_LIMIT + 4]; /* libcurl only reads them */
+    struct curl_slist fields[FIELDS_LIMIT + 5]; /* libcurl only reads them */
 };
 
 /* Make the attempt. Returns when it is over, by itself, by its timeout or by the request's signal. */
