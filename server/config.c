@@ -21,7 +21,9 @@ enum kind {
     KIND_NUMBER,
     KIND_SPAN, /* milliseconds, written as a duration */
     KIND_LEVEL,
+    KIND_FORMAT,
     KIND_BOOL,
+    KIND_SHARE, /* millionths, written as 0.25 */
 };
 
 struct option {
@@ -37,6 +39,7 @@ struct option {
 
 #define AT(field) offsetof(struct config, field)
 #define HOUR_MS 3600000
+#define MILLION 1000000
 
 static const struct option options[] = {
     {"sql-conn-string", "SQL_CONN_STRING", KIND_SECRET, AT(sql_conn_string), "sqlite:///weir.db", 0,
@@ -49,6 +52,8 @@ static const struct option options[] = {
      "Other users of the machine can read flags: prefer the variable"},
     {"log-level", "LOG_LEVEL", KIND_LEVEL, AT(log_level), "INFO", 0, 0,
      "DEBUG, INFO, WARNING or ERROR; DEBUG logs pool checkouts, checkins and recycling"},
+    {"log-format", "LOG_FORMAT", KIND_FORMAT, AT(log_format), "text", 0, 0,
+     "text, or json: one object a line, with the pool, connection and trace it is about"},
     {"host", "HOST", KIND_TEXT, AT(host), "127.0.0.1", 0, 0,
      "address to listen on; beyond this machine only with JWT_SECRET"},
     {"port", "PORT", KIND_NUMBER, AT(port), "8000", 0, 65535, "TCP port; 0 lets the system choose"},
@@ -77,6 +82,8 @@ static const struct option options[] = {
      HOUR_MS, "for a request to be served, waiting and database included"},
     {"drain-timeout", "WEIR_DRAIN_TIMEOUT", KIND_SPAN, AT(drain_timeout_ms), "10s", 0, HOUR_MS,
      "for requests in flight to finish after SIGTERM"},
+    {"max-streams", "WEIR_MAX_STREAMS", KIND_NUMBER, AT(max_streams), "32", 0, 1024,
+     "consoles that may follow the figures at once; beyond it 503"},
     {"sql-echo", "WEIR_SQL_ECHO", KIND_BOOL, AT(sql_echo), "false", 0, 1,
      "log every statement, without its parameters"},
     {"nocodb-base-url", "NOCODB_BASE_URL", KIND_TEXT, AT(nocodb_base_url), NULL, 0, 0,
@@ -105,6 +112,39 @@ static const struct option options[] = {
      "proxy to other servers, as http://user:password@host:3128; none when not given"},
     {"http-no-proxy", "WEIR_HTTP_NO_PROXY", KIND_TEXT, AT(http_no_proxy), NULL, 0, 0,
      "hosts reached without it, separated by commas"},
+    {"connection-tracing", "CONNECTION_TRACING", KIND_BOOL, AT(connection_tracing), "false", 0, 1,
+     "keep who borrowed each connection lately, for /api/v1/pools/{name}/connections; costs each "
+     "checkout a little"},
+    {"otel-service-name", "OTEL_SERVICE_NAME", KIND_TEXT, AT(otel_service_name), "weir", 0, 0,
+     "what the traces of this server are called"},
+    {"otel-traces-sampler-arg", "OTEL_TRACES_SAMPLER_ARG", KIND_SHARE, AT(otel_traces_sampler_arg),
+     "1", 0, MILLION,
+     "which share of the requests is traced, where the caller's traceparent does not decide"},
+    {"otel-exporter-otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", KIND_TEXT,
+     AT(otel_exporter_otlp_endpoint), NULL, 0, 0,
+     "collector of traces, as http://127.0.0.1:4318, to which /v1/traces is added; nothing is "
+     "exported when not given"},
+    {"otel-exporter-otlp-traces-endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", KIND_TEXT,
+     AT(otel_exporter_otlp_traces_endpoint), NULL, 0, 0,
+     "the same, but the whole URL; wins over the other"},
+    {"otel-exporter-otlp-headers", "OTEL_EXPORTER_OTLP_HEADERS", KIND_SECRET,
+     AT(otel_exporter_otlp_headers), NULL, 0, 0,
+     "headers for the collector, as name=value,name=value, percent-encoded. Other users of the "
+     "machine can read flags: prefer the variable"},
+    {"otel-exporter-otlp-certificate", "OTEL_EXPORTER_OTLP_CERTIFICATE", KIND_TEXT,
+     AT(otel_exporter_otlp_certificate), NULL, 0, 0,
+     "certificates of the collector to trust, a PEM file; the system's when not given"},
+    {"otel-exporter-otlp-timeout", "OTEL_EXPORTER_OTLP_TIMEOUT", KIND_NUMBER,
+     AT(otel_exporter_otlp_timeout), "10000", 1, HOUR_MS,
+     "milliseconds for one request to the collector, its repeats included"},
+    {"otel-bsp-schedule-delay", "OTEL_BSP_SCHEDULE_DELAY", KIND_NUMBER, AT(otel_bsp_schedule_delay),
+     "5000", 1, HOUR_MS, "milliseconds that a finished span may wait for others to go with it"},
+    {"otel-bsp-max-queue-size", "OTEL_BSP_MAX_QUEUE_SIZE", KIND_NUMBER, AT(otel_bsp_max_queue_size),
+     "2048", 16, 65536,
+     "finished spans that are kept, for the collector and for /api/v1/traces; the oldest make "
+     "room"},
+    {"otel-bsp-max-export-batch-size", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", KIND_NUMBER,
+     AT(otel_bsp_max_export_batch_size), "512", 1, 65536, "spans of one request to the collector"},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
@@ -167,14 +207,47 @@ static bool parse_level(const char *text, int64_t *ret_number)
     return true;
 }
 
+static bool parse_format(const char *text, int64_t *ret_number)
+{
+    enum log_format format;
+
+    if (!log_format_parse(text, &format))
+        return false;
+    *ret_number = (int64_t)format;
+    return true;
+}
+
+/* Up to six decimals count. strtod() would take "nan" and "0x1", and another comma elsewhere. */
+static bool parse_share(const char *text, int64_t *ret_number)
+{
+    int64_t weight = MILLION;
+    int64_t sum = 0;
+
+    if (*text != '0' && *text != '1' && *text != '.')
+        return false;
+    if (*text != '.')
+        sum = (*text++ - '0') * weight;
+    if (*text == '.' && text[1] == '\0')
+        return false;
+    if (*text == '.')
+        for (text++; *text >= '0' && *text <= '9'; text++) {
+            weight /= 10;
+            sum += (*text - '0') * weight;
+        }
+    *ret_number = sum;
+    return *text == '\0';
+}
+
 static bool parse_value(const struct option *option, const char *text, int64_t *ret_number)
 {
-    bool is_fine = option->kind == KIND_NUMBER  ? parse_number(text, ret_number)
-                   : option->kind == KIND_SPAN  ? duration_parse(text, ret_number)
-                   : option->kind == KIND_LEVEL ? parse_level(text, ret_number)
-                                                : parse_bool(text, ret_number);
+    bool is_fine = option->kind == KIND_NUMBER   ? parse_number(text, ret_number)
+                   : option->kind == KIND_SPAN   ? duration_parse(text, ret_number)
+                   : option->kind == KIND_LEVEL  ? parse_level(text, ret_number)
+                   : option->kind == KIND_FORMAT ? parse_format(text, ret_number)
+                   : option->kind == KIND_SHARE  ? parse_share(text, ret_number)
+                                                 : parse_bool(text, ret_number);
 
-    if (option->kind == KIND_LEVEL || option->kind == KIND_BOOL)
+    if (option->kind == KIND_LEVEL || option->kind == KIND_FORMAT || option->kind == KIND_BOOL)
         return is_fine;
     return is_fine && *ret_number >= option->least && *ret_number <= option->most;
 }
@@ -193,8 +266,14 @@ static void allowed_values(const struct option *option, char *out, size_t size)
     case KIND_LEVEL:
         snprintf(out, size, "DEBUG, INFO, WARNING or ERROR");
         break;
+    case KIND_FORMAT:
+        snprintf(out, size, "text or json");
+        break;
     case KIND_BOOL:
         snprintf(out, size, "true or false");
+        break;
+    case KIND_SHARE:
+        snprintf(out, size, "a share from 0 to 1, as in 0.05");
         break;
     default:
         out[0] = '\0';
@@ -409,8 +488,8 @@ char *config_option_help(size_t index)
     if (index >= OPTION_COUNT)
         return NULL;
     text_add(&help, options[index].help);
-    /* The level's own sentence names its values already. */
-    if (options[index].kind != KIND_LEVEL)
+    /* Their own sentences name the values already. */
+    if (options[index].kind != KIND_LEVEL && options[index].kind != KIND_FORMAT)
         allowed_values(&options[index], allowed, sizeof allowed);
     if (allowed[0] != '\0')
         text_addf(&help, " (%s)", allowed);

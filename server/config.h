@@ -24,6 +24,7 @@ struct config {
     char *suggestions_sql_conn_string; /* the main one's when not given */
     char *jwt_secret;                  /* NULL when not given */
     int64_t log_level;                 /* an enum log_level */
+    int64_t log_format;                /* an enum log_format */
     char *host;
     int64_t port;
     int64_t workers;
@@ -38,6 +39,7 @@ struct config {
     int64_t write_timeout_ms;
     int64_t request_timeout_ms;
     int64_t drain_timeout_ms;
+    int64_t max_streams;
     int64_t sql_echo;      /* 0 or 1 */
     char *nocodb_base_url; /* NULL when not given, as the texts below */
     char *nocodb_api_token;
@@ -51,6 +53,17 @@ struct config {
     char *http_ca_file;
     char *http_proxy;
     char *http_no_proxy;
+    int64_t connection_tracing; /* 0 or 1 */
+    char *otel_service_name;
+    int64_t otel_traces_sampler_arg; /* millionths */
+    char *otel_exporter_otlp_endpoint;
+    char *otel_exporter_otlp_traces_endpoint;
+    char *otel_exporter_otlp_headers;
+    char *otel_exporter_otlp_certificate;
+    int64_t otel_exporter_otlp_timeout; /* milliseconds, as the next */
+    int64_t otel_bsp_schedule_delay;
+    int64_t otel_bsp_max_queue_size;
+    int64_t otel_bsp_max_export_batch_size;
 };
 
 /* One flag of the command line: its name without the dashes, and its value. */

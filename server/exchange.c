@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "exchange_stream.h"
 #include "hygiene.h"
 #include "request.h"
 
@@ -38,6 +39,7 @@ struct exchange {
     bool must_close;
     struct http_request request;
     struct http_response response;
+    struct stream stream; /* of a response that is read from a feed */
     unsigned sent_status; /* 0 until a response was handed over */
     uint64_t sent_bytes;
 };
@@ -118,7 +120,7 @@ void exchange_on_connection(void *arg, struct MHD_Connection *connection, void *
 
 /* ---- Responses ---------------------------------------------------------------------------- */
 
-static struct MHD_Response *make_response(struct http_response *response)
+static struct MHD_Response *make_body(struct http_response *response)
 {
     struct MHD_Response *made;
 
@@ -139,11 +141,28 @@ static struct MHD_Response *make_response(struct http_response *response)
     return made;
 }
 
+/* A feed's response; the connection ends with it. */
+static struct MHD_Response *make_stream(struct exchange *x)
+{
+    struct MHD_Response *made;
+
+    x->must_close = true;
+    x->stream = (struct stream){.connection = x->connection,
+                                .reaper = x->listener->reaper,
+                                .conn = x->conn,
+                                .reader = x->response.reader};
+    made = stream_response(&x->stream);
+    if (made != NULL)
+        MHD_add_response_header(made, "Content-Type", x->response.content_type);
+    return made;
+}
+
 static enum MHD_Result send_response(struct exchange *x)
 {
     struct listener *listener = x->listener;
     struct http_response *response = &x->response;
-    struct MHD_Response *made = make_response(response);
+    bool is_stream = response->reader != NULL && strcmp(x->request.method, "HEAD") != 0;
+    struct MHD_Response *made = is_stream ? make_stream(x) : make_body(response);
     enum MHD_Result result;
 
     if (made == NULL)
@@ -448,11 +467,13 @@ static void tell_access(const struct exchange *x, bool is_complete)
     struct http_access access = {
         .method = x->request.method,
         .path = x->request.path == NULL ? "" : x->request.path,
+        .route = x->route == NULL ? "" : x->route->pattern,
         .client_ip = x->request.client_ip,
         .request_id = x->request.id,
+        .trace_id = x->response.trace_id,
         .status = x->sent_status,
         .is_complete = is_complete,
-        .body_bytes = x->sent_bytes,
+        .body_bytes = x->sent_bytes + x->stream.bytes,
         .duration = weir_now() - x->started,
     };
 

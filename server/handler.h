@@ -5,6 +5,9 @@
 
 #include <jansson.h>
 
+#include <weir/metrics.h>
+#include <weir/trace.h>
+
 #include "auth.h"
 #include "database_service.h"
 #include "health.h"
@@ -13,6 +16,8 @@
 #include "suggestion_service.h"
 #include "validate.h"
 
+struct console;
+
 /* What handlers work with; the argument of every route. Nothing in it changes while they run. */
 struct app {
     const char *jwt_secret;
@@ -20,6 +25,9 @@ struct app {
     struct suggestion_service *suggestions;
     struct nocodb_service *nocodb; /* NULL: not configured */
     struct health *health;
+    weir_metrics *metrics;
+    weir_tracer *tracer;
+    struct console *console;
 };
 
 /*

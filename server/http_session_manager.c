@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "log.h"
+#include "tracing.h"
 
 #define NAME "HTTPSessionManager"
 
@@ -58,6 +59,8 @@ static weir_status open_handle(const struct http_session_options *options,
     weir_status status = weir_http_open(&all, &handle->session, reterr);
     if (status == WEIR_OK) {
         status = log_follow_http(handle->session, reterr);
+        if (status == WEIR_OK)
+            status = tracing_follow_http(handle->session, reterr);
         if (status != WEIR_OK)
             weir_http_close(handle->session);
     }

@@ -305,6 +305,7 @@ static weir_status start_reaper(struct listener *listener, weir_error *reterr)
         [CONN_HEADER] = o->header_deadline_ms * WEIR_MS,
         [CONN_BODY] = o->body_deadline_ms * WEIR_MS,
         [CONN_WRITE] = o->write_deadline_ms * WEIR_MS,
+        [CONN_STREAM_WRITE] = o->write_deadline_ms * WEIR_MS,
         [CONN_IDLE] = o->keepalive_idle_ms * WEIR_MS,
     };
 

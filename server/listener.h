@@ -75,6 +75,9 @@ weir_time http_request_deadline(const struct http_request *request);
 
 #define HTTP_RESPONSE_HEADERS 16
 
+struct feed;
+struct feed_reader;
+
 struct http_response_header {
     char *name;
     char *value;
@@ -90,8 +93,11 @@ struct http_response {
     const char *content_type; /* a string that outlives the response, normally a literal */
     char *body;
     size_t body_size;
+    struct feed_reader
+        *reader; /* what is sent instead of `body`, if not NULL; see http_reply_feed() */
     struct http_response_header headers[HTTP_RESPONSE_HEADERS];
     size_t header_count;
+    char trace_id[33]; /* for the access log, not sent; "": none */
 };
 
 /* Answer with `text`, JSON already serialized and malloc'ed; the response takes it over, and
@@ -101,6 +107,14 @@ void http_reply_json_text(struct http_response *response, unsigned status, char 
 /* The same with any bytes and any content type (a literal). */
 void http_reply_bytes(struct http_response *response, unsigned status, const char *content_type,
                       char *bytes, size_t size);
+
+/*
+ * Answer with what a feed (feed.h) issues, from now until it ends, each issue as soon as it is there
+ * and the last one was taken; then the connection is closed. It occupies no worker. A client that
+ * does not take an issue within the write deadline is cut. False, and nothing is changed, when the
+ * feed is full or has ended. A feed must be ended before listener_stop().
+ */
+bool http_reply_feed(struct http_response *response, const char *content_type, struct feed *feed);
 
 /* Answer {"detail": "…"} with the printf-style text, JSON-escaped; bytes that are not UTF-8
  * become U+FFFD. Replaces an earlier body. */
@@ -146,12 +160,14 @@ struct http_route {
 struct http_access {
     const char *method; /* "" when the request line could not be read */
     const char *path;   /* raw path without the query, "" when unknown */
+    const char *route;  /* the pattern of its route, the very string of it; "" when there is none */
     const char *client_ip;
     const char *request_id;
-    unsigned status;     /* 0 when the connection closed without an answer of ours */
-    bool is_complete;    /* false when the connection died before the whole answer was sent */
-    uint64_t body_bytes; /* size of the response's body */
-    weir_time duration;  /* from the request line read to the last byte handed to the kernel */
+    const char *trace_id; /* "" when it was in no trace */
+    unsigned status;      /* 0 when the connection closed without an answer of ours */
+    bool is_complete;     /* false when the connection died before the whole answer was sent */
+    uint64_t body_bytes;  /* size of the response's body */
+    weir_time duration;   /* from the request line read to the last byte handed to the kernel */
 };
 
 enum listener_log_level {
@@ -198,8 +214,8 @@ struct listener_options {
     /* From one response to the end of the next request's request line, 10 ms to 1 h; absolute
      * too. Default 60 s. */
     int keepalive_idle_ms;
-    /* From the response being ready to its last byte taken by the client, 10 ms to 1 h.
-     * Default 30 s. */
+    /* From the response being ready to its last byte taken by the client, 10 ms to 1 h; of a feed, for
+     * each issue. Default 30 s. */
     int write_deadline_ms;
     /* What http_request_deadline() tells handlers, 0 (no deadline) to 1 h. A handler is never
      * interrupted: it is asked to pass the deadline on to the pool and the database. A request

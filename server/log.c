@@ -12,29 +12,59 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <weir/trace.h>
+
+#include "log_repeats.h"
 #include "urltext.h"
 
-/* With stamp and level below PIPE_BUF (4096): poll() then tells whether a whole line fits. */
+/* With all that stands around it a line is below PIPE_BUF (4096): poll() then tells whether a whole
+ * one fits. */
+#define LINE_SIZE 4090
 #define MESSAGE_SIZE 4000
+#define CONTEXT_SIZE 320 /* what may stand behind the message */
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+static const char *const format_names[] = {"text", "json"};
 
 static _Atomic int least_level = LOG_LEVEL_INFO;
+static _Atomic int line_format = LOG_FORMAT_TEXT;
 
 /* The lock guards the descriptor's use and the count; lines of two threads never mix. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int descriptor_locked = STDERR_FILENO;
 static unsigned long dropped_locked;
+static struct repeats repeats_locked;
+
+/* Which of the names a word is, in any case; -1: none. */
+static int find_name(const char *const *names, int count, const char *word)
+{
+    for (int i = 0; i < count; i++)
+        if (strcasecmp(word, names[i]) == 0)
+            return i;
+    return -1;
+}
 
 bool log_level_parse(const char *word, enum log_level *ret_level)
 {
-    for (int i = 0; i < (int)(sizeof level_names / sizeof *level_names); i++) {
-        if (strcasecmp(word, level_names[i]) == 0) {
-            *ret_level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
+    int found = find_name(level_names, sizeof level_names / sizeof *level_names, word);
+
+    if (found >= 0)
+        *ret_level = (enum log_level)found;
+    return found >= 0;
+}
+
+bool log_format_parse(const char *word, enum log_format *ret_format)
+{
+    int found = find_name(format_names, sizeof format_names / sizeof *format_names, word);
+
+    if (found >= 0)
+        *ret_format = (enum log_format)found;
+    return found >= 0;
+}
+
+void log_set_format(enum log_format format)
+{
+    atomic_store(&line_format, (int)format);
 }
 
 void log_set_level(enum log_level level)
@@ -62,7 +92,31 @@ static bool is_control(const unsigned char *at, size_t size)
     return size == 2 && at[0] == 0xc2 && at[1] < 0xa0;
 }
 
-static size_t escape_byte(unsigned char byte, char *out)
+/* ---- one line ---------------------------------------------------------------------------- */
+
+/* A line while it is put together; what does not fit is left out. */
+struct line {
+    char text[LINE_SIZE];
+    size_t used;
+    size_t limit; /* how far it may go at the moment */
+};
+
+static void add(struct line *line, const char *format, ...) WEIR_PRINTF(2, 3);
+static void add(struct line *line, const char *format, ...)
+{
+    size_t room = line->limit - line->used;
+    va_list args;
+
+    va_start(args, format);
+    int length = vsnprintf(line->text + line->used, room, format, args);
+    va_end(args);
+    if (length > 0)
+        line->used += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+/* The escape of a byte that a terminal or a reader of lines would act on, or is no UTF-8. In JSON, a
+ * byte that is no UTF-8 becomes the character of its number. */
+static size_t escape_byte(unsigned char byte, bool is_json, char out[8])
 {
     switch (byte) {
     case '\n':
@@ -72,43 +126,109 @@ static size_t escape_byte(unsigned char byte, char *out)
     case '\t':
         return (size_t)sprintf(out, "\\t");
     default:
-        return (size_t)sprintf(out, "\\x%02x", byte);
+        return (size_t)sprintf(out, is_json ? "\\u%04x" : "\\x%02x", byte);
     }
 }
 
-/* Copy `text` to `out`, escaping what is not plain text; cut to MESSAGE_SIZE. */
-static size_t escape(const char *text, char *out)
+/* Add a text, escaping what is not plain; cut where the line's limit is, never within a character. */
+static void add_escaped(struct line *line, const char *text, bool is_json)
 {
-    size_t length = strlen(text), used = 0;
+    size_t length = strlen(text);
 
-    for (size_t i = 0; i < length && used + 8 < MESSAGE_SIZE;) {
+    for (size_t i = 0; i < length && line->used + 16 < line->limit;) {
         size_t size = utf8_char_size(text + i, length - i);
         const unsigned char *at = (const unsigned char *)text + i;
+        char *out = line->text + line->used;
 
         if (size == 0 || is_control(at, size)) {
             for (size_t k = 0; k < (size == 0 ? 1 : size); k++)
-                used += escape_byte(at[k], out + used);
+                line->used += escape_byte(at[k], is_json, line->text + line->used);
+        } else if (is_json && (*at == '"' || *at == '\\')) {
+            line->used += (size_t)sprintf(out, "\\%c", *at);
         } else {
-            memcpy(out + used, at, size);
-            used += size;
+            memcpy(out, at, size);
+            line->used += size;
         }
         i += size == 0 ? 1 : size;
     }
-    return used;
 }
 
-static size_t stamp(enum log_level level, char *out, size_t size)
+static void add_time(struct line *line)
 {
     struct timespec now;
     struct tm utc;
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    size_t used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(out + used, size - used, ".%03ldZ %-7s ", now.tv_nsec / 1000000,
-                             level_names[level]);
-    return used;
+    line->used +=
+        strftime(line->text + line->used, line->limit - line->used, "%Y-%m-%dT%H:%M:%S", &utc);
+    add(line, ".%03ldZ", now.tv_nsec / 1000000);
 }
+
+/* The trace that the thread works for, where there is one. */
+static bool find_trace(char ret_id[WEIR_TRACE_ID_SIZE])
+{
+    const weir_span *span = weir_trace_current();
+
+    if (span == NULL)
+        return false;
+    weir_trace_id_format(&span->context, ret_id);
+    return true;
+}
+
+static void make_text_line(struct line *line, enum log_level level, const char *message)
+{
+    char trace[WEIR_TRACE_ID_SIZE];
+
+    add_time(line);
+    add(line, " %-7s ", level_names[level]);
+    line->limit -= CONTEXT_SIZE;
+    add_escaped(line, message, false);
+    line->limit += CONTEXT_SIZE;
+    /* Pool and connection stand in the message. */
+    if (find_trace(trace))
+        add(line, ", trace %s", trace);
+}
+
+static void make_json_line(struct line *line, enum log_level level, const struct log_about *about,
+                           const char *message)
+{
+    char trace[WEIR_TRACE_ID_SIZE];
+
+    add(line, "{\"time\":\"");
+    add_time(line);
+    add(line, "\",\"level\":\"%s\",\"message\":\"", level_names[level]);
+    line->limit -= CONTEXT_SIZE;
+    add_escaped(line, message, true);
+    line->limit += CONTEXT_SIZE;
+    add(line, "\"");
+    if (about != NULL && about->pool != NULL) {
+        add(line, ",\"pool\":\"");
+        line->limit -= 128;
+        add_escaped(line, about->pool, true);
+        line->limit += 128;
+        add(line, "\"");
+    }
+    if (about != NULL && about->connection_id != 0)
+        add(line, ",\"connection\":%llu", (unsigned long long)about->connection_id);
+    if (find_trace(trace))
+        add(line, ",\"trace_id\":\"%s\"", trace);
+    add(line, "}");
+}
+
+static void make_line(struct line *line, enum log_level level, const struct log_about *about,
+                      const char *message)
+{
+    line->used = 0;
+    line->limit = sizeof line->text - 1;
+    if (atomic_load_explicit(&line_format, memory_order_relaxed) == LOG_FORMAT_JSON)
+        make_json_line(line, level, about, message);
+    else
+        make_text_line(line, level, message);
+    line->text[line->used++] = '\n';
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
 
 static bool would_block(int descriptor)
 {
@@ -117,144 +237,103 @@ static bool would_block(int descriptor)
     return poll(&look, 1, 0) == 0;
 }
 
-static void put_locked(const char *line, size_t size)
+static void put_locked(const struct line *line)
 {
     /* Nowhere is left to report a log that cannot be written. */
-    ssize_t ignored = write(descriptor_locked, line, size);
+    ssize_t ignored = write(descriptor_locked, line->text, line->used);
     (void)ignored;
 }
 
 static void put_dropped_locked(void)
 {
-    char line[128];
-    size_t used = stamp(LOG_LEVEL_WARNING, line, sizeof line);
+    struct line line;
+    char message[96];
 
-    used += (size_t)snprintf(line + used, sizeof line - used,
-                             "%lu log lines dropped: nobody read them in time\n", dropped_locked);
-    put_locked(line, used);
+    snprintf(message, sizeof message, "%lu log lines dropped: nobody read them in time",
+             dropped_locked);
+    make_line(&line, LOG_LEVEL_WARNING, NULL, message);
+    put_locked(&line);
     dropped_locked = 0;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+static void put_or_drop_locked(const struct line *line)
 {
-    char message[MESSAGE_SIZE], line[MESSAGE_SIZE + 64];
-    va_list args;
-
-    if (!log_is_on(level))
-        return;
-    va_start(args, format);
-    int length = vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    if (length < 0)
-        return;
-
-    size_t used = stamp(level, line, sizeof line);
-    used += escape(message, line + used);
-    line[used++] = '\n';
-
-    pthread_mutex_lock(&lock);
     if (dropped_locked > 0 && !would_block(descriptor_locked))
         put_dropped_locked();
     if (would_block(descriptor_locked))
         dropped_locked++;
     else
-        put_locked(line, used);
+        put_locked(line);
+}
+
+/* Say of what was held back how often it came, once its window is over. */
+static void put_repeats_locked(weir_time now, bool is_end)
+{
+    struct line line;
+    char message[REPEATS_SAMPLE + 64], sample[REPEATS_SAMPLE];
+    unsigned held_back = 0;
+
+    while (repeats_take(&repeats_locked, now, is_end, &held_back, sample)) {
+        snprintf(message, sizeof message, "%u more like this: %s", held_back, sample);
+        make_line(&line, LOG_LEVEL_WARNING, NULL, message);
+        put_or_drop_locked(&line);
+    }
+}
+
+void log_tend(bool is_end)
+{
+    pthread_mutex_lock(&lock);
+    put_repeats_locked(weir_now(), is_end);
     pthread_mutex_unlock(&lock);
 }
 
-static const char *base_name(const char *path)
+/* Warnings and errors come in floods; what is asked for at DEBUG is wanted whole. */
+static bool admit_locked(enum log_level level, const char *message)
 {
-    const char *slash = strrchr(path, '/');
+    weir_time now;
 
-    return slash != NULL ? slash + 1 : path;
+    if (level < LOG_LEVEL_WARNING)
+        return true;
+    now = weir_now();
+    put_repeats_locked(now, false);
+    return repeats_admit(&repeats_locked, message, now);
 }
 
-static weir_status log_pool_event(const weir_pool_event *event, void *arg)
+static void log_writev(enum log_level level, const struct log_about *about, const char *format,
+                       va_list args) WEIR_PRINTF(3, 0);
+static void log_writev(enum log_level level, const struct log_about *about, const char *format,
+                       va_list args)
 {
-    bool is_trouble = event->kind == WEIR_EVENT_TIMEOUT || event->kind == WEIR_EVENT_PING_FAILURE;
-    enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    char place[96] = "", why[64] = "";
+    char message[MESSAGE_SIZE];
+    struct line line;
 
-    (void)arg;
+    if (vsnprintf(message, sizeof message, format, args) < 0)
+        return;
+    make_line(&line, level, about, message);
+    pthread_mutex_lock(&lock);
+    if (admit_locked(level, message))
+        put_or_drop_locked(&line);
+    pthread_mutex_unlock(&lock);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    va_list args;
+
     if (!log_is_on(level))
-        return WEIR_OK;
-    if (event->file != NULL)
-        snprintf(place, sizeof place, " at %s:%d", base_name(event->file), event->line);
-    if (event->reason != WEIR_REASON_NONE)
-        snprintf(why, sizeof why, " (%s)", weir_reason_name(event->reason));
-    log_write(level, "pool \"%s\": %s connection %llu%s%s%s%s", weir_pool_name(event->pool),
-              weir_pool_event_name(event->kind), (unsigned long long)event->connection_id, place,
-              why, event->error != NULL ? ": " : "",
-              event->error != NULL ? event->error->text : "");
-    return WEIR_OK;
+        return;
+    va_start(args, format);
+    log_writev(level, NULL, format, args);
+    va_end(args);
 }
 
-weir_status log_follow_pool(weir_pool *pool, weir_error *reterr)
+void log_write_about(enum log_level level, const struct log_about *about, const char *format, ...)
 {
-    unsigned mask = WEIR_EVENT_BIT(WEIR_EVENT_TIMEOUT) | WEIR_EVENT_BIT(WEIR_EVENT_PING_FAILURE);
+    va_list args;
 
-    if (log_is_on(LOG_LEVEL_DEBUG))
-        mask = WEIR_EVENT_ALL;
-    return weir_pool_listen(pool, mask, log_pool_event, NULL, reterr);
-}
-
-static double milliseconds(weir_time span)
-{
-    return (double)span / (double)WEIR_MS;
-}
-
-/* What an attempt or a sending led to: a status, or why there is none. */
-static void describe_end(const weir_http_event *event, char *out, size_t size)
-{
-    if (event->status != 0)
-        snprintf(out, size, "%d", event->status);
-    else if (event->error != NULL)
-        snprintf(out, size, "%s", event->error->text);
-    else
-        snprintf(out, size, "no response (curl %d)", event->curl_code);
-}
-
-/* Events that belong to one request. */
-static void log_request_event(const weir_http_event *event)
-{
-    char end[WEIR_ERROR_TEXT];
-
-    describe_end(event, end, sizeof end);
-    if (event->kind == WEIR_HTTP_EVENT_RETRY)
-        log_write(LOG_LEVEL_DEBUG, "http: %s %s: again in %.0f ms (%s)", event->method, event->url,
-                  milliseconds(event->delay), weir_retry_cause_name(event->cause));
-    else if (event->kind == WEIR_HTTP_EVENT_REDIRECT)
-        log_write(LOG_LEVEL_DEBUG, "http: redirected to %s %s", event->method, event->url);
-    else if (event->kind == WEIR_HTTP_EVENT_ATTEMPT)
-        log_write(LOG_LEVEL_DEBUG, "http: %s %s: attempt %u over a %s connection, %.1f ms: %s",
-                  event->method, event->url, event->attempt, event->is_reused ? "kept" : "new",
-                  milliseconds(event->duration), end);
-    else
-        log_write(LOG_LEVEL_DEBUG, "http: %s %s: done in %.1f ms: %s", event->method, event->url,
-                  milliseconds(event->duration), end);
-}
-
-static void log_http_event(const weir_http_event *event, void *arg)
-{
-    bool is_open = event->breaker == WEIR_BREAKER_OPEN;
-
-    (void)arg;
-    if (event->kind == WEIR_HTTP_EVENT_BREAKER)
-        log_write(is_open ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "http: %s: breaker %s%s",
-                  event->origin, weir_breaker_state_name(event->breaker),
-                  is_open ? ", requests to it are refused for a while" : "");
-    else if (event->kind == WEIR_HTTP_EVENT_GATE)
-        log_write(LOG_LEVEL_WARNING, "http: %s asked for a pause of %.1f s, which holds for all",
-                  event->origin, milliseconds(event->delay) / 1000.0);
-    else if (log_is_on(LOG_LEVEL_DEBUG))
-        log_request_event(event);
-}
-
-weir_status log_follow_http(weir_http *session, weir_error *reterr)
-{
-    unsigned mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_GATE);
-
-    if (log_is_on(LOG_LEVEL_DEBUG))
-        mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_COUNT) - 1;
-    return weir_http_listen(session, mask, log_http_event, NULL, reterr);
+    if (!log_is_on(level))
+        return;
+    va_start(args, format);
+    log_writev(level, about, format, args);
+    va_end(args);
 }

@@ -22,11 +22,26 @@ bool log_level_parse(const char *word, enum log_level *ret_level);
 void log_set_level(enum log_level level);
 bool log_is_on(enum log_level level);
 
+enum log_format {
+    LOG_FORMAT_TEXT,
+    LOG_FORMAT_JSON, /* one object a line */
+};
+
+/* The format of a word in any case; false when there is none of that name. TEXT until set. Threads:
+ * any. */
+bool log_format_parse(const char *word, enum log_format *ret_format);
+void log_set_format(enum log_format format);
+
 /* Where lines go; 2 until set. For tests; not while others log. */
 void log_set_descriptor(int descriptor);
 
 /*
- * Write one line: `2024-05-01T12:00:00.123Z INFO    text`, in UTC.
+ * Write one line: `2024-05-01T12:00:00.123Z INFO    text`, in UTC, or the object
+ * `{"time":"2024-05-01T12:00:00.123Z","level":"INFO","message":"text"}`. Where the thread works for a
+ * traced request, the trace's id follows (`, trace 4bf9…`; `"trace_id"`).
+ *
+ * Of warnings and errors that differ in digits only, five are written in ten seconds; of the others a
+ * line tells how many there were.
  *
  * Control characters and bytes that are not UTF-8 are escaped (\n, \x1b), so that one message is
  * one line whatever a client put into it. Lines are cut at 4000 bytes, which a pipe takes whole
@@ -37,9 +52,21 @@ void log_set_descriptor(int descriptor);
  */
 void log_write(enum log_level level, const char *format, ...) WEIR_PRINTF(2, 3);
 
+/* What a line is about; the JSON has fields for it. */
+struct log_about {
+    const char *pool;       /* NULL: none */
+    uint64_t connection_id; /* 0: none */
+};
+void log_write_about(enum log_level level, const struct log_about *about, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+
+/* Write what was held back of repeated messages and is due; at the end, all of it. Call it about once a
+ * second. Threads: any. */
+void log_tend(bool is_end);
+
 /*
- * Log a pool's life: timeouts and failed pings as warnings; with the level at DEBUG, also
- * checkouts, checkins, opens, closes and their reasons. Call it once per pool.
+ * Log a pool's life: timeouts, failed pings, leaks and nested acquires as warnings; with the level
+ * at DEBUG, also checkouts, checkins, opens, closes and their reasons. Call it once per pool.
  */
 weir_status log_follow_pool(weir_pool *pool, weir_error *reterr);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "tracing.h"
 
 /*
  * An engine and those who hold it: the manager while it is initialized, and whoever is between
@@ -16,11 +17,28 @@
  */
 struct db_handle {
     weir_db *db;
+    struct pool_history *history;
     bool echo;
     /* Counts up under the manager's lock, down anywhere; acquire-release, so that the closer sees
      * everything the others did. */
     _Atomic unsigned holders;
 };
+
+/* Whoever wants to know what happens in it. */
+static weir_status follow(struct db_handle *handle, bool shows_loans, weir_error *reterr)
+{
+    weir_pool *pool = weir_db_pool(handle->db);
+
+    weir_status status = log_follow_pool(pool, reterr);
+    if (status == WEIR_OK)
+        status = tracing_follow_db(handle->db, reterr);
+    if (status == WEIR_OK)
+        status = pool_history_open(pool, shows_loans, &handle->history, reterr);
+    return status;
+}
+
+/* No request may take half as long. leak_report_after_ms in the URL's query sets another. */
+#define LEAK_REPORT_AFTER_MS 60000
 
 static weir_status open_handle(const struct managed_db *manager, const char *url,
                                const struct managed_db_options *options,
@@ -39,12 +57,13 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     db_options.pool.pool_timeout_ms = options->pool_timeout_ms;
     db_options.pool.pool_recycle_s = options->pool_recycle_s;
     db_options.pool.pool_pre_ping = options->pool_pre_ping;
+    db_options.pool.leak_report_after_ms = LEAK_REPORT_AFTER_MS;
     handle->echo = options->echo;
     atomic_init(&handle->holders, 1);
 
     weir_status status = weir_db_open(url, &db_options, &handle->db, reterr);
     if (status == WEIR_OK) {
-        status = log_follow_pool(weir_db_pool(handle->db), reterr);
+        status = follow(handle, options->shows_loans, reterr);
         if (status != WEIR_OK)
             weir_db_close(handle->db);
     }
@@ -132,12 +151,18 @@ void managed_db_put_engine(struct db_handle *handle)
     if (atomic_fetch_sub_explicit(&handle->holders, 1, memory_order_acq_rel) != 1)
         return;
     weir_db_close(handle->db);
+    pool_history_close(handle->history);
     free(handle);
 }
 
 weir_db *db_handle_db(const struct db_handle *handle)
 {
     return handle->db;
+}
+
+struct pool_history *db_handle_history(const struct db_handle *handle)
+{
+    return handle->history;
 }
 
 /* The earlier of the caller's deadline and the pool's own timeout counted from now. */
@@ -258,6 +283,16 @@ weir_status managed_db_query_at(struct managed_db *manager, const struct db_retr
                       manager->pool_name, error.text);
         weir_result_close(result);
     }
+}
+
+void managed_db_tend(struct managed_db *manager)
+{
+    struct db_handle *handle;
+
+    if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
+        return;
+    weir_pool_tend(weir_db_pool(handle->db));
+    managed_db_put_engine(handle);
 }
 
 weir_status managed_db_dispose(struct managed_db *manager, weir_time deadline, weir_error *reterr)

@@ -8,6 +8,8 @@
 
 #include <weir/db.h>
 
+#include "pool_history.h"
+
 /* What initialize() takes besides the URL; pool options in the URL's query win over these. */
 struct managed_db_options {
     int pool_size;
@@ -15,7 +17,8 @@ struct managed_db_options {
     int pool_timeout_ms;
     int pool_recycle_s;
     bool pool_pre_ping;
-    bool echo; /* log every statement, without its parameters */
+    bool echo;        /* log every statement, without its parameters */
+    bool shows_loans; /* keep each loan in the history of connections */
 };
 
 struct db_handle;
@@ -56,6 +59,9 @@ WEIR_MUST_CHECK weir_status managed_db_get_engine(struct managed_db *manager,
                                                   weir_error *reterr);
 void managed_db_put_engine(struct db_handle *handle);
 weir_db *db_handle_db(const struct db_handle *handle);
+
+/* The lives of its connections. Valid as long as the engine is held. */
+struct pool_history *db_handle_history(const struct db_handle *handle);
 
 /* A session: one connection on loan, and the hold on its engine. */
 struct db_session {
@@ -122,6 +128,10 @@ WEIR_MUST_CHECK weir_status managed_db_query_at(struct managed_db *manager,
                                                 size_t param_count, weir_time deadline,
                                                 weir_result **ret_result, weir_error *reterr,
                                                 const char *file, int line);
+
+/* One step of the pool's housekeeping, which reports connections that have been out for a minute
+ * (leak_report_after_ms in the URL). Call it about once a second. Threads: any. */
+void managed_db_tend(struct managed_db *manager);
 
 /*
  * Close the database: waiters and newcomers are refused, connections on loan awaited until the

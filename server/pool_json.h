@@ -17,4 +17,8 @@ json_t *pool_json_times(const weir_histogram *histogram);
  */
 json_t *http_session_json(void);
 
+/* Both databases' pools and the session: what GET /api/v1/pools answers. Takes locks for moments only,
+ * waits for no connection. */
+json_t *pools_json(void);
+
 #endif

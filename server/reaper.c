@@ -171,7 +171,7 @@ static void cut_locked(struct reaper *reaper, struct conn *conn, weir_time now)
     struct linger at_once = {.l_onoff = 1};
 
     /* A client that reads nothing would keep the kernel's copy of the response for minutes. */
-    if (conn->phase == CONN_WRITE)
+    if (conn->phase == CONN_WRITE || conn->phase == CONN_STREAM_WRITE)
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     shutdown(conn->fd, SHUT_RDWR);
     move_locked(reaper, conn, CONN_CUT, now);
@@ -213,7 +213,22 @@ static bool never_received_a_byte(const struct conn *conn)
 
 static bool owes_nothing(const struct conn *conn)
 {
-    return conn->phase == CONN_IDLE ? !conn_has_unread_bytes(conn) : never_received_a_byte(conn);
+    switch (conn->phase) {
+    case CONN_IDLE:
+        return !conn_has_unread_bytes(conn);
+    case CONN_HEADER:
+        return never_received_a_byte(conn);
+    case CONN_STREAM_WRITE:
+        return true;
+    case CONN_BODY:
+    case CONN_HANDLER:
+    case CONN_WRITE:
+    case CONN_STREAM:
+    case CONN_CUT:
+    case CONN_PHASES:
+        break;
+    }
+    return false;
 }
 
 /* The oldest come first, so the first that is too young ends the walk. */
@@ -236,6 +251,7 @@ void reaper_close_idle(struct reaper *reaper, weir_time age)
     pthread_mutex_lock(&reaper->lock);
     close_list_locked(reaper, CONN_IDLE, age);
     close_list_locked(reaper, CONN_HEADER, age);
+    close_list_locked(reaper, CONN_STREAM_WRITE, age);
     pthread_mutex_unlock(&reaper->lock);
 }
 

@@ -16,14 +16,19 @@
  *                ^  `-------------^                   |
  *                `------------------------------------'  (the next request line was read)
  *
- * Any phase but HANDLER may end in CUT: its deadline passed, the socket was shut, and the event
- * thread is about to notice. Nothing leaves CUT but by reaper_remove().
+ * A response that is a stream goes to and fro between STREAM_WRITE, anew for each piece, and STREAM,
+ * until it ends in IDLE.
+ *
+ * Any phase but HANDLER and STREAM may end in CUT: its deadline passed, the socket was shut, and the
+ * event thread is about to notice. Nothing leaves CUT but by reaper_remove().
  */
 enum conn_phase {
     CONN_HEADER,
     CONN_BODY,
     CONN_HANDLER, /* waiting for a worker or on one: no deadline, nobody interrupts a handler */
     CONN_WRITE,
+    CONN_STREAM_WRITE,
+    CONN_STREAM, /* waiting for something to send: no deadline, and nobody polls the socket */
     CONN_IDLE,
     CONN_CUT,
     CONN_PHASES
@@ -46,7 +51,7 @@ struct reaper;
 
 /*
  * Start the thread. limits[phase] is the longest a connection may stay in a phase, 0 for no limit
- * (CONN_HANDLER and CONN_CUT must have none). A connection is cut at most an eighth of the
+ * (CONN_HANDLER, CONN_STREAM and CONN_CUT must have none). A connection is cut at most an eighth of the
  * shortest limit, and at most 250 ms, late.
  *
  * Errors: WEIR_SYSTEM (native is the errno), WEIR_NO_MEMORY.
@@ -80,7 +85,8 @@ unsigned reaper_count_phase(struct reaper *reaper, enum conn_phase phase);
 uint64_t reaper_cut_count(struct reaper *reaper);
 
 /*
- * Shut the connections that owe no answer: those idle, or new and silent, for at least `age`.
+ * Shut the connections that owe no answer: those idle, or new and silent, or busy with one piece of a
+ * stream, for at least `age`.
  *
  * The age spares a client that is about to send its next request and could not tell whether it
  * was served; one whose request already lies in the kernel is spared too.

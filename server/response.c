@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "feed.h"
 #include "hygiene.h"
 #include "urltext.h"
 
@@ -23,6 +24,7 @@ static void drop_body(struct http_response *response)
 void http_response_clear(struct http_response *response)
 {
     drop_body(response);
+    feed_leave(response->reader);
     for (size_t i = 0; i < response->header_count; i++) {
         free(response->headers[i].name);
         free(response->headers[i].value);
@@ -47,6 +49,20 @@ void http_reply_json_text(struct http_response *response, unsigned status, char 
         return;
     }
     http_reply_bytes(response, status, content_type_json, text, strlen(text));
+}
+
+bool http_reply_feed(struct http_response *response, const char *content_type, struct feed *feed)
+{
+    struct feed_reader *reader = feed_join(feed);
+
+    if (reader == NULL)
+        return false;
+    drop_body(response);
+    feed_leave(response->reader);
+    response->status = 200;
+    response->content_type = content_type;
+    response->reader = reader;
+    return true;
 }
 
 /* A copy in which every byte that is not part of a UTF-8 character became U+FFFD. */

@@ -5,10 +5,18 @@
 size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX])
 {
     const struct http_route all[] = {
+        {"GET", "/", handle_console, app, true},
+        {"GET", "/console/{file}", handle_console_file, app, true},
+        {"GET", "/docs", handle_docs, app, true},
+        {"GET", "/api/v1/openapi.json", handle_openapi, app, true},
         {"GET", "/healthz", handle_healthz, app, true},
         {"GET", "/readyz", handle_readyz, app, true},
+        {"GET", "/metrics", handle_metrics, app, true},
         {"GET", "/api/v1", handle_root, app, true},
-        {"GET", "/api/v1/pools", handle_pools, app, false},
+        {"GET", "/api/v1/pools", handle_pools, app, true},
+        {"GET", "/api/v1/pools/{name}/connections", handle_connections, app, false},
+        {"GET", "/api/v1/traces", handle_traces, app, false},
+        {"GET", "/api/v1/events", handle_events, app, true},
         {"GET", "/api/v1/tables", handle_tables, app, false},
         {"GET", "/api/v1/tables/{table}", handle_rows, app, false},
         {"GET", "/api/v1/tables/{table}/{id}", handle_row, app, false},

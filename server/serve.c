@@ -13,11 +13,14 @@
 
 #include <weir/lifecycle.h>
 
+#include "console.h"
 #include "db_manager.h"
 #include "http_session_manager.h"
+#include "metrics.h"
 #include "routes.h"
 #include "seed.h"
 #include "suggestions_db_manager.h"
+#include "tracing.h"
 
 #define START_LIMIT_MS 30000
 #define SEED_LIMIT_MS 10000
@@ -27,9 +30,14 @@
 static struct server {
     const struct config *config;
     struct app app;
+    struct server_metrics *metrics;
+    struct tracing *tracing;
     char *own_secret; /* made at this start; NULL when the configuration has one */
     struct listener *listener;
+    /* The same, for the console; NULL before it has started. */
+    struct listener *_Atomic shown_listener;
     int port;
+    weir_time started;
     /* When, in a drain, waits for other servers are ended, and when what is on its way to them is cut.
      * 0 until the drain. Written by the thread that drains, the first after the second; read by the
      * prober's, the first before the second. */
@@ -39,6 +47,51 @@ static struct server {
     bool is_abandoned;
 } server;
 
+/* ---- Metrics ------------------------------------------------------------------------------ */
+
+/* The first part to start and the last to stop: the others tell of themselves until they end. */
+static weir_status start_metrics(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline;
+    weir_status status = server_metrics_open(&server.metrics, reterr);
+    if (status == WEIR_OK)
+        server.app.metrics = server_metrics_registry(server.metrics);
+    return status;
+}
+
+static weir_status stop_metrics(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline, (void)reterr;
+    if (!server.is_abandoned)
+        server_metrics_close(server.metrics);
+    return WEIR_OK;
+}
+
+/* ---- Traces ------------------------------------------------------------------------------- */
+
+static weir_status start_traces(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline;
+    weir_status status = tracing_open(server.config, server.app.metrics, &server.tracing, reterr);
+    if (status == WEIR_OK)
+        server.app.tracer = tracing_tracer(server.tracing);
+    return status;
+}
+
+/* Spans that the collector did not take are no reason to call a stop failed. */
+static weir_status stop_traces(void *arg, weir_time deadline, weir_error *reterr)
+{
+    weir_error error;
+
+    (void)arg, (void)reterr;
+    if (server.is_abandoned)
+        return WEIR_OK;
+    if (tracing_stop(server.tracing, deadline, &error) != WEIR_OK)
+        log_write(LOG_LEVEL_WARNING, "traces: %s", error.text);
+    tracing_close(server.tracing);
+    return WEIR_OK;
+}
+
 /* ---- Connection pools --------------------------------------------------------------------- */
 
 static weir_status initialize(struct managed_db *manager, const char *url, weir_error *reterr)
@@ -46,6 +99,7 @@ static weir_status initialize(struct managed_db *manager, const char *url, weir_
     struct managed_db_options options = manager->defaults;
 
     options.echo = server.config->sql_echo != 0;
+    options.shows_loans = server.config->connection_tracing != 0;
     return managed_db_initialize(manager, url, &options, reterr);
 }
 
@@ -94,7 +148,10 @@ static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr
         status = initialize(suggestions_db_manager(), config->suggestions_sql_conn_string, reterr);
     if (status == WEIR_OK)
         status = initialize_http(reterr);
+    if (status == WEIR_OK)
+        status = server_metrics_watch(server.metrics, reterr);
     if (status != WEIR_OK) {
+        server_metrics_unwatch(server.metrics);
         (void)dispose_all(WEIR_DEADLINE_NOW, NULL);
         return status;
     }
@@ -106,9 +163,11 @@ static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg;
     log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
+    server_metrics_unwatch(server.metrics);
     weir_status status = dispose_all(deadline, reterr);
     if (status == WEIR_OK)
         log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
+    log_tend(true);
     return status;
 }
 
@@ -206,8 +265,7 @@ static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *
 }
 
 /*
- * What is to be done about once a second for the HTTP session; the prober's rounds are a clock for it.
- * In a drain, what waits for its turn at another server is let go when half of the time has passed,
+ * What is to be done about once a second for the HTTP session. In a drain, what waits for its turn at another server is let go when half of the time has passed,
  * and what waits for its answer shortly before the end: it might take longer than the drain, and a
  * request that is never answered is worse than a 503.
  */
@@ -221,9 +279,18 @@ static void tend_http(void)
         http_manager_tend();
 }
 
-static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
+/* The prober's rounds are the clock of all that is to be done about once a second. */
+static void tend(void)
 {
     tend_http();
+    managed_db_tend(db_manager());
+    managed_db_tend(suggestions_db_manager());
+    log_tend(false);
+}
+
+static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
+{
+    tend();
     return check_database(arg, deadline, reterr);
 }
 
@@ -255,6 +322,42 @@ static weir_status stop_health(void *arg, weir_time deadline, weir_error *reterr
     return WEIR_OK;
 }
 
+/* ---- Console ------------------------------------------------------------------------------ */
+
+/* What the console shows of the server itself. */
+static void add_server(void *arg, json_t *object)
+{
+    struct listener *listener = atomic_load(&server.shown_listener);
+    struct listener_stats stats = {0};
+
+    (void)arg;
+    if (listener != NULL)
+        listener_stats(listener, &stats);
+    json_object_set_new(
+        object, "server",
+        json_pack("{s:s, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "version", weir_version(),
+                  "uptime_ms", (json_int_t)((weir_now() - server.started) / WEIR_MS), "workers",
+                  (int)server.config->workers, "workers_busy", (int)stats.workers_busy, "queued",
+                  (int)stats.queued, "connections", (int)stats.connections, "requests",
+                  (json_int_t)stats.requests, "rejected_full", (json_int_t)stats.rejected_full,
+                  "reaped", (json_int_t)stats.reaped));
+}
+
+static weir_status start_console(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline;
+    return console_open((unsigned)server.config->max_streams, add_server, NULL, &server.app.console,
+                        reterr);
+}
+
+static weir_status stop_console(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline, (void)reterr;
+    if (!server.is_abandoned)
+        console_close(server.app.console);
+    return WEIR_OK;
+}
+
 /* ---- Listener ----------------------------------------------------------------------------- */
 
 static void log_listener(void *arg, int level, const char *text)
@@ -270,16 +373,23 @@ static void log_listener(void *arg, int level, const char *text)
     log_write(levels[level], "%s", text);
 }
 
-static void log_access(void *arg, const struct http_access *access)
+static void log_access(const struct http_access *access)
 {
     /* Why it is not ready is logged once, by the health checks, and not at every question. */
     bool is_trouble = access->status >= 500 && strncmp(access->path, "/readyz", 7) != 0;
     enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 
-    (void)arg;
-    log_write(level, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s", access->client_ip,
+    log_write(level, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s%s%s", access->client_ip,
               access->method, access->path, access->status, (unsigned long long)access->body_bytes,
-              (double)access->duration / (double)WEIR_MS, access->request_id);
+              (double)access->duration / (double)WEIR_MS, access->request_id,
+              access->trace_id[0] != '\0' ? ", trace " : "", access->trace_id);
+}
+
+static void on_request_done(void *arg, const struct http_access *access)
+{
+    (void)arg;
+    log_access(access);
+    server_metrics_count_request(server.metrics, access);
 }
 
 static struct listener_options listener_options(const struct config *config)
@@ -300,7 +410,7 @@ static struct listener_options listener_options(const struct config *config)
     options.write_deadline_ms = (int)config->write_timeout_ms;
     options.handler_deadline_ms = (int)config->request_timeout_ms;
     options.log = log_listener;
-    options.on_request_done = log_access;
+    options.on_request_done = on_request_done;
     return options;
 }
 
@@ -312,10 +422,17 @@ static weir_status start_listener(void *arg, weir_time deadline, weir_error *ret
     weir_error error;
 
     (void)arg, (void)deadline;
+    tracing_wrap(server.tracing, routes, count);
     weir_status status = listener_start(&options, routes, count, &server.listener, &error);
     if (status == WEIR_OK) {
         server.port = listener_port(server.listener);
-        return WEIR_OK;
+        atomic_store(&server.shown_listener, server.listener);
+        status = server_metrics_watch_listener(server.metrics, server.listener, reterr);
+        if (status != WEIR_OK) {
+            console_end(server.app.console);
+            (void)listener_stop(server.listener, WEIR_DEADLINE_NOW, NULL);
+        }
+        return status;
     }
     if (error.native == EADDRINUSE)
         return weir_error_set(reterr, status,
@@ -337,6 +454,8 @@ static weir_status drain_listener(void *arg, weir_time deadline, weir_error *ret
     atomic_store(&server.waits_end_at, now + left / 2);
     health_set_draining(server.app.health);
     listener_set_draining(server.listener);
+    console_end(server.app.console);
+    server_metrics_unwatch_listener(server.metrics);
     weir_status status = listener_stop(server.listener, deadline, &server.is_abandoned);
     if (status != WEIR_OK)
         weir_error_set(reterr, status, "not every request in flight was answered in time");
@@ -357,9 +476,12 @@ static void log_step(void *arg, const char *part, const char *step, const weir_e
 static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
 {
     const weir_part parts[] = {
+        {"metrics", start_metrics, NULL, stop_metrics, NULL},
+        {"traces", start_traces, NULL, stop_traces, NULL},
         {"connection pools", start_pools, NULL, stop_pools, NULL},
         {"services", start_services, NULL, stop_services, NULL},
         {"health checks", start_health, NULL, stop_health, NULL},
+        {"console", start_console, NULL, stop_console, NULL},
         {"listener", start_listener, drain_listener, NULL, NULL},
     };
     weir_lifecycle *lifecycle;
@@ -391,24 +513,32 @@ static bool has_jurisdictions(void)
     return is_there;
 }
 
+/* The fragment of a link stays in the browser: it is in no request and no log. */
+static void print_token(const char *address, const char *token)
+{
+    printf("JWT_SECRET is not set, so this start made its own; this token works until it ends:\n"
+           "\n  %s\n\nSee it work, in the browser:\n\n  %s/#token=%s\n\nOr ask it:\n\n"
+           "  curl -H 'Authorization: Bearer %s' %s/api/v1/tables%s\n\n",
+           token, address, token, token, address, has_jurisdictions() ? "/Jurisdictions/CHE" : "");
+}
+
 static void print_welcome(void)
 {
     const char *host = server.config->host;
     bool is_v6 = strchr(host, ':') != NULL;
+    char address[128];
     char *token = NULL;
 
-    printf("weir %s listens on http://%s%s%s:%d\n", weir_version(), is_v6 ? "[" : "", host,
-           is_v6 ? "]" : "", server.port);
+    snprintf(address, sizeof address, "http://%s%s%s:%d", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+             server.port);
+    printf("weir %s listens on %s\n", weir_version(), address);
     if (server.own_secret != NULL &&
         auth_make_token(server.own_secret, "local", "moderator", time(NULL), TOKEN_TTL_S, &token,
                         NULL) == WEIR_OK) {
-        printf(
-            "JWT_SECRET is not set, so this start made its own; this token works until it ends:\n"
-            "\n  %s\n\nTry it:\n\n"
-            "  curl -H 'Authorization: Bearer %s' http://%s%s%s:%d/api/v1/tables%s\n\n",
-            token, token, is_v6 ? "[" : "", host, is_v6 ? "]" : "", server.port,
-            has_jurisdictions() ? "/Jurisdictions/CHE" : "");
+        print_token(address, token);
         free(token);
+    } else {
+        printf("The console is at %s/ and asks for a token: `weir token --help`\n", address);
     }
     fflush(stdout);
 }
@@ -503,7 +633,7 @@ int serve_run(const struct config *config)
     weir_lifecycle *lifecycle = NULL;
     weir_error error;
 
-    server = (struct server){.config = config};
+    server = (struct server){.config = config, .started = weir_now()};
     block_signals();
     weir_status status = choose_secret(&error);
     if (status == WEIR_OK)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The same message again and again: a few times, then only how often. */
+#ifndef WEIR_SERVER_LOG_REPEATS_H
+#define WEIR_SERVER_LOG_REPEATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weir/clock.h>
+
+/* Of one message, so many are let through in one window; the rest is counted. */
+#define REPEATS_LET_THROUGH 5
+#define REPEATS_WINDOW (10 * WEIR_SECOND)
+#define REPEATS_MESSAGES 64
+#define REPEATS_SAMPLE 160
+
+/* One message: those that differ only in digits are the same. */
+struct repeat {
+    uint64_t hash; /* 0: the place is free */
+    weir_time began;
+    unsigned seen;
+    unsigned held_back;
+    char sample[REPEATS_SAMPLE]; /* the beginning of the first that was held back */
+};
+
+/* Arithmetic on the instants it is given; the caller's lock guards it. */
+struct repeats {
+    struct repeat places[REPEATS_MESSAGES];
+};
+
+/* Whether a message is to be written, at `now`. Of more than REPEATS_MESSAGES different ones in a
+ * window, those beyond are all written. */
+bool repeats_admit(struct repeats *repeats, const char *message, weir_time now);
+
+/*
+ * Take one message whose window is over and of which some were held back, with how many and how it
+ * begins; false when there is none. `is_end`: as if every window were over.
+ */
+bool repeats_take(struct repeats *repeats, weir_time now, bool is_end, unsigned *ret_held_back,
+                  char ret_sample[REPEATS_SAMPLE]);
+
+#endif
