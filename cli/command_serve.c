@@ -43,6 +43,7 @@ int command_serve(int argc, char **argv)
         return EXIT_USAGE;
     }
     log_set_level((enum log_level)config.log_level);
+    log_set_format((enum log_format)config.log_format);
     int status = serve_run(&config);
     config_clear(&config);
     return status;

@@ -12,8 +12,11 @@
 #define EXIT_USAGE 2
 
 /* Run a command; argv[0] is its name. Return the exit status. */
+int command_bench(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_token(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_verify(int argc, char **argv);
 
 #define MAX_FLAGS 128
 
@@ -29,6 +32,10 @@ struct flags {
  * what is wrong on standard error, for an unknown flag, a missing value, or a stray argument.
  */
 bool flags_read(int argc, char **argv, const char *const *names, struct flags *ret_flags);
+
+/* Take a word that stands alone, like --json, out of the arguments before the others are read; whether it
+ * was there. */
+bool flags_take_switch(int *argc, char **argv, const char *word);
 
 /* The last value of a flag, or NULL. */
 const char *flags_get(const struct flags *flags, const char *name);

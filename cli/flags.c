@@ -78,6 +78,20 @@ bool flags_read(int argc, char **argv, const char *const *names, struct flags *r
     return true;
 }
 
+bool flags_take_switch(int *argc, char **argv, const char *word)
+{
+    int kept = 1;
+
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], word) != 0)
+            argv[kept++] = argv[i];
+    }
+    bool was_there = kept < *argc;
+    *argc = kept;
+    argv[kept] = NULL;
+    return was_there;
+}
+
 const char *flags_get(const struct flags *flags, const char *name)
 {
     for (size_t i = flags->count; i-- > 0;) {

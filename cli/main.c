@@ -13,8 +13,11 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"bench", command_bench, "measure what pooling saves on a database"},
     {"serve", command_serve, "run the backend"},
     {"token", command_token, "print a bearer token for it"},
+    {"top", command_top, "show its pools live in the terminal"},
+    {"verify", command_verify, "check that pooling works on the configured databases"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

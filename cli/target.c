@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* Options by libweir's own table of them: what it knows is taken out, what it does not stays. */
+#include "target.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/text.h"
+#include "server/urltext.h"
+
+#define NAME_LIMIT 64
+#define VALUE_LIMIT 256
+
+/* Decode `size` bytes into `out` of `room` bytes; false when that cannot be. */
+static bool decode(const char *text, size_t size, char *out, size_t room)
+{
+    size_t length;
+
+    return size < room && url_decode(text, size, false, out, &length);
+}
+
+/* Whether a pair `name=value` is the caller's business, and set it if so. */
+static bool take(const char *pair, size_t size, weir_pool_options *pool)
+{
+    char name[NAME_LIMIT], value[VALUE_LIMIT];
+    const char *equals = memchr(pair, '=', size);
+
+    if (equals == NULL)
+        return false;
+    size_t name_size = (size_t)(equals - pair);
+    if (!decode(pair, name_size, name, sizeof name) ||
+        !decode(equals + 1, size - name_size - 1, value, sizeof value))
+        return false;
+    return strcmp(name, "application_name") == 0 ||
+           weir_pool_options_set(pool, name, value, NULL) == WEIR_OK;
+}
+
+weir_status target_split(const char *url, char **ret_url, weir_pool_options *pool)
+{
+    weir_pool_options options = *pool;
+    struct text rest = {0};
+    const char *query = strchr(url, '?');
+    char separator = '?';
+
+    text_add_n(&rest, url, query != NULL ? (size_t)(query - url) : strlen(url));
+    for (const char *at = query; at != NULL && at[0] != '\0' && at[1] != '\0';) {
+        size_t size = strcspn(++at, "&");
+        if (!take(at, size, &options)) {
+            text_add_n(&rest, &separator, 1);
+            text_add_n(&rest, at, size);
+            separator = '&';
+        }
+        at += size;
+    }
+    char *whole = text_take(&rest);
+    if (whole == NULL)
+        return WEIR_NO_MEMORY;
+    *ret_url = whole;
+    *pool = options;
+    return WEIR_OK;
+}
+
+char *target_sqlite_path(const char *url)
+{
+    const char *at = strstr(url, "://");
+    size_t length;
+
+    if (strncmp(url, "sqlite", 6) != 0 || at == NULL || at[3] != '/')
+        return NULL;
+    at += 4;
+    size_t size = strcspn(at, "?");
+    char *path = malloc(size + 1);
+    if (path == NULL)
+        return NULL;
+    if (size == 0 || !url_decode(at, size, false, path, &length) || strcmp(path, ":memory:") == 0) {
+        free(path);
+        return NULL;
+    }
+    return path;
+}
+
+/* ---- files of SQLite --------------------------------------------------------------------- */
+
+#define SQLITE_HEADER 100
+#define WRITE_VERSION_AT 18 /* 1: a rollback journal; 2: WAL */
+
+/* The write version in a file's header; 0 when there is no file, or nothing in it. -1: not known. */
+static int write_version(const char *path)
+{
+    unsigned char header[SQLITE_HEADER];
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return stat(path, &about) != 0 ? 0 : -1;
+    ssize_t size = read(fd, header, sizeof header);
+    close(fd);
+    if (size == 0)
+        return 0;
+    return size == SQLITE_HEADER ? header[WRITE_VERSION_AT] : -1;
+}
+
+/* Whether the directory that the file would be in exists; else opening it must fail and be seen. */
+static bool has_directory(const char *path)
+{
+    struct stat about;
+    char *directory = strdup(path);
+
+    if (directory == NULL)
+        return false;
+    char *slash = strrchr(directory, '/');
+    if (slash != NULL)
+        slash[1] = '\0';
+    bool exists = slash == NULL || stat(directory, &about) == 0;
+    free(directory);
+    return exists;
+}
+
+weir_status target_stand_in(char **url, weir_error *reterr)
+{
+    char *path = target_sqlite_path(*url);
+    weir_status status = WEIR_OK;
+
+    if (path != NULL && write_version(path) == 0 && has_directory(path)) {
+        const char *query = strchr(*url, '?');
+        char *memory = text_format("sqlite:///:memory:%s", query != NULL ? query : "");
+        if (memory == NULL) {
+            status = weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+        } else {
+            free(*url);
+            *url = memory;
+        }
+    }
+    free(path);
+    return status;
+}
+
+/* Opening a file switches it to WAL; a connection that is alone with it can switch it back. */
+static void leave_wal(const char *url)
+{
+    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
+    weir_db *db;
+    weir_conn *conn;
+
+    if (weir_db_open(url, &options, &db, NULL) != WEIR_OK)
+        return;
+    if (weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, NULL) == WEIR_OK) {
+        /* A server that has it open meanwhile keeps its mode, and that is as well. */
+        (void)!weir_conn_query(conn, "PRAGMA journal_mode=DELETE", NULL, 0, NULL, NULL);
+        weir_conn_discard(conn);
+    }
+    weir_db_close(db);
+}
+
+char *target_remember_mode(const char *url)
+{
+    char *path = target_sqlite_path(url);
+
+    if (path != NULL && write_version(path) == 1)
+        return path;
+    free(path);
+    return NULL;
+}
+
+void target_restore_mode(const char *url, char *path)
+{
+    if (path != NULL && write_version(path) == 2)
+        leave_wal(url);
+    free(path);
+}

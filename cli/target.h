@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A database's URL taken apart, for commands that set its pool themselves. */
+#ifndef WEIR_CLI_TARGET_H
+#define WEIR_CLI_TARGET_H
+
+#include <weir/db.h>
+
+/*
+ * Split a URL into one without the pool's options and application_name, which the caller frees, and
+ * those options, set in *pool. An option that cannot be read stays in the URL, whose opening then
+ * says what is wrong with it.
+ *
+ * Errors: WEIR_NO_MEMORY; *ret_url and *pool are then untouched.
+ */
+WEIR_MUST_CHECK weir_status target_split(const char *url, char **ret_url, weir_pool_options *pool);
+
+/* The file a SQLite URL names, malloc'ed; NULL for memory, another engine, or when memory ran out. */
+char *target_sqlite_path(const char *url);
+
+/*
+ * A SQLite file that does not exist, or is empty, is not to be made by a look at it: *url, malloc'ed, is
+ * then replaced by that of a database in memory with the same options. Not where its directory is
+ * missing: that is to fail and be seen. Errors: WEIR_NO_MEMORY; *url stays.
+ */
+WEIR_MUST_CHECK weir_status target_stand_in(char **url, weir_error *reterr);
+
+/* Opening a SQLite file switches it to WAL mode. The first is called before that, and gives what the
+ * second needs, once all else has closed the file, to switch it back: NULL when there is no need. The
+ * second frees it. */
+char *target_remember_mode(const char *url);
+void target_restore_mode(const char *url, char *path);
+
+#endif
