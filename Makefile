@@ -33,8 +33,10 @@ check: ## build with gcc and run the unit tests only
 bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
 	@tools/packages.sh build test
 	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
-	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http >&2
+	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http bench/bench_metrics bench/bench_trace >&2
 	@$(BUILD)/bench/bench_pool
+	@$(BUILD)/bench/bench_metrics
+	@$(BUILD)/bench/bench_trace
 	@tests/with_postgres.sh $(BUILD)/bench/bench_db
 	@tests/with_nginx.sh $(BUILD)/bench/bench_http
 

@@ -6,6 +6,7 @@
  * database.
  */
 #include "bench.h"
+#include "nothing.h"
 
 #include <weir/pool.h>
 
@@ -34,21 +35,6 @@ struct contender {
             cycle(NULL);                                                                           \
     }
 
-static weir_status connect_nothing(void *arg, weir_time deadline, void **ret_connection,
-                                   weir_error *reterr)
-{
-    static int nothing;
-
-    (void)arg, (void)deadline, (void)reterr;
-    *ret_connection = &nothing;
-    return WEIR_OK;
-}
-
-static void close_nothing(void *arg, void *connection)
-{
-    (void)arg, (void)connection;
-}
-
 static weir_pool *pool;
 
 static void open_weir_with(int slots, int handoff_after_us)
@@ -70,6 +56,35 @@ static void open_weir(int slots)
 static void open_weir_lenient(int slots)
 {
     open_weir_with(slots, 1000);
+}
+
+/* What a listener of metrics, of a log or of traces does at the least: count. */
+static _Atomic uint64_t heard;
+
+static weir_status count_event(const weir_pool_event *event, void *arg)
+{
+    (void)event, (void)arg;
+    atomic_fetch_add_explicit(&heard, 1, memory_order_relaxed);
+    return WEIR_OK;
+}
+
+static void listen_for(unsigned mask, int listeners)
+{
+    for (int i = 0; i < listeners; i++)
+        bench_must(weir_pool_listen(pool, mask, count_event, NULL, NULL) == WEIR_OK, "listen");
+}
+
+/* Metrics, a log and traces: all that does not come with every loan. */
+static void open_weir_observed(int slots)
+{
+    open_weir(slots);
+    listen_for(WEIR_EVENT_ALL & ~WEIR_EVENT_EACH_LOAN, 3);
+}
+
+static void open_weir_each_loan(int slots)
+{
+    open_weir(slots);
+    listen_for(WEIR_EVENT_BIT(WEIR_EVENT_CHECKOUT) | WEIR_EVENT_BIT(WEIR_EVENT_CHECKIN), 1);
 }
 
 static void close_weir(void)
@@ -153,6 +168,10 @@ LOOP_OF(cycle_swaps)
 
 static const struct contender weir = {"weir pool", open_weir, close_weir, cycle_weir,
                                       cycle_weir_loop};
+static const struct contender observed = {"weir, metrics log and traces", open_weir_observed,
+                                          close_weir, cycle_weir, cycle_weir_loop};
+static const struct contender each_loan = {"weir, each loan is heard", open_weir_each_loan,
+                                           close_weir, cycle_weir, cycle_weir_loop};
 static const struct contender lenient = {"weir, handoff_after 1 ms", open_weir_lenient, close_weir,
                                          cycle_weir, cycle_weir_loop};
 static const struct contender peer = {"naive mutex+condvar pool", open_naive, close_naive,
@@ -190,7 +209,8 @@ static double measure_cycles(const struct contender *contender, int threads)
     return (double)wall / ((double)cycles.per_thread * threads);
 }
 
-enum { CONTENDERS = 4, COUNTS = 3 };
+/* The pools come first, then the floors, which are uncontended by definition. */
+enum { WEIR, OBSERVED, EACH_LOAN, PEER, MUTEX, SWAPS, CONTENDERS, POOLS = MUTEX, COUNTS = 3 };
 
 static const int thread_counts[COUNTS] = {1, 2, 8};
 
@@ -207,14 +227,14 @@ static void print_cycles(const char *name, double samples[COUNTS][ROUNDS], int c
 
 static void bench_cycles(void)
 {
-    static const struct contender *const contenders[CONTENDERS] = {&weir, &peer, &mutex_floor,
-                                                                   &swap_floor};
+    static const struct contender *const contenders[CONTENDERS] = {
+        &weir, &observed, &each_loan, &peer, &mutex_floor, &swap_floor};
     static double samples[CONTENDERS][COUNTS][ROUNDS];
 
     for (int round = 0; round < ROUNDS; round++)
         for (int t = 0; t < COUNTS; t++)
             for (int c = 0; c < CONTENDERS; c++)
-                if (c < 2 || t == 0) /* a floor is uncontended by definition */
+                if (c < POOLS || t == 0)
                     samples[c][t][round] = measure_cycles(contenders[c], thread_counts[t]);
 
     printf("acquire+release of a no-op resource, pool of 8: wall ns per cycle over all threads,\n"
@@ -222,12 +242,16 @@ static void bench_cycles(void)
            ROUNDS);
     printf("%-28s %15s %15s %15s\n", "", "1 thread", "2 threads", "8 threads");
     for (int c = 0; c < CONTENDERS; c++)
-        print_cycles(contenders[c]->name, samples[c], c < 2 ? COUNTS : 1);
+        print_cycles(contenders[c]->name, samples[c], c < POOLS ? COUNTS : 1);
 
-    double one = samples[0][0][0];
+    double one = samples[WEIR][0][0];
     printf("best rounds: one weir cycle %.1f ns (goal 20), %.2f x the mutex pair, %.2f x two bare "
-           "swaps; two threads %.2f x one (goal 1.6)\n\n",
-           one, one / samples[2][0][0], one / samples[3][0][0], one / samples[0][1][0]);
+           "swaps; two threads %.2f x one (goal 1.6)\n",
+           one, one / samples[MUTEX][0][0], one / samples[SWAPS][0][0], one / samples[WEIR][1][0]);
+    printf(
+        "with listeners for metrics, log and traces %.2f x without (goal at most 1.5), with one\n"
+        "for each checkout and checkin %.2f x\n\n",
+        samples[OBSERVED][0][0] / one, samples[EACH_LOAN][0][0] / one);
 }
 
 /* ---- in line ----------------------------------------------------------------------------- */

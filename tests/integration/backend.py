@@ -17,7 +17,8 @@ import threading
 import time
 
 SECRET = "a secret of more than thirty-two bytes"
-OUR_VARIABLES = ("SQL_CONN_STRING", "SUGGESTIONS_SQL_CONN_STRING", "JWT_SECRET", "LOG_LEVEL", "HOST", "PORT")
+OUR_VARIABLES = ("SQL_CONN_STRING", "SUGGESTIONS_SQL_CONN_STRING", "JWT_SECRET", "LOG_LEVEL", "HOST", "PORT",
+                 "CONNECTION_TRACING")
 
 
 def base64url(data):
@@ -125,7 +126,8 @@ class Backend:
         if dotenv is not None:
             (self.directory / ".env").write_text(dotenv)
         inherited = {name: value for name, value in os.environ.items()
-                     if name not in OUR_VARIABLES and not (name.startswith("WEIR_") and "TEST" not in name)}
+                     if name not in OUR_VARIABLES and not name.startswith("OTEL_")
+                     and not (name.startswith("WEIR_") and "TEST" not in name)}
         if secret is not None:
             inherited["JWT_SECRET"] = secret
         self.process = subprocess.Popen(

@@ -313,6 +313,66 @@ static void what_a_connect_listener_sets_holds_for_every_loan(void)
     weir_db_close(single);
 }
 
+/* ---- listening -------------------------------------------------------------------------- */
+
+struct story {
+    char text[512]; /* "BEGIN INSERT+ …": + in a transaction, ! failed */
+    char sqlstate[6];
+    size_t rows;
+    uint64_t connection_id;
+};
+
+static void tell(const weir_db_event *event, void *arg)
+{
+    struct story *story = arg;
+    size_t used = strlen(story->text);
+
+    snprintf(story->text + used, sizeof(story->text) - used, "%s%s%s%s", used == 0 ? "" : " ",
+             event->operation, event->in_transaction ? "+" : "",
+             event->status == WEIR_OK ? "" : "!");
+    if (event->error != NULL)
+        memcpy(story->sqlstate, event->error->sqlstate, sizeof(story->sqlstate));
+    story->rows += event->rows;
+    story->connection_id = event->connection_id;
+    check_text(event->engine, is_postgres ? "postgresql" : "sqlite");
+    check(event->duration > 0);
+    check(event->sql == NULL || strstr(event->sql, "hunter2") == NULL);
+}
+
+static void every_statement_is_heard_when_it_has_ended(void)
+{
+    weir_db *heard = NULL;
+    weir_conn *conn = NULL;
+    weir_result *rows = NULL;
+    weir_schema *schema = NULL;
+    struct story story = {0};
+    weir_param word = {"word", weir_text("hunter2")};
+
+    must_be_ok(weir_db_open(url, NULL, &heard, &error));
+    must_be_ok(weir_db_listen(heard, tell, &story, &error));
+    must_be_ok(weir_db_acquire(heard, WEIR_DEADLINE_DEFAULT, &conn, &error));
+    must_on(conn, "DROP TABLE IF EXISTS heard");
+    must_be_ok(weir_conn_script(conn, "CREATE TABLE heard (n INT, word TEXT)", &error));
+    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
+    must_be_ok(
+        weir_conn_query(conn, "INSERT INTO heard VALUES (1, :word)", &word, 1, NULL, &error));
+    must_be_ok(weir_conn_begin(conn, WEIR_TX_WRITE, &error));
+    check_int(weir_conn_query(conn, "SELECT * FROM nowhere", NULL, 0, NULL, NULL), WEIR_QUERY);
+    must_be_ok(weir_conn_rollback(conn, &error));
+    must_be_ok(weir_conn_query(conn, "SELECT * FROM heard", NULL, 0, &rows, &error));
+    must_be_ok(weir_conn_commit(conn, &error));
+    must_be_ok(weir_conn_reflect(conn, &schema, &error));
+    check_text(story.text, "DROP CREATE BEGIN INSERT+ SAVEPOINT+ SELECT+! ROLLBACK+ RELEASE+ "
+                           "SELECT+ COMMIT+ REFLECT");
+    check_text(story.sqlstate, "42P01");
+    check_int(story.rows, 1);
+    check_int(story.connection_id, weir_lease_connection_id(weir_conn_lease(conn)));
+    weir_schema_close(schema);
+    weir_result_close(rows);
+    weir_conn_release(conn);
+    weir_db_close(heard);
+}
+
 /* ---- many threads ----------------------------------------------------------------------- */
 
 enum { WRITERS = 8, WRITES = 100 };
@@ -378,6 +438,7 @@ static void run_all(const char *engine)
     on(a_read_transaction_sees_one_moment_and_cannot_write);
     on(what_a_holder_left_in_its_session_is_gone_for_the_next);
     on(what_a_connect_listener_sets_holds_for_every_loan);
+    on(every_statement_is_heard_when_it_has_ended);
     on(many_threads_write_and_every_row_and_slot_is_there);
 }
 

@@ -206,6 +206,8 @@ def default_check(row, options):
         claim = f"{options}.{field} == {default}"
     elif field == "reset_on_return":
         claim = f"{options}.{field} == WEIR_RESET_{default.upper()}"
+    elif field == "nested":
+        claim = f"{options}.{field} == WEIR_NESTED_{default.upper()}"
     else:
         claim = f'strcmp({options}.{field}, "{default}") == 0'
     return f'    expect({claim}, "{field}: the default is not {default}");'
@@ -407,6 +409,9 @@ def test_every_name_of_ours_in_the_pages_exists():
         text = (TREE / f"include/weir/{header}.h").read_text()
         body = re.search(rf"#define WEIR_{table}_MAP\(X\)(.*?)\n\n", text, re.DOTALL)[1]
         known.update(prefix + entry for entry in re.findall(r"X\((\w+),", body))
+    # What metrics are called in Prometheus' text; test_metrics.py compares the whole list.
+    metrics = {name.replace(".", "_") for path in sources() for name in re.findall(r'"(weir\.[a-z_.]+)"', path.read_text())}
+    known.update(name + unit for name in metrics for unit in ("", "_seconds", "_total"))
     unknown = [f"{name_of(page)}: {name}" for page in pages() + manual_pages()
                for name in re.findall(r"\bWEIR_[A-Z]\w*|\bweir_\w*[a-z]\w*", page.read_text()) if name not in known]
     assert not unknown, "\n".join(sorted(set(unknown)))
@@ -523,7 +528,8 @@ def test_every_option_of_the_command_stands_in_its_manual_page_with_its_default(
     missing = [f"--{flag} ({variable})" for flag, variable in options
                if not re.search(rf"^\.It Fl -{flag} Ar \w+ Pq Ev {variable}$", page, re.MULTILINE)]
     assert not missing, missing
-    known = {flag for flag, _ in options} | set(re.findall(r"--([\w-]+)", run([COMMAND, "token", "--help"]))) | {"help", "version"}
+    helps = "".join(run([COMMAND, name, "--help"]) for name in ("bench", "token", "top", "verify"))
+    known = {flag for flag, _ in options} | set(re.findall(r"--([\w-]+)", helps)) | {"help", "version"}
     extra = set(re.findall(r"\bFl -([\w-]+)", page)) - known
     assert not extra, extra
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The `weir` command: flags, variables, `.env`, tokens, and what a first start shows."""
+import json
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import tap
@@ -236,6 +238,47 @@ def test_tokens_need_a_name_a_secret_and_a_sensible_time():
     says(weir("token", "--sub", "", environment=environment), 2, "sub: must not be empty")
     for ttl in ("0", "-1h", "soon", "11y", "4000d"):
         says(weir("token", "--sub", "x", "--ttl", ttl, environment=environment), 2, "--ttl: must be a duration")
+
+
+# ---- The log
+
+
+def test_as_json_every_line_is_an_object_with_the_pool_connection_and_trace_it_is_about():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with Backend(PROGRAM, "--log-format", "json", environment={"LOG_LEVEL": "DEBUG"}) as backend:
+        head = {**moderator(), "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        assert backend.get("/api/v1/tables", headers=head).status == 200
+        assert backend.stop() == 0
+        lines = [json.loads(line) for line in backend.log]
+    assert all(line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR") and line["message"] for line in lines)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in lines)
+    lent = [line for line in lines if line.get("trace_id") == trace and line.get("pool") == "main"]
+    assert any(line["message"].startswith('pool "main": checkout') and line["connection"] > 0 for line in lent), lines[-20:]
+    assert "All connection pools shut down successfully" in [line["message"] for line in lines]
+
+
+def test_a_log_format_that_is_none_is_named():
+    says(weir("serve", "--log-format", "xml"), 2, "LOG_FORMAT \"xml\" (command line): must be text or json")
+
+
+def test_a_connection_that_is_out_for_too_long_is_reported_once_with_its_place():
+    with tempfile.TemporaryDirectory(prefix="weir-leak-") as directory:
+        path = os.path.join(directory, "l.db")
+        with Backend(PROGRAM, "--sql-conn-string", f"sqlite:///{path}?leak_report_after_ms=200") as backend:
+            assert backend.post("/api/v1/suggestions", {"data": {"n": 1}}).status == 201
+            holder = sqlite3.connect(path, isolation_level=None)
+            holder.execute("BEGIN IMMEDIATE")
+            waiting = threading.Thread(target=backend.post, args=("/api/v1/suggestions", {"data": {"n": 2}}))
+            waiting.start()
+            try:
+                found = backend.wait_log(r'WARNING pool "suggestions": leak connection \d+ at (\w+\.c:\d+) \((\d+)\.\d ms\)', 5)
+            finally:
+                holder.execute("ROLLBACK")
+                waiting.join(20)
+            assert int(found[2]) >= 200
+            counters = backend.pools()["suggestions"]["counters"]
+            assert counters["leaks"] == 1, counters
+            assert sum(": leak connection" in line for line in backend.log) == 1, backend.log[-10:]
 
 
 if __name__ == "__main__":

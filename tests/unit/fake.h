@@ -264,12 +264,15 @@ struct fake_event {
     uint64_t connection_id;
     const char *file;
     int line;
+    int thread;
     weir_status error; /* WEIR_OK: none */
+    weir_time duration;
 };
 
 struct fake_log {
     struct fake_event events[FAKE_EVENTS];
     int count;
+    char text[WEIR_ERROR_TEXT];           /* of the last error that was heard */
     weir_status answer[WEIR_EVENT_COUNT]; /* what to say to each kind */
     int answers_left[WEIR_EVENT_COUNT];   /* how often to say it; -1: always */
 };
@@ -282,6 +285,8 @@ static inline weir_status fake_listener(const weir_pool_event *event, void *arg)
     if (c != NULL)
         fake_check_unlocked(c->fake);
 
+    if (event->error != NULL)
+        snprintf(log->text, sizeof log->text, "%s", event->error->text);
     if (log->count < FAKE_EVENTS)
         log->events[log->count++] =
             (struct fake_event){event->kind,
@@ -290,7 +295,9 @@ static inline weir_status fake_listener(const weir_pool_event *event, void *arg)
                                 event->connection_id,
                                 event->file,
                                 event->line,
-                                event->error == NULL ? WEIR_OK : event->error->status};
+                                event->thread,
+                                event->error == NULL ? WEIR_OK : event->error->status,
+                                event->duration};
     if (log->answers_left[event->kind] == 0)
         return WEIR_OK;
     if (log->answers_left[event->kind] > 0)

@@ -24,7 +24,8 @@ static const char *const variables[] = {"SQL_CONN_STRING",
                                         "NOCODB_API_TOKEN",
                                         "NOCODB_RATE_LIMIT",
                                         "WEIR_HTTP_POOL_MAXSIZE",
-                                        "WEIR_HTTP_PROXY"};
+                                        "WEIR_HTTP_PROXY",
+                                        "OTEL_TRACES_SAMPLER_ARG"};
 
 static const char long_secret[] = "0123456789abcdef0123456789abcdef";
 
@@ -190,6 +191,31 @@ static void spans_and_booleans_are_read(void)
     check_contains(refuse(&unclear, 1).text, "must be true or false");
 }
 
+static void a_share_is_a_decimal_from_0_to_1(void)
+{
+    static const struct {
+        const char *text;
+        int64_t millionths;
+    } right[] = {{"0", 0},         {"1", 1000000},      {"0.25", 250000}, {".5", 500000},
+                 {"1.0", 1000000}, {"0.000001", 1},     {"0.0000019", 1}, {"1.0000009", 1000000},
+                 {"0.0", 0},       {"0.123456", 123456}};
+    static const char *const wrong[] = {"1.1", "1.000001", "2",    "-0", "+1", "nan", "0x1",
+                                        "1e0", "0,5",      "0.5 ", ".",  "1.", "10",  "0.5.5"};
+
+    start_with("");
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        setenv("OTEL_TRACES_SAMPLER_ARG", right[i].text, 1);
+        struct config config = load(NULL, 0);
+        check_int(config.otel_traces_sampler_arg, right[i].millionths);
+        config_clear(&config);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        setenv("OTEL_TRACES_SAMPLER_ARG", wrong[i], 1);
+        weir_error error = refuse(NULL, 0);
+        check_contains(error.text, "must be a share from 0 to 1");
+    }
+}
+
 static void unknown_flags_and_weir_names_are_refused(void)
 {
     const struct config_flag flag = {"prot", "1"};
@@ -256,7 +282,7 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 31);
+    check_int(count, 44);
     check(config_option_help(count) == NULL);
 }
 
@@ -320,6 +346,7 @@ int main(void)
     run(values_out_of_range_are_named_with_source_and_range);
     run(numbers_are_whole_and_nothing_else);
     run(spans_and_booleans_are_read);
+    run(a_share_is_a_decimal_from_0_to_1);
     run(unknown_flags_and_weir_names_are_refused);
     run(short_secrets_are_refused_and_never_shown);
     run(a_host_beyond_this_machine_needs_a_secret);

@@ -2,6 +2,8 @@
 /* What a pool's listeners hear, in which order, and what their answers do. */
 #include "unit/steps.h"
 
+#include <unistd.h>
+
 /* The names in the comments are those of SQLAlchemy's test/engine/test_pool.py. */
 
 /* PoolEventsTest.test_first_connect_event_fires_once, test_connect_event_fires_subsequent,
@@ -18,6 +20,7 @@ static void events_come_in_order_with_the_connection_they_are_about(void)
         check_int(heard.events[i].connection_id, weir_lease_connection_id(&a));
         check_text(heard.events[i].file, __FILE__);
         check_int(heard.events[i].line, here);
+        check_int(heard.events[i].thread, gettid());
         check_int(heard.events[i].error, WEIR_OK);
         check_int(heard.events[i].reason, WEIR_REASON_NONE);
     }
@@ -50,6 +53,7 @@ static void close_comes_when_the_connection_is_closed_and_names_no_holder(void)
     check_int(heard.events[0].number, 1);
     check_int(heard.events[0].reason, WEIR_REASON_DISPOSED);
     check(heard.events[0].file == NULL && heard.events[0].line == 0);
+    check_int(heard.events[0].thread, 0);
     check_text(fake_heard(&heard), "close");
     weir_pool_close(pool);
     check_text(fake_heard(&heard), "");
@@ -354,10 +358,11 @@ static void a_timeout_and_a_failed_ping_are_heard_with_their_errors(void)
 
 static void every_event_and_reason_has_its_word(void)
 {
-    static const char *const words[] = {"connect",         "first_connect", "checkout",
-                                        "checkin",         "reset",         "invalidate",
-                                        "soft_invalidate", "close",         "detach",
-                                        "close_detached",  "timeout",       "ping_failure"};
+    static const char *const words[] = {
+        "connect", "first_connect",  "checkout",        "checkin",
+        "reset",   "invalidate",     "soft_invalidate", "close",
+        "detach",  "close_detached", "timeout",         "ping_failure",
+        "wait",    "leak",           "nested",          "ping"};
 
     check_int(sizeof words / sizeof words[0], WEIR_EVENT_COUNT);
     for (int i = 0; i < WEIR_EVENT_COUNT; i++)

@@ -37,6 +37,8 @@ static const struct number numbers[] = {
            "0 to 10000000"),
     NUMBER("max_waiters", max_waiters, 0, 1000000, 1024, 1, "max_waiters", "0 to 1000000"),
     NUMBER("use_time_every", use_time_every, 1, 1048576, 64, 1, "use_time_every", "1 to 1048576"),
+    NUMBER("leak_report_after_ms", leak_report_after_ms, 0, 86400000, 0, 1, "leak_report_after_ms",
+           "0 to 86400000"),
 };
 enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
@@ -75,6 +77,7 @@ static void the_defaults_are_those_of_the_documentation(void)
     check_text(o.name, "pool");
     check(o.pool_pre_ping && !o.use_lifo);
     check_int(o.reset_on_return, WEIR_RESET_ROLLBACK);
+    check_int(o.nested, WEIR_NESTED_ALLOW);
     check_int(try_open(&o), WEIR_OK);
 }
 
@@ -159,6 +162,19 @@ static void an_unknown_way_to_reset_is_refused(void)
     check_contains(e.text, "must be rollback, commit or none");
     o.reset_on_return = (weir_reset)-1;
     check_int(try_open(&o), WEIR_INVALID);
+}
+
+static void an_unknown_way_with_nested_acquires_is_refused(void)
+{
+    weir_pool_options o = defaults();
+
+    o.nested = (weir_nested)3;
+    check_int(try_open(&o), WEIR_INVALID);
+    check_text(e.text, "nested 3: must be allow, warn or refuse");
+    o.nested = (weir_nested)-1;
+    check_int(try_open(&o), WEIR_INVALID);
+    o.nested = WEIR_NESTED_REFUSE;
+    check_int(try_open(&o), WEIR_OK);
 }
 
 /* ---- text -------------------------------------------------------------------------------- */
@@ -315,6 +331,14 @@ static void switches_and_ways_are_set_by_their_words(void)
     check_int(o.reset_on_return, WEIR_RESET_ROLLBACK);
     check_int(set(&o, "pool_reset_on_return", "vacuum"), WEIR_INVALID);
     check_text(e.text, "pool_reset_on_return=vacuum: must be rollback, commit or none");
+    check_int(set(&o, "pool_nested", "warn"), WEIR_OK);
+    check_int(o.nested, WEIR_NESTED_WARN);
+    check_int(set(&o, "pool_nested", "Refuse"), WEIR_OK);
+    check_int(o.nested, WEIR_NESTED_REFUSE);
+    check_int(set(&o, "pool_nested", "allow"), WEIR_OK);
+    check_int(o.nested, WEIR_NESTED_ALLOW);
+    check_int(set(&o, "pool_nested", "maybe"), WEIR_INVALID);
+    check_text(e.text, "pool_nested=maybe: must be allow, warn or refuse");
 }
 
 static void an_unknown_name_is_not_found(void)
@@ -394,6 +418,7 @@ int main(void)
     run(size_and_overflow_together_stay_below_the_ceiling);
     run(a_name_has_1_to_63_bytes_without_control_characters);
     run(an_unknown_way_to_reset_is_refused);
+    run(an_unknown_way_with_nested_acquires_is_refused);
     run(each_number_is_set_from_text_at_its_limits_and_refused_beyond);
     run(what_is_not_a_number_is_refused);
     run(pool_timeout_takes_fractions_of_a_second);

@@ -2,7 +2,10 @@
 /* The growing text, the spans of time, and the log's lines. */
 #include "duration.h"
 #include "log.h"
+#include "log_repeats.h"
 #include "text.h"
+
+#include <weir/trace.h>
 
 #include "check.h"
 
@@ -163,6 +166,127 @@ static void one_message_is_one_line_whatever_is_in_it(void)
     check_text(close_log() + 33, "a\\nb\\r\\tc\\x1b[2J\\x7f \\xff \\xc2\\x9b \xc3\xa9\n");
 }
 
+static void in_json_a_line_is_one_object_with_what_it_is_about(void)
+{
+    struct log_about about = {"ma\"in", 7};
+
+    open_log();
+    log_set_format(LOG_FORMAT_JSON);
+    log_write_about(LOG_LEVEL_INFO, &about, "%s", "say \"hi\\\"\n\xff \xc2\x9b \xc3\xa9");
+    log_write(LOG_LEVEL_INFO, "plain");
+    log_set_format(LOG_FORMAT_TEXT);
+    const char *line = close_log();
+    check(strncmp(line, "{\"time\":\"20", 11) == 0);
+    check_contains(line, "Z\",\"level\":\"INFO\",\"message\":\"say \\\"hi\\\\\\\"\\n\\u00ff "
+                         "\\u00c2\\u009b \xc3\xa9\",\"pool\":\"ma\\\"in\",\"connection\":7}\n");
+    check_contains(line, "\"message\":\"plain\"}\n");
+}
+
+static void a_json_line_that_is_too_long_is_cut_inside_its_message(void)
+{
+    char message[9000];
+    struct log_about about = {"main", 1};
+
+    memset(message, '"', sizeof message - 1);
+    message[sizeof message - 1] = '\0';
+    open_log();
+    log_set_format(LOG_FORMAT_JSON);
+    log_write_about(LOG_LEVEL_INFO, &about, "%s", message);
+    log_set_format(LOG_FORMAT_TEXT);
+    const char *line = close_log();
+    check(strlen(line) < 4096);
+    check_contains(line, "\\\"\",\"pool\":\"main\",\"connection\":1}\n");
+}
+
+static void a_line_names_the_trace_that_its_thread_works_for(void)
+{
+    weir_trace_context parent = {{1, 2, 3}, {4}, true};
+    weir_tracer *tracer = NULL;
+    weir_span span;
+    char id[WEIR_TRACE_ID_SIZE];
+    weir_error error;
+
+    check_int(weir_tracer_open(NULL, &tracer, &error), WEIR_OK);
+    weir_trace_id_format(&parent, id);
+    open_log();
+    weir_span_begin_root(tracer, &span, "work", WEIR_SPAN_SERVER, &parent, NULL);
+    log_write(LOG_LEVEL_INFO, "within");
+    log_set_format(LOG_FORMAT_JSON);
+    log_write(LOG_LEVEL_INFO, "within");
+    log_set_format(LOG_FORMAT_TEXT);
+    weir_span_end(&span);
+    log_write(LOG_LEVEL_INFO, "after");
+    const char *all = close_log();
+    check_contains(all, "within, trace 01020300000000000000000000000000\n");
+    check_contains(all, "\"within\",\"trace_id\":\"01020300000000000000000000000000\"}\n");
+    check_contains(all, "INFO    after\n");
+    weir_tracer_close(tracer);
+}
+
+static void warnings_that_repeat_are_counted_instead_of_written(void)
+{
+    open_log();
+    for (int i = 0; i < 100; i++)
+        log_write(LOG_LEVEL_WARNING, "pool \"main\": timeout after %d ms", i);
+    log_write(LOG_LEVEL_WARNING, "another");
+    for (int i = 0; i < 20; i++)
+        log_write(LOG_LEVEL_INFO, "all of these");
+    log_tend(true);
+    const char *all = close_log();
+    check_contains(all, "timeout after 4 ms");
+    check(strstr(all, "timeout after 6 ms") == NULL);
+    check_contains(all, "WARNING another\n");
+    check_contains(all, "WARNING 95 more like this: pool \"main\": timeout after 5 ms\n");
+    int count = 0;
+    for (const char *at = all; (at = strstr(at, "all of these")) != NULL; at++)
+        count++;
+    check_int(count, 20);
+}
+
+static void a_message_is_heard_again_when_its_window_is_over(void)
+{
+    static struct repeats repeats;
+    unsigned held_back = 0;
+    char sample[REPEATS_SAMPLE];
+
+    for (int i = 0; i < 8; i++)
+        check(repeats_admit(&repeats, "same 1", WEIR_SECOND) == (i < REPEATS_LET_THROUGH));
+    check(!repeats_take(&repeats, 10 * WEIR_SECOND, false, &held_back, sample));
+    check(repeats_take(&repeats, 11 * WEIR_SECOND, false, &held_back, sample));
+    check_int(held_back, 3);
+    check_text(sample, "same 1");
+    check(!repeats_take(&repeats, 99 * WEIR_SECOND, true, &held_back, sample));
+    check(repeats_admit(&repeats, "same 2", 11 * WEIR_SECOND));
+}
+
+static void more_messages_than_there_are_places_are_all_written(void)
+{
+    static struct repeats repeats;
+    char message[32] = "";
+
+    for (int i = 0; i < 20 * REPEATS_MESSAGES; i++) {
+        snprintf(message, sizeof message, "%.*s", 1 + i / 26 % 20, "abcdefghijklmnopqrstuvwxyz");
+        message[0] = (char)('a' + i % 26);
+        repeats_admit(&repeats, message, WEIR_SECOND + i);
+    }
+    check(repeats_admit(&repeats, "something quite different", 2 * WEIR_SECOND));
+    check(repeats_admit(&repeats, "something quite different", 2 * WEIR_SECOND));
+}
+
+static void a_long_sample_is_cut_between_characters(void)
+{
+    static struct repeats repeats;
+    char message[400] = "", sample[REPEATS_SAMPLE];
+    unsigned held_back = 0;
+
+    for (int i = 0; i < 120; i++)
+        strcat(message, "\xc3\xa9");
+    for (int i = 0; i < 6; i++)
+        repeats_admit(&repeats, message, 0);
+    check(repeats_take(&repeats, 0, true, &held_back, sample));
+    check_int(strlen(sample), 158);
+}
+
 static void long_messages_are_cut_and_still_end_the_line(void)
 {
     char message[9000];
@@ -212,6 +336,13 @@ int main(void)
     run(a_line_has_stamp_level_and_text);
     run(lines_below_the_level_are_not_written);
     run(one_message_is_one_line_whatever_is_in_it);
+    run(in_json_a_line_is_one_object_with_what_it_is_about);
+    run(a_json_line_that_is_too_long_is_cut_inside_its_message);
+    run(a_line_names_the_trace_that_its_thread_works_for);
+    run(warnings_that_repeat_are_counted_instead_of_written);
+    run(a_message_is_heard_again_when_its_window_is_over);
+    run(more_messages_than_there_are_places_are_all_written);
+    run(a_long_sample_is_cut_between_characters);
     run(long_messages_are_cut_and_still_end_the_line);
     run(a_reader_that_does_not_read_stops_nobody_and_learns_what_it_missed);
     run(levels_are_words_in_any_case);

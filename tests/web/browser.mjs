@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// A browser that test_console.py drives: one JSON object per line in, {step, arguments}; one out, {result} or {error}.
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import path from "node:path";
+
+const [modules, chromiumPath, output] = process.argv.slice(2);
+const { chromium } = createRequire(path.join(modules, "package.json"))("playwright-core");
+
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+const WAIT = 10000;
+
+let browser, context, page, problems, hosts, base;
+
+function watch(one) {
+  one.on("console", (message) => { if (["error", "warning"].includes(message.type())) problems.push(`${message.type()}: ${message.text()}`); });
+  one.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
+  one.on("dialog", (dialog) => { problems.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+  one.on("request", (request) => { const url = new URL(request.url()); if (url.protocol !== "data:") hosts.add(url.host); });
+}
+
+const state = (text) => page.locator("#state").getByText(text, { exact: true }).waitFor({ timeout: WAIT });
+const card = (id) => page.locator("article.suggestion").filter({ has: page.getByRole("heading", { name: `#${id}`, exact: true }) });
+
+// What is wrong with the colours: visible text of less contrast than WCAG's AA asks for.
+function lowContrast() {
+  const parse = (text) => (/rgba?\(([^)]+)\)/.exec(text)?.[1] ?? "0,0,0,0").split(/[,/ ]+/).filter(Boolean).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => {
+    for (let one = element; one !== null; one = one.parentElement) {
+      const colour = parse(getComputedStyle(one).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const style = getComputedStyle(element);
+    const own = Array.from(element.childNodes).some((node) => node.nodeType === 3 && node.textContent.trim() !== "");
+    if (!own || element.closest(".hidden, option, noscript") || element.disabled || element.getClientRects().length === 0) continue;
+    const [a, b] = [light(parse(style.color)), light(ground(element))].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 700);
+    if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) found.push(`${element.tagName}.${element.className} "${element.textContent.slice(0, 30)}" ${((a + 0.05) / (b + 0.05)).toFixed(2)}`);
+  }
+  return found;
+}
+
+function unnamedControls() {
+  return Array.from(document.querySelectorAll("button, input, select, textarea, [tabindex='0']"))
+    .filter((one) => one.getClientRects().length > 0 && !one.getAttribute("aria-label") && !one.getAttribute("aria-labelledby")
+      && !(one.labels?.length > 0) && one.textContent.trim() === "")
+    .map((one) => one.outerHTML.slice(0, 100));
+}
+
+const steps = {
+  async open({ url, scheme = "light", width = 1280, height = 900 }) {
+    browser ??= await chromium.launch({ executablePath: chromiumPath, args: FLAGS });
+    await context?.close();
+    context = await browser.newContext({ colorScheme: scheme, viewport: { width, height } });
+    page = await context.newPage();
+    page.setDefaultTimeout(WAIT);
+    problems = [];
+    hosts = new Set();
+    base = new URL(url).origin;
+    watch(page);
+    await page.goto(url);
+  },
+  async live() { await state("live"); },
+  async state({ kind, timeout = WAIT }) { await page.locator(`#state[data-state="${kind}"]`).waitFor({ timeout }); },
+  async asks() {
+    await page.locator("#gate").waitFor();
+    return { error: await page.locator("#gate-error").textContent(), main: await page.locator("#main").isVisible(), focus: await page.evaluate(() => document.activeElement.id) };
+  },
+  async enter({ token }) {
+    await page.fill("#token", token);
+    await page.keyboard.press("Enter");
+  },
+  async kept() {
+    return page.evaluate(() => ({ session: sessionStorage.getItem("weir-token"), local: JSON.stringify(localStorage), cookies: document.cookie, address: location.href }));
+  },
+  async reloadPage() { await page.reload(); },
+  async saturated({ pool, timeout }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    await one.locator(".pill").getByText("saturated", { exact: true }).waitFor({ timeout });
+    await page.locator("#alert-list li").filter({ hasText: `Pool ${pool} is saturated` }).waitFor({ timeout });
+    return { words: await one.locator(".words").textContent(), holders: await one.locator("tbody tr").allTextContents(), waiting: await one.locator("dd").first().textContent(),
+      alert: await page.locator("#alert-list").textContent(), title: await page.title() };
+  },
+  async calm({ pool }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    await one.locator(".pill").getByText("calm", { exact: true }).waitFor();
+  },
+  async origin({ name }) {
+    const one = page.locator("article.origin").filter({ has: page.getByRole("heading", { name, exact: true }) });
+    await one.waitFor();
+    return one.textContent();
+  },
+  async trace({ name }) {
+    const one = page.locator("#trace-list > li").filter({ has: page.locator(".trace-name > bdi").getByText(name, { exact: true }) }).first();
+    await page.locator("#traces").scrollIntoViewIfNeeded();
+    await one.waitFor();
+    await one.locator("summary").first().click();
+    await one.locator(".span").first().waitFor();
+    const spans = await one.locator(".span-name").allTextContents();
+    await one.locator(".span > summary").last().click();
+    return { spans, attributes: await one.locator(".span").last().locator(".attributes").textContent() };
+  },
+  async lives({ pool }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    await one.getByText("Lives of the connections").click();
+    await one.locator(".lives > li").first().waitFor();
+    return one.locator(".lives").textContent();
+  },
+  async kind({ kind }) { await page.selectOption("#kind", kind); },
+  async decide({ id, button, note }) {
+    await card(id).waitFor();
+    if (note !== undefined) await card(id).getByLabel("Note").fill(note);
+    await card(id).getByRole("button", { name: `${button} suggestion ${id}` }).click();
+    await card(id).waitFor({ state: "detached" });
+    await page.locator("#announcer").getByText(`Suggestion ${id}`).waitFor({ state: "attached" });
+    return page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.id);
+  },
+  // Tab from the top of the page until the button has the focus, and press it.
+  async approveByKeyboard({ id }) {
+    await card(id).waitFor();
+    await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+    for (let i = 0; i < 200; i++) {
+      await page.keyboard.press("Tab");
+      const [label, outline] = await page.evaluate(() => [document.activeElement.getAttribute("aria-label"), getComputedStyle(document.activeElement).outlineStyle]);
+      if (label !== `Approve suggestion ${id}`) continue;
+      await page.keyboard.press("Enter");
+      await card(id).waitFor({ state: "detached" });
+      return { tabs: i + 1, outline };
+    }
+    throw new Error("the button cannot be reached with Tab");
+  },
+  async payload({ id }) {
+    await card(id).waitFor();
+    return card(id).locator("pre.payload").textContent();
+  },
+  async edit({ id, text }) {
+    const one = card(id);
+    await one.waitFor();
+    if (!await one.locator("textarea").isVisible()) await one.getByRole("button", { name: `Edit suggestion ${id}` }).click();
+    const shown = await one.locator("textarea").inputValue();
+    await one.locator("textarea").fill(text);
+    await one.getByRole("button", { name: `Save suggestion ${id}` }).click();
+    await page.waitForFunction((element) => element.querySelector(".problem").textContent !== "" || element.querySelector("textarea").offsetParent === null, await one.elementHandle());
+    return { shown, problem: await one.locator(".problem").textContent() };
+  },
+  async card({ id }) {
+    const one = card(id);
+    await one.waitFor();
+    return one.evaluate((element) => ({
+      text: element.querySelector(".payload").textContent, meta: element.querySelector(".meta").textContent,
+      names: Array.from(new Set(Array.from(element.querySelectorAll("*"), (child) => child.localName))).sort(), length: element.textContent.length,
+      more: element.querySelector(".quiet").offsetParent !== null, pwned: window.pwned === true,
+    }));
+  },
+  async beginEdit({ id }) {
+    await card(id).getByRole("button", { name: `Edit suggestion ${id}` }).click();
+    await card(id).locator("textarea").fill("{\"half\": ");
+  },
+  async editing({ id }) {
+    return { text: await card(id).locator("textarea").inputValue(), problem: await card(id).locator(".problem").textContent(),
+      focus: await page.evaluate(() => document.activeElement.localName) };
+  },
+  async shown() {
+    return { ids: await page.locator("article.suggestion h3").allTextContents(), problem: await page.locator("#suggestion-problem").textContent() };
+  },
+  // As the page does by itself now and then: nothing is clicked, the focus stays where it is.
+  async reloadQuietly() { await page.evaluate(() => document.getElementById("reload").click()); },
+  // What the page's own reader of JSON makes of a text.
+  async json({ text, limit }) {
+    return page.evaluate(async ([given, most]) => {
+      const { elements, layOut, members } = await import("/console/json.js");
+      const [shown, isWhole] = layOut(given, most ?? Infinity);
+      return { shown, isWhole, elements: given.trimStart().startsWith("[") ? elements(given) : null, members: given.trimStart().startsWith("{") ? Array.from(members(given)) : null };
+    }, [text, limit]);
+  },
+  async overflow() { return page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]); },
+  async low() { return page.evaluate(lowContrast); },
+  async unnamed() { return page.evaluate(unnamedControls); },
+  async theme({ name }) {
+    await page.selectOption("#theme", name);
+    return page.evaluate(() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]);
+  },
+  async inlineScript() {
+    return page.evaluate(() => {
+      const script = document.createElement("script");
+      script.textContent = "window.pwned = true";
+      document.body.append(script);
+      const image = document.createElement("div");
+      image.innerHTML = "<img src=x: onerror='window.pwned = true'>";
+      document.body.append(image);
+      return new Promise((resolve) => { setTimeout(() => resolve(window.pwned === true), 100); });
+    });
+  },
+  async screenshot({ name }) {
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.screenshot({ path: path.join(output, name), fullPage: true }); },
+  // The page of the API's description: what is on it, with everything unfolded.
+  async manual() {
+    await page.locator("article.operation").first().waitFor();
+    return page.evaluate(() => {
+      for (const one of document.querySelectorAll("details")) one.open = true;
+      const texts = (query) => Array.from(document.querySelectorAll(query), (one) => one.textContent);
+      return { headings: texts("article.operation h3"), commands: texts("article.operation > .code pre"), problem: document.getElementById("problem").textContent,
+        links: Array.from(document.querySelectorAll("#list a"), (one) => one.hash), ids: Array.from(document.querySelectorAll("article.operation"), (one) => `#${one.id}`),
+        words: document.querySelector("main").textContent, wide: Array.from(document.querySelectorAll("main *")).filter((one) => one.getBoundingClientRect().right > innerWidth
+          && one.closest("pre, .scroll") === null).map((one) => `${one.tagName}.${one.className} ${one.textContent.slice(0, 40)}`).slice(0, 5) };
+    });
+  },
+  async search({ text }) {
+    await page.fill("#search", text);
+    return page.evaluate(() => Array.from(document.querySelectorAll("#list a")).filter((one) => one.getClientRects().length > 0).map((one) => one.hash));
+  },
+  async follow({ hash }) {
+    await page.locator(`#list a[href="${hash}"]`).click();
+    await page.locator(`#list a[href="${hash}"][aria-current]`).waitFor();
+    return page.evaluate((id) => Math.round(document.querySelector(id).getBoundingClientRect().top), hash);
+  },
+  async report() { return { problems, hosts: Array.from(hosts), base: new URL(base).host }; },
+  async end() { await browser?.close(); },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { step, arguments: given } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { result: (await steps[step](given)) ?? null };
+  } catch (error) {
+    answer = { error: `${step}: ${error.message}` };
+  }
+  process.stdout.write(JSON.stringify(answer) + "\n");
+  if (step === "end") break;
+}
+process.exit(0);
