@@ -286,6 +286,35 @@ static void a_connection_that_rested_too_long_is_not_used_again(void)
     peer_stop(peer);
 }
 
+static void a_pool_in_use_lets_go_of_what_rests_too_long(void)
+{
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    weir_http_options o = quick_options();
+    struct sending rush[3];
+    char url[PEER_URL_SIZE];
+
+    o.idle_timeout_ms = 200;
+    weir_http *session = open_session(&o);
+    peer_url(peer, "/hold", url);
+    for (int i = 0; i < 3; i++)
+        sending_start(&rush[i], session, "GET", url, -1);
+    check(peer_wait(peer, PEER_HELD, 3));
+    peer_let_go(peer);
+    for (int i = 0; i < 3; i++)
+        check_int(sending_join(&rush[i]).http, 200);
+    check_int(peer_open_connections(peer), 3);
+    peer_url(peer, "/", url);
+    weir_time until = weir_deadline_in(10000);
+    while (peer_open_connections(peer) > 1 && weir_now() < until) {
+        check_int(get(session, url).http, 200);
+        nap(20);
+    }
+    check_int(peer_open_connections(peer), 1);
+    check_int(peer_connections(peer), 3);
+    close_session(session);
+    peer_stop(peer);
+}
+
 static void without_an_idle_timeout_no_connection_is_used_twice(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
@@ -484,6 +513,7 @@ int main(void)
     run(the_line_holds_max_waiters);
     run(max_total_holds_over_all_origins);
     run(a_connection_that_rested_too_long_is_not_used_again);
+    run(a_pool_in_use_lets_go_of_what_rests_too_long);
     run(without_an_idle_timeout_no_connection_is_used_twice);
     run(a_servers_keep_alive_shortens_the_rest);
     run(a_connection_that_grew_old_is_replaced);

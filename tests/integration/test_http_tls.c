@@ -349,6 +349,48 @@ static void closing_connections_that_were_reset_raises_no_signal(void)
     peer_stop(peer);
 }
 
+static void what_cannot_be_used_as_a_certificate_is_said_at_open(void)
+{
+    const struct {
+        const char *ca_file, *ca_path, *cert_file, *key_file, *text;
+    } cases[] = {
+        {"/nowhere/ca.pem", NULL, NULL, NULL, "ca_file \"/nowhere/ca.pem\""},
+        {certs.good_key, NULL, NULL, NULL, "no certificates can be read"},
+        {NULL, "/nowhere/ca", NULL, NULL, "ca_path \"/nowhere/ca\": is no directory"},
+        {NULL, certs.ca, NULL, NULL, "is no directory"},
+        {certs.ca, NULL, "/nowhere/cert.pem", certs.client_key, "cert_file \"/nowhere/cert.pem\""},
+        {certs.ca, NULL, certs.client_key, certs.client_key, "no certificate can be read"},
+        {certs.ca, NULL, certs.client, "/nowhere/key.pem", "key_file \"/nowhere/key.pem\""},
+        {certs.ca, NULL, certs.client, certs.good_key, "that fits the certificate"},
+        {certs.ca, NULL, certs.client, NULL, "no key"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+        weir_http *session = NULL;
+
+        o.ca_file = cases[i].ca_file;
+        o.ca_path = cases[i].ca_path;
+        o.cert_file = cases[i].cert_file;
+        o.key_file = cases[i].key_file;
+        check_int(weir_http_open(&o, &session, &error), WEIR_INVALID);
+        check(session == NULL);
+        check_contains(error.text, cases[i].text);
+    }
+}
+
+static void a_certificate_of_ones_own_with_its_key_opens_a_session(void)
+{
+    weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+    weir_http *session = NULL;
+
+    o.ca_path = certs.directory;
+    o.cert_file = certs.client;
+    o.key_file = certs.client_key;
+    check_int(weir_http_open(&o, &session, &error), WEIR_OK);
+    weir_http_close(session);
+}
+
 int main(void)
 {
     sigset_t pipe_signal;
@@ -368,6 +410,8 @@ int main(void)
     run(https_to_an_http_server_and_the_reverse_fail_at_once);
     run(a_reset_under_a_large_upload_raises_no_signal);
     run(closing_connections_that_were_reset_raises_no_signal);
+    run(what_cannot_be_used_as_a_certificate_is_said_at_open);
+    run(a_certificate_of_ones_own_with_its_key_opens_a_session);
     certs_remove(&certs);
     return check_done();
 }
