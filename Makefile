@@ -23,7 +23,7 @@ run: ## start the backend on SQLite at http://127.0.0.1:8000, nothing to configu
 	@ninja -C $(BUILD) cli/weir >&2
 	@exec $(BUILD)/cli/weir serve
 
-test: ## run every test: two compilers, sanitizers, clang-tidy, format (under 15 minutes)
+test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an hour on two cores)
 	@tools/packages.sh build test
 	@$(PYTHON) tests/run_all.py
 

@@ -231,6 +231,7 @@ static bool hold(struct sending *s, struct admission *admission)
     bool is_held = borrow(s, admission, begun);
     weir_time waited = weir__http_now(s->session) - begun;
 
+    admission->at = begun + waited;
     s->report->waited += waited;
     if (!is_held) {
         abandon_permit(s, &admission->permit);

@@ -250,7 +250,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
     s->judgement = weir__judge(&t, is_cut_short, s->failure);
     give_back(admission, &t);
 
-    weir_time now = weir__http_now(s->session);
+    weir_time now = t.ended != 0 ? t.ended : weir__http_now(s->session);
     describe_attempt(s, &t);
     struct news news = tell_policies(s, &t, &admission->permit, begun, now);
     tell_listeners(s, &t, &news, now - begun);
@@ -272,7 +272,6 @@ void weir__attempt(struct sending *s)
         pthread_mutex_unlock(&s->origin->lock);
         return;
     }
-    weir_time now = weir__http_now(s->session);
-    deposit(s, now);
-    make_attempt(s, &admission, now);
+    deposit(s, admission.at);
+    make_attempt(s, &admission, admission.at);
 }

@@ -17,6 +17,8 @@ static weir_moment this_moment(struct sending *s)
     struct timespec wall;
     weir_moment moment = {.now = weir__http_now(s->session), .deadline = s->deadline};
 
+    if (s->attempt.retry_after_count == 0) /* the wall clock is for its dates */
+        return moment;
     clock_gettime(CLOCK_REALTIME, &wall);
     moment.wall_now = (int64_t)wall.tv_sec * WEIR_SECOND + wall.tv_nsec;
     return moment;

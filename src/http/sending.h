@@ -49,6 +49,7 @@ struct sending {
 
 /* admit.c: leave to make one attempt. */
 struct admission {
+    weir_time at; /* when it was given */
     weir_permit permit;
     weir_lease leave; /* of max_total */
     weir_lease lease; /* of the origin's pool: the handle */

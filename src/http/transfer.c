@@ -355,7 +355,8 @@ static void note_connection(struct handle *handle, struct transfer *t)
         handle->socket = CURL_SOCKET_BAD;
     if (seconds >= 0 && (seconds - 1) * WEIR_SECOND < idle)
         idle = (seconds - 1) * WEIR_SECOND;
-    handle->idle_until = weir__http_now(t->session) + idle;
+    t->ended = weir__http_now(t->session);
+    handle->idle_until = t->ended + idle;
 }
 
 static void note_result(struct handle *handle, struct transfer *t)

@@ -41,6 +41,7 @@ struct transfer {
     bool was_sent;      /* at least a byte left */
     bool is_reused;     /* over a connection used before */
     int opened;         /* connections */
+    weir_time ended;    /* 0: it did not get as far as libcurl */
     bool is_answered;   /* at least a byte came */
     bool has_sunk;      /* the sink was called */
     bool has_read;      /* the reader was called */
