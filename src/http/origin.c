@@ -40,7 +40,7 @@ static struct origin *make_origin(weir_http *session, const char *name)
         status = weir_gate_init(&origin->gate, &options->gate, NULL);
     assert(status == WEIR_OK);
     (void)status;
-    pthread_mutex_init(&origin->lock, NULL);
+    weir__lock_init(&origin->lock);
     return origin;
 }
 

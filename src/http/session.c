@@ -31,6 +31,16 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
         clock->wait(clock, (uint32_t *)(uintptr_t)word, expected, until);
 }
 
+void weir__lock_init(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t spins;
+
+    pthread_mutexattr_init(&spins);
+    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(lock, &spins);
+    pthread_mutexattr_destroy(&spins);
+}
+
 /* ---- open -------------------------------------------------------------------------------- */
 
 static void lock_names(CURL *easy, curl_lock_data data, curl_lock_access access, void *arg)
@@ -159,7 +169,7 @@ weir_status weir_http_open(const weir_http_options *options, weir_http **ret_ses
     weir_http *session = calloc(1, sizeof *session);
     if (session == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
-    pthread_mutex_init(&session->lock, NULL);
+    weir__lock_init(&session->lock);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_init(&session->name_locks[i], NULL);
     status = fill(session, options, reterr);

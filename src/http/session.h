@@ -58,6 +58,10 @@ weir_time weir__http_now(const weir_http *session);
 void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t expected,
                      weir_time until);
 
+/* Make a lock that is held for a few comparisons at a time: who finds it taken spins a little before it
+ * sleeps, which costs two system calls. */
+void weir__lock_init(pthread_mutex_t *lock);
+
 /* Begin and end a sending. WEIR_CLOSED. */
 weir_status weir__session_enter(weir_http *session, weir_http_request *request, weir_error *reterr);
 void weir__session_leave(weir_http *session, weir_http_request *request);
