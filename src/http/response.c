@@ -4,12 +4,13 @@
 
 #include "http/text.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_FIRST 1024
-#define FIELDS_FIRST 16
+/* What a body begins with whose size is not known, and at most if it is. */
 #define BODY_FIRST 4096
+#define BODY_FIRST_MOST 1048576
 
 /* ---- leaves ------------------------------------------------------------------------------ */
 
@@ -26,10 +27,11 @@ static weir_status malformed(weir_error *reterr, const char *fault)
 
 /*
  * Let *memory hold `size` and `more` units of `unit` bytes: at least twice as many as before, so that
- * what is appended piece by piece is copied only a few times. false: no memory; it is as it was.
+ * what is appended piece by piece is copied only a few times. Memory `inside` something else is left
+ * behind. false: no memory; it is as it was.
  */
-static bool grow(void **memory, size_t *capacity, size_t size, size_t more, size_t unit,
-                 size_t first)
+static bool grow(void **memory, const void *inside, size_t *capacity, size_t size, size_t more,
+                 size_t unit)
 {
     const size_t most = SIZE_MAX / 2 / unit;
     if (size > most || more > most - size)
@@ -38,13 +40,14 @@ static bool grow(void **memory, size_t *capacity, size_t size, size_t more, size
         return true;
 
     size_t wanted = *capacity > most / 2 ? most : *capacity * 2;
-    if (wanted < first)
-        wanted = first;
     if (wanted < size + more)
         wanted = size + more;
-    void *grown = realloc(*memory, wanted * unit);
+    bool is_inside = inside != NULL && *memory == inside;
+    void *grown = realloc(is_inside ? NULL : *memory, wanted * unit);
     if (grown == NULL)
         return false;
+    if (is_inside)
+        memcpy(grown, inside, size * unit);
     *memory = grown;
     *capacity = wanted;
     return true;
@@ -54,7 +57,7 @@ static bool grow_head(weir_http_response *response, size_t more)
 {
     void *memory = response->head;
     bool has_room =
-        grow(&memory, &response->head_capacity, response->head_size, more, 1, HEAD_FIRST);
+        grow(&memory, response->first_head, &response->head_capacity, response->head_size, more, 1);
 
     response->head = memory;
     return has_room;
@@ -63,10 +66,20 @@ static bool grow_head(weir_http_response *response, size_t more)
 static bool grow_fields(weir_http_response *response)
 {
     void *memory = response->fields;
-    bool has_room = grow(&memory, &response->field_capacity, response->field_count, 1,
-                         sizeof response->fields[0], FIELDS_FIRST);
+    bool has_room = grow(&memory, response->first_fields, &response->field_capacity,
+                         response->field_count, 1, sizeof response->fields[0]);
 
     response->fields = memory;
+    return has_room;
+}
+
+static bool grow_body(weir_http_response *response, size_t more)
+{
+    void *memory = response->body;
+    size_t first = more < response->body_first && memory == NULL ? response->body_first : more;
+    bool has_room = grow(&memory, NULL, &response->body_capacity, response->body_size, first, 1);
+
+    response->body = memory;
     return has_room;
 }
 
@@ -74,19 +87,32 @@ static bool grow_fields(weir_http_response *response)
 
 weir_http_response *weir__response_new(void)
 {
-    return calloc(1, sizeof(weir_http_response));
+    weir_http_response *response = malloc(sizeof *response);
+
+    if (response == NULL)
+        return NULL;
+    /* What comes after is written before it is read. */
+    memset(response, 0, offsetof(weir_http_response, first_fields));
+    response->head = response->first_head;
+    response->head_capacity = sizeof response->first_head;
+    response->fields = response->first_fields;
+    response->field_capacity = sizeof response->first_fields / sizeof response->first_fields[0];
+    response->body_first = BODY_FIRST;
+    return response;
 }
 
 /* What came with the last status line. */
 static void forget(weir_http_response *response)
 {
     response->status = 0;
+    response->url = 0;
     response->head_size = 0;
     response->field_count = 0;
     free(response->body);
     response->body = NULL;
     response->body_size = 0;
     response->body_capacity = 0;
+    response->body_first = BODY_FIRST;
     response->is_truncated = false;
 }
 
@@ -101,9 +127,10 @@ void weir_http_response_close(weir_http_response *response)
     if (response == NULL)
         return;
 
-    free(response->url);
-    free(response->head);
-    free(response->fields);
+    if (response->head != response->first_head)
+        free(response->head);
+    if (response->fields != response->first_fields)
+        free(response->fields);
     free(response->body);
     free(response);
 }
@@ -154,14 +181,16 @@ static weir_status add_folded(weir_http_response *response, const char *value, s
     return WEIR_OK;
 }
 
-static size_t put_text(weir_http_response *response, const char *text, size_t size)
+/* Returns where it stands. There is room for it, and less than 4 GiB of head: max_header_bytes is an
+ * int. */
+static uint32_t put_text(weir_http_response *response, const char *text, size_t size)
 {
     size_t place = response->head_size;
 
     memcpy(response->head + place, text, size);
     response->head[place + size] = '\0';
     response->head_size += size + 1;
-    return place;
+    return (uint32_t)place;
 }
 
 static weir_status add_field(weir_http_response *response, const char *line, size_t size,
@@ -174,14 +203,16 @@ static weir_status add_field(weir_http_response *response, const char *line, siz
         return weir_error_set(reterr, WEIR_LIMIT, "header of the response: more than %d fields",
                               RESPONSE_FIELDS_LIMIT);
 
+    if (!grow_head(response, size + 1) || !grow_fields(response))
+        return no_memory(reterr);
     const char *value = line + name + 1;
     size_t value_size = size - name - 1;
     weir__trim(&value, &value_size);
-    if (!grow_head(response, name + value_size + 2) || !grow_fields(response))
-        return no_memory(reterr);
+    size_t end = (size_t)(value - line) + value_size;
     struct response_field *field = &response->fields[response->field_count++];
-    field->name = put_text(response, line, name);
-    field->value = put_text(response, value, value_size);
+    field->name = put_text(response, line, end);
+    field->value = field->name + (uint32_t)(value - line);
+    response->head[field->name + name] = '\0';
     return WEIR_OK;
 }
 
@@ -211,21 +242,37 @@ weir_status weir__response_add_line(weir_http_response *response, const char *li
 
 /* ---- the body ---------------------------------------------------------------------------- */
 
+void weir__response_expect_body(weir_http_response *response, int64_t size)
+{
+    if (size < 0)
+        return;
+    /* And a zero. */
+    response->body_first = size < BODY_FIRST_MOST ? (size_t)size + 1 : BODY_FIRST_MOST;
+}
+
 weir_status weir__response_add_body(weir_http_response *response, const char *data, size_t size,
                                     weir_error *reterr)
 {
-    void *memory = response->body;
-    bool has_room = size < SIZE_MAX && grow(&memory, &response->body_capacity, response->body_size,
-                                            size + 1, 1, BODY_FIRST);
-
-    response->body = memory;
-    if (!has_room)
+    if (size == SIZE_MAX || !grow_body(response, size + 1))
         return no_memory(reterr);
     if (size > 0)
         memcpy(response->body + response->body_size, data, size);
     response->body_size += size;
     response->body[response->body_size] = '\0';
     return WEIR_OK;
+}
+
+/* ---- where it came from ------------------------------------------------------------------ */
+
+bool weir__response_set_url(weir_http_response *response, const char *url)
+{
+    size_t size = strlen(url);
+
+    if (!grow_head(response, size + 2))
+        return false;
+    response->head_size += response->head_size == 0; /* 0 is no place for it */
+    response->url = put_text(response, url, size);
+    return true;
 }
 
 /* ---- for its holder ---------------------------------------------------------------------- */
@@ -282,5 +329,5 @@ bool weir_http_response_is_truncated(const weir_http_response *response)
 
 const char *weir_http_response_url(const weir_http_response *response)
 {
-    return response->url == NULL ? "" : response->url;
+    return response->url == 0 ? "" : response->head + response->url;
 }

@@ -6,17 +6,18 @@
 #include <weir/http.h>
 
 struct response_field {
-    size_t name; /* where it begins in `head`; zero-terminated there */
-    size_t value;
+    uint32_t name; /* where it begins in `head`; zero-terminated there */
+    uint32_t value;
 };
 
 #define RESPONSE_FIELDS_LIMIT 256
 
+/* Most responses need no memory for their header but their own, and all of it stays small enough for
+ * an allocator's short way. */
 struct weir_http_response {
     int status; /* 0 until a status line came */
-    char *url;
-
-    char *head; /* the fields' names and values, one after another */
+    size_t url; /* where it begins in `head`, once it is there; else 0 */
+    char *head; /* the fields' names and values, one after another, and the URL */
     size_t head_size;
     size_t head_capacity;
     struct response_field *fields;
@@ -27,13 +28,17 @@ struct weir_http_response {
     char *body; /* always zero-terminated; NULL while nothing came */
     size_t body_size;
     size_t body_capacity;
+    size_t body_first; /* the capacity to begin with */
     bool is_truncated;
+
+    struct response_field first_fields[16];
+    char first_head[768];
 };
 
 /* An empty one; NULL: no memory. */
 weir_http_response *weir__response_new(void);
 
-/* Forget everything but the URL: a new attempt begins. */
+/* Forget everything: a new attempt begins. */
 void weir__response_clear(weir_http_response *response);
 
 /*
@@ -47,9 +52,16 @@ void weir__response_clear(weir_http_response *response);
 weir_status weir__response_add_line(weir_http_response *response, const char *line, size_t size,
                                     size_t limit, weir_error *reterr);
 
+/* The body is said to be of so many bytes, or unknown (-1): so much memory is taken for it at once, if
+ * it is not too much to take at a server's word. */
+void weir__response_expect_body(weir_http_response *response, int64_t size);
+
 /* Append to the body, no limit checked. WEIR_NO_MEMORY. */
 weir_status weir__response_add_body(weir_http_response *response, const char *data, size_t size,
                                     weir_error *reterr);
+
+/* Where it came from, once it is complete. false: no memory. */
+bool weir__response_set_url(weir_http_response *response, const char *url);
 
 /* The values of all fields of a name, up to `capacity`; how many there are. */
 size_t weir__response_values(const weir_http_response *response, const char *name,

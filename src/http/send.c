@@ -347,7 +347,7 @@ static weir_status finish(struct sending *s, enum next next, weir_http_response 
     weir_status status = WEIR_OK;
 
     s->report->elapsed = weir__http_now(s->session) - s->started;
-    if (next == NEXT_RESPONSE && (s->response->url = strdup(s->url->text)) == NULL) {
+    if (next == NEXT_RESPONSE && !weir__response_set_url(s->response, s->url->text)) {
         weir__refuse(s, WEIR_NO_MEMORY, "out of memory");
         next = NEXT_ERROR;
     }

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 static inline bool weir__is_digit(char c)
 {
@@ -34,17 +36,13 @@ static inline bool weir__is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7F;
 }
 
-/* tchar of RFC 9110 (5.6.2). */
+/* tchar of RFC 9110 (5.6.2): !#$%&'*+-.^_`|~, digits and letters, a bit for each character of ASCII. */
 static inline bool weir__is_token_char(char c)
 {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
+    static const uint64_t tokens[2] = {UINT64_C(0x03FF6CFA00000000), UINT64_C(0x57FFFFFFC7FFFFFE)};
+    unsigned char code = (unsigned char)c;
 
-    if (weir__is_alphanumeric(c)) /* nearly all of them, in every response */
-        return true;
-    for (size_t i = 0; i < sizeof marks - 1; i++)
-        if (c == marks[i])
-            return true;
-    return false;
+    return code < 128 && (tokens[code / 64] >> code % 64 & 1) != 0;
 }
 
 /* How many characters at the beginning of a text of this size are a token's. */
@@ -57,12 +55,27 @@ static inline size_t weir__token_length(const char *text, size_t size)
     return length;
 }
 
+/* Whether there is a control among eight characters, without a look at each: taking 0x20 from a byte
+ * below it sets its highest bit, which was clear; so does taking 1 from a byte that 0x7F made 0. */
+static inline bool weir__has_control(const char *eight)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t bytes = 0;
+
+    memcpy(&bytes, eight, sizeof bytes);
+    uint64_t deletes = bytes ^ (each * 0x7F);
+    return (((bytes - each * 0x20) & ~bytes) | ((deletes - each) & ~deletes)) & (each * 0x80);
+}
+
 /* Where the first character stands that no header's value may hold; `size`: there is none. */
 static inline size_t weir__value_fault(const char *value, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (weir__is_control(value[i]) && value[i] != '\t')
+    for (size_t i = 0; i < size; i++) {
+        while (size - i >= 8 && !weir__has_control(value + i))
+            i += 8;
+        if (i < size && weir__is_control(value[i]) && value[i] != '\t')
             return i;
+    }
     return size;
 }
 

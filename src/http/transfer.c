@@ -98,6 +98,15 @@ static size_t take_aside(struct transfer *t, const char *data, size_t size, bool
     return 0;
 }
 
+/* How many bytes the server says are to come; what is compressed becomes more than that. */
+static void expect_body(struct handle *handle, struct transfer *t)
+{
+    curl_off_t size = -1;
+
+    curl_easy_getinfo(handle->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
+    weir__response_expect_body(t->response, size < t->max_body_bytes ? size : t->max_body_bytes);
+}
+
 size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct handle *handle = arg;
@@ -105,6 +114,8 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
 
     size *= count;
     t->is_answered = true;
+    if (t->decoded == 0)
+        expect_body(handle, t);
     t->decoded += (int64_t)size;
     if (t->follows && weir__is_redirect(t->response))
         return take_aside(t, data, size, false);

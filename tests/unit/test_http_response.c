@@ -2,6 +2,7 @@
 /* Responses while they arrive: fields, foldings, interim answers, limits; and what is read of them. */
 #include "check.h"
 #include "http/response.h"
+#include "http/text.h"
 
 #include <stdlib.h>
 
@@ -196,6 +197,35 @@ static void control_characters_are_kept_out(void)
     check_refused("A: b\r\r\n", 7, "a control character");
 }
 
+static void a_token_holds_the_characters_of_rfc_9110(void)
+{
+    static const char all[] = "!#$%&'*+-.^_`|~0123456789"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    for (int c = 0; c < 256; c++) {
+        char text = (char)c;
+
+        check_int(weir__token_length(&text, 1), memchr(all, c, sizeof all - 1) != NULL);
+    }
+}
+
+/* Eight characters are looked at together. */
+static void a_control_character_is_found_at_every_place(void)
+{
+    char value[21];
+
+    for (int c = 0; c < 256; c++)
+        for (size_t at = 0; at < sizeof value; at++)
+            for (size_t tab = 0; tab < sizeof value; tab++) {
+                bool is_bad = c != '\t' && (c < 0x20 || c == 0x7F);
+
+                memset(value, "x\x80"[at % 2], sizeof value);
+                value[tab] = '\t';
+                value[at] = (char)c;
+                check_int(weir__value_fault(value, sizeof value), is_bad ? at : sizeof value);
+            }
+}
+
 static void a_line_that_is_no_field_is_refused_and_not_shown(void)
 {
     static const char *const bad[] = {"hunter2\r\n",     ": hunter2\r\n",     "A B: hunter2\r\n",
@@ -343,6 +373,26 @@ static void a_body_of_small_pieces_is_moved_a_few_times_only(void)
     weir_http_response_close(response);
 }
 
+static void a_body_of_known_size_takes_its_memory_once_and_within_reason(void)
+{
+    static const struct {
+        int64_t said;
+        size_t first;
+    } cases[] = {{-1, 4096}, {0, 1}, {1024, 1025}, {1048575, 1048576}, {INT64_MAX, 1048576}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        weir_http_response *response = new_response();
+
+        weir__response_expect_body(response, cases[i].said);
+        check_int(weir__response_add_body(response, "", 0, &error), WEIR_OK);
+        check_int(response->body_capacity, cases[i].first);
+        /* More than was said comes as well. */
+        check_int(weir__response_add_body(response, "abc", 3, &error), WEIR_OK);
+        check_text(weir_http_response_body(response, NULL), "abc");
+        weir_http_response_close(response);
+    }
+}
+
 static void a_body_may_hold_zeros(void)
 {
     weir_http_response *response = new_response();
@@ -369,15 +419,34 @@ static void a_size_beyond_all_memory_is_no_memory_and_changes_nothing(void)
 
 /* ---- the whole --------------------------------------------------------------------------- */
 
-static void a_cleared_response_keeps_only_its_url(void)
+static void the_url_stands_beside_a_header_of_any_size(void)
+{
+    char url[2000];
+
+    memset(url, 'u', sizeof url - 1);
+    url[sizeof url - 1] = '\0';
+    for (size_t from = 0; from < sizeof url; from++) {
+        weir_http_response *response = new_response();
+
+        if (from % 2 == 0)
+            check_int(add(response, "A: b\r\n"), WEIR_OK);
+        check(weir__response_set_url(response, url + from));
+        check_text(weir_http_response_url(response), url + from);
+        if (from % 2 == 0)
+            check_text(weir_http_response_header(response, "A"), "b");
+        weir_http_response_close(response);
+    }
+}
+
+static void a_cleared_response_is_empty(void)
 {
     weir_http_response *response = new_response();
     size_t size = 7;
 
     check_text(weir_http_response_url(response), "");
-    response->url = strdup("http://h/?a=b");
     check_int(add(response, "HTTP/1.1 500 Error\r\n"), WEIR_OK);
     check_int(add(response, "A: b\r\n"), WEIR_OK);
+    check(weir__response_set_url(response, "http://h/?a=b"));
     check_int(weir__response_add_body(response, "abc", 3, &error), WEIR_OK);
     response->is_truncated = true;
     check(weir_http_response_is_truncated(response));
@@ -388,7 +457,7 @@ static void a_cleared_response_keeps_only_its_url(void)
     check_text(weir_http_response_body(response, &size), "");
     check_int(size, 0);
     check(!weir_http_response_is_truncated(response));
-    check_text(weir_http_response_url(response), "http://h/?a=b");
+    check_text(weir_http_response_url(response), "");
 
     /* And counts from nothing. */
     check_int(weir__response_add_line(response, "HTTP/1.1 200 OK\r\n", 17, 17, &error), WEIR_OK);
@@ -410,6 +479,8 @@ int main(void)
     run(a_status_line_ends_what_an_interim_answer_had);
     run(a_status_has_three_digits);
     run(control_characters_are_kept_out);
+    run(a_token_holds_the_characters_of_rfc_9110);
+    run(a_control_character_is_found_at_every_place);
     run(a_line_that_is_no_field_is_refused_and_not_shown);
     run(a_folding_after_a_new_status_line_continues_nothing);
     run(a_response_has_at_most_256_fields);
@@ -419,9 +490,11 @@ int main(void)
     run(an_empty_body_is_an_empty_text);
     run(a_body_grows_piece_by_piece_and_ends_with_a_zero);
     run(a_body_of_small_pieces_is_moved_a_few_times_only);
+    run(a_body_of_known_size_takes_its_memory_once_and_within_reason);
     run(a_body_may_hold_zeros);
     run(a_size_beyond_all_memory_is_no_memory_and_changes_nothing);
-    run(a_cleared_response_keeps_only_its_url);
+    run(the_url_stands_beside_a_header_of_any_size);
+    run(a_cleared_response_is_empty);
     run(closing_nothing_is_fine);
     return check_done();
 }
