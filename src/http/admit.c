@@ -33,7 +33,7 @@ void weir__refuse(struct sending *s, weir_status status, const char *format, ...
     s->judgement = (struct judgement){.kind = WEIR_ATTEMPT_REFUSED, .is_ours = true};
     s->judgement.status = status;
     va_start(args, format);
-    vsnprintf(s->failure, sizeof s->failure, format, args);
+    vsnprintf(s->failure, WEIR_ERROR_TEXT, format, args);
     va_end(args);
 }
 
@@ -52,11 +52,11 @@ bool weir__is_signalled(struct sending *s)
 
 bool weir__sending_sleep(struct sending *s, weir_time until, weir_time *add_to)
 {
-    weir_time begun = weir__http_now(s->session);
+    weir_time begun = weir__sending_now(s);
 
-    while (weir__http_now(s->session) < until && !weir__is_signalled(s))
+    while (weir__sending_now(s) < until && !weir__is_signalled(s))
         weir__http_wait(s->session, &s->request->word, SIGNAL_NONE, until);
-    *add_to += weir__http_now(s->session) - begun;
+    *add_to += s->now - begun;
     return !weir__is_signalled(s);
 }
 
@@ -140,13 +140,13 @@ static bool pass_policies(struct sending *s, weir_permit *ret_permit)
     bool has_pass = false;
 
     for (;;) {
-        weir_time now = weir__http_now(s->session);
+        weir_time now = s->now;
         struct answer answer = ask(s, now, has_pass ? &held : NULL, ret_permit);
 
         if (!answer.is_permitted)
             return refuse_by_breaker(s, answer.state, answer.open_for);
         /* Another may have moved the gate's instant beyond a deadline that is about to pass. */
-        if (!answer.is_in_time && weir__http_now(s->session) >= s->deadline) {
+        if (!answer.is_in_time && weir__sending_now(s) >= s->deadline) {
             weir__refuse(s, WEIR_TIMEOUT, "the deadline passed");
             return false;
         }
@@ -164,7 +164,7 @@ static bool pass_policies(struct sending *s, weir_permit *ret_permit)
 /* After a wait for a handle, the permit of before may be one of a breaker that opened meanwhile. */
 static bool renew_permit(struct sending *s, weir_permit *permit)
 {
-    weir_time now = weir__http_now(s->session);
+    weir_time now = s->now;
     weir_breaker_state state = WEIR_BREAKER_CLOSED;
 
     pthread_mutex_lock(&s->origin->lock);
@@ -181,10 +181,8 @@ static bool renew_permit(struct sending *s, weir_permit *permit)
 
 static void abandon_permit(struct sending *s, const weir_permit *permit)
 {
-    weir_time now = weir__http_now(s->session);
-
     pthread_mutex_lock(&s->origin->lock);
-    return_permit_locked(s, now, permit);
+    return_permit_locked(s, s->now, permit);
     pthread_mutex_unlock(&s->origin->lock);
 }
 
@@ -227,9 +225,9 @@ static bool borrow(struct sending *s, struct admission *admission, weir_time beg
 
 static bool hold(struct sending *s, struct admission *admission)
 {
-    weir_time begun = weir__http_now(s->session);
+    weir_time begun = s->now;
     bool is_held = borrow(s, admission, begun);
-    weir_time waited = weir__http_now(s->session) - begun;
+    weir_time waited = weir__sending_now(s) - begun;
 
     admission->at = begun + waited;
     s->report->waited += waited;

@@ -2,9 +2,6 @@
 /* One attempt: admitted, made, judged, and told to the origin's policies and counts. */
 #include "http/sending.h"
 
-#include <string.h>
-#include <time.h>
-
 weir_http_event weir__sending_event(const struct sending *s, weir_http_event_kind kind)
 {
     return (weir_http_event){
@@ -18,15 +15,6 @@ weir_http_event weir__sending_event(const struct sending *s, weir_http_event_kin
 }
 
 /* ---- what it was ------------------------------------------------------------------------- */
-
-/* Nanoseconds since 1970: read for a response that asks for a pause, and for no other. */
-static int64_t wall_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * WEIR_SECOND + now.tv_nsec;
-}
 
 static void describe_attempt(struct sending *s, const struct transfer *t)
 {
@@ -55,21 +43,15 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
 /* ---- what the origin learns of it -------------------------------------------------------- */
 
 /* How long a 429 or 503 asks everybody to stay away; 0: it does not. */
-static weir_time asked_pause(const struct sending *s, int unstated_pause_ms)
+static weir_time pause_for_all(const struct sending *s, int unstated_pause_ms)
 {
-    const weir_attempt *a = &s->attempt;
-    weir_time longest = -1;
+    int status = s->attempt.status;
 
-    if (a->status != 429 && a->status != 503)
+    if (status != 429 && status != 503)
         return 0;
-    for (size_t i = 0; i < a->retry_after_count; i++) {
-        weir_time pause = 0;
-        if (weir_retry_after_parse(a->retry_after[i], wall_now(), &pause) && pause > longest)
-            longest = pause;
-    }
-    if (longest >= 0)
-        return longest;
-    return a->status == 429 ? unstated_pause_ms * WEIR_MS : 0;
+    if (s->asked_pause >= 0)
+        return s->asked_pause;
+    return status == 429 ? unstated_pause_ms * WEIR_MS : 0;
 }
 
 static void count_attempt_locked(struct origin_counts *c, const struct sending *s,
@@ -108,26 +90,40 @@ static weir_time close_gate_locked(struct origin *origin, weir_time now, weir_ti
     return origin->gate.closed_until - now;
 }
 
-static struct news tell_policies(struct sending *s, const struct transfer *t,
-                                 const weir_permit *permit, weir_time begun, weir_time now)
+/* The budget counts a request once, by its first attempt at an origin. */
+static void deposit_locked(struct sending *s)
+{
+    if (s->is_deposited)
+        return;
+    s->is_deposited = true;
+    weir_budget_deposit(&s->origin->budget, s->now);
+}
+
+/* The attempt is over, `now`: the origin learns of it, and says what follows. */
+static struct news settle(struct sending *s, const struct transfer *t, const weir_permit *permit,
+                          weir_time begun)
 {
     struct origin *origin = s->origin;
+    weir_moment moment = weir__moment_of(s);
+    weir_time now = s->now;
     struct news news = {0};
 
     pthread_mutex_lock(&origin->lock);
+    deposit_locked(s);
     if (s->session->options.use_breaker)
         weir_breaker_record(&origin->breaker, permit,
                             s->judgement.is_ours ? WEIR_OUTCOME_IGNORED
                                                  : weir_breaker_judge(&s->attempt),
                             now - begun, now, weir__origin_random_locked(origin));
     news.has_breaker = weir__breaker_news_locked(origin, &news.breaker);
-    news.pause = asked_pause(s, origin->unstated_pause_ms);
+    news.pause = pause_for_all(s, origin->unstated_pause_ms);
     if (news.pause > 0)
         news.pause = close_gate_locked(origin, now, news.pause);
     count_attempt_locked(&origin->counts, s, t);
     news.is_trim_due = now >= origin->trim_at;
     if (news.is_trim_due)
         origin->trim_at = now + TRIM_EVERY;
+    weir__decide_locked(s, &moment);
     pthread_mutex_unlock(&origin->lock);
     return news;
 }
@@ -144,8 +140,8 @@ static void tell_listeners(struct sending *s, const struct transfer *t, const st
         event.curl_code = (int)t->code;
         event.is_reused = t->is_reused;
         event.duration = duration;
-        if (t->propagation.traceparent[0] != '\0')
-            event.trace = &t->propagation.context;
+        if (t->propagation->traceparent[0] != '\0')
+            event.trace = &t->propagation->context;
         if (s->judgement.status != WEIR_OK) {
             weir_error_set(&error, s->judgement.status, "%s", s->failure);
             event.error = &error;
@@ -179,12 +175,6 @@ static int time_for_attempt(const struct sending *s, weir_time now, bool *ret_is
     return left_ms > 0 ? (int)left_ms : 1;
 }
 
-bool weir__follows(const struct sending *s)
-{
-    return s->request->follow_redirects < 0 ? s->session->options.follow_redirects
-                                            : s->request->follow_redirects != 0;
-}
-
 /* A dirty handle, or one whose connection failed, is not worth keeping: a new one costs less than
  * the connection that it needs anyway. */
 static void give_back(struct admission *admission, const struct transfer *t)
@@ -196,17 +186,6 @@ static void give_back(struct admission *admission, const struct transfer *t)
         weir_pool_release(&admission->lease);
     else
         weir_pool_discard(&admission->lease, NULL);
-}
-
-/* Count a request where it is sent for the first time. */
-static void deposit(struct sending *s, weir_time now)
-{
-    if (s->is_deposited)
-        return;
-    s->is_deposited = true;
-    pthread_mutex_lock(&s->origin->lock);
-    weir_budget_deposit(&s->origin->budget, now);
-    pthread_mutex_unlock(&s->origin->lock);
 }
 
 static void note_transfer(struct sending *s, const struct transfer *t)
@@ -228,6 +207,7 @@ static void note_transfer(struct sending *s, const struct transfer *t)
 static void make_attempt(struct sending *s, struct admission *admission, weir_time begun)
 {
     bool is_cut_short = false;
+    struct transfer_room room;
     struct transfer t = {
         .session = s->session,
         .request = s->request,
@@ -239,21 +219,29 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         .follows = weir__follows(s),
         .max_body_bytes = s->request->max_body_bytes >= 0 ? s->request->max_body_bytes
                                                           : s->session->options.max_body_bytes,
+        .propagation = &room.propagation,
         .response = s->response,
+        .error = &room.error,
+        .fields = room.fields,
     };
 
+    room.error.status = WEIR_OK;
     t.timeout_ms = time_for_attempt(s, begun, &is_cut_short);
     weir__response_clear(s->response);
-    weir__propagate(s->request, &t.propagation);
+    weir__propagate(s->request, t.propagation);
     weir__transfer_run(&t, admission->lease.connection);
     note_transfer(s, &t);
     s->judgement = weir__judge(&t, is_cut_short, s->failure);
     give_back(admission, &t);
 
-    weir_time now = t.ended != 0 ? t.ended : weir__http_now(s->session);
+    if (t.ended != 0)
+        s->now = t.ended;
+    else
+        weir__sending_now(s);
+    weir_time ended = s->now;
     describe_attempt(s, &t);
-    struct news news = tell_policies(s, &t, &admission->permit, begun, now);
-    tell_listeners(s, &t, &news, now - begun);
+    struct news news = settle(s, &t, &admission->permit, begun);
+    tell_listeners(s, &t, &news, ended - begun);
     if (news.is_trim_due)
         weir_pool_trim(s->origin->pool, s->session->options.idle_timeout_ms);
 }
@@ -266,12 +254,12 @@ void weir__attempt(struct sending *s)
     s->is_reused = false;
     s->report->retry_after = 0;
     if (!weir__admit(s, &admission)) {
+        s->course = COURSE_ABANDON;
         describe_attempt(s, NULL);
         pthread_mutex_lock(&s->origin->lock);
         s->origin->counts.refused += s->judgement.status != WEIR_CANCELLED;
         pthread_mutex_unlock(&s->origin->lock);
         return;
     }
-    deposit(s, admission.at);
     make_attempt(s, &admission, admission.at);
 }

@@ -91,6 +91,7 @@ void weir__handle_renew(struct handle *handle)
     curl_easy_reset(handle->easy);
     set_session(handle);
     handle->is_marked = false;
+    handle->timeout_ms = 0;
 }
 
 /* ---- the driver -------------------------------------------------------------------------- */

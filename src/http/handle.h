@@ -21,6 +21,7 @@ struct handle {
     curl_socket_t socket; /* of the connection at rest; CURL_SOCKET_BAD: none */
     weir_time idle_until; /* of that connection */
     bool is_marked;
+    int timeout_ms;            /* as it is set; 0: not yet */
     struct transfer *transfer; /* the attempt under way; what libcurl's callbacks work for */
     char detail[CURL_ERROR_SIZE];
 };

@@ -121,8 +121,8 @@ struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
     switch (t->stop) {
     case STOP_FAILED:
         j.is_ours = true;
-        j.status = t->error.status;
-        snprintf(text, WEIR_ERROR_TEXT, "%s", t->error.text);
+        j.status = t->error->status;
+        snprintf(text, WEIR_ERROR_TEXT, "%s", t->error->text);
         break;
     case STOP_SIGNALLED:
         j.is_ours = true;

@@ -225,8 +225,25 @@ static weir_status prepare(weir_http *session, const char *name, struct spare *s
     return open_pool(session, name, &spare->pool, reterr);
 }
 
-weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
-                              weir_error *reterr)
+/* Who takes an origin: a sending that visits it, with the request by which it enters the session. */
+struct visitor {
+    bool is_sending;
+    weir_http_request *request; /* NULL: it is in already */
+};
+
+static void count_visit_locked(weir_http *session, struct origin *origin,
+                               const struct visitor *visitor)
+{
+    if (!visitor->is_sending)
+        return;
+    origin->requests++;
+    origin->under_way++;
+    if (visitor->request != NULL)
+        weir__session_enter_locked(session, visitor->request);
+}
+
+static weir_status take(weir_http *session, const char *name, const struct visitor *visitor,
+                        struct origin **ret_origin, weir_error *reterr)
 {
     struct spare spare = {0};
     struct origin *origin = NULL;
@@ -244,6 +261,8 @@ weir_status weir__origin_take(weir_http *session, const char *name, struct origi
         is_closing = session->guarded.is_closing;
         if (!is_closing)
             origin = take_locked(session, name, hash, &spare);
+        if (origin != NULL)
+            count_visit_locked(session, origin, visitor);
         has_surplus = origin != NULL && has_surplus_locked(session);
         pthread_mutex_unlock(&session->lock);
     }
@@ -258,10 +277,34 @@ weir_status weir__origin_take(weir_http *session, const char *name, struct origi
     return status;
 }
 
+weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
+                              weir_error *reterr)
+{
+    return take(session, name, &(struct visitor){0}, ret_origin, reterr);
+}
+
 void weir__origin_put(weir_http *session, struct origin *origin)
 {
     pthread_mutex_lock(&session->lock);
     origin->holders--;
+    pthread_mutex_unlock(&session->lock);
+}
+
+weir_status weir__origin_visit(weir_http *session, const char *name, weir_http_request *request,
+                               struct origin **ret_origin, weir_error *reterr)
+{
+    return take(session, name, &(struct visitor){true, request}, ret_origin, reterr);
+}
+
+void weir__origin_leave(weir_http *session, struct origin *origin, weir_http_request *request)
+{
+    pthread_mutex_lock(&session->lock);
+    if (origin != NULL) {
+        origin->under_way--;
+        origin->holders--;
+    }
+    if (request != NULL)
+        weir__session_leave_locked(session, request);
     pthread_mutex_unlock(&session->lock);
 }
 

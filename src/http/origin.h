@@ -8,12 +8,11 @@
 
 /* What an origin counts, under its lock; the names are those of weir_http_origin. */
 struct origin_counts {
-    uint64_t requests, attempts, opened, reused, resends, redirects;
+    uint64_t attempts, opened, reused, resends, redirects;
     uint64_t responses[6];
     uint64_t failed_connect, failed_read, failed_other, refused, cancelled;
     uint64_t budget_denied, invalid_retry_afters;
     uint64_t causes[WEIR_CAUSE_REFUSED + 1];
-    int under_way;
 };
 
 struct origin {
@@ -25,8 +24,10 @@ struct origin {
     struct origin *newer;
     struct origin *older;
     weir_pool *pool; /* NULL: its connections are not kept at the moment */
-    int holders;     /* who has it from weir__origin_take() */
-    bool is_set;     /* by hand: never forgotten */
+    int holders;     /* who has it from weir__origin_take() or weir__origin_visit() */
+    int under_way;   /* sendings that visit it */
+    uint64_t requests;
+    bool is_set; /* by hand: never forgotten */
 
     /* under its own lock, which is held for arithmetic only */
     pthread_mutex_t lock;
@@ -50,6 +51,15 @@ struct origin {
 weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
                               weir_error *reterr);
 void weir__origin_put(weir_http *session, struct origin *origin);
+
+/*
+ * The same for a sending, counted as a request there. One that begins with it enters the session, and
+ * one that ends with it leaves the session, under the same lock: `request`; NULL for a sending that
+ * goes on. Whoever has left may find the session freed. Leaving takes no origin, too: NULL.
+ */
+weir_status weir__origin_visit(weir_http *session, const char *name, weir_http_request *request,
+                               struct origin **ret_origin, weir_error *reterr);
+void weir__origin_leave(weir_http *session, struct origin *origin, weir_http_request *request);
 
 /* 64 random bits. With the origin's lock. */
 uint64_t weir__origin_random_locked(struct origin *origin);

@@ -8,6 +8,15 @@
 
 #define RETRY_AFTERS 4
 
+/* What follows an attempt. */
+enum course {
+    COURSE_ABANDON,  /* it ended by our own doing: an error */
+    COURSE_REDIRECT, /* it leads elsewhere; `decision` says whether to go there */
+    COURSE_SUNK,     /* its sink has a part of the body already: an error */
+    COURSE_RESEND,   /* its connection had died at rest: another, at once */
+    COURSE_POLICY    /* as `decision` says */
+};
+
 /* On the stack of the thread that sends. */
 struct sending {
     /* the whole */
@@ -15,6 +24,7 @@ struct sending {
     weir_http_request *request;
     weir_http_report *report;
     weir_time started;
+    weir_time now; /* when the clock was read last: weir__sending_now() */
     weir_time deadline;
     const char *file;
     int line;
@@ -32,20 +42,29 @@ struct sending {
     const char *method;
     bool has_body;
     bool drops_secrets;
-    bool is_deposited; /* the budget of this hop's origin knows of it */
-    struct origin *origin;
+    bool is_deposited;     /* the budget of this hop's origin knows of it */
+    struct origin *origin; /* visited; NULL: none */
 
     /* the latest attempt */
     bool was_begun; /* the reader of the body no longer stands at its beginning */
     weir_http_response *response;
     weir_attempt attempt;
     const char *retry_after[RETRY_AFTERS];
+    weir_time asked_pause; /* the longest Retry-After that can be read; -1: none */
     bool is_reused;
     bool is_answered;
     bool has_sunk;
     struct judgement judgement;
-    char failure[WEIR_ERROR_TEXT]; /* what went wrong, unless its status is OK */
+    char *failure; /* WEIR_ERROR_TEXT bytes: what went wrong, unless its status is OK */
+    enum course course;
+    weir_retry_decision decision;
 };
+
+/* Read the clock, and remember what it said. */
+static inline weir_time weir__sending_now(struct sending *sending)
+{
+    return sending->now = weir__http_now(sending->session);
+}
 
 /* admit.c: leave to make one attempt. */
 struct admission {
@@ -61,11 +80,21 @@ struct admission {
  */
 bool weir__admit(struct sending *sending, struct admission *ret_admission);
 
-/* attempt.c: make one attempt, or have it refused; fills in `attempt` and `judgement`. */
+/* attempt.c: make one attempt, or have it refused; fills in `attempt`, `judgement` and `course`. */
 void weir__attempt(struct sending *sending);
+
+/* decide.c: the moment in which an attempt is over, `now`, and what it asks for by Retry-After; then,
+ * with the origin's lock, what follows: `course`, and `decision` where the policy was asked. */
+weir_moment weir__moment_of(struct sending *sending);
+void weir__decide_locked(struct sending *sending, weir_moment *moment);
 
 /* Whether redirects are followed. */
 bool weir__follows(const struct sending *sending);
+
+/* Whether a redirect of the attempt's status asks for GET: 303 does, and 301 and 302 do for POST, as
+ * browsers and requests have it. */
+bool weir__becomes_get(const struct sending *sending);
+bool weir__is_method(const struct sending *sending, const char *method);
 
 /* Sleep until an instant. False: the request was cancelled or the session closed. */
 bool weir__sending_sleep(struct sending *sending, weir_time until, weir_time *add_to);

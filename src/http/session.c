@@ -193,39 +193,29 @@ const weir_http_options *weir_http_get_options(const weir_http *session)
 
 /* ---- sendings ---------------------------------------------------------------------------- */
 
-weir_status weir__session_enter(weir_http *session, weir_http_request *request, weir_error *reterr)
+void weir__session_enter_locked(weir_http *session, weir_http_request *request)
 {
     struct session_guarded *g = &session->guarded;
 
-    pthread_mutex_lock(&session->lock);
-    bool is_closing = g->is_closing;
-    if (!is_closing) {
-        request->previous = NULL;
-        request->next = g->first;
-        if (g->first != NULL)
-            g->first->previous = request;
-        g->first = request;
-    }
-    pthread_mutex_unlock(&session->lock);
-    if (is_closing)
-        return weir_error_set(reterr, WEIR_CLOSED, "http \"%s\": closed", session->options.name);
-    return WEIR_OK;
+    request->previous = NULL;
+    request->next = g->first;
+    if (g->first != NULL)
+        g->first->previous = request;
+    g->first = request;
 }
 
-void weir__session_leave(weir_http *session, weir_http_request *request)
+void weir__session_leave_locked(weir_http *session, weir_http_request *request)
 {
     struct session_guarded *g = &session->guarded;
 
-    pthread_mutex_lock(&session->lock);
     if (request->next != NULL)
         request->next->previous = request->previous;
     *(request->previous != NULL ? &request->previous->next : &g->first) = request->next;
-    if (g->is_closing) {
-        /* Under the lock: dispose may free the session as soon as it finds the list empty. */
-        atomic_fetch_add_explicit(&session->ended, 1, memory_order_release);
-        weir_wake((uint32_t *)(uintptr_t)&session->ended);
-    }
-    pthread_mutex_unlock(&session->lock);
+    if (!g->is_closing)
+        return;
+    /* Under the lock: dispose may free the session as soon as it finds the list empty. */
+    atomic_fetch_add_explicit(&session->ended, 1, memory_order_release);
+    weir_wake((uint32_t *)(uintptr_t)&session->ended);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -390,8 +380,6 @@ weir_status weir_http_set_breaker(weir_http *session, const char *url, weir_brea
 
 static void copy_counts(const struct origin_counts *from, weir_http_origin *to)
 {
-    to->under_way = from->under_way;
-    to->requests = from->requests;
     to->attempts = from->attempts;
     to->opened = from->opened;
     to->reused = from->reused;
@@ -445,11 +433,11 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
         if (listed == capacity)
             continue;
         o->holders++;
+        origins[listed] = (weir_http_origin){.under_way = o->under_way, .requests = o->requests};
         held[listed++] = o;
     }
     pthread_mutex_unlock(&session->lock);
     for (size_t i = 0; i < listed; i++) {
-        memset(&origins[i], 0, sizeof origins[i]);
         snprintf(origins[i].name, sizeof origins[i].name, "%s", held[i]->name);
         describe_policies(session, held[i], &origins[i]);
         weir_pool *pool = pool_of(session, held[i]);

@@ -62,9 +62,9 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
  * sleeps, which costs two system calls. */
 void weir__lock_init(pthread_mutex_t *lock);
 
-/* Begin and end a sending. WEIR_CLOSED. */
-weir_status weir__session_enter(weir_http *session, weir_http_request *request, weir_error *reterr);
-void weir__session_leave(weir_http *session, weir_http_request *request);
+/* Begin and end a sending, with the session's lock; it does not close when one begins. */
+void weir__session_enter_locked(weir_http *session, weir_http_request *request);
+void weir__session_leave_locked(weir_http *session, weir_http_request *request);
 
 /* events.c */
 static inline bool weir__http_is_heard(const weir_http *session, weir_http_event_kind kind)

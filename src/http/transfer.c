@@ -38,13 +38,13 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     t->is_answered = true;
     t->header_bytes += size;
     if (t->header_bytes > limit) {
-        weir_error_set(&t->error, WEIR_LIMIT,
+        weir_error_set(t->error, WEIR_LIMIT,
                        "the header of the response is larger than max_header_bytes, %zu", limit);
         return fail(t);
     }
     if (t->is_head_done) /* a trailer */
         return size;
-    if (weir__response_add_line(t->response, line, size, limit, &t->error) != WEIR_OK)
+    if (weir__response_add_line(t->response, line, size, limit, t->error) != WEIR_OK)
         return fail(t);
     bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
     t->is_head_done = is_last && t->response->status >= 200;
@@ -66,13 +66,13 @@ static bool is_bomb(struct handle *handle, struct transfer *t)
 static bool is_too_much(struct handle *handle, struct transfer *t)
 {
     if (t->decoded > t->max_body_bytes) {
-        weir_error_set(&t->error, WEIR_LIMIT,
+        weir_error_set(t->error, WEIR_LIMIT,
                        "the body of the response is larger than max_body_bytes, %lld",
                        (long long)t->max_body_bytes);
         return true;
     }
     if (is_bomb(handle, t)) {
-        weir_error_set(&t->error, WEIR_LIMIT,
+        weir_error_set(t->error, WEIR_LIMIT,
                        "the body of the response expands to more than max_expansion, %d times what "
                        "was received",
                        t->session->options.max_expansion);
@@ -89,7 +89,7 @@ static size_t take_aside(struct transfer *t, const char *data, size_t size, bool
     size_t room = before < limit ? limit - before : 0;
     size_t part = size < room ? size : room;
 
-    if (is_kept && weir__response_add_body(t->response, data, part, &t->error) != WEIR_OK)
+    if (is_kept && weir__response_add_body(t->response, data, part, t->error) != WEIR_OK)
         return fail(t);
     if (part == size)
         return size;
@@ -124,17 +124,16 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
     if (is_too_much(handle, t))
         return fail(t);
     if (t->request->sink == NULL) {
-        if (weir__response_add_body(t->response, data, size, &t->error) != WEIR_OK)
+        if (weir__response_add_body(t->response, data, size, t->error) != WEIR_OK)
             return fail(t);
         return size;
     }
     t->has_sunk = true;
-    weir_status status = t->request->sink(t->request->sink_arg, data, size, &t->error);
+    weir_status status = t->request->sink(t->request->sink_arg, data, size, t->error);
     if (status == WEIR_OK)
         return size;
-    if (t->error.status != status)
-        weir_error_set(&t->error, status, "the sink refused the body: %s",
-                       weir_status_text(status));
+    if (t->error->status != status)
+        weir_error_set(t->error, status, "the sink refused the body: %s", weir_status_text(status));
     return fail(t);
 }
 
@@ -148,18 +147,18 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
     size_t got = 0;
 
     t->has_read = true;
-    weir_status status = reader->read(reader->arg, buffer, size * count, &got, &t->error);
+    weir_status status = reader->read(reader->arg, buffer, size * count, &got, t->error);
     if (status == WEIR_OK && got <= size * count && (got > 0 || t->read >= reader->size)) {
         t->read += (int64_t)got;
         return got;
     }
     if (status == WEIR_OK)
-        weir_error_set(&t->error, WEIR_INVALID,
+        weir_error_set(t->error, WEIR_INVALID,
                        "the reader of the body gave %zu bytes of at most %zu, after %lld of "
                        "%lld",
                        got, size * count, (long long)t->read, (long long)reader->size);
-    else if (t->error.status != status)
-        weir_error_set(&t->error, status, "the reader of the body failed: %s",
+    else if (t->error->status != status)
+        weir_error_set(t->error, status, "the reader of the body failed: %s",
                        weir_status_text(status));
     t->stop = STOP_FAILED;
     return CURL_READFUNC_ABORT;
@@ -192,10 +191,10 @@ static void chain_fields(struct transfer *t, char *type_line)
         if (t->request->has_reader && t->request->reader.size < 0)
             t->fields[count++].data = in_chunks;
     }
-    if (t->propagation.traceparent[0] != '\0')
-        t->fields[count++].data = t->propagation.traceparent;
-    if (t->propagation.tracestate[0] != '\0')
-        t->fields[count++].data = t->propagation.tracestate;
+    if (t->propagation->traceparent[0] != '\0')
+        t->fields[count++].data = t->propagation->traceparent;
+    if (t->propagation->tracestate[0] != '\0')
+        t->fields[count++].data = t->propagation->tracestate;
     for (size_t i = 0; i < count; i++) {
         t->fields[i].next = NULL;
         if (last != NULL)
@@ -254,25 +253,35 @@ static void set_method(struct handle *handle, struct transfer *t)
     curl_easy_setopt(handle->easy, CURLOPT_CUSTOMREQUEST, t->method);
 }
 
+/* Most attempts have the same. */
+static void set_timeouts(struct handle *handle, const struct transfer *t)
+{
+    int connect_ms = t->session->options.connect_timeout_ms;
+
+    if (handle->timeout_ms == t->timeout_ms)
+        return;
+    handle->timeout_ms = t->timeout_ms;
+    connect_ms = connect_ms < t->timeout_ms ? connect_ms : t->timeout_ms;
+    curl_easy_setopt(handle->easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
+    curl_easy_setopt(handle->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+}
+
 static weir_status set_request(struct handle *handle, struct transfer *t, char **ret_type_line)
 {
-    const weir_http_options *options = &t->session->options;
     CURL *easy = handle->easy;
-    int connect_ms = options->connect_timeout_ms;
 
     if (handle->is_marked)
         weir__handle_renew(handle);
     if (t->has_body && !t->request->has_content_type) {
         *ret_type_line = make_type_line(t->request);
         if (*ret_type_line == NULL)
-            return weir_error_set(&t->error, WEIR_NO_MEMORY, "out of memory");
+            return weir_error_set(t->error, WEIR_NO_MEMORY, "out of memory");
     }
     chain_fields(t, *ret_type_line);
     set_method(handle, t);
-    connect_ms = connect_ms < t->timeout_ms ? connect_ms : t->timeout_ms;
+    set_timeouts(handle, t);
+    /* These live no longer than the attempt, and libcurl looks at them during one only. */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->fields[0].data != NULL ? t->fields : NULL);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     curl_easy_setopt(easy, CURLOPT_CURLU, t->url->parts);
     return WEIR_OK;
 }
@@ -284,9 +293,9 @@ static weir_status rewind_body(struct transfer *t)
 
     if (!t->has_body || !t->request->has_reader || t->is_from_start)
         return WEIR_OK;
-    weir_status status = reader->rewind(reader->arg, &t->error);
-    if (status != WEIR_OK && t->error.status != status)
-        weir_error_set(&t->error, status, "the reader of the body cannot go back: %s",
+    weir_status status = reader->rewind(reader->arg, t->error);
+    if (status != WEIR_OK && t->error->status != status)
+        weir_error_set(t->error, status, "the reader of the body cannot go back: %s",
                        weir_status_text(status));
     return status;
 }
@@ -395,7 +404,7 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
     if (set_request(handle, transfer, &type_line) != WEIR_OK || rewind_body(transfer) != WEIR_OK) {
         transfer->stop = STOP_FAILED;
     } else if (curl_multi_add_handle(handle->multi, handle->easy) != CURLM_OK) {
-        weir_error_set(&transfer->error, WEIR_NO_MEMORY, "out of memory");
+        weir_error_set(transfer->error, WEIR_NO_MEMORY, "out of memory");
         transfer->stop = STOP_FAILED;
     } else {
         let_wake(transfer->request, handle->multi);
@@ -407,9 +416,6 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
     }
     if (transfer->stop == STOP_ENOUGH)
         transfer->code = CURLE_OK;
-    /* What the handle still points to lives no longer than this attempt. */
-    curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(handle->easy, CURLOPT_CURLU, NULL);
     handle->transfer = NULL;
     free(type_line);
 }

@@ -17,6 +17,13 @@ enum transfer_stop {
     STOP_SIGNALLED /* cancelled, or the session is closed */
 };
 
+/* What a transfer writes before it reads it: too large to be set to zero each time. */
+struct transfer_room {
+    weir_error error; /* its status is WEIR_OK until something fails */
+    struct propagation propagation;
+    struct curl_slist fields[FIELDS_LIMIT + 5]; /* libcurl only reads them */
+};
+
 /* Set by the sender, then filled by weir__transfer_run(). Lives for one attempt. */
 struct transfer {
     /* what to do */
@@ -30,13 +37,13 @@ struct transfer {
     bool follows;       /* a redirect will be followed */
     int timeout_ms;     /* of the whole attempt */
     int64_t max_body_bytes;
-    struct propagation propagation;
+    struct propagation *propagation;
     weir_http_response *response;
 
     /* how it went */
     CURLcode code;
     enum transfer_stop stop;
-    weir_error error;   /* with STOP_FAILED */
+    weir_error *error;  /* with STOP_FAILED */
     int sends;          /* how often libcurl began to send; never more than 1 */
     bool was_sent;      /* at least a byte left */
     bool is_reused;     /* over a connection used before */
@@ -52,7 +59,7 @@ struct transfer {
     size_t header_bytes;
     int64_t decoded;
     int64_t read;
-    struct curl_slist fields[FIELDS_LIMIT + 5]; /* libcurl only reads them */
+    struct curl_slist *fields;
 };
 
 /* Make the attempt. Returns when it is over, by itself, by its timeout or by the request's signal. */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* What follows an attempt, by the request's policy and the origin's budget. */
+#include "http/sending.h"
+
+#include <string.h>
+#include <time.h>
+
+/* ---- when it was asked ------------------------------------------------------------------- */
+
+/* The wall clock is for the dates of Retry-After, and read for no other response. */
+static int64_t wall_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * WEIR_SECOND + now.tv_nsec;
+}
+
+weir_moment weir__moment_of(struct sending *s)
+{
+    weir_moment moment = {.now = s->now, .deadline = s->deadline};
+
+    s->asked_pause = -1;
+    if (s->attempt.retry_after_count > 0)
+        moment.wall_now = wall_now();
+    for (size_t i = 0; i < s->attempt.retry_after_count; i++) {
+        weir_time delay = 0;
+        if (weir_retry_after_parse(s->attempt.retry_after[i], moment.wall_now, &delay) &&
+            delay > s->asked_pause)
+            s->asked_pause = delay;
+    }
+    s->report->retry_after = s->asked_pause > 0 ? s->asked_pause : 0;
+    return moment;
+}
+
+/* ---- the policy -------------------------------------------------------------------------- */
+
+/* Ask it, with the origin's budget. */
+static void ask_locked(struct sending *s, const weir_retry_options *options,
+                       weir_retry_state *state, weir_moment *moment)
+{
+    unsigned invalid = state->invalid_retry_afters;
+    struct origin_counts *counts = &s->origin->counts;
+
+    moment->random = weir__origin_random_locked(s->origin);
+    s->decision = weir_retry_next(options, state, &s->attempt, moment,
+                                  s->session->options.use_budget ? &s->origin->budget : NULL);
+    counts->causes[s->decision.cause]++;
+    counts->budget_denied += s->decision.cause == WEIR_CAUSE_BUDGET;
+    counts->invalid_retry_afters += state->invalid_retry_afters - invalid;
+    s->report->cause = s->decision.cause;
+}
+
+/* ---- a connection that died while it rested ---------------------------------------------- */
+
+/*
+ * A server closes idle connections without notice, and a request may meet that on its way. If it
+ * may be repeated at all it is, at once and on a new connection (RFC 9112, 9.3.1), once per sending
+ * and at the budget's expense. urllib3 counts it as any other failure.
+ */
+static bool may_resend(const struct sending *s)
+{
+    const weir_retry_options *o = s->retry;
+    bool is_safe = o->allowed_methods == 0 || (o->allowed_methods & s->attempt.method) != 0 ||
+                   s->attempt.has_idempotency_key || !s->attempt.was_sent;
+
+    return s->judgement.kind == WEIR_ATTEMPT_READ && s->is_reused && !s->is_answered &&
+           !s->judgement.timed_out && !s->has_resent && !o->urllib3_rules && is_safe &&
+           s->attempt.is_rewindable && o->total != 0 && o->total != WEIR_RETRY_DISABLED &&
+           o->read != 0 && o->read != WEIR_RETRY_DISABLED;
+}
+
+static bool resends_locked(struct sending *s)
+{
+    struct origin *origin = s->origin;
+
+    if (!may_resend(s) || s->now >= s->deadline)
+        return false;
+    bool is_paid =
+        !s->session->options.use_budget || weir_budget_withdraw(&origin->budget, false, s->now);
+    origin->counts.resends += is_paid;
+    return is_paid;
+}
+
+/* ---- redirects --------------------------------------------------------------------------- */
+
+bool weir__is_method(const struct sending *s, const char *method)
+{
+    return strcmp(s->method, method) == 0;
+}
+
+bool weir__becomes_get(const struct sending *s)
+{
+    int status = s->attempt.status;
+
+    if (status == 303)
+        return !weir__is_method(s, "GET") && !weir__is_method(s, "HEAD");
+    return (status == 301 || status == 302) && weir__is_method(s, "POST");
+}
+
+static void redirect_locked(struct sending *s, weir_moment *moment)
+{
+    s->attempt.kind = WEIR_ATTEMPT_REDIRECT;
+    if (weir__becomes_get(s))
+        s->attempt.is_rewindable = true;
+    ask_locked(s, &s->redirect, &s->redirect_state, moment);
+    s->origin->counts.redirects += s->decision.verdict == WEIR_VERDICT_RETRY;
+}
+
+/* ---- the whole --------------------------------------------------------------------------- */
+
+bool weir__follows(const struct sending *s)
+{
+    return s->request->follow_redirects < 0 ? s->session->options.follow_redirects
+                                            : s->request->follow_redirects != 0;
+}
+
+void weir__decide_locked(struct sending *s, weir_moment *moment)
+{
+    bool is_response = s->judgement.kind == WEIR_ATTEMPT_RESPONSE;
+
+    if (s->judgement.is_ours) {
+        s->course = COURSE_ABANDON;
+    } else if (is_response && weir__follows(s) && weir__is_redirect(s->response)) {
+        s->course = COURSE_REDIRECT;
+        redirect_locked(s, moment);
+    } else if (s->has_sunk && !is_response) {
+        s->course = COURSE_SUNK;
+    } else if (resends_locked(s)) {
+        s->course = COURSE_RESEND;
+    } else {
+        s->course = COURSE_POLICY;
+        ask_locked(s, s->retry, &s->retry_state, moment);
+    }
+}
