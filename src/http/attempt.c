@@ -226,6 +226,9 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
     };
 
     room.error.status = WEIR_OK;
+    room.error.native = 0;
+    room.error.sqlstate[0] = '\0';
+    room.error.text[0] = '\0';
     t.timeout_ms = time_for_attempt(s, begun, &is_cut_short);
     weir__response_clear(s->response);
     weir__propagate(s->request, t.propagation);

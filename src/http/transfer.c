@@ -28,6 +28,13 @@ static size_t fail(struct transfer *t)
     return 0;
 }
 
+/* The caller's sink or reader failed: what it said of that, or else what its status says. */
+static void blame(struct transfer *t, weir_status status, const char *what)
+{
+    if (t->error->status != status || t->error->text[0] == '\0')
+        weir_error_set(t->error, status, "%s: %s", what, weir_status_text(status));
+}
+
 size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct handle *handle = arg;
@@ -132,8 +139,7 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
     weir_status status = t->request->sink(t->request->sink_arg, data, size, t->error);
     if (status == WEIR_OK)
         return size;
-    if (t->error->status != status)
-        weir_error_set(t->error, status, "the sink refused the body: %s", weir_status_text(status));
+    blame(t, status, "the sink refused the body");
     return fail(t);
 }
 
@@ -157,9 +163,8 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
                        "the reader of the body gave %zu bytes of at most %zu, after %lld of "
                        "%lld",
                        got, size * count, (long long)t->read, (long long)reader->size);
-    else if (t->error->status != status)
-        weir_error_set(t->error, status, "the reader of the body failed: %s",
-                       weir_status_text(status));
+    else
+        blame(t, status, "the reader of the body failed");
     t->stop = STOP_FAILED;
     return CURL_READFUNC_ABORT;
 }
@@ -294,9 +299,8 @@ static weir_status rewind_body(struct transfer *t)
     if (!t->has_body || !t->request->has_reader || t->is_from_start)
         return WEIR_OK;
     weir_status status = reader->rewind(reader->arg, t->error);
-    if (status != WEIR_OK && t->error->status != status)
-        weir_error_set(t->error, status, "the reader of the body cannot go back: %s",
-                       weir_status_text(status));
+    if (status != WEIR_OK)
+        blame(t, status, "the reader of the body cannot go back");
     return status;
 }
 

@@ -495,6 +495,78 @@ static void a_body_that_cannot_be_read_again_outlives_attempts_that_find_no_serv
     close_session(session);
 }
 
+/* What the caller's own functions fail with, and how they say so. */
+struct refusal {
+    enum { SINK, READER, REWIND, FAILING } failing;
+    enum { SAYS_NOTHING, SAYS_STATUS, SAYS_ALL, SAYING } says;
+};
+
+static weir_status refuse(const struct refusal *refusal, weir_error *reterr)
+{
+    if (refusal->says == SAYS_STATUS)
+        reterr->status = WEIR_FULL;
+    if (refusal->says == SAYS_ALL)
+        return weir_error_set(reterr, WEIR_FULL, "the disk is full");
+    return WEIR_FULL;
+}
+
+static weir_status refuse_piece(void *arg, const char *data, size_t size, weir_error *reterr)
+{
+    (void)data, (void)size;
+    return refuse(arg, reterr);
+}
+
+static weir_status read_or_refuse(void *arg, char *buffer, size_t size, size_t *ret_size,
+                                  weir_error *reterr)
+{
+    const struct refusal *refusal = arg;
+
+    if (refusal->failing == READER)
+        return refuse(refusal, reterr);
+    *ret_size = 1;
+    if (size > 0)
+        buffer[0] = 'x';
+    return WEIR_OK;
+}
+
+static weir_status refuse_rewind(void *arg, weir_error *reterr)
+{
+    return refuse(arg, reterr);
+}
+
+static void what_the_callers_functions_fail_with_ends_the_sending(void)
+{
+    static const char *const said[] = {
+        "the sink refused the body: ", "the reader of the body failed: ",
+        "the reader of the body cannot go back: "};
+    for (int i = 0; i < FAILING * SAYING; i++) {
+        struct taker taker = {.count = i / SAYING == REWIND ? 0 : 1};
+        struct peer *peer = start_peer(take, &taker);
+        weir_http *session = open_quick();
+        char url[PEER_URL_SIZE];
+        struct refusal refusal = {i / SAYING, i % SAYING};
+        weir_http_reader reader = {read_or_refuse, refuse_rewind, &refusal, 1};
+        int before = check_failures_in_test;
+
+        weir_http_request *request = new_request("PUT", peer_url(peer, "/", url));
+        weir_http_request_reader(request, &reader, NULL);
+        if (refusal.failing == SINK)
+            weir_http_request_sink(request, refuse_piece, &refusal);
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_FULL);
+        check_int(o.report.attempts, refusal.failing == REWIND ? 2 : 1);
+        if (refusal.says == SAYS_ALL)
+            check_contains(o.error.text, "the disk is full");
+        else
+            check_contains(o.error.text, said[refusal.failing]);
+        weir_http_request_close(request);
+        if (check_failures_in_test != before)
+            printf("# %s: \"%s\"\n", said[refusal.failing], o.error.text);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
 int main(void)
 {
     uint64_t random = 1;
@@ -513,5 +585,6 @@ int main(void)
     run(a_body_is_sent_whole_again_with_every_repeat_and_redirect);
     run(a_body_that_cannot_be_read_again_is_sent_once_and_the_error_says_so);
     run(a_body_that_cannot_be_read_again_outlives_attempts_that_find_no_server);
+    run(what_the_callers_functions_fail_with_ends_the_sending);
     return check_done();
 }
