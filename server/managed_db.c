@@ -285,6 +285,27 @@ weir_status managed_db_query_at(struct managed_db *manager, const struct db_retr
     }
 }
 
+weir_status managed_db_check(struct managed_db *manager, weir_time deadline, weir_error *reterr)
+{
+    static const struct db_retry no_retry = DB_RETRY_NONE;
+    struct db_handle *handle;
+    weir_result *result = NULL;
+    weir_pool_stats stats;
+
+    weir_status status =
+        managed_db_query(manager, &no_retry, true, "SELECT 1", NULL, 0, deadline, &result, reterr);
+    if (status == WEIR_OK)
+        weir_result_close(result);
+    if (status != WEIR_TIMEOUT && status != WEIR_FULL)
+        return status;
+    if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
+        return status;
+    weir_pool_get_stats(weir_db_pool(db_handle_db(handle)), &stats);
+    managed_db_put_engine(handle);
+    bool is_busy = stats.leased >= stats.slots && stats.connections >= stats.slots;
+    return is_busy ? WEIR_OK : status;
+}
+
 void managed_db_tend(struct managed_db *manager)
 {
     struct db_handle *handle;

@@ -129,6 +129,16 @@ WEIR_MUST_CHECK weir_status managed_db_query_at(struct managed_db *manager,
                                                 weir_result **ret_result, weir_error *reterr,
                                                 const char *file, int line);
 
+/*
+ * Ask the database something, for a health check. A pool whose every connection is open and lent is
+ * busy, not broken: WEIR_OK.
+ *
+ * Errors:  as managed_db_query().
+ * Threads: any.
+ */
+WEIR_MUST_CHECK weir_status managed_db_check(struct managed_db *manager, weir_time deadline,
+                                             weir_error *reterr);
+
 /* One step of the pool's housekeeping, which reports connections that have been out for a minute
  * (leak_report_after_ms in the URL). Call it about once a second. Threads: any. */
 void managed_db_tend(struct managed_db *manager);

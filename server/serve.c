@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of the backend, wired through a lifecycle, and the signals that end it. */
+/* The parts of the backend, wired through a lifecycle, run until a signal. */
 #include "serve.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/lifecycle.h>
@@ -19,12 +16,13 @@
 #include "metrics.h"
 #include "routes.h"
 #include "seed.h"
+#include "signals.h"
 #include "suggestions_db_manager.h"
 #include "tracing.h"
+#include "welcome.h"
 
 #define START_LIMIT_MS 30000
 #define SEED_LIMIT_MS 10000
-#define TOKEN_TTL_S (7 * 86400)
 
 /* Static, because a handler that outlives the drain's deadline goes on using it. */
 static struct server {
@@ -231,32 +229,9 @@ static weir_status stop_services(void *arg, weir_time deadline, weir_error *rete
 
 /* ---- Health checks ------------------------------------------------------------------------ */
 
-/* Ask the database something. A pool whose every connection is open and lent is busy, not broken. */
-static weir_status check_database(void *arg, weir_time deadline, weir_error *reterr)
-{
-    static const struct db_retry no_retry = DB_RETRY_NONE;
-    struct managed_db *manager = arg;
-    struct db_handle *handle;
-    weir_result *result = NULL;
-    weir_pool_stats stats;
-
-    weir_status status =
-        managed_db_query(manager, &no_retry, true, "SELECT 1", NULL, 0, deadline, &result, reterr);
-    if (status == WEIR_OK)
-        weir_result_close(result);
-    if (status != WEIR_TIMEOUT && status != WEIR_FULL)
-        return status;
-    if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
-        return status;
-    weir_pool_get_stats(weir_db_pool(db_handle_db(handle)), &stats);
-    managed_db_put_engine(handle);
-    bool is_busy = stats.leased >= stats.slots && stats.connections >= stats.slots;
-    return is_busy ? WEIR_OK : status;
-}
-
 static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *reterr)
 {
-    weir_status status = check_database(suggestions_db_manager(), deadline, reterr);
+    weir_status status = managed_db_check(suggestions_db_manager(), deadline, reterr);
 
     (void)arg;
     if (status != WEIR_OK)
@@ -265,9 +240,10 @@ static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *
 }
 
 /*
- * What is to be done about once a second for the HTTP session. In a drain, what waits for its turn at another server is let go when half of the time has passed,
- * and what waits for its answer shortly before the end: it might take longer than the drain, and a
- * request that is never answered is worse than a 503.
+ * What is to be done about once a second for the HTTP session. In a drain, what waits for its turn at
+ * another server is let go when half of the time has passed, and what waits for its answer shortly
+ * before the end: it might take longer than the drain, and a request that is never answered is worse
+ * than a 503.
  */
 static void tend_http(void)
 {
@@ -291,7 +267,7 @@ static void tend(void)
 static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
 {
     tend();
-    return check_database(arg, deadline, reterr);
+    return managed_db_check(arg, deadline, reterr);
 }
 
 /* NocoDB is not among them: its absence takes nothing from the rest of the service, a restart would not
@@ -500,108 +476,6 @@ static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
     return WEIR_OK;
 }
 
-/* Whether there is Switzerland to show; asked of SQLite only, which answers at once. */
-static bool has_jurisdictions(void)
-{
-    char *row = NULL;
-
-    if (strncmp(server.config->sql_conn_string, "sqlite", 6) != 0)
-        return false;
-    bool is_there = database_get_entry_by_id(server.app.database, "Jurisdictions", "CHE",
-                                             weir_deadline_in(1000), &row, NULL) == WEIR_OK;
-    free(row);
-    return is_there;
-}
-
-/* The fragment of a link stays in the browser: it is in no request and no log. */
-static void print_token(const char *address, const char *token)
-{
-    printf("JWT_SECRET is not set, so this start made its own; this token works until it ends:\n"
-           "\n  %s\n\nSee it work, in the browser:\n\n  %s/#token=%s\n\nOr ask it:\n\n"
-           "  curl -H 'Authorization: Bearer %s' %s/api/v1/tables%s\n\n",
-           token, address, token, token, address, has_jurisdictions() ? "/Jurisdictions/CHE" : "");
-}
-
-static void print_welcome(void)
-{
-    const char *host = server.config->host;
-    bool is_v6 = strchr(host, ':') != NULL;
-    char address[128];
-    char *token = NULL;
-
-    snprintf(address, sizeof address, "http://%s%s%s:%d", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
-             server.port);
-    printf("weir %s listens on %s\n", weir_version(), address);
-    if (server.own_secret != NULL &&
-        auth_make_token(server.own_secret, "local", "moderator", time(NULL), TOKEN_TTL_S, &token,
-                        NULL) == WEIR_OK) {
-        print_token(address, token);
-        free(token);
-    } else {
-        printf("The console is at %s/ and asks for a token: `weir token --help`\n", address);
-    }
-    fflush(stdout);
-}
-
-/* timeout(1) and a few supervisors send one signal twice, to the process and to its group. */
-#define SAME_SIGNAL (20 * WEIR_MS)
-
-static weir_time first_signal_at;
-
-static void exit_at_once(int signal_number)
-{
-    static const char text[] = "second signal: exiting at once\n";
-
-    if (weir_now() - first_signal_at < SAME_SIGNAL)
-        return;
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
-    _exit(128 + signal_number);
-}
-
-static void fill_set(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-}
-
-/* The signals wait until somebody asks for them; every later thread inherits that. */
-static void block_signals(void)
-{
-    sigset_t set;
-
-    fill_set(&set);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int wait_for_signal(void)
-{
-    sigset_t set;
-    int number;
-
-    fill_set(&set);
-    while ((number = sigwaitinfo(&set, NULL)) < 0 && errno == EINTR)
-        continue;
-    return number;
-}
-
-/* From now on the same signals end the process, even while this thread waits for the drain. */
-static void let_next_signal_exit(void)
-{
-    struct sigaction action = {.sa_handler = exit_at_once};
-    sigset_t set;
-
-    first_signal_at = weir_now();
-    fill_set(&set);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static int stop(weir_lifecycle *lifecycle)
 {
     weir_error error;
@@ -634,7 +508,7 @@ int serve_run(const struct config *config)
     weir_error error;
 
     server = (struct server){.config = config, .started = weir_now()};
-    block_signals();
+    signals_block();
     weir_status status = choose_secret(&error);
     if (status == WEIR_OK)
         status = wire(&lifecycle, &error);
@@ -647,10 +521,13 @@ int serve_run(const struct config *config)
         weir_lifecycle_close(lifecycle);
         return 1;
     }
-    print_welcome();
+    welcome_print(&(struct welcome){.config = config,
+                                    .port = server.port,
+                                    .own_secret = server.own_secret,
+                                    .database = server.app.database});
 
-    int number = wait_for_signal();
-    let_next_signal_exit();
+    int number = signals_wait();
+    signals_let_next_exit();
     log_write(LOG_LEVEL_INFO, "SIG%s: draining for at most %lld ms", sigabbrev_np(number),
               (long long)config->drain_timeout_ms);
     int result = stop(lifecycle);
