@@ -442,8 +442,8 @@ typedef struct weir_http_report {
     weir_time elapsed;      /* the whole, in nanoseconds */
     weir_time waited;       /* of it in line and at gates */
     weir_time paused;       /* of it between attempts */
-    weir_time
-        retry_after; /* how long the origin, or its breaker or gate, asked to stay away; 0: not */
+    /* How long the origin asked to stay away, or its breaker or gate keeps everybody away; 0: not. */
+    weir_time retry_after;
     bool was_sent;   /* some of the request may have reached a server */
 } weir_http_report;
 

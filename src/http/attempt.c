@@ -78,16 +78,19 @@ struct news {
 /* How often the pool of an origin in use is looked through for connections that rest too long. */
 #define TRIM_EVERY WEIR_SECOND
 
-/* Returns for how long it is closed now, by this; 0: it changed nothing. */
-static weir_time close_gate_locked(struct origin *origin, weir_time now, weir_time pause)
+/* Close it, and report for how long it is closed now, which may be less than was asked for. Returns
+ * the same if that is news, else 0. */
+static weir_time close_gate_locked(struct sending *s, weir_time pause)
 {
+    struct origin *origin = s->origin;
     weir_time before = origin->gate.closed_until;
 
-    weir_gate_close(&origin->gate, now, pause > INT64_MAX - now ? INT64_MAX : now + pause);
+    weir_gate_close(&origin->gate, s->now, pause > INT64_MAX - s->now ? INT64_MAX : s->now + pause);
+    s->report->retry_after = origin->gate.closed_until - s->now;
     if (origin->gate.closed_until == before)
         return 0;
     origin->gate_closings++;
-    return origin->gate.closed_until - now;
+    return s->report->retry_after;
 }
 
 /* The budget counts a request once, by its first attempt at an origin. */
@@ -118,7 +121,7 @@ static struct news settle(struct sending *s, const struct transfer *t, const wei
     news.has_breaker = weir__breaker_news_locked(origin, &news.breaker);
     news.pause = pause_for_all(s, origin->unstated_pause_ms);
     if (news.pause > 0)
-        news.pause = close_gate_locked(origin, now, news.pause);
+        news.pause = close_gate_locked(s, news.pause);
     count_attempt_locked(&origin->counts, s, t);
     news.is_trim_due = now >= origin->trim_at;
     if (news.is_trim_due)

@@ -249,6 +249,16 @@ weir_status weir__http_options_check(const weir_http_options *options, weir_erro
     return status;
 }
 
+/* A probe that comes back when its permit has gone to another is not heard: then a server that only
+ * hangs would keep its breaker half-open for ever. */
+static int lease_of(const weir_http_options *options)
+{
+    int least = options->try_timeout_ms > DAY_MS / 2 ? DAY_MS : 2 * options->try_timeout_ms;
+    int lease = options->breaker.permit_lease_ms;
+
+    return lease > least ? lease : least;
+}
+
 weir_status weir__http_options_copy(const weir_http_options *options, weir_http_options *ret_copy,
                                     weir_error *reterr)
 {
@@ -266,6 +276,7 @@ weir_status weir__http_options_copy(const weir_http_options *options, weir_http_
         weir__http_options_clear(&copy);
         return weir_error_set(reterr, WEIR_NO_MEMORY, "options: no memory");
     }
+    copy.breaker.permit_lease_ms = lease_of(options);
     *ret_copy = copy;
     return WEIR_OK;
 }

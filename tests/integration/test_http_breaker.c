@@ -440,6 +440,7 @@ static void half_open_one_permit(struct scene *scene)
     weir_http_options o = breaker_options(&scene->clock);
     o.breaker.permitted_calls_in_half_open = 1;
     o.breaker.permit_lease_ms = 5000;
+    o.try_timeout_ms = 2500; /* which asks for no longer lease */
     scene->session = scene_open(&o);
     open_it(scene);
     scene_clock_move(&scene->clock, 60 * WEIR_SECOND + 1);
@@ -463,6 +464,62 @@ static void a_probe_that_hangs_until_its_timeout_reopens_it_and_the_next_one_clo
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);
     sending_end(&probe);
     scene_end(&scene);
+}
+
+/* Otherwise its result would come when another has its permit, and be dropped, each time. */
+static void a_permit_is_leased_for_two_timeouts_at_least(void)
+{
+    static const int cases[][3] = {{30000, 60000, 60000},
+                                   {120000, 60000, 240000},
+                                   {1000, 60000, 60000},
+                                   {86400000, 1, 86400000}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+
+        o.try_timeout_ms = cases[i][0];
+        o.breaker.permit_lease_ms = cases[i][1];
+        weir_http *session = scene_open(&o);
+        check_int(weir_http_get_options(session)->breaker.permit_lease_ms, cases[i][2]);
+        weir_http_close(session);
+    }
+}
+
+static void a_probe_that_hangs_is_heard_whatever_lease_was_given(void)
+{
+    struct server server;
+
+    server_start(&server, NULL, 200, "");
+    atomic_store(&server.mood, SERVER_HANGS);
+    weir_http_options o = breaker_options(NULL);
+    o.breaker.window_size = 1;
+    o.breaker.minimum_calls = 1;
+    o.breaker.wait_in_open_ms = 1;
+    o.breaker.permitted_calls_in_half_open = 1;
+    o.breaker.permit_lease_ms = 1;
+    o.try_timeout_ms = 500;
+    weir_http *session = scene_open(&o);
+    struct sending first = sending_make(session, "GET", server.url);
+    weir_http_request_try_timeout(first.request, 10);
+    sending_go(&first);
+    check(sending_is(&first, WEIR_TIMEOUT, 0));
+    sending_end(&first);
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+
+    struct sending probe = sending_make(session, "GET", server.url);
+    sending_start(&probe);
+    check(peer_wait(server.peer, PEER_HELD, 1));
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    struct sending other = fetch(session, "GET", server.url, NEVER);
+    check(sending_is(&other, WEIR_REFUSED, 0));
+    check_int(sending_join(&probe), WEIR_TIMEOUT);
+    weir_breaker_stats stats = scene_origin(session, server.origin).breaker;
+    check_int(stats.state, WEIR_BREAKER_OPEN);
+    check_int(stats.opened_in_a_row, 2);
+    check_int(stats.expired, 0);
+    sending_end(&probe);
+    weir_http_close(session);
+    server_stop(&server);
 }
 
 static void a_probe_that_hangs_for_longer_than_its_lease_does_not_hold_it_half_open(void)
@@ -595,6 +652,8 @@ int main(void)
     run(of_64_threads_that_come_at_once_when_it_half_opens_only_the_permitted_reach_the_server);
     run(a_server_that_still_fails_gets_no_more_than_the_permitted_probes);
     run(a_probe_that_hangs_until_its_timeout_reopens_it_and_the_next_one_closes_it);
+    run(a_permit_is_leased_for_two_timeouts_at_least);
+    run(a_probe_that_hangs_is_heard_whatever_lease_was_given);
     run(a_probe_that_hangs_for_longer_than_its_lease_does_not_hold_it_half_open);
     run(a_probe_that_is_cancelled_gives_its_permit_back);
     run(a_probe_that_gets_no_connection_gives_its_permit_back);

@@ -225,6 +225,44 @@ static void a_429_that_does_not_say_for_how_long_closes_it_for_unstated_pause(vo
     check_pause(503, "", 30000, 0);
 }
 
+/* What the server asked for, unless the gate is closed for less or more. */
+static void a_report_says_for_how_long_the_gate_is_closed(void)
+{
+    static const struct {
+        int status;
+        const char *headers;
+        int unstated_pause_ms;
+        weir_time expected;
+    } cases[] = {
+        {429, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
+        {429, "", 30000, 30 * WEIR_SECOND},
+        {429, "Retry-After: -1\r\n", 30000, 30 * WEIR_SECOND},
+        {429, "", 0, 0},
+        {503, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
+        {503, "", 30000, 0},
+        {429, "Retry-After: 99999999999999999999\r\n", 0, 21600 * WEIR_SECOND},
+        {503, "Retry-After: 9223372036\r\n", 0, 21600 * WEIR_SECOND},
+        {500, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scene_clock clock;
+        struct server server;
+
+        scene_clock_init(&clock);
+        server_start(&server, &clock, cases[i].status, cases[i].headers);
+        weir_http_options o = gate_options(&clock);
+        o.unstated_pause_ms = cases[i].unstated_pause_ms;
+        weir_http *session = scene_open(&o);
+        check_int(fetch(session, "GET", server.url, NEVER).report.retry_after, cases[i].expected);
+        weir_time until = scene_origin(session, server.origin).gate_closed_until;
+        if (cases[i].status != 500)
+            check_int(until == 0 ? 0 : until - CLOCK_START, cases[i].expected);
+        weir_http_close(session);
+        server_stop(&server);
+    }
+}
+
 /* Its repeats wait for it as all others do. */
 static void a_repeat_waits_until_the_gate_opens_again(void)
 {
@@ -450,6 +488,7 @@ int main(void)
     run(a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alone);
     run(a_503_with_retry_after_closes_it_and_a_500_or_one_without_does_not);
     run(a_429_that_does_not_say_for_how_long_closes_it_for_unstated_pause);
+    run(a_report_says_for_how_long_the_gate_is_closed);
     run(a_repeat_waits_until_the_gate_opens_again);
     run(it_stays_closed_no_longer_than_max_closed);
     run(an_origin_may_have_a_gate_of_its_own);
