@@ -231,7 +231,8 @@ static weir_status ask_nocodb(const struct verification *verification, int *ret_
     options.ca_file = config->http_ca_file;
     options.proxy = config->http_proxy;
     options.no_proxy = config->http_no_proxy;
-    options.retry.total = WEIR_RETRY_DISABLED; /* any answer will do, and is wanted as it comes */
+    options.retry.total = WEIR_RETRY_DISABLED; /* the first answer is wanted, as it comes */
+    options.follow_redirects = false;          /* as in the backend, which follows none */
     weir_status status = verification->calls->open_http(&options, &session, reterr);
     if (status != WEIR_OK)
         return status;
@@ -267,6 +268,9 @@ void verify_nocodb(const struct verification *verification, const struct verify_
     else if (code == 401 || code == 403)
         verify_fail(finding, "it answers %d: NOCODB_API_TOKEN is %s", code,
                     verification->config->nocodb_api_token != NULL ? "refused" : "not set");
+    else if (code >= 300 && code < 400)
+        verify_fail(finding, "it answers %d, a redirect: set NOCODB_BASE_URL to where the API is",
+                    code);
     else if (code >= 500)
         verify_fail(finding, "it answers %d", code);
     else

@@ -67,6 +67,8 @@ class Api(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.seen.append((self.path, self.headers.get("xc-token")))
         self.send_response(self.server.status)
+        if self.server.location is not None:
+            self.send_header("Location", self.server.location)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -75,9 +77,9 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 
 class Nocodb:
-    def __init__(self, status):
+    def __init__(self, status, location=None):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
-        self.server.status, self.server.seen = status, []
+        self.server.status, self.server.location, self.server.seen = status, location, []
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/api/v2/tables"
 
@@ -179,6 +181,20 @@ def test_nocodb_is_asked_with_its_token_and_the_answer_is_judged():
 
 
 # ---- What does not
+
+
+def test_a_nocodb_that_redirects_fails_and_nobody_follows_as_in_serve():
+    elsewhere = Nocodb(200)
+    for status in (300, 301, 302, 303, 304, 307, 308, 399):
+        api = Nocodb(status, location=elsewhere.url)
+        with Directory() as directory:
+            done = directory.weir("--only", "nocodb", environment={"NOCODB_BASE_URL": api.url, "NOCODB_API_TOKEN": SECRET})
+        api.close()
+        advice = f"it answers {status}, a redirect: set NOCODB_BASE_URL to where the API is"
+        assert done.returncode == 1 and failed(done) == {"nocodb": advice}, (status, done.stdout)
+        assert api.server.seen == [("/api/v2/tables", SECRET)] and SECRET not in done.stdout + done.stderr, status
+    elsewhere.close()
+    assert elsewhere.server.seen == []
 
 
 def test_a_postgresql_that_is_down_fails_its_lines_and_no_others():
