@@ -219,6 +219,8 @@ static SSL_CTX *make_tls(const struct peer_options *options)
     if (tls == NULL || SSL_CTX_use_certificate_chain_file(tls, options->cert_file) != 1 ||
         SSL_CTX_use_PrivateKey_file(tls, options->key_file, SSL_FILETYPE_PEM) != 1)
         peer_bail_out("the certificate or its key cannot be used");
+    if (options->prepare_tls != NULL)
+        options->prepare_tls(tls, options->arg);
     return tls;
 }
 

@@ -33,6 +33,7 @@
 
 struct peer;
 struct peer_connection;
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 
 /* How a connection is closed. */
 enum peer_end {
@@ -70,9 +71,11 @@ struct peer_options {
     peer_handler *handler;
     peer_handler *greeter; /* called for a new connection before anything is read, before TLS; false
                             * closes it. NULL: none */
-    void *arg;             /* of both */
+    void *arg;             /* of all that is called */
     const char *cert_file; /* PEM; makes it an https server. NULL: http */
     const char *key_file;
+    /* Called once with the SSL_CTX, before anybody can connect. NULL: as OpenSSL has it. */
+    void (*prepare_tls)(struct ssl_ctx_st *tls, void *arg);
     int port; /* 0: any free one */
 };
 

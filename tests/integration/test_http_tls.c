@@ -3,6 +3,7 @@
 #include "http_certs.h"
 #include "http_steps.h"
 
+#include <openssl/ssl.h>
 #include <signal.h>
 
 #define TRY_MS (HAS_SANITIZER ? 1000 : 150)
@@ -223,6 +224,63 @@ static void a_request_lost_under_way_is_judged_as_without_tls(void)
     }
 }
 
+/* ---- which HTTP it speaks ---------------------------------------------------------------- */
+
+#define OFFERS_SIZE 256
+
+/* Adds what a client offers to the text at `arg`, as "[h2,http/1.1]", and takes h2 if it can. */
+static int record_and_prefer_h2(SSL *ssl, const unsigned char **ret_chosen, unsigned char *ret_size,
+                                const unsigned char *offered, unsigned offered_size, void *arg)
+{
+    static const unsigned char wanted[] = "\x02h2\x08http/1.1";
+    size_t used = strlen(arg);
+    char *text = arg;
+    unsigned char *chosen = NULL;
+
+    (void)ssl;
+    for (unsigned i = 0; i < offered_size && used < OFFERS_SIZE; i += 1U + offered[i])
+        used += (size_t)snprintf(text + used, OFFERS_SIZE - used, "%c%.*s", i == 0 ? '[' : ',',
+                                 offered[i], (const char *)offered + i + 1);
+    if (used < OFFERS_SIZE)
+        snprintf(text + used, OFFERS_SIZE - used, "]");
+    int found =
+        SSL_select_next_proto(&chosen, ret_size, wanted, sizeof wanted - 1, offered, offered_size);
+    *ret_chosen = chosen;
+    return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static void prefer_h2(SSL_CTX *tls, void *arg)
+{
+    SSL_CTX_set_alpn_select_cb(tls, record_and_prefer_h2, arg);
+}
+
+/* Pitfall 25: what HTTP/2 says on a connection at rest looks to libcurl like its end, and a server's
+ * GOAWAY like a failure. */
+static void a_server_that_would_rather_speak_http_2_is_offered_http_1_1_alone(void)
+{
+    char offers[OFFERS_SIZE] = "";
+    struct peer *peer = peer_start(&(struct peer_options){.handler = say_hello,
+                                                          .arg = offers,
+                                                          .cert_file = certs.good,
+                                                          .key_file = certs.good_key,
+                                                          .prepare_tls = prefer_h2});
+    weir_http *session = open_trusting();
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 4; i++) {
+        struct outcome o = get(session, peer_url(peer, "/", url));
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, "hello");
+        if (i == 1) /* the third request goes over a second connection */
+            check(peer_end_idle(peer, 1, PEER_FIN));
+    }
+    check_int(peer_connections(peer), 2);
+    check_int(peer_saw_times(peer, "GET / HTTP/1.1\r\n"), 4);
+    close_session(session);
+    peer_stop(peer);
+    check_text(offers, "[http/1.1][http/1.1]");
+}
+
 /* ---- below HTTP -------------------------------------------------------------------------- */
 
 /* What a server does with a connection before TLS begins. */
@@ -406,6 +464,7 @@ int main(void)
     run(requests_after_the_server_closed_all_idle_connections_succeed);
     run(a_response_that_ends_with_its_connection_is_whole);
     run(a_request_lost_under_way_is_judged_as_without_tls);
+    run(a_server_that_would_rather_speak_http_2_is_offered_http_1_1_alone);
     run(a_handshake_that_fails_is_no_connection_and_in_time);
     run(https_to_an_http_server_and_the_reverse_fail_at_once);
     run(a_reset_under_a_large_upload_raises_no_signal);
