@@ -584,9 +584,11 @@ weir_status weir_http_request_follow_redirects(weir_http_request *request, bool 
  */
 void weir__request_signal(weir_http_request *request, enum request_signal signal)
 {
-    uint32_t none = SIGNAL_NONE;
+    uint32_t was = SIGNAL_NONE;
 
-    atomic_compare_exchange_strong(&request->word, &none, (uint32_t)signal);
+    while (was < (uint32_t)signal &&
+           !atomic_compare_exchange_weak(&request->word, &was, (uint32_t)signal))
+        continue;
     weir_wake((uint32_t *)(uintptr_t)&request->word);
     pthread_mutex_lock(&request->lock);
     if (request->wake != NULL)

@@ -67,8 +67,8 @@ struct weir_http_request {
     struct weir_http_request *previous;
 };
 
-/* What stands in a request's `word`; the first to be written stays. */
-enum request_signal { SIGNAL_NONE, SIGNAL_CANCELLED, SIGNAL_CLOSED };
+/* What stands in a request's `word`; until the sending has ended it only rises. */
+enum request_signal { SIGNAL_NONE, SIGNAL_CLOSED, SIGNAL_CANCELLED };
 
 /* Write a signal, and wake the sender wherever it is. Threads: any. */
 void weir__request_signal(weir_http_request *request, enum request_signal signal);

@@ -499,6 +499,25 @@ static void disposing_ends_who_waits_at_once_and_lets_the_wire_finish(void)
     close_scene(&scene);
 }
 
+static void who_is_cancelled_while_the_session_ends_is_cut_at_once(void)
+{
+    struct scene scene;
+    pthread_t thread;
+
+    open_scene(&scene, "/hang");
+    struct disposal disposal = {.session = scene.session, .ms = 20000};
+    check_int(pthread_create(&thread, NULL, dispose, &disposal), 0);
+    join_waiting(&scene, WEIR_CLOSED, true);
+    weir_time start = weir_now();
+    weir_http_request_cancel(scene.wire.request);
+    struct outcome o = sending_join(&scene.wire);
+    check_outcome(o, WEIR_CANCELLED);
+    pthread_join(thread, NULL);
+    check(weir_now() - start < SLACK_MS * WEIR_MS);
+    check_int(disposal.status, WEIR_OK);
+    close_scene(&scene);
+}
+
 static void disposing_cuts_what_is_on_the_wire_at_its_deadline(void)
 {
     struct scene scene;
@@ -599,6 +618,7 @@ int main(void)
     run(no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time);
     run(a_deadline_that_passes_at_any_step_is_a_timeout);
     run(disposing_ends_who_waits_at_once_and_lets_the_wire_finish);
+    run(who_is_cancelled_while_the_session_ends_is_cut_at_once);
     run(disposing_cuts_what_is_on_the_wire_at_its_deadline);
     run(requests_and_responses_outlive_their_session);
     run(a_session_leaves_no_descriptor_open_and_gives_no_connection_to_children);

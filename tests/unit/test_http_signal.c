@@ -18,7 +18,8 @@ static weir_http_request *open_request(void)
     return request;
 }
 
-static void the_first_signal_stays(void)
+/* A session that closes lets what is on the wire finish; who is cancelled meanwhile is so at once. */
+static void a_cancel_outweighs_a_close_and_nothing_outweighs_a_cancel(void)
 {
     weir_http_request *request = open_request();
 
@@ -28,8 +29,9 @@ static void the_first_signal_stays(void)
     check_int(atomic_load(&request->word), SIGNAL_CANCELLED);
     atomic_store(&request->word, SIGNAL_NONE);
     weir__request_signal(request, SIGNAL_CLOSED);
-    weir_http_request_cancel(request);
     check_int(atomic_load(&request->word), SIGNAL_CLOSED);
+    weir_http_request_cancel(request);
+    check_int(atomic_load(&request->word), SIGNAL_CANCELLED);
     weir_http_request_close(request);
 }
 
@@ -144,7 +146,7 @@ static void a_sleep_ends_at_its_deadline_and_leaves_errno(void)
 
 int main(void)
 {
-    run(the_first_signal_stays);
+    run(a_cancel_outweighs_a_close_and_nothing_outweighs_a_cancel);
     run(a_sender_on_the_wire_is_woken_under_the_lock_after_the_word_is_written);
     run(a_sleeping_sender_is_woken);
     run(a_signal_is_never_missed);
