@@ -320,14 +320,18 @@ uint64_t weir__origin_random_locked(struct origin *origin)
     return n ^ (n >> 31);
 }
 
-/* The next origin with a pool after one that is held, which is let go; held. */
+/* The next origin with a pool after one that is held, which is let go; held. By the buckets, where an
+ * origin stays in its place however often it is used. */
 static struct origin *next_held(weir_http *session, struct origin *held)
 {
-    pthread_mutex_lock(&session->lock);
-    struct origin *origin = held == NULL ? session->guarded.newest : held->older;
+    struct session_guarded *g = &session->guarded;
+    size_t bucket = held == NULL ? 0 : held->hash % ORIGIN_BUCKETS + 1;
 
-    while (origin != NULL && origin->pool == NULL)
-        origin = origin->older;
+    pthread_mutex_lock(&session->lock);
+    struct origin *origin = held == NULL ? NULL : held->next_in_bucket;
+
+    while (origin != NULL ? origin->pool == NULL : bucket < ORIGIN_BUCKETS)
+        origin = origin != NULL ? origin->next_in_bucket : g->buckets[bucket++];
     if (origin != NULL)
         origin->holders++;
     if (held != NULL)

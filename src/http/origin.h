@@ -67,7 +67,7 @@ uint64_t weir__origin_random_locked(struct origin *origin);
 /* Free all origins; nobody has one any more. */
 void weir__origins_clear(weir_http *session);
 
-/* Call for every origin with a pool, used last first, without any lock. */
+/* Call for every origin with a pool that is there from beginning to end, without any lock. */
 void weir__origins_each(weir_http *session, void (*visit)(weir_pool *pool, void *arg), void *arg);
 
 #endif
