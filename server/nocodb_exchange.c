@@ -13,13 +13,6 @@
 /* How long everybody stays away after a 429 that does not say how long: NocoDB's own block. */
 #define BLOCK_MS 30000
 
-/*
- * In what time the rate limit's number of requests may be sent, evenly spaced. The server counts over a
- * second that begins when it likes, and what is sent a second apart may arrive closer together, since
- * the first of them also had a connection to open. A quarter of a second more costs less than a block.
- */
-#define PERIOD_MS 1250
-
 /* How much of NocoDB's message is passed on, in bytes. */
 #define MESSAGE_SIZE 256
 
@@ -97,18 +90,22 @@ void nocodb_server_clear(struct nocodb_server *server)
     server->api_token = server->base_url = NULL;
 }
 
+/* Of two threads that find it not done both do it, rather than that one sends without it. */
 static weir_status gate_session(struct nocodb_server *server, const struct http_handle *handle,
                                 weir_error *reterr)
 {
     weir_gate_options gate = WEIR_GATE_OPTIONS_DEFAULT;
     uint64_t number = http_handle_number(handle);
 
-    if (atomic_exchange(&server->gated_session, number) == number)
+    if (atomic_load_explicit(&server->gated_session, memory_order_acquire) == number)
         return WEIR_OK;
     gate.rate = server->rate_limit;
-    gate.period_ms = PERIOD_MS;
-    return weir_http_set_gate(http_handle_session(handle), server->base_url, &gate, BLOCK_MS,
-                              reterr);
+    gate.period_ms = NOCODB_PERIOD_MS;
+    weir_status status =
+        weir_http_set_gate(http_handle_session(handle), server->base_url, &gate, BLOCK_MS, reterr);
+    if (status == WEIR_OK)
+        atomic_store_explicit(&server->gated_session, number, memory_order_release);
+    return status;
 }
 
 weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr)
@@ -210,7 +207,8 @@ static void read_failure(const struct nocodb_server *server, const weir_http_res
     json_decref(json);
 }
 
-static weir_status status_for(int status)
+/* A 503 that says for how long asks for a pause, as a 429 does; without that it is a failure. */
+static weir_status status_for(int status, weir_time retry_after)
 {
     switch (status) {
     case 400:
@@ -220,6 +218,8 @@ static weir_status status_for(int status)
         return WEIR_NOT_FOUND;
     case 429:
         return WEIR_REFUSED;
+    case 503:
+        return retry_after > 0 ? WEIR_REFUSED : WEIR_RESPONSE;
     default:
         return WEIR_RESPONSE;
     }
@@ -243,7 +243,7 @@ static weir_status fail(const struct nocodb_server *server, const weir_http_resp
 
     failure->status = code;
     read_failure(server, response, failure, message);
-    weir_status status = status_for(code);
+    weir_status status = status_for(code, failure->retry_after);
     weir_error_set(reterr, status, "NocoDB answered %d%s%s%s", code, advice_for(code),
                    message[0] != '\0' ? ": " : "", message);
     if (reterr != NULL && status == WEIR_RESPONSE)
@@ -291,10 +291,9 @@ weir_status nocodb_request_send(struct nocodb_server *server, weir_http_request 
     weir_http_response *response;
 
     *ret_failure = (struct nocodb_failure){0};
-    weir_status status = http_manager_get_session(&handle, reterr);
-    if (status != WEIR_OK)
-        return status;
-    status = send_over(server, handle, request, deadline, &response, reterr);
+    if (!http_manager_find_session(&handle))
+        return weir_error_set(reterr, WEIR_CLOSED, "NocoDB: the HTTP session is closed");
+    weir_status status = send_over(server, handle, request, deadline, &response, reterr);
     http_manager_put_session(handle);
     ret_failure->retry_after = weir_http_request_report(request)->retry_after;
     if (status != WEIR_OK)

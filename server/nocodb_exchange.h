@@ -10,6 +10,14 @@
 
 #include "nocodb_where.h"
 
+/*
+ * In what time the rate limit's number of requests may be sent, evenly spaced, in milliseconds. The
+ * server counts over a second that begins when it likes, and what is sent a second apart may arrive
+ * closer together, since the first of them also had a connection to open. A quarter of a second more
+ * costs less than a block.
+ */
+#define NOCODB_PERIOD_MS 1250
+
 /* A NocoDB as it was configured. All but the last two never change. */
 struct nocodb_server {
     char *base_url;              /* without slashes at its end */
@@ -20,15 +28,18 @@ struct nocodb_server {
     int max_calls;
     /* Calls under way; any thread, relaxed: only the count matters. */
     _Atomic int calls;
-    /* The session whose gate was set, by its number; any thread, whoever exchanges it sets it. */
+    /* The session whose gate is set, by its number. Any thread stores it, after it has set the gate:
+     * release, so that whoever reads it there, acquire, sends through that gate. */
     _Atomic uint64_t gated_session;
 };
 
 /* What is known of a failed exchange beyond its error. */
 struct nocodb_failure {
-    int status;            /* of the answer; 0: there was none */
-    char code[48];         /* NocoDB's own, such as ERR_INVALID_OFFSET_VALUE; "" when it has none */
-    weir_time retry_after; /* how long to stay away; 0: nobody said */
+    int status;    /* of the answer; 0: there was none */
+    char code[48]; /* NocoDB's own, such as ERR_INVALID_OFFSET_VALUE; "" when it has none */
+    /* How long to stay away: what the gate makes of what the server asked for, 30 s where a 429 does not
+     * say, or until breaker and gate let the next through. 0: nobody said. */
+    weir_time retry_after;
 };
 
 /*
@@ -41,8 +52,8 @@ WEIR_MUST_CHECK weir_status nocodb_server_init(const char *base_url, const char 
                                                weir_error *reterr);
 void nocodb_server_clear(struct nocodb_server *server);
 
-/* Set the rate limit on the present session, unless that was done. Errors: as
- * http_manager_get_session() and weir_http_set_gate(). */
+/* Set the rate limit on the present session, unless that was done; where there is no session, one is
+ * made. Errors: as http_manager_get_session() and weir_http_set_gate(). */
 WEIR_MUST_CHECK weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr);
 
 /* Begin a GET of a table's rows, or of one row where `id` is not NULL. The caller closes it. Errors:
@@ -53,15 +64,17 @@ WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *serv
                                                 weir_error *reterr);
 
 /*
- * Send it. WEIR_OK means an answer of 200 to 299, which the caller closes.
+ * Send it over the present session. WEIR_OK means an answer of 200 to 299, which the caller closes.
  *
  * Errors, whose texts carry NocoDB's own message, bounded, and never the token; *ret_failure tells
  * more:
  *   WEIR_NOT_FOUND  404
  *   WEIR_INVALID    400 and 422: the request was understood and refused
- *   WEIR_REFUSED    429, or not sent because the breaker is open or the gate closed
+ *   WEIR_REFUSED    429, or 503 with a Retry-After above 0; not sent because the breaker is open or
+ *                   the gate closed
  *   WEIR_RESPONSE   any other status; `native` is it
- *   otherwise as weir_http_send()
+ *   WEIR_CLOSED     there is no session any more; none is made, which would not have its options
+ *   otherwise as weir_http_send() and weir_http_set_gate()
  */
 WEIR_MUST_CHECK weir_status nocodb_request_send(struct nocodb_server *server,
                                                 weir_http_request *request, weir_time deadline,

@@ -3,6 +3,7 @@
 #include "nocodb_page.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Parse, as what another server sent: any fault is the server's. */
 static weir_status parse(const char *text, size_t size, json_t **ret_json, weir_error *reterr)
@@ -125,8 +126,9 @@ static const char *key_text(const char *row, size_t size, const char *column, si
 
     if (value == NULL && fields != NULL)
         value = json_text_member(fields, fields_size, column, ret_size);
-    /* v3 takes the primary key out of the fields. */
-    if (value == NULL && fields != NULL)
+    /* v3 takes the primary key out of the fields. For any other column that is missing, the id would be
+     * a wrong value, above which rows are asked for and others lost. */
+    if (value == NULL && fields != NULL && strcasecmp(column, "Id") == 0)
         value = json_text_member(row, size, "id", ret_size);
     return value;
 }
@@ -155,6 +157,14 @@ bool nocodb_row_key(const char *row, size_t size, const char *column, char out[N
     memcpy(out, value, length);
     out[length] = '\0';
     return true;
+}
+
+bool nocodb_row_has_id(const char *row, size_t size)
+{
+    size_t length;
+
+    return json_text_member(row, size, "Id", &length) != NULL ||
+           json_text_member(row, size, "id", &length) != NULL;
 }
 
 int nocodb_key_compare(const char *a, const char *b)

@@ -29,11 +29,15 @@ WEIR_MUST_CHECK weir_status nocodb_page_read(const char *text, size_t size,
                                              struct nocodb_page *ret_page, weir_error *reterr);
 
 /*
- * Read the whole number that a row has in a column, or, in v3, as its id: its text, from -9… to 9… with
- * at most 39 digits and no zeros before them, goes to `out`. False when it has none.
+ * Read the whole number that a row has in a column: its text, from -9… to 9… with at most 39 digits and
+ * no zeros before them, goes to `out`. The column "Id", in any case, may be the id that v3 gives beside
+ * the fields; no other column may, whose value is another. False when it has none.
  */
 #define NOCODB_KEY_TEXT 42
 bool nocodb_row_key(const char *row, size_t size, const char *column, char out[NOCODB_KEY_TEXT]);
+
+/* Whether a row has a member "Id" or, as in v3, "id", so that no two rows of a table are alike. */
+bool nocodb_row_has_id(const char *row, size_t size);
 
 /* Compare two such keys as numbers: negative, 0 or positive. */
 int nocodb_key_compare(const char *a, const char *b);

@@ -293,6 +293,18 @@ static weir_status add_row(struct list *list, const char *row, size_t size, weir
     return WEIR_OK;
 }
 
+/* Whether two pages that are alike can only be one. Where rows have no id they may all be alike, and
+ * the server's word that another page follows is the better witness. */
+static bool are_pages_distinct(const struct nocodb_page *page)
+{
+    struct json_text_walk rows = page->rows;
+    const char *row;
+    size_t size;
+
+    return page->more == NOCODB_MORE_UNKNOWN ||
+           (json_text_next(&rows, &row, &size) && nocodb_row_has_id(row, size));
+}
+
 /* The page just added is the one before it, to the byte. */
 static bool is_same_page(const struct list *list, size_t at)
 {
@@ -308,6 +320,7 @@ static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_er
     size_t size;
     weir_status status = WEIR_OK;
     size_t at = list->out.size + (list->rows > 0);
+    bool must_differ = are_pages_distinct(page);
 
     while (status == WEIR_OK && !is_full(list) && json_text_next(&page->rows, &row, &size)) {
         if (list->query->paging == NOCODB_KEYSET)
@@ -317,7 +330,7 @@ static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_er
     }
     if (status != WEIR_OK)
         return status;
-    if (is_same_page(list, at))
+    if (must_differ && is_same_page(list, at))
         return weir_error_set(reterr, WEIR_PROTOCOL,
                               "NocoDB gave the same page twice: it ignores the offset");
     list->last_page_at = at;
@@ -361,12 +374,41 @@ static weir_status take_page(struct list *list, const weir_http_response *respon
     return WEIR_OK;
 }
 
-/* Current servers answer so where a page would begin behind the last row. */
+/* Servers answer so, the older ones without ERR_, where a page would begin behind the last row. */
 static bool is_past_the_end(const struct list *list)
 {
+    const char *code = list->failure.code;
+
     return list->query->paging == NOCODB_OFFSET && list->query->offset + list->seen > 0 &&
            list->failure.status == 422 &&
-           strcmp(list->failure.code, "ERR_INVALID_OFFSET_VALUE") == 0;
+           (strcmp(code, "ERR_INVALID_OFFSET_VALUE") == 0 ||
+            strcmp(code, "INVALID_OFFSET_VALUE") == 0);
+}
+
+/*
+ * Whether the list's own time is over, with some of its pages read: the rate limit would let the next
+ * one through after the deadline, or the answer does not come before it. Another attempt would come no
+ * further, so to ask for one is wrong. Not so where the server or the breaker wants a pause.
+ */
+static bool is_out_of_time(const struct list *list, weir_status status)
+{
+    weir_time wait = list->failure.retry_after;
+
+    if (list->pages == 0 || list->failure.status != 0 || wait > NOCODB_PERIOD_MS * WEIR_MS)
+        return false;
+    return (status == WEIR_REFUSED || status == WEIR_TIMEOUT) &&
+           weir_now() + wait >= list->deadline;
+}
+
+static weir_status tell_out_of_time(struct list *list, weir_error *reterr)
+{
+    list->failure.retry_after = 0;
+    return weir_error_set(
+        reterr, WEIR_TIMEOUT,
+        "NocoDB: the time was over after %" PRId64 " rows of table \"%.64s\" in %" PRId64
+        " page%s: ask for longer pages (page_size) or fewer rows (limit, filter), "
+        "or set a longer --request-timeout",
+        list->rows, list->table, list->pages, list->pages == 1 ? "" : "s");
 }
 
 static weir_status read_page(struct list *list, bool *ret_is_last, weir_error *reterr)
@@ -391,6 +433,8 @@ static weir_status read_page(struct list *list, bool *ret_is_last, weir_error *r
     } else if (is_past_the_end(list)) {
         *ret_is_last = true;
         status = WEIR_OK;
+    } else if (is_out_of_time(list, status)) {
+        status = tell_out_of_time(list, reterr);
     } else if (reterr != NULL) {
         *reterr = error;
     }

@@ -60,11 +60,13 @@ void nocodb_service_close(struct nocodb_service *service);
  * when nobody said:
  *   WEIR_NOT_FOUND  no such table or row
  *   WEIR_INVALID    NocoDB refused what was asked (400, 422), or it cannot be asked
- *   WEIR_REFUSED    too many requests: a pause until *ret_retry_after has passed
+ *   WEIR_REFUSED    not now: NocoDB asks for a pause (429, or 503 with a Retry-After), or the breaker
+ *                   or the rate limit lets nothing through until *ret_retry_after has passed
  *   WEIR_FULL       max_calls are under way
  *   WEIR_RESPONSE   any other status, such as 401 for a token that NocoDB refuses; `native` is it
  *   WEIR_PROTOCOL   the answer is no such JSON
  *   WEIR_LIMIT      more rows, pages or bytes than above
+ *   WEIR_CLOSED     HTTPSessionManager was closed
  *   otherwise as weir_http_send()
  */
 WEIR_MUST_CHECK weir_status nocodb_get_row(struct nocodb_service *service, const char *table,
@@ -87,7 +89,9 @@ struct nocodb_query {
     int64_t limit;  /* rows at most; -1: all, and WEIR_LIMIT if these are above NOCODB_MAX_ROWS */
     int64_t offset; /* rows left out before the first; only with NOCODB_OFFSET, and not in v3 */
     enum nocodb_paging paging;
-    const char *key; /* the column of NOCODB_KEYSET: whole numbers, no two alike. NULL: Id */
+    /* The column of NOCODB_KEYSET: whole numbers, no two alike. NULL: Id, which may be the id that v3
+     * gives beside the fields; a row without any other column is an error. */
+    const char *key;
 };
 
 #define NOCODB_QUERY_DEFAULT                                                                       \
@@ -99,7 +103,10 @@ struct nocodb_query {
  * The rows of a table, page after page until the last: [{…}, …].
  *
  * Each step goes by the number of rows that came, not by the number asked for. A server that gives
- * the same page again, or keys that do not rise, is an error (WEIR_PROTOCOL) and no endless list.
+ * the same page again, or keys that do not rise, is an error (WEIR_PROTOCOL) and no endless list. Pages
+ * may be alike where rows have no id and the server tells the last page.
+ * A list whose deadline comes between its pages is WEIR_TIMEOUT, also where the rate limit alone is why:
+ * asked for again, it would come no further. At four pages a second, 30 seconds are some 120 pages.
  * Old servers ignore a condition on a column that they do not have, and give all rows.
  */
 WEIR_MUST_CHECK weir_status nocodb_list_rows(struct nocodb_service *service, const char *table,

@@ -22,6 +22,15 @@ static bool has_control(const char *text)
     return false;
 }
 
+/*
+ * U+2028 or U+2029, in UTF-8. The older grammar is read by an expression of JavaScript, whose dot stands
+ * for neither: the condition would be lost, and all rows come.
+ */
+static bool has_separator(const char *text)
+{
+    return strstr(text, "\xe2\x80\xa8") != NULL || strstr(text, "\xe2\x80\xa9") != NULL;
+}
+
 /* Why a name or text cannot be said in either grammar; NULL when it can. */
 static const char *text_fault(const char *text)
 {
@@ -29,6 +38,9 @@ static const char *text_fault(const char *text)
         return "is empty";
     if (!utf8_is_valid(text, strlen(text)))
         return "is not UTF-8";
+    if (has_separator(text))
+        return "holds a line or paragraph separator (U+2028, U+2029), "
+               "which NocoDB's filters cannot express";
     return has_control(text) ? "holds a control character" : NULL;
 }
 

@@ -42,8 +42,9 @@ enum nocodb_dialect { NOCODB_V2, NOCODB_V3 };
  * The caller frees *ret_clause.
  *
  * Errors:  WEIR_INVALID names the column, and why it cannot be said: empty names and texts, control
- *          characters, what is no UTF-8; where quotes are needed, both kinds of them in one text, or a
- *          backslash at the end of a name; numbers that are none; too many or too long.
+ *          characters, the separators U+2028 and U+2029, what is no UTF-8; where quotes are needed,
+ *          both kinds of them in one text, or a backslash at the end of a name; numbers that are none;
+ *          too many or too long.
  *          WEIR_NO_MEMORY.
  */
 WEIR_MUST_CHECK weir_status nocodb_where(const struct nocodb_condition *conditions, size_t count,

@@ -13,7 +13,7 @@
 static void set_retry_after(struct http_response *response, weir_time retry_after)
 {
     char seconds[24];
-    int64_t whole = (retry_after + WEIR_SECOND - 1) / WEIR_SECOND;
+    int64_t whole = retry_after / WEIR_SECOND + (retry_after % WEIR_SECOND != 0);
 
     snprintf(seconds, sizeof seconds, "%lld", (long long)(whole > 0 ? whole : 1));
     http_reply_header(response, "Retry-After", seconds);

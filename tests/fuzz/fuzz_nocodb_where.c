@@ -20,6 +20,8 @@ const char *const fuzz_seeds[] = {
     "Ex\t-1.5e+3\nEy\ttrue",
     "L\xc3\xbc,\t\xe6\x97\xa5\xe6\x9c\xac",
     "L@\t@",
+    "La\tx\xe2\x80\xa8y",
+    "La\xe2\x80\xa9\tx",
     NULL,
 };
 
@@ -52,6 +54,22 @@ static size_t joint_size(const char *at)
     return 0;
 }
 
+/* What the dot of JavaScript's expressions does not stand for: the ends of lines. */
+static bool is_line_end(const char *at)
+{
+    return *at == '\n' || *at == '\r' || strncmp(at, "\xe2\x80\xa8", 3) == 0 ||
+           strncmp(at, "\xe2\x80\xa9", 3) == 0;
+}
+
+static bool are_dots(const struct piece *piece)
+{
+    for (size_t i = 0; i < piece->size; i++) {
+        if (is_line_end(piece->at + i))
+            return false;
+    }
+    return true;
+}
+
 /* The older reader, on one part: \((.*?),(\w+),(.*)\) */
 static bool read_plain_part(const char *part, const char *end, struct reading *out)
 {
@@ -73,7 +91,7 @@ static bool read_plain_part(const char *part, const char *end, struct reading *o
         out->name = (struct piece){open + 1, (size_t)(comma - open - 1)};
         out->op = (struct piece){comma + 1, (size_t)(word - comma - 1)};
         out->value = (struct piece){word + 1, (size_t)(close - 1 - (word + 1))};
-        return true;
+        return are_dots(&out->name) && are_dots(&out->value);
     }
     return false;
 }
@@ -188,7 +206,8 @@ static bool is_harmless(const char *text)
     bool has_both = strchr(text, '"') != NULL && strchr(text, '\'') != NULL;
 
     for (const char *at = text; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f || (unsigned char)*at == 0xc2)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f || (unsigned char)*at == 0xc2 ||
+            is_line_end(at))
             return false;
     }
     return text[0] != '\0' && !has_both && text[strlen(text) - 1] != '\\' && strlen(text) < 1000 &&

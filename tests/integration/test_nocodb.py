@@ -141,6 +141,16 @@ def test_limit_and_offset_choose_rows():
     assert ids("many", offset=250) == [] and ids("many", offset=99999) == []
 
 
+def test_the_end_is_found_where_the_offset_is_no_multiple_of_the_page_size():
+    for code in ("ERR_INVALID_OFFSET_VALUE", "INVALID_OFFSET_VALUE"):
+        with changed(far_offset_code=code):
+            assert ids("many", offset=150) == list(range(151, 251))
+            assert asked("offset") == ["150", "250"]
+            assert ids("many", offset=250) == []
+    with changed(far_offset_code="ERR_INVALID_VALUE"):
+        refused(get("many", offset=250), 422, "Offset value '250' is invalid")
+
+
 def test_the_end_is_found_however_the_server_tells_it():
     for count in (0, 1, 99, 100, 101, 200):
         fake.tables["some"] = numbered(count)
@@ -164,6 +174,21 @@ def test_a_server_that_ignores_the_offset_is_noticed():
         refused(get("many"), 502, "the same page twice", "ignores the offset")
         assert len(fake.requests) == 2
         assert ids("many", limit=10) == list(range(1, 11))
+
+
+def test_rows_without_a_key_may_be_all_alike():
+    fake.tables["alike"] = [{"Kind": "x"}] * 6
+    fake.forget()
+    assert rows("alike", page_size=2) == [{"Kind": "x"}] * 6
+    assert len(fake.requests) == 3
+    # Without a key and without a word of the server about the last page, nothing tells the one from the other.
+    with changed(tells_last_page=False):
+        refused(get("alike", page_size=2), 502, "the same page twice")
+    for row in ('{"Id":1,"Kind":"x"}', '{"id":1,"fields":{"Kind":"x"}}'):
+        page = '{"list":[' + row + '],"pageInfo":{"isLastPage":false}}'
+        with changed(override=lambda request: (200, {}, page.encode())):
+            refused(get("alike", page_size=1), 502, "the same page twice")
+            assert len(fake.requests) == 2
 
 
 def test_an_endless_table_ends_with_an_error():
@@ -199,7 +224,7 @@ def test_filters_by_text_number_truth_and_nothing():
 
 
 NASTY = ["a,b", "(x)", "((x))", "x)~and(Id,eq,1", "~or(", "it's", 'say "x"', "a'b\"c", "50%", "a_b", "\\", "a\\\"b", "@x", "%)",
-         "ü,ß", "日本(語)", "a&b=c#d+e", " x ", "null,", "),(", "~", "x) ~or (y", "=cmd", "😀,😀"]
+         "ü,ß", "日本(語)", "a&b=c#d+e", " x ", "null,", "),(", "~", "x) ~or (y", "=cmd", "😀,😀", "a\u2028b", "\u2029"]
 
 
 def test_no_text_changes_what_a_filter_means():
@@ -209,6 +234,9 @@ def test_no_text_changes_what_a_filter_means():
                 fake.tables["nasty"] = [{"Id": 1, "Name": "xyz", "Size, (cm)": "1"}, {"Id": 2, "Name": text, "Size, (cm)": "2"},
                                         {"Id": 3, "Name": f"<{text}>", "Size, (cm)": "3"}]
                 answer = get("nasty", other, filter="Name:" + text)
+                if "\u2028" in text or "\u2029" in text:
+                    refused(answer, 422, 'filter on column "Name"', "a line or paragraph separator")
+                    continue
                 if "'" in text and '"' in text and base == "v3":
                     refused(answer, 422, 'filter on column "Name"', "both kinds of quotes")
                     continue
@@ -237,6 +265,8 @@ def test_what_cannot_be_asked_is_422_and_not_sent():
     for query, parts in (({"filter": "Name"}, ["filter:", "column:value"]), ({"filter": ":x"}, ["column:value"]),
                          ({"filter": "Name:"}, ["is empty"]), ({"filter": "Name:a\nb"}, ["control character"]),
                          ({"filter": 'Name:"\\u0007"'}, ["control character"]),
+                         ({"filter": "Na\u2028me:x"}, ["name of a column", "line or paragraph separator"]),
+                         ({"filter": 'Name:"\\u2029"'}, ["line or paragraph separator"]),
                          ({"filter": "Name:a'b\"c,"}, ['column "Name"', "both kinds of quotes"]),
                          ({"filter": "a,b\\:x"}, ["backslash"]), ({"filter": "Name:" + "x" * 8000}, ["at most 8000"]),
                          ({"Name": "x"}, ["Name: is no parameter", "filter=column:value"]),
@@ -298,6 +328,18 @@ def test_keys_that_do_not_rise_are_an_error():
     with changed(ignores_sort=True):
         refused(get("keys", paging="keyset"), 502, 'no whole number in column "Id"')
         refused(get("keys", paging="keyset", key="No"), 502, 'no whole number in column "No"')
+
+
+def test_v3_rows_without_the_key_are_an_error_and_not_lost():
+    fake.tables["keys"] = [{"Id": number, "N": 10 * number} for number in range(1, 8)]
+    leave_out = [{"id": number, "fields": {"Name": "x"}} for number in range(1, 8)]
+    with serving(fake.v3) as other:
+        assert [row["id"] for row in rows("keys", other, paging="keyset", key="N", page_size=3)] == list(range(1, 8))
+        answer = 200, {}, json.dumps({"records": leave_out}).encode()
+        with changed(override=lambda request: answer):
+            refused(get("keys", other, paging="keyset", key="N"), 502, 'no whole number in column "N"')
+            for query in ({}, {"key": "Id"}, {"key": "ID"}, {"key": "id"}):
+                assert len(rows("keys", other, paging="keyset", **query)) == 7, query
 
 
 # ---- v3, other bases
@@ -506,6 +548,62 @@ def test_a_429_that_does_not_say_how_long_stands_for_nocodbs_30_seconds():
         closed_for = other.get("/api/v1/pools").json["http"]["origins"][0]["gate_closed_for"]
         assert 25 < closed_for <= 30
         assert other.readiness().status == 200
+
+
+def test_a_pause_that_nocodb_asks_for_is_passed_on():
+    endless = "99999999999999999999"
+    for status, asked_for, ours, passed_on in ((429, None, 503, "30"), (429, "7", 503, "7"), (429, endless, 503, "21600"),
+                                               (503, "7", 503, "7"), (503, endless, 503, "21600"), (503, None, 502, None),
+                                               (503, "0", 502, None), (500, "7", 502, None), (500, endless, 502, None)):
+        headers = {} if asked_for is None else {"Retry-After": asked_for}
+        for path in ("many", "many/1"):
+            with serving(fake.v2, "--http-max-retries", "0") as other, \
+                    changed(override=lambda request: (status, headers, b'{"message":"why"}')):
+                answer = get(path, other)
+                refused(answer, ours, f"NocoDB answered {status}", "why")
+                assert answer.headers["Retry-After"] == passed_on, (status, asked_for, answer.headers["Retry-After"])
+
+
+def test_a_pause_that_is_asked_for_between_two_pages_is_passed_on():
+    for status in (429, 503):
+        with serving(fake.v2, "--request-timeout", "2s") as other, \
+                changed(override=lambda request: (status, {"Retry-After": "60"}, b"") if len(fake.requests) == 3 else None):
+            answer = get("many", other)
+            refused(answer, 503, f"NocoDB answered {status}")
+            assert answer.headers["Retry-After"] == "60" and len(fake.requests) == 3
+
+
+def test_a_list_that_needs_more_time_than_there_is_says_what_to_do():
+    with serving(fake.v2, "--nocodb-rate-limit", "5", "--request-timeout", "1500ms") as other:
+        fake.forget()
+        answer = get("many", other, page_size=10)
+        count = len(fake.requests)
+        assert 2 <= count <= 7, count
+        refused(answer, 504, f'{count * 10} rows of table "many" in {count} pages', "page_size", "limit, filter",
+                "--request-timeout")
+        assert answer.headers["Retry-After"] is None
+    release = threading.Event()
+    try:
+        with serving(fake.v2, "--request-timeout", "500ms") as other, \
+                changed(override=lambda request: release.wait(20) and None if len(fake.requests) == 2 else None):
+            refused(get("many", other), 504, '100 rows of table "many" in 1 page:')
+        # A server that does not answer is one, however much time there is.
+        with serving(fake.v2, "--http-timeout", "300ms", "--http-max-retries", "0") as other, \
+                changed(override=lambda request: release.wait(20) and None if len(fake.requests) == 2 else None):
+            answer = get("many", other)
+            refused(answer, 504, "NocoDB")
+            assert "--request-timeout" not in answer.detail, answer.detail
+    finally:
+        release.set()
+
+
+def test_a_call_that_finds_no_turn_in_its_time_is_to_come_again():
+    with serving(fake.v2, "--nocodb-rate-limit", "1", "--request-timeout", "300ms") as other:
+        assert get("many/1", other).status == 200
+        for path in ("many/1", "many"):
+            answer = get(path, other)
+            refused(answer, 503, "the gate of")
+            assert answer.headers["Retry-After"] in ("1", "2")
 
 
 # ---- Beside the rest of the service

@@ -110,6 +110,28 @@ static void a_key_is_a_whole_number_wherever_it_stands(void)
     check(key_of("{\"id\":5,\"fields\":{\"N\":3}}", "Id", key) && strcmp(key, "5") == 0);
 }
 
+/* Another column that is left out has no value, and the id is none for it. */
+static void the_id_of_v3_stands_for_the_column_id_only(void)
+{
+    static const char row[] = "{\"id\":5,\"fields\":{\"N\":3}}";
+    char key[NOCODB_KEY_TEXT];
+
+    check(key_of(row, "ID", key) && strcmp(key, "5") == 0);
+    check(key_of(row, "id", key) && strcmp(key, "5") == 0);
+    check(!key_of(row, "M", key));
+    check(!key_of(row, "Idx", key));
+    check(!key_of("{\"id\":5,\"fields\":{\"N\":null}}", "N", key));
+    check(key_of("{\"id\":5,\"fields\":{\"Id\":3}}", "Id", key) && strcmp(key, "3") == 0);
+}
+
+static void a_row_has_an_id_under_either_name(void)
+{
+    check(nocodb_row_has_id("{\"a\":1,\"Id\":1}", 14));
+    check(nocodb_row_has_id("{\"id\":\"x\"}", 10));
+    check(!nocodb_row_has_id("{\"a\":{\"Id\":1}}", 14));
+    check(!nocodb_row_has_id("{}", 2));
+}
+
 static void what_is_no_whole_number_is_no_key(void)
 {
     static const char *const wrong[] = {"1.5",
@@ -162,6 +184,8 @@ int main(void)
     run(the_servers_page_size_is_kept_if_it_is_one);
     run(what_is_no_page_is_refused);
     run(a_key_is_a_whole_number_wherever_it_stands);
+    run(the_id_of_v3_stands_for_the_column_id_only);
+    run(a_row_has_an_id_under_either_name);
     run(what_is_no_whole_number_is_no_key);
     run(keys_are_compared_as_numbers);
     return check_done();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The NocoDB service without a NocoDB: what it refuses to begin, and that its rate limit outlives a session. */
+/* The NocoDB service without a NocoDB: what it refuses to begin, and what it does when its session goes. */
 #include "nocodb_service.h"
 
 #include "check.h"
@@ -8,6 +8,7 @@
 
 #include "http_session_manager.h"
 #include "log.h"
+#include "nocodb_exchange.h"
 
 /* Nobody listens there. */
 static const char nowhere[] = "http://127.0.0.1:1/base//";
@@ -155,6 +156,41 @@ static void the_rate_limit_holds_on_the_next_session_too(void)
     check(http_manager_close(WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
 }
 
+static void a_gate_that_could_not_be_set_is_tried_again(void)
+{
+    struct nocodb_server server;
+    weir_error error;
+
+    check(nocodb_server_init(nowhere, NULL, 1000001, 1, &server, NULL) == WEIR_OK);
+    for (int i = 0; i < 2; i++) {
+        check(nocodb_server_gate(&server, &error) == WEIR_INVALID);
+        check_contains(error.text, "1000001");
+    }
+    nocodb_server_clear(&server);
+    check(http_manager_close(WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
+}
+
+/* A new one would not have the options of the old: no proxy, for one. */
+static void a_call_after_the_session_was_closed_makes_no_other(void)
+{
+    struct nocodb_service *service = open_service(0, 1);
+    const struct nocodb_query query = NOCODB_QUERY_DEFAULT;
+    weir_time retry_after = 7;
+    weir_error error;
+    char *text = NULL;
+
+    check(http_manager_close(WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
+    check(nocodb_get_row(service, "t", "1", weir_deadline_in(1000), &text, &retry_after, &error) ==
+          WEIR_CLOSED);
+    check_text(error.text, "NocoDB: the HTTP session is closed");
+    check_int(retry_after, 0);
+    check(nocodb_list_rows(service, "t", &query, weir_deadline_in(1000), &text, NULL, &error) ==
+          WEIR_CLOSED);
+    check(text == NULL);
+    check(!http_manager_is_initialized());
+    nocodb_service_close(service);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -164,5 +200,7 @@ int main(void)
     run(a_limit_of_no_rows_asks_for_none);
     run(calls_beyond_the_limit_are_refused_at_once);
     run(the_rate_limit_holds_on_the_next_session_too);
+    run(a_gate_that_could_not_be_set_is_tried_again);
+    run(a_call_after_the_session_was_closed_makes_no_other);
     return check_done();
 }

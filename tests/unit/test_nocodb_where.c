@@ -100,6 +100,12 @@ static void what_no_filter_can_say_is_refused(void)
     check_contains(like("a\nb", "x"), "the name of a column holds a control character");
     check_contains(like("a", "x\x7f"), "holds a control character");
     check_contains(like("a", "x\xc2\x85"), "holds a control character");
+    check_contains(like("a", "x\xe2\x80\xa8y"),
+                   "column \"a\": its value holds a line or paragraph sep");
+    check_contains(like("a\xe2\x80\xa9", "x"),
+                   "the name of a column holds a line or paragraph sep");
+    check_contains(where_one("a", NOCODB_LIKE, "\xe2\x80\xa9", NOCODB_V3), "(U+2028, U+2029)");
+    check_text(like("a", "\xe2\x80\xa7\xe2\x80\xaa"), "(a,like,%\xe2\x80\xa7\xe2\x80\xaa%)");
     check_contains(like("a", "\xff"), "is not UTF-8");
     check_contains(like("a\xc0\xaf", "x"), "is not UTF-8");
     check_contains(where_one("a", NOCODB_EQ, "x", NOCODB_V2), "neither a number nor true or false");
