@@ -72,8 +72,9 @@ typedef struct weir_http_options {
     int max_waiters;
 
     /* A connection that rested for longer is closed: when it would be used, or by weir_http_tend().
-     * A server's `Keep-Alive: timeout=n` makes it n - 1 seconds where that is shorter. Milliseconds;
-     * default 30000, 0 to 86400000. 0: no connection is used twice. */
+     * A server's `Keep-Alive: timeout=n` makes it n - 1 seconds where that is shorter; then it is no
+     * longer used, and closed when it would be. Milliseconds; default 30000, 0 to 86400000. 0: no
+     * connection is used twice. */
     int idle_timeout_ms;
 
     /* Age at which a connection is replaced before its next use, shortened for each by a random part
@@ -225,13 +226,14 @@ WEIR_API weir_status weir_http_dispose(weir_http *session, weir_time deadline, w
  * and responses live on. NULL is fine. */
 WEIR_API void weir_http_close(weir_http *session);
 
-/* One step of housekeeping: close the connections that rested for longer than they may. Sending
+/* One step of housekeeping: close the connections that rested for longer than idle_timeout_ms. Sending
  * does it too, for the origins it uses; call this now and then where connections to an origin that
  * is not used any more should not stay open. Threads: any. */
 WEIR_API void weir_http_tend(weir_http *session);
 
 /* Replace every connection opened before this call: those at rest are closed now, the others when
- * their exchange is over. Threads: any. */
+ * their exchange is over. Names that were looked up may be remembered for up to a minute; certificates
+ * are read by weir_http_open() only. Threads: any. */
 WEIR_API void weir_http_evict_all(weir_http *session);
 
 /* The name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
@@ -330,7 +332,8 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
  * rewind(): go back to the beginning, for a repeat or a redirect. NULL: it cannot be sent twice, so
  *           nothing is repeated once some of it was sent.
- * size:     of the whole, or -1 when not known; it is then sent in chunks.
+ * size:     of the whole, or -1 when not known; it is then sent in chunks. Giving more, or ending
+ *           before, is WEIR_INVALID.
  * Anything but WEIR_OK ends the sending with that status. Called on the sending thread.
  */
 typedef struct weir_http_reader {
@@ -347,8 +350,8 @@ WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
 /*
  * Give the body of a response below 400 to `sink` piece by piece instead of keeping it. That of an
  * error is kept in the response as always, that of a redirect goes nowhere. Once `sink` was called
- * nothing is repeated: what it has cannot be taken back. Anything but WEIR_OK from it ends the
- * sending with that status. Called on the sending thread.
+ * nothing is repeated, whatever the status: what it has cannot be taken back. Anything but WEIR_OK
+ * from it ends the sending with that status. Called on the sending thread.
  */
 typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
 WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,
@@ -398,7 +401,8 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_TIMEOUT       the deadline or the time of an attempt passed; or no connection was free in time
  *   WEIR_DISCONNECTED  the connection was lost under way, and what was asked for is safe to repeat
  *   WEIR_AMBIGUOUS     the same, or a timeout, for a request that may have been carried out and is
- *                      not safe to repeat (POST, PATCH)
+ *                      not safe to repeat (POST, PATCH); also any failure to reach what such a
+ *                      request was redirected to by 301, 302 or 303, since that was carried out
  *   WEIR_RESPONSE      a status that should have been repeated, and no repeat is left; `native` is it
  *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline
  *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
@@ -444,7 +448,7 @@ typedef struct weir_http_report {
     weir_time paused;       /* of it between attempts */
     /* How long the origin asked to stay away, or its breaker or gate keeps everybody away; 0: not. */
     weir_time retry_after;
-    bool was_sent;   /* some of the request may have reached a server */
+    bool was_sent; /* some of the request may have reached a server */
 } weir_http_report;
 
 /* Valid until the request is sent again or closed. */
@@ -552,7 +556,7 @@ typedef struct weir_http_origin {
     uint64_t failed_connect;
     uint64_t failed_read;
     uint64_t failed_other;
-    uint64_t refused; /* by breaker, gate or pool; not sent */
+    uint64_t refused; /* not sent: by breaker, gate or pool, or the session closed meanwhile */
     uint64_t cancelled;
     uint64_t gate_closings; /* pauses it asked for that were longer than one it had */
     uint64_t budget_denied;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* A wait longer than this may have changed what the breaker says. */
+/* A wait longer than this may have changed what the breaker, the gate and the connection say. */
 #define STALE_PERMIT WEIR_MS
 
 bool weir__breaker_news_locked(struct origin *origin, weir_breaker_state *ret_state)
@@ -122,26 +122,28 @@ static struct answer ask(struct sending *s, weir_time now, const weir_gate_pass 
     answer.is_news = weir__breaker_news_locked(origin, &answer.state);
     if (answer.is_permitted && held != NULL && weir_gate_enter(&origin->gate, held, now)) {
         answer.is_in_time = true;
-        answer.pass.at = now;
+        answer.pass = *held;
     } else if (answer.is_permitted) {
         answer.is_in_time = weir_gate_reserve(&origin->gate, now, s->deadline, &answer.pass);
         if (!answer.is_in_time || answer.pass.at > now)
             return_permit_locked(s, now, ret_permit);
     }
     pthread_mutex_unlock(&origin->lock);
-    if (answer.is_news)
+    if (answer.is_news) {
         weir__tell_breaker(s, answer.state);
+        weir__sending_now(s); /* that may have taken long */
+    }
     return answer;
 }
 
-static bool pass_policies(struct sending *s, weir_permit *ret_permit)
+/* Fill in permit and pass. */
+static bool pass_policies(struct sending *s, struct admission *admission)
 {
-    weir_gate_pass held;
     bool has_pass = false;
 
     for (;;) {
         weir_time now = s->now;
-        struct answer answer = ask(s, now, has_pass ? &held : NULL, ret_permit);
+        struct answer answer = ask(s, now, has_pass ? &admission->pass : NULL, &admission->permit);
 
         if (!answer.is_permitted)
             return refuse_by_breaker(s, answer.state, answer.open_for);
@@ -152,31 +154,45 @@ static bool pass_policies(struct sending *s, weir_permit *ret_permit)
         }
         if (!answer.is_in_time)
             return refuse_by_gate(s, answer.pass.at - now);
+        admission->pass = answer.pass;
         if (answer.pass.at <= now)
             return true;
-        held = answer.pass;
         has_pass = true;
-        if (!weir__sending_sleep(s, held.at, &s->report->waited))
+        if (!weir__sending_sleep(s, answer.pass.at, &s->report->waited))
             return false;
     }
 }
 
-/* After a wait for a handle, the permit of before may be one of a breaker that opened meanwhile. */
-static bool renew_permit(struct sending *s, weir_permit *permit)
+/* What became of leave to make an attempt. */
+enum leave {
+    LEAVE_GIVEN,
+    LEAVE_REFUSED,
+    LEAVE_VOID /* the gate closed in a wait for a handle: all has to be asked for again */
+};
+
+/* After such a wait, the permit may be one of a breaker that opened meanwhile, and the pass one of a
+ * gate that closed. */
+static enum leave renew_permit(struct sending *s, struct admission *admission)
 {
     weir_time now = s->now;
     weir_breaker_state state = WEIR_BREAKER_CLOSED;
 
     pthread_mutex_lock(&s->origin->lock);
-    return_permit_locked(s, now, permit);
-    bool is_permitted = permit_locked(s, now, permit);
+    return_permit_locked(s, now, &admission->permit);
+    bool is_open = weir_gate_enter(&s->origin->gate, &admission->pass, now);
+    bool is_permitted = is_open && permit_locked(s, now, &admission->permit);
     bool is_news = weir__breaker_news_locked(s->origin, &state);
     weir_time open_for = s->origin->breaker.open_until - now;
     state = s->origin->breaker.state;
     pthread_mutex_unlock(&s->origin->lock);
     if (is_news)
         weir__tell_breaker(s, state);
-    return is_permitted || refuse_by_breaker(s, state, open_for);
+    if (!is_open)
+        return LEAVE_VOID;
+    if (is_permitted)
+        return LEAVE_GIVEN;
+    refuse_by_breaker(s, state, open_for);
+    return LEAVE_REFUSED;
 }
 
 static void abandon_permit(struct sending *s, const weir_permit *permit)
@@ -223,37 +239,40 @@ static bool borrow(struct sending *s, struct admission *admission, weir_time beg
     return true;
 }
 
-static bool hold(struct sending *s, struct admission *admission)
+static enum leave hold(struct sending *s, struct admission *admission)
 {
     weir_time begun = s->now;
-    bool is_held = borrow(s, admission, begun);
+    enum leave leave = borrow(s, admission, begun) ? LEAVE_GIVEN : LEAVE_REFUSED;
     weir_time waited = weir__sending_now(s) - begun;
 
     admission->at = begun + waited;
     s->report->waited += waited;
-    if (!is_held) {
+    if (leave == LEAVE_REFUSED) {
         abandon_permit(s, &admission->permit);
     } else if (waited > STALE_PERMIT) {
-        is_held = renew_permit(s, &admission->permit);
+        weir__handle_look_again(admission->lease.connection);
+        leave = renew_permit(s, admission);
     }
-    if (is_held && weir__is_signalled(s)) {
+    if (leave == LEAVE_GIVEN && weir__is_signalled(s)) {
         abandon_permit(s, &admission->permit);
-        is_held = false;
+        leave = LEAVE_REFUSED;
     }
-    return is_held;
+    return leave;
 }
 
 bool weir__admit(struct sending *s, struct admission *ret_admission)
 {
-    struct admission admission = {0};
+    enum leave leave = LEAVE_VOID;
 
-    if (weir__is_signalled(s) || !pass_policies(s, &admission.permit))
-        return false;
-    if (hold(s, &admission)) {
-        *ret_admission = admission;
-        return true;
+    while (leave == LEAVE_VOID) {
+        *ret_admission = (struct admission){0};
+        if (weir__is_signalled(s) || !pass_policies(s, ret_admission))
+            return false;
+        leave = hold(s, ret_admission);
+        if (leave == LEAVE_GIVEN)
+            return true;
+        weir_pool_release(&ret_admission->leave);
+        weir_pool_release(&ret_admission->lease);
     }
-    weir_pool_release(&admission.leave);
-    weir_pool_release(&admission.lease);
     return false;
 }

@@ -238,7 +238,6 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
     weir__transfer_run(&t, admission->lease.connection);
     note_transfer(s, &t);
     s->judgement = weir__judge(&t, is_cut_short, s->failure);
-    give_back(admission, &t);
 
     if (t.ended != 0)
         s->now = t.ended;
@@ -246,7 +245,9 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         weir__sending_now(s);
     weir_time ended = s->now;
     describe_attempt(s, &t);
+    /* The gate before the handle: whoever waits for that must find it closed. */
     struct news news = settle(s, &t, &admission->permit, begun);
+    give_back(admission, &t);
     tell_listeners(s, &t, &news, ended - begun);
     if (news.is_trim_due)
         weir_pool_trim(s->origin->pool, s->session->options.idle_timeout_ms);

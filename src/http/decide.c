@@ -18,11 +18,14 @@ static int64_t wall_now(void)
 
 weir_moment weir__moment_of(struct sending *s)
 {
-    weir_moment moment = {.now = s->now, .deadline = s->deadline};
+    weir_moment moment = {.deadline = s->deadline};
 
     s->asked_pause = -1;
-    if (s->attempt.retry_after_count > 0)
+    if (s->attempt.retry_after_count > 0) {
         moment.wall_now = wall_now();
+        weir__sending_now(s); /* not before it: nobody may come before the date */
+    }
+    moment.now = s->now;
     for (size_t i = 0; i < s->attempt.retry_after_count; i++) {
         weir_time delay = 0;
         if (weir_retry_after_parse(s->attempt.retry_after[i], moment.wall_now, &delay) &&
@@ -124,8 +127,9 @@ void weir__decide_locked(struct sending *s, weir_moment *moment)
     } else if (is_response && weir__follows(s) && weir__is_redirect(s->response)) {
         s->course = COURSE_REDIRECT;
         redirect_locked(s, moment);
-    } else if (s->has_sunk && !is_response) {
-        s->course = COURSE_SUNK;
+    } else if (s->has_sunk) {
+        s->course = is_response ? COURSE_RESPONSE : COURSE_SUNK;
+        s->origin->counts.causes[WEIR_CAUSE_FINAL] += is_response;
     } else if (resends_locked(s)) {
         s->course = COURSE_RESEND;
     } else {

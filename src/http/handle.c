@@ -141,6 +141,11 @@ static bool look_at_handle(void *arg, void *connection)
     return weir__http_now(handle->session) < handle->idle_until && poll(&look, 1, 0) == 0;
 }
 
+void weir__handle_look_again(struct handle *handle)
+{
+    handle->is_stale = !look_at_handle(handle->session, handle);
+}
+
 const weir_driver weir__handle_driver = {
     .connect = open_handle,
     .close = close_handle,

@@ -21,6 +21,7 @@ struct handle {
     curl_socket_t socket; /* of the connection at rest; CURL_SOCKET_BAD: none */
     weir_time idle_until; /* of that connection */
     bool is_marked;
+    bool is_stale;             /* its connection is not to be used again */
     int timeout_ms;            /* as it is set; 0: not yet */
     struct transfer *transfer; /* the attempt under way; what libcurl's callbacks work for */
     char detail[CURL_ERROR_SIZE];
@@ -31,5 +32,8 @@ extern const weir_driver weir__handle_driver;
 
 /* Forget what a borrower has set: back to the session's options. */
 void weir__handle_renew(struct handle *handle);
+
+/* Look at the connection once more, when the holder had to wait since the pool did. */
+void weir__handle_look_again(struct handle *handle);
 
 #endif

@@ -61,6 +61,9 @@ static struct judgement begin(weir_attempt_kind kind, weir_status status)
 
 static struct judgement judge_timeout(const struct transfer *t, bool is_cut_short, char *text)
 {
+    /* Then it was connect_timeout_ms that came first. */
+    if (t->sends == 0 && t->timeout_ms > t->session->options.connect_timeout_ms)
+        is_cut_short = false;
     struct judgement j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
                                t->sends > 0 || is_cut_short ? WEIR_TIMEOUT : WEIR_CONNECT);
 
@@ -95,7 +98,7 @@ static struct judgement judge_code(const struct transfer *t, bool is_cut_short, 
         /* Before the request went out it was a connection that did not come about. */
         j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
                   t->sends > 0 ? WEIR_DISCONNECTED : WEIR_CONNECT);
-        before = "connection lost: ";
+        before = t->sends > 0 ? "connection lost: " : "no connection: ";
         break;
     case NATURE_NONSENSE:
         before = "the response is no HTTP: ";

@@ -48,6 +48,13 @@ static enum next resend(struct sending *s)
     return NEXT_ATTEMPT;
 }
 
+/* Whether the request may be sent twice, by its method, its key or its policy. */
+static bool may_repeat(const struct sending *s)
+{
+    return (s->attempt.method & (WEIR_METHODS_IDEMPOTENT | s->retry->allowed_methods)) != 0 ||
+           s->attempt.has_idempotency_key;
+}
+
 /* ---- redirects --------------------------------------------------------------------------- */
 
 /* Go on to where the response leads. */
@@ -63,6 +70,7 @@ static enum next hop(struct sending *s)
         return NEXT_ERROR;
     }
     if (weir__becomes_get(s)) {
+        s->has_acted = s->has_acted || !may_repeat(s);
         s->method = "GET";
         s->has_body = false;
     }
@@ -105,9 +113,7 @@ static enum next redirect(struct sending *s)
 static bool is_ambiguous(const struct sending *s, weir_retry_cause cause)
 {
     return s->attempt.kind == WEIR_ATTEMPT_READ && s->attempt.was_sent &&
-           (cause == WEIR_CAUSE_UNKNOWN || ((s->attempt.method & WEIR_METHODS_IDEMPOTENT) == 0 &&
-                                            (s->attempt.method & s->retry->allowed_methods) == 0 &&
-                                            !s->attempt.has_idempotency_key));
+           (cause == WEIR_CAUSE_UNKNOWN || !may_repeat(s));
 }
 
 /* Add to what went wrong why it was not repeated. */
@@ -142,6 +148,8 @@ static enum next conclude(struct sending *s, const weir_retry_decision *decision
 static enum next give_up_on_sink(struct sending *s)
 {
     s->report->cause = WEIR_CAUSE_BODY;
+    if (is_ambiguous(s, WEIR_CAUSE_BODY))
+        s->judgement.status = WEIR_AMBIGUOUS;
     add_reason(s, "the sink had a part of the body already, so it was not repeated");
     return NEXT_ERROR;
 }
@@ -161,6 +169,9 @@ static enum next after_attempt(struct sending *s)
         return redirect(s);
     case COURSE_SUNK:
         return give_up_on_sink(s);
+    case COURSE_RESPONSE:
+        s->report->cause = WEIR_CAUSE_FINAL;
+        return NEXT_RESPONSE;
     case COURSE_RESEND:
         return resend(s);
     case COURSE_POLICY:
@@ -209,6 +220,25 @@ static enum next move_on(struct sending *s)
         return stay(s);
     weir__refuse(s, status, "%s", error.text);
     return NEXT_ERROR;
+}
+
+/* What was answered with a redirect to a GET was carried out, whatever became of the GET: nobody may
+ * take its failure for leave to send the first again. */
+static void keep_from_repeating(struct sending *s)
+{
+    switch (s->judgement.status) {
+    case WEIR_CONNECT:
+    case WEIR_DISCONNECTED:
+    case WEIR_TIMEOUT:
+    case WEIR_REFUSED:
+    case WEIR_FULL:
+        s->judgement.status = WEIR_AMBIGUOUS;
+        add_reason(s, "the request that was redirected here was carried out, and is not safe to "
+                      "repeat");
+        break;
+    default:
+        break;
+    }
 }
 
 static weir_status report_error(struct sending *s, weir_error *reterr)
@@ -267,6 +297,8 @@ static weir_status finish(struct sending *s, enum next next, weir_http_response 
         weir__refuse(s, WEIR_NO_MEMORY, "out of memory");
         next = NEXT_ERROR;
     }
+    if (next == NEXT_ERROR && s->has_acted)
+        keep_from_repeating(s);
     if (next == NEXT_ERROR)
         status = report_error(s, &error);
     tell_end(s, status == WEIR_OK ? NULL : &error);

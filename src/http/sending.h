@@ -13,6 +13,7 @@ enum course {
     COURSE_ABANDON,  /* it ended by our own doing: an error */
     COURSE_REDIRECT, /* it leads elsewhere; `decision` says whether to go there */
     COURSE_SUNK,     /* its sink has a part of the body already: an error */
+    COURSE_RESPONSE, /* its sink has all of the body: the response, whatever the policy says */
     COURSE_RESEND,   /* its connection had died at rest: another, at once */
     COURSE_POLICY    /* as `decision` says */
 };
@@ -41,6 +42,7 @@ struct sending {
     struct url hop;
     const char *method;
     bool has_body;
+    bool has_acted; /* a redirect answered what must not be sent again; a GET since */
     bool drops_secrets;
     bool is_deposited;     /* the budget of this hop's origin knows of it */
     struct origin *origin; /* visited; NULL: none */
@@ -70,6 +72,7 @@ static inline weir_time weir__sending_now(struct sending *sending)
 struct admission {
     weir_time at; /* when it was given */
     weir_permit permit;
+    weir_gate_pass pass;
     weir_lease leave; /* of max_total */
     weir_lease lease; /* of the origin's pool: the handle */
 };

@@ -88,15 +88,15 @@ static bool is_too_much(struct handle *handle, struct transfer *t)
     return false;
 }
 
-/* The body of an error is kept, that of a redirect only read, up to a limit; then it is enough. */
-static size_t take_aside(struct transfer *t, const char *data, size_t size, bool is_kept)
+/* The body of an error or a redirect is kept up to a limit; then it is enough. */
+static size_t take_aside(struct transfer *t, const char *data, size_t size)
 {
     size_t limit = (size_t)t->session->options.max_error_bytes;
     size_t before = (size_t)t->decoded - size;
     size_t room = before < limit ? limit - before : 0;
     size_t part = size < room ? size : room;
 
-    if (is_kept && weir__response_add_body(t->response, data, part, t->error) != WEIR_OK)
+    if (weir__response_add_body(t->response, data, part, t->error) != WEIR_OK)
         return fail(t);
     if (part == size)
         return size;
@@ -108,10 +108,12 @@ static size_t take_aside(struct transfer *t, const char *data, size_t size, bool
 /* How many bytes the server says are to come; what is compressed becomes more than that. */
 static void expect_body(struct handle *handle, struct transfer *t)
 {
+    bool is_aside = t->response->status >= 400 || (t->follows && weir__is_redirect(t->response));
+    int64_t most = is_aside ? t->session->options.max_error_bytes : t->max_body_bytes;
     curl_off_t size = -1;
 
     curl_easy_getinfo(handle->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
-    weir__response_expect_body(t->response, size < t->max_body_bytes ? size : t->max_body_bytes);
+    weir__response_expect_body(t->response, size < most ? size : most);
 }
 
 size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
@@ -124,10 +126,8 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
     if (t->decoded == 0)
         expect_body(handle, t);
     t->decoded += (int64_t)size;
-    if (t->follows && weir__is_redirect(t->response))
-        return take_aside(t, data, size, false);
-    if (t->response->status >= 400)
-        return take_aside(t, data, size, true);
+    if (t->response->status >= 400 || (t->follows && weir__is_redirect(t->response)))
+        return take_aside(t, data, size);
     if (is_too_much(handle, t))
         return fail(t);
     if (t->request->sink == NULL) {
@@ -154,7 +154,10 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
 
     t->has_read = true;
     weir_status status = reader->read(reader->arg, buffer, size * count, &got, t->error);
-    if (status == WEIR_OK && got <= size * count && (got > 0 || t->read >= reader->size)) {
+    bool is_within = got <= size * count &&
+                     (reader->size < 0 || (int64_t)got <= reader->size - t->read) &&
+                     (got > 0 || t->read >= reader->size);
+    if (status == WEIR_OK && is_within) {
         t->read += (int64_t)got;
         return got;
     }
@@ -282,6 +285,10 @@ static weir_status set_request(struct handle *handle, struct transfer *t, char *
         if (*ret_type_line == NULL)
             return weir_error_set(t->error, WEIR_NO_MEMORY, "out of memory");
     }
+    if (handle->is_stale)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    handle->is_marked = handle->is_stale;
+    handle->is_stale = false;
     chain_fields(t, *ret_type_line);
     set_method(handle, t);
     set_timeouts(handle, t);
@@ -394,7 +401,10 @@ static void note_result(struct handle *handle, struct transfer *t)
     t->opened = t->sends > 0 && t->stop != STOP_RESEND ? (int)opened : 0;
     t->was_sent = t->sends > 0 && sent > 0;
     t->is_reused = t->sends > 0 && t->opened == 0;
-    t->detail = handle->detail[0] != '\0' ? handle->detail : curl_easy_strerror(t->code);
+    /* Where it finds fault with a proxy of the environment it quotes all of it, the password too. */
+    bool is_fit =
+        handle->detail[0] != '\0' && strncmp(handle->detail, "Unsupported proxy", 17) != 0;
+    t->detail = is_fit ? handle->detail : curl_easy_strerror(t->code);
 }
 
 void weir__transfer_run(struct transfer *transfer, struct handle *handle)

@@ -62,7 +62,7 @@ static weir_status fill(X509_STORE *store, const weir_http_options *options, wei
     CURL *easy = curl_easy_init();
 
     if (easy == NULL)
-        return WEIR_NO_MEMORY;
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "certificates: out of memory");
     if (!is_given)
         default_places(easy, &file, &path);
     weir_status status = load(store, file, path, is_given, reterr);

@@ -285,6 +285,31 @@ static void a_server_that_does_not_accept_costs_connect_timeout(void)
     close(listener);
 }
 
+/* However near the deadline is, if it is not the one that comes first. */
+static void a_connect_timeout_before_the_deadline_is_no_deadline(void)
+{
+    weir_http_options options = quick_options();
+    int queued[4];
+    int port = 0;
+    int listener = deaf_listener(queued, &port);
+    char url[64];
+
+    options.retry.total = 0;
+    options.connect_timeout_ms = TRY_MS;
+    weir_http *session = open_session(&options);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
+    struct outcome o = send_to(session, "GET", url, 20 * TRY_MS);
+    check_outcome(o, WEIR_CONNECT);
+    check(strstr(o.error.text, "deadline") == NULL);
+    o = send_to(session, "GET", url, TRY_MS / 2);
+    check_outcome(o, WEIR_TIMEOUT);
+    check_contains(o.error.text, "the deadline passed");
+    close_session(session);
+    for (int i = 0; i < 4; i++)
+        close(queued[i]);
+    close(listener);
+}
+
 static bool turn_away(struct peer_exchange *x, void *arg)
 {
     x->end = *(const enum peer_end *)arg;
@@ -547,6 +572,7 @@ int main(void)
     run(the_deadline_of_all_holds_over_every_attempt);
     run(a_refused_connection_is_an_error_at_once);
     run(a_server_that_does_not_accept_costs_connect_timeout);
+    run(a_connect_timeout_before_the_deadline_is_no_deadline);
     run(a_server_that_closes_what_it_accepts_is_lost_each_time);
     run(every_answer_is_read_to_its_end_and_no_further);
     run(the_header_of_a_1xx_is_no_part_of_the_response);

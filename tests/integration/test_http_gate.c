@@ -443,6 +443,45 @@ static void who_waits_while_it_is_closed_again_waits_for_the_later_instant(void)
     server_stop(&server);
 }
 
+static bool block_slowly(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    return peer_pause(x, 50) && peer_reply(x, 429, "Retry-After: 60\r\n", NULL, 0);
+}
+
+/* What waits in line for a connection meanwhile is not sent either. */
+static void a_gate_that_closes_holds_back_those_in_line_for_a_connection(void)
+{
+    enum { SENDERS = 4 };
+    struct peer *peer = peer_start(&(struct peer_options){.handler = block_slowly});
+    weir_http_options o = gate_options(NULL);
+    struct sending senders[SENDERS];
+    char url[PEER_URL_SIZE];
+    int refused = 0;
+
+    o.pool_maxsize = 1;
+    o.pool_block = WEIR_POOL_BLOCK;
+    weir_http *session = scene_open(&o);
+    for (int i = 0; i < SENDERS; i++) {
+        senders[i] = sending_make(session, "GET", peer_url(peer, "/", url));
+        senders[i].deadline = weir_deadline_in(5000);
+    }
+    for (int i = 0; i < SENDERS; i++)
+        sending_start(&senders[i]);
+    for (int i = 0; i < SENDERS; i++) {
+        refused += sending_join(&senders[i]) == WEIR_REFUSED;
+        check(senders[i].report.retry_after > 50 * WEIR_SECOND);
+        sending_end(&senders[i]);
+    }
+    check_int(refused, SENDERS - 1);
+    check_int(peer_requests(peer), 1);
+    weir_http_origin origin = scene_origin(session, url);
+    check_int(origin.pool.leased, 0);
+    check_int(origin.under_way, 0);
+    weir_http_close(session);
+    peer_stop(peer);
+}
+
 /* A place that the old gate gave is none of the new one. */
 static void who_waits_at_a_gate_that_is_set_anew_goes_by_the_new_one(void)
 {
@@ -496,6 +535,7 @@ int main(void)
     run(disposing_ends_the_wait_at_once);
     run(the_wait_ends_when_it_opens);
     run(who_waits_while_it_is_closed_again_waits_for_the_later_instant);
+    run(a_gate_that_closes_holds_back_those_in_line_for_a_connection);
     run(who_waits_at_a_gate_that_is_set_anew_goes_by_the_new_one);
     return check_done();
 }

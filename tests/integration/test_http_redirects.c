@@ -161,6 +161,37 @@ static weir_status collect(void *arg, const char *data, size_t size, weir_error 
     return WEIR_OK;
 }
 
+static bool send_away(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    return peer_reply(x, 302, "Location: /there\r\n", "moved", 5);
+}
+
+static void a_redirect_that_is_passed_on_has_its_body(void)
+{
+    struct peer *peer = peer_start(&(struct peer_options){.handler = send_away});
+    weir_http_options o = scene_options(NULL);
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 3; i++) {
+        o.follow_redirects = i != 0;
+        o.retry.redirect = i == 1 ? WEIR_RETRY_DISABLED : 2;
+        o.retry.raise_on_redirect = i != 2;
+        weir_http *session = scene_open(&o);
+        weir_http_response *response = NULL;
+        weir_error error;
+        check_int(weir_http_get(session, peer_url(peer, "/", url), &response, &error), WEIR_OK);
+        if (response != NULL) {
+            check_int(weir_http_response_status(response), 302);
+            check_text(weir_http_response_body(response, NULL), "moved");
+        }
+        weir_http_response_close(response);
+        weir_http_close(session);
+    }
+    check_int(peer_requests(peer), 1 + 1 + 3);
+    peer_stop(peer);
+}
+
 static void a_sink_is_given_the_last_body_only(void)
 {
     static struct site site;
@@ -580,6 +611,7 @@ int main(void)
     run(each_code_goes_on_with_the_method_and_body_that_it_asks_for);
     run(a_content_type_that_was_added_by_hand_goes_with_the_body_only);
     run(a_body_from_a_reader_is_read_again_if_it_can_be);
+    run(a_redirect_that_is_passed_on_has_its_body);
     run(a_sink_is_given_the_last_body_only);
     run(a_location_is_taken_from_where_it_was_said);
     run(nobody_follows_to_another_scheme_to_a_user_and_password_or_to_nowhere);

@@ -317,6 +317,29 @@ static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
     site_close(&proxy);
 }
 
+/* libcurl quotes a proxy that it cannot use, password and all. */
+static void a_proxy_of_the_environment_that_cannot_be_used_is_not_quoted(void)
+{
+    static const char *const proxies[] = {
+        "http://user:hun#s3cret@127.0.0.1:3128", "ftp://user:s3cret@127.0.0.1:3128",
+        "http://user:s3cret@127.0.0.1:99999", "http://user:s3cret@[::1", "://user:s3cret@x"};
+
+    for (size_t i = 0; i < sizeof proxies / sizeof proxies[0]; i++) {
+        struct surroundings around;
+        weir_http_options o = scene_options(NULL);
+
+        surround(&around, proxies[i]);
+        o.proxy_from_environment = true;
+        o.retry.total = 0;
+        weir_http *session = scene_open(&o);
+        struct sending s = get(session, "http://nowhere.invalid/");
+        check(s.status != WEIR_OK);
+        check(strstr(s.error.text, "s3cret") == NULL);
+        weir_http_close(session);
+        unsurround(&around);
+    }
+}
+
 static void the_proxy_of_the_options_is_asked_whatever_the_environment_says(void)
 {
     static struct site site;
@@ -545,6 +568,7 @@ int main(void)
     run(nothing_of_a_request_stays_on_its_connection);
     run(proxies_of_the_environment_and_netrc_are_not_asked);
     run(proxy_from_environment_asks_it_and_heeds_no_proxy);
+    run(a_proxy_of_the_environment_that_cannot_be_used_is_not_quoted);
     run(the_proxy_of_the_options_is_asked_whatever_the_environment_says);
     run(a_proxys_password_goes_to_the_proxy_alone_and_into_no_text);
     run(a_malformed_proxy_is_refused_without_its_password);

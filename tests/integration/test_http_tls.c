@@ -224,6 +224,71 @@ static void a_request_lost_under_way_is_judged_as_without_tls(void)
     }
 }
 
+static bool hello_after_release(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    if (strcmp(x->target, "/held") == 0 && !peer_hold(x))
+        return false;
+    return peer_read_body(x) && peer_reply(x, 200, "", "hello", 5);
+}
+
+struct post {
+    weir_http *session;
+    const char *url;
+    const char *method;
+    struct outcome outcome;
+};
+
+static void *send_post(void *arg)
+{
+    struct post *post = arg;
+
+    post->outcome = send_to(post->session, post->method, post->url, -1);
+    return NULL;
+}
+
+/* The pool looked at it before the wait, and libcurl does not see a close_notify. */
+static void a_connection_that_dies_while_its_holder_waits_for_max_total_is_replaced(void)
+{
+    struct peer *peer = start_good(hello_after_release, NULL);
+    struct peer *other = start_good(hello_after_release, NULL);
+    weir_http_options options = trusting_options();
+    char url[PEER_URL_SIZE];
+    char held[PEER_URL_SIZE];
+    pthread_t threads[2];
+
+    options.max_total = 1;
+    weir_http *session = open_session(&options);
+    peer_url(peer, "/", url);
+    struct outcome o = send_to(session, "GET", url, -1);
+    check_outcome(o, WEIR_OK);
+    struct post blocker = {session, peer_url(other, "/held", held), "GET", {0}};
+    struct post post = {session, url, "POST", {0}};
+    check_int(pthread_create(&threads[0], NULL, send_post, &blocker), 0);
+    check(peer_wait(other, PEER_HELD, 1));
+    check_int(pthread_create(&threads[1], NULL, send_post, &post), 0);
+    weir_http_origin origins[2];
+    do /* until it has its connection and waits for its turn on the wire */
+        nap(1);
+    while (weir_http_get_origins(session, origins, 2) != 2 || origins[0].pool.leased != 1 ||
+           origins[1].pool.leased != 1);
+    nap(20);
+    check(peer_end_idle(peer, 1, PEER_FIN));
+    nap(20);
+    peer_let_go(other);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    check_outcome(blocker.outcome, WEIR_OK);
+    check_outcome(post.outcome, WEIR_OK);
+    check_int(post.outcome.report.attempts, 1);
+    check_int(post.outcome.report.opened, 1);
+    /* And nothing of it is left in the handle. */
+    check_int(send_to(session, "GET", url, -1).report.opened, 0);
+    close_session(session);
+    peer_stop(peer);
+    peer_stop(other);
+}
+
 /* ---- which HTTP it speaks ---------------------------------------------------------------- */
 
 #define OFFERS_SIZE 256
@@ -464,6 +529,7 @@ int main(void)
     run(requests_after_the_server_closed_all_idle_connections_succeed);
     run(a_response_that_ends_with_its_connection_is_whole);
     run(a_request_lost_under_way_is_judged_as_without_tls);
+    run(a_connection_that_dies_while_its_holder_waits_for_max_total_is_replaced);
     run(a_server_that_would_rather_speak_http_2_is_offered_http_1_1_alone);
     run(a_handshake_that_fails_is_no_connection_and_in_time);
     run(https_to_an_http_server_and_the_reverse_fail_at_once);
