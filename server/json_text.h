@@ -18,7 +18,8 @@
  * JSON_TEXT_MAX_DEPTH deep, nothing after it. Every number becomes a real, so that the size of an
  * integer is no reason to refuse it; who stores the value stores the text. The caller owns *ret_json.
  *
- * Errors: WEIR_INVALID with line and column; WEIR_LIMIT when it is nested too deeply.
+ * Errors: WEIR_INVALID with line and column; WEIR_LIMIT when it is nested too deeply; WEIR_NO_MEMORY
+ * where jansson says so.
  */
 WEIR_MUST_CHECK weir_status json_text_parse(const char *text, size_t size, json_t **ret_json,
                                             weir_error *reterr);

@@ -10,9 +10,11 @@ static weir_status parse(const char *text, size_t size, json_t **ret_json, weir_
 {
     weir_error error;
 
-    if (json_text_parse(text, size, ret_json, &error) == WEIR_OK)
+    weir_status status = json_text_parse(text, size, ret_json, &error);
+    if (status == WEIR_OK)
         return WEIR_OK;
-    return weir_error_set(reterr, WEIR_PROTOCOL, "NocoDB's answer is of no use: %s", error.text);
+    return weir_error_set(reterr, status == WEIR_NO_MEMORY ? status : WEIR_PROTOCOL,
+                          "NocoDB's answer is of no use: %s", error.text);
 }
 
 /* ---- Pages ----------------------------------------------------------------------------------- */

@@ -330,6 +330,8 @@ static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_er
     }
     if (status != WEIR_OK)
         return status;
+    if (list->out.has_failed)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "list rows: out of memory");
     if (must_differ && is_same_page(list, at))
         return weir_error_set(reterr, WEIR_PROTOCOL,
                               "NocoDB gave the same page twice: it ignores the offset");

@@ -90,6 +90,35 @@ static void put(const char *directory, const char *name, const struct issuer *ma
                     key_path);
 }
 
+/* OpenSSL finds a certificate in a directory by the hash of its name. */
+static void link_by_hash(const struct certs *certs, const struct issuer *ca, char *path,
+                         size_t size)
+{
+    unsigned long hash =
+        X509_NAME_hash_ex(X509_get_subject_name(ca->certificate), NULL, NULL, NULL);
+
+    snprintf(path, size, "%s/%08lx.0", certs->directory, hash);
+    bail_out_unless(symlink(certs->ca, path) == 0, path);
+}
+
+/* One PEM file after another. */
+static void join(const char *first, const char *second, const char *directory, char *path,
+                 size_t size)
+{
+    const char *const parts[] = {first, second};
+
+    snprintf(path, size, "%s/both.pem", directory);
+    FILE *file = create(path);
+    for (int i = 0; i < 2; i++) {
+        FILE *part = fopen(parts[i], "re");
+        bail_out_unless(part != NULL, parts[i]);
+        for (int byte = fgetc(part); byte != EOF; byte = fgetc(part))
+            fputc(byte, file);
+        fclose(part);
+    }
+    bail_out_unless(fclose(file) == 0, path);
+}
+
 static void forget(struct issuer *made)
 {
     X509_free(made->certificate);
@@ -123,14 +152,18 @@ void certs_make(struct certs *certs)
         put(certs->directory, leaf->name, &made, leaf->path, sizeof(certs->good), leaf->key_path);
         forget(&made);
     }
+    link_by_hash(certs, &ca, certs->link, sizeof(certs->link));
+    join(certs->client, certs->client_key, certs->directory, certs->client_both,
+         sizeof(certs->client_both));
     forget(&ca);
 }
 
 void certs_remove(const struct certs *certs)
 {
-    const char *const paths[] = {certs->ca,        certs->good,    certs->good_key,    certs->wrong,
-                                 certs->wrong_key, certs->expired, certs->expired_key, certs->self,
-                                 certs->self_key,  certs->client,  certs->client_key};
+    const char *const paths[] = {
+        certs->ca,         certs->good,        certs->good_key, certs->wrong,    certs->wrong_key,
+        certs->expired,    certs->expired_key, certs->self,     certs->self_key, certs->client,
+        certs->client_key, certs->client_both, certs->link};
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         unlink(paths[i]);

@@ -7,6 +7,7 @@
 struct certs {
     char directory[64];
     char ca[96];   /* what a client is to trust */
+    char link[96]; /* the same under the name that makes the directory a ca_path */
     char good[96]; /* for localhost and 127.0.0.1 */
     char good_key[96];
     char wrong[96]; /* for elsewhere.test */
@@ -17,6 +18,7 @@ struct certs {
     char self_key[96];
     char client[96]; /* for a client, signed by the same authority */
     char client_key[96];
+    char client_both[96]; /* the certificate and its key in one file */
 };
 
 /* Ends the test with "Bail out!" when it cannot. */

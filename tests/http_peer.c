@@ -427,3 +427,10 @@ void peer_let_go(struct peer *peer)
     ring_all_locked(peer);
     pthread_mutex_unlock(&peer->lock);
 }
+
+void peer_hold_again(struct peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    peer->has_let_go = false;
+    pthread_mutex_unlock(&peer->lock);
+}

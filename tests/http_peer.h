@@ -146,6 +146,9 @@ bool peer_end_idle(struct peer *peer, int count, enum peer_end how);
 /* Let the handlers in peer_hold() go on, and from now on every other at once. */
 void peer_let_go(struct peer *peer);
 
+/* Let those in peer_hold() from now on wait for peer_let_go() again. */
+void peer_hold_again(struct peer *peer);
+
 /* ---- for handlers -------------------------------------------------------------------------- */
 
 /* Write bytes; false: the other side is gone. */

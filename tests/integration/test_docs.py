@@ -128,6 +128,35 @@ def test_every_sample_of_c_in_the_pages_compiles():
     assert count >= 4, count
 
 
+def call_by_hand():
+    """The program around a call of one's own that the page about retries shows."""
+    (program,) = (text for text in blocks(POLICIES, "c") if "int main(" in text and "send_once(" in text)
+    return program
+
+
+def test_the_call_by_hand_prints_what_the_page_says():
+    program = call_by_hand()
+    said = re.search(r'printf\("%s\\n", line\); /\* (.+) \*/', program)[1]
+    assert run([compile_program("by_hand", program)]) == said + "\n"
+
+
+def test_the_call_by_hand_pays_nothing_into_the_budget_while_the_breaker_is_open():
+    # Of this budget the balance is what was paid in, a whole repeat for each call. The server does not fail.
+    changes = {"weir_budget_init(&budget, NULL": "weir_budget_init(&budget, &(weir_budget_options){100, 0, 60, false}",
+               "<= 2 ? 503 : 200": "<= 0 ? 503 : 200",
+               "return decision.verdict != WEIR_VERDICT_RETURN;":
+                   'printf("balance %d\\n", (int)weir_budget_balance(&budget, weir_now()));\n    return decision.verdict == WEIR_VERDICT_RETRY;'}
+    opening = {"weir_retry_decision decision = get(":
+               "(void)weir_breaker_set(&breaker, WEIR_BREAKER_FORCED_OPEN, &error);\n    weir_retry_decision decision = get("}
+    for name, more, line, balance in (("closed", {}, "status 200", 1), ("opened", opening, "refused", 0)):
+        program = call_by_hand()
+        for old, new in (changes | more).items():
+            assert program.count(old) == 1, old
+            program = program.replace(old, new)
+        said = run([compile_program(name, program)])
+        assert line in said and said.endswith(f"\nbalance {balance}\n"), said
+
+
 def test_the_sample_of_the_manual_page_compiles_and_prints_what_the_page_says():
     text = (TREE / "docs/man/weir.3").read_text()
     programs = re.findall(r"^\.Bd -literal[^\n]*\n(#include.*?)^\.Ed$", text, re.MULTILINE | re.DOTALL)

@@ -238,6 +238,24 @@ static void what_the_callers_functions_fail_with_ends_the_sending(void)
     }
 }
 
+/* What a sink was given, one piece after the other. */
+struct sunk {
+    size_t size;
+    char text[64];
+};
+
+static weir_status keep_piece(void *arg, const char *data, size_t size, weir_error *reterr)
+{
+    struct sunk *sunk = arg;
+
+    (void)reterr;
+    check(sunk->size + size < sizeof(sunk->text));
+    if (sunk->size + size < sizeof(sunk->text))
+        memcpy(sunk->text + sunk->size, data, size);
+    sunk->size += size;
+    return WEIR_OK;
+}
+
 static weir_status count_pieces(void *arg, const char *data, size_t size, weir_error *reterr)
 {
     (void)data, (void)size, (void)reterr;
@@ -245,7 +263,8 @@ static weir_status count_pieces(void *arg, const char *data, size_t size, weir_e
     return WEIR_OK;
 }
 
-/* Half a body and the end; by path with a status that a policy may want to repeat. */
+/* Half a body and the end; by path with a status that a policy may want to repeat, or an error, which
+ * is over after the first one with "/503". */
 static bool break_off(struct peer_exchange *x, void *arg)
 {
     (void)arg;
@@ -253,6 +272,11 @@ static bool break_off(struct peer_exchange *x, void *arg)
         return false;
     if (strcmp(x->target, "/202") == 0)
         return peer_reply(x, 202, "", "accepted", 8);
+    if (strcmp(x->target, "/404") == 0)
+        return peer_reply(x, 404, "", "no such thing", 13);
+    if (strcmp(x->target, "/503") == 0)
+        return x->number == 1 ? peer_reply(x, 503, "", "busy", 4)
+                              : peer_reply(x, 200, "", "hello", 5);
     peer_print(x, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
     return false;
 }
@@ -275,6 +299,64 @@ static void a_post_that_breaks_off_in_a_sink_is_ambiguous(void)
         weir_http_request_close(request);
     }
     check_int(peer_requests(peer), 2);
+    close_session(session);
+    peer_stop(peer);
+}
+
+/* Where all else would be repeated: GET, and three repeats left. Over a used connection too. */
+static void a_get_that_breaks_off_in_a_sink_is_not_repeated_and_the_error_says_so(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct peer *peer = start_peer(break_off, NULL);
+        weir_http *session = open_quick();
+        struct sunk sunk = {0};
+        char url[PEER_URL_SIZE];
+
+        if (i == 1)
+            check_int(get(session, peer_url(peer, "/202", url)).http, 202);
+        weir_http_request *request = new_request("GET", peer_url(peer, "/", url));
+        weir_http_request_sink(request, keep_piece, &sunk);
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_DISCONNECTED);
+        check_int(o.report.attempts, 1);
+        check_int(o.report.resends, 0);
+        check_int(o.report.cause, WEIR_CAUSE_BODY);
+        check_contains(o.error.text, "the sink had a part");
+        check_text(sunk.text, "hello");
+        check_int(peer_requests(peer), i + 1);
+        weir_http_request_close(request);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+/* And does not keep its sending from being repeated. */
+static void the_body_of_an_error_is_in_the_response_and_no_sink_sees_it(void)
+{
+    struct peer *peer = start_peer(break_off, NULL);
+    weir_http *session = open_quick();
+    struct sunk sunk = {0};
+    char url[PEER_URL_SIZE];
+
+    weir_http_request *request = new_request("GET", peer_url(peer, "/404", url));
+    weir_http_request_sink(request, keep_piece, &sunk);
+    struct outcome o = send_request(session, request, -1);
+    check_outcome(o, WEIR_OK);
+    check_int(o.http, 404);
+    check_text(o.body, "no such thing");
+    check_int(sunk.size, 0);
+    weir_http_request_close(request);
+
+    weir_http_evict_all(session); /* so that the 503 is the first answer of a connection */
+    request = new_request("GET", peer_url(peer, "/503", url));
+    weir_http_request_sink(request, keep_piece, &sunk);
+    o = send_request(session, request, -1);
+    check_outcome(o, WEIR_OK);
+    check_int(o.http, 200);
+    check_int(o.report.attempts, 2);
+    check_int(o.size, 0);
+    check_text(sunk.text, "hello");
+    weir_http_request_close(request);
     close_session(session);
     peer_stop(peer);
 }
@@ -313,6 +395,8 @@ int main(void)
     run(a_reader_that_gives_more_than_its_size_smuggles_nothing);
     run(what_the_callers_functions_fail_with_ends_the_sending);
     run(a_post_that_breaks_off_in_a_sink_is_ambiguous);
+    run(a_get_that_breaks_off_in_a_sink_is_not_repeated_and_the_error_says_so);
+    run(the_body_of_an_error_is_in_the_response_and_no_sink_sees_it);
     run(a_sink_that_has_a_body_is_given_no_other_whatever_its_status);
     return check_done();
 }

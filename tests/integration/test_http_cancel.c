@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sendings that are cancelled, run out of time or lose their session, at any moment: all comes back. */
 #include "http_steps.h"
-#include "unit/chance.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -122,6 +121,33 @@ static void a_name_that_hangs_lets_go_of_who_is_cancelled_or_disposed(void)
     check(weir_now() - start < SLACK_MS * WEIR_MS);
     weir_http_close(session);
     let_names_go();
+}
+
+/* Pitfall 14 */
+static void a_name_that_hangs_is_no_matter_to_other_origins(void)
+{
+    struct peer *healthy = start_peer(say_hello, NULL);
+    weir_http *session = open_quick();
+    struct sending sending;
+    char url[PEER_URL_SIZE];
+
+    sending_start(&sending, session, "GET", "http://hang.test/", -1);
+    wait_for_hanging(1);
+    for (int i = 0; i < 10; i++) { /* by address, and by a name that is looked up meanwhile */
+        struct outcome o =
+            get(session, peer_url_at(healthy, i % 2 == 0 ? "127.0.0.1" : "localhost", "/", url));
+        check_outcome(o, WEIR_OK);
+        check_int(o.report.attempts, 1);
+        check_took(o, 0, 0);
+    }
+    check_int(origin_of(session, "http://hang.test/").under_way, 1);
+    weir_http_request_cancel(sending.request);
+    struct outcome o = sending_join(&sending);
+    check_outcome(o, WEIR_CANCELLED);
+    close_session(session);
+    wait_for_hanging(1); /* it hung all the while */
+    let_names_go();
+    peer_stop(healthy);
 }
 
 static void a_name_that_is_unknown_or_slow_is_an_error_or_a_while(void)
@@ -266,145 +292,6 @@ static void a_cancelling_holds_for_one_sending(void)
     }
     check_int(peer_requests(peer), 3);
     weir_http_request_close(request);
-    close_session(session);
-    peer_stop(peer);
-}
-
-/* ---- cancelling at random ---------------------------------------------------------------- */
-
-#define CANCEL_THREADS 4
-#define CANCEL_SLOTS 3
-#define CANCEL_SENDS (HAS_SANITIZER ? 300 : 2500) /* each */
-
-/* Each answer takes 0 to 2 ms, or never comes, or the connection goes with it or instead. */
-static bool answer_any_time(struct peer_exchange *x, void *arg)
-{
-    uint64_t random = (uint64_t)x->connection * 1000 + (uint64_t)x->number;
-
-    (void)arg;
-    random = draw(&random);
-    if (strcmp(x->target, "/hold") == 0)
-        return peer_hold(x) && peer_reply(x, 200, "", "hello", 5);
-    if (random % 4 == 0 && !peer_pause(x, (int)(random / 4 % 3)))
-        return false;
-    x->end = random / 16 % 2 == 0 ? PEER_FIN : PEER_RST;
-    if (random / 32 % 16 == 0)
-        return false;
-    if (random / 32 % 16 == 1)
-        return peer_hang(x);
-    return peer_reply(x, 200, "", "hello", 5) && random / 32 % 16 > 3;
-}
-
-struct canceller {
-    struct sending sendings[CANCEL_THREADS];
-    atomic_int counts[WEIR_SYSTEM + 1];
-    atomic_int ended;
-    atomic_bool is_over;
-};
-
-struct client {
-    struct canceller *all;
-    int index;
-};
-
-static void *send_and_count(void *arg)
-{
-    struct client *client = arg;
-    struct sending *sending = &client->all->sendings[client->index];
-    uint64_t random = (uint64_t)client->index;
-
-    for (int i = 0; i < CANCEL_SENDS; i++) {
-        /* Every fourth has a deadline within 3 ms, the others end by themselves or are cancelled. */
-        weir_time now = weir_now();
-        uint64_t bits = draw(&random);
-        weir_http_response *response = NULL;
-        weir_status status = weir_http_send(
-            sending->session, sending->request,
-            bits % 4 == 0 ? now + (weir_time)(bits / 4 % (3 * WEIR_MS)) : now + 20 * WEIR_SECOND,
-            &response, NULL);
-        weir_http_response_close(response);
-        atomic_fetch_add(&client->all->counts[status], 1);
-        atomic_fetch_add(&client->all->ended, 1);
-    }
-    return NULL;
-}
-
-/* At random moments, but for every other sending at most: some are to end by themselves, also where all
- * is slow. */
-static void *cancel_at_random(void *arg)
-{
-    struct canceller *all = arg;
-    uint64_t random = 77;
-    int cancels = 0;
-
-    while (!atomic_load(&all->is_over)) {
-        uint64_t bits = draw(&random);
-        if (cancels <= atomic_load(&all->ended) / 2) {
-            weir_http_request_cancel(all->sendings[bits % CANCEL_THREADS].request);
-            cancels++;
-        }
-        struct timespec pause = {.tv_nsec = (long)(bits / 8 % 500000)};
-        nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
-/* Run clients that send, and one that cancels them. */
-static void cancel_many(struct canceller *all, weir_http *session, const char *url)
-{
-    struct client clients[CANCEL_THREADS];
-    pthread_t thread;
-
-    for (int i = 0; i < CANCEL_THREADS; i++)
-        all->sendings[i] = (struct sending){.session = session, .request = new_request("GET", url)};
-    for (int i = 0; i < CANCEL_THREADS; i++) {
-        clients[i] = (struct client){all, i};
-        check_int(pthread_create(&all->sendings[i].thread, NULL, send_and_count, &clients[i]), 0);
-    }
-    check_int(pthread_create(&thread, NULL, cancel_at_random, all), 0);
-    for (int i = 0; i < CANCEL_THREADS; i++)
-        pthread_join(all->sendings[i].thread, NULL);
-    atomic_store(&all->is_over, true);
-    pthread_join(thread, NULL);
-    for (int i = 0; i < CANCEL_THREADS; i++)
-        weir_http_request_close(all->sendings[i].request);
-}
-
-/* Pitfall 16 */
-static void no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time(void)
-{
-    static struct canceller all;
-    struct peer *peer = start_peer(answer_any_time, NULL);
-    struct sending last[CANCEL_SLOTS];
-    weir_http_options options = quick_options();
-    char url[PEER_URL_SIZE];
-
-    options.pool_maxsize = CANCEL_SLOTS;
-    options.pool_block = WEIR_POOL_BLOCK;
-    options.max_total = CANCEL_SLOTS;
-    weir_http *session = open_session(&options);
-    cancel_many(&all, session, peer_url(peer, "/", url));
-    check_at_rest(session);
-    int sum = 0;
-    for (int i = 0; i <= WEIR_SYSTEM; i++) {
-        int count = atomic_load(&all.counts[i]);
-        sum += count;
-        if (count > 0)
-            printf("# %s: %d\n", weir_status_name((weir_status)i), count);
-        if (i != WEIR_OK && i != WEIR_TIMEOUT && i != WEIR_CANCELLED && i != WEIR_DISCONNECTED)
-            check_int(count, 0);
-    }
-    check_int(sum, CANCEL_THREADS * CANCEL_SENDS);
-    check(atomic_load(&all.counts[WEIR_OK]) > 0);
-    check(atomic_load(&all.counts[WEIR_TIMEOUT]) > 0);
-    check(atomic_load(&all.counts[WEIR_CANCELLED]) > 0);
-    peer_url(peer, "/hold", url);
-    for (int i = 0; i < CANCEL_SLOTS; i++) /* every slot, and every place of max_total */
-        sending_start(&last[i], session, "GET", url, -1);
-    check(peer_wait(peer, PEER_HELD, CANCEL_SLOTS));
-    peer_let_go(peer);
-    for (int i = 0; i < CANCEL_SLOTS; i++)
-        check_int(sending_join(&last[i]).http, 200);
     close_session(session);
     peer_stop(peer);
 }
@@ -612,10 +499,10 @@ int main(void)
 {
     run(a_name_that_hangs_holds_nobody_beyond_the_deadline);
     run(a_name_that_hangs_lets_go_of_who_is_cancelled_or_disposed);
+    run(a_name_that_hangs_is_no_matter_to_other_origins);
     run(a_name_that_is_unknown_or_slow_is_an_error_or_a_while);
     run(a_cancelled_sending_ends_at_once_on_the_wire_at_the_gate_and_in_a_pause);
     run(a_cancelling_holds_for_one_sending);
-    run(no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time);
     run(a_deadline_that_passes_at_any_step_is_a_timeout);
     run(disposing_ends_who_waits_at_once_and_lets_the_wire_finish);
     run(who_is_cancelled_while_the_session_ends_is_cut_at_once);

@@ -117,6 +117,43 @@ static void a_get_or_put_lost_under_way_is_repeated(void)
     }
 }
 
+/* Answers only when two are there, so that two connections rest afterwards; "/lost" never. */
+static bool answer_two_or_drop(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    if (strcmp(x->target, "/lost") == 0)
+        return false;
+    return peer_hold(x) && peer_reply(x, 200, "", "hello", 5);
+}
+
+/* Of five attempts two find a connection that was used before: the first is repeated at once, the second
+ * counts as a repeat like the others. */
+static void a_sending_is_resent_at_once_on_a_new_connection_only_once(void)
+{
+    struct peer *peer = start_peer(answer_two_or_drop, NULL);
+    weir_http *session = open_quick();
+    struct sending sendings[2];
+    char url[PEER_URL_SIZE];
+
+    peer_url(peer, "/", url);
+    for (int i = 0; i < 2; i++)
+        sending_start(&sendings[i], session, "GET", url, -1);
+    check(peer_wait(peer, PEER_HELD, 2));
+    peer_let_go(peer);
+    for (int i = 0; i < 2; i++)
+        check_int(sending_join(&sendings[i]).http, 200);
+    struct outcome o = send_to(session, "GET", peer_url(peer, "/lost", url), -1);
+    check_outcome(o, WEIR_DISCONNECTED);
+    check_int(o.report.resends, 1);
+    check_int(o.report.attempts, 5);
+    check_int(o.report.opened, 3);
+    check_int(o.report.cause, WEIR_CAUSE_EXHAUSTED);
+    check_int(origin_of(session, url).resends, 1);
+    check_int(peer_requests(peer), 7);
+    close_session(session);
+    peer_stop(peer);
+}
+
 static void a_get_that_is_always_lost_ends_when_no_repeat_is_left(void)
 {
     struct dropper dropper = {.how = PEER_FIN, .drops = 1000};
@@ -419,6 +456,7 @@ int main(void)
     run(a_post_lost_under_way_arrives_once_and_is_ambiguous);
     run(a_post_with_an_idempotency_key_is_repeated_with_the_same_key);
     run(a_get_or_put_lost_under_way_is_repeated);
+    run(a_sending_is_resent_at_once_on_a_new_connection_only_once);
     run(a_get_that_is_always_lost_ends_when_no_repeat_is_left);
     run(a_post_without_an_answer_in_time_is_ambiguous_and_not_repeated);
     run(a_post_that_finds_no_server_is_repeated_and_not_ambiguous);

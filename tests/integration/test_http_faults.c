@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Servers that break, stall, babble and lie: each ends in the right error, in time, and no slot is lost. */
+#include "http_deaf.h"
 #include "http_steps.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define TRY_MS 60
 
@@ -243,71 +239,81 @@ static void a_refused_connection_is_an_error_at_once(void)
     close_session(session);
 }
 
-/* A listener whose queue is full: the kernel drops what comes. */
-static int deaf_listener(int *queued, int *ret_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    check_int(bind(fd, (struct sockaddr *)&address, size), 0);
-    check_int(listen(fd, 0), 0);
-    check_int(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    for (int i = 0; i < 4; i++) {
-        queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        check(connect(queued[i], (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS);
-    }
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
 static void a_server_that_does_not_accept_costs_connect_timeout(void)
 {
     weir_http_options options = quick_options();
-    int queued[4];
-    int port = 0;
-    int listener = deaf_listener(queued, &port);
-    char url[64];
+    struct deaf deaf;
 
     options.retry.total = 1;
     options.connect_timeout_ms = TRY_MS;
+    deaf_open(&deaf);
     weir_http *session = open_session(&options);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
-    struct outcome o = send_to(session, "POST", url, -1);
+    struct outcome o = send_to(session, "POST", deaf.url, -1);
     check_outcome(o, WEIR_CONNECT);
     check_int(o.report.attempts, 2);
     check(!o.report.was_sent);
     check_took(o, 2 * TRY_MS, 2 * TRY_MS);
     close_session(session);
-    for (int i = 0; i < 4; i++)
-        close(queued[i]);
-    close(listener);
+    deaf_close(&deaf);
 }
 
 /* However near the deadline is, if it is not the one that comes first. */
 static void a_connect_timeout_before_the_deadline_is_no_deadline(void)
 {
     weir_http_options options = quick_options();
-    int queued[4];
-    int port = 0;
-    int listener = deaf_listener(queued, &port);
-    char url[64];
+    struct deaf deaf;
 
     options.retry.total = 0;
     options.connect_timeout_ms = TRY_MS;
+    deaf_open(&deaf);
     weir_http *session = open_session(&options);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
-    struct outcome o = send_to(session, "GET", url, 20 * TRY_MS);
+    struct outcome o = send_to(session, "GET", deaf.url, 20 * TRY_MS);
     check_outcome(o, WEIR_CONNECT);
     check(strstr(o.error.text, "deadline") == NULL);
-    o = send_to(session, "GET", url, TRY_MS / 2);
+    o = send_to(session, "GET", deaf.url, TRY_MS / 2);
     check_outcome(o, WEIR_TIMEOUT);
     check_contains(o.error.text, "the deadline passed");
     close_session(session);
-    for (int i = 0; i < 4; i++)
-        close(queued[i]);
-    close(listener);
+    deaf_close(&deaf);
+}
+
+/* Neither while somebody connects to one and another waits in its line, nor after refusals. */
+static void a_server_that_cannot_be_reached_is_no_matter_to_other_origins(void)
+{
+    struct peer *healthy = start_peer(say_hello, NULL);
+    weir_http_options options = quick_options();
+    struct sending sendings[2];
+    struct deaf deaf;
+    char url[PEER_URL_SIZE];
+    char refused_url[64];
+
+    options.pool_maxsize = 1;
+    options.pool_block = WEIR_POOL_BLOCK;
+    options.connect_timeout_ms = 20000;
+    options.try_timeout_ms = 20000;
+    deaf_open(&deaf);
+    snprintf(refused_url, sizeof(refused_url), "http://127.0.0.1:%d/", peer_unused_port());
+    weir_http *session = open_session(&options);
+    for (int i = 0; i < 2; i++)
+        sending_start(&sendings[i], session, "GET", deaf.url, -1);
+    wait_for_waiters(session, deaf.url, 1);
+    for (int i = 0; i < 20; i++) {
+        struct outcome o = get(session, refused_url);
+        check_outcome(o, WEIR_CONNECT);
+        o = get(session, peer_url(healthy, "/", url));
+        check_outcome(o, WEIR_OK);
+        check_int(o.report.attempts, 1);
+        check_took(o, 0, 0);
+    }
+    check_int(peer_connections(healthy), 1);
+    check_int(origin_of(session, deaf.url).under_way, 2);
+    for (int i = 0; i < 2; i++)
+        weir_http_request_cancel(sendings[i].request);
+    for (int i = 0; i < 2; i++)
+        check_int(sending_join(&sendings[i]).status, WEIR_CANCELLED);
+    close_session(session);
+    deaf_close(&deaf);
+    peer_stop(healthy);
 }
 
 static bool turn_away(struct peer_exchange *x, void *arg)
@@ -526,6 +532,31 @@ static void a_reset_under_a_large_upload_raises_no_signal(void)
     peer_stop(peer);
 }
 
+static weir_status look_at_sigpipe(void *arg, const char *data, size_t size, weir_error *reterr)
+{
+    (void)data, (void)size, (void)reterr;
+    check_int(sigaction(SIGPIPE, NULL, arg), 0);
+    return WEIR_OK;
+}
+
+/* Pitfall 15: the handler is the process's, so changing it for a moment would change it for all threads. */
+static void libcurl_does_not_touch_the_handler_of_sigpipe(void)
+{
+    struct peer *peer = start_peer(say_hello, NULL);
+    weir_http *session = open_quick();
+    struct sigaction meanwhile = {.sa_handler = SIG_IGN};
+    char url[PEER_URL_SIZE];
+
+    weir_http_request *request = new_request("GET", peer_url(peer, "/", url));
+    weir_http_request_sink(request, look_at_sigpipe, &meanwhile);
+    struct outcome o = send_request(session, request, -1);
+    check_outcome(o, WEIR_OK);
+    check(meanwhile.sa_handler == SIG_DFL);
+    weir_http_request_close(request);
+    close_session(session);
+    peer_stop(peer);
+}
+
 static void an_upload_that_nobody_reads_ends_with_its_time(void)
 {
     struct peer *peer = start_peer(refuse_upload, NULL);
@@ -573,11 +604,13 @@ int main(void)
     run(a_refused_connection_is_an_error_at_once);
     run(a_server_that_does_not_accept_costs_connect_timeout);
     run(a_connect_timeout_before_the_deadline_is_no_deadline);
+    run(a_server_that_cannot_be_reached_is_no_matter_to_other_origins);
     run(a_server_that_closes_what_it_accepts_is_lost_each_time);
     run(every_answer_is_read_to_its_end_and_no_further);
     run(the_header_of_a_1xx_is_no_part_of_the_response);
     run(what_a_resting_connection_says_is_nobodys_answer);
     run(a_reset_under_a_large_upload_raises_no_signal);
+    run(libcurl_does_not_touch_the_handler_of_sigpipe);
     run(an_upload_that_nobody_reads_ends_with_its_time);
     run(an_answer_in_the_middle_of_an_upload_is_the_answer);
     return check_done();

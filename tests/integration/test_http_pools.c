@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The pools of an HTTP session: how many connections there are, who waits for them, when they go. */
+#include "base/park.h"
+#include "http/session.h"
+
 #include "http_steps.h"
+
+#include <stdatomic.h>
 
 #define CROWD 32
 
@@ -262,6 +267,39 @@ static void max_total_holds_over_all_origins(void)
     peer_stop(peers[1]);
 }
 
+/* max_total has a line of its own, in which they stand who have a connection of their origin. */
+static void the_line_for_max_total_holds_max_waiters_too(void)
+{
+    struct peer *peers[2] = {start_peer(answer_or_hold, NULL), start_peer(answer_or_hold, NULL)};
+    struct sending sendings[2];
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    o.max_total = 1;
+    o.max_waiters = 1;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, 1, session, peers[0]);
+    sending_start(&sendings[1], session, "GET", peer_url(peers[1], "/", url), -1);
+    weir_pool_stats total = {0};
+    for (int i = 0; i < 10000 && total.waiters != 1; i++) {
+        nap(1);
+        weir_pool_get_stats(session->total, &total);
+    }
+    check_int(total.waiters, 1);
+    struct outcome refused = get(session, url);
+    check_outcome(refused, WEIR_FULL);
+    check_contains(refused.error.text, "max_total");
+    check_int(refused.report.attempts, 0);
+    check(!refused.report.was_sent);
+    check_int(peer_connections(peers[1]), 0);
+    peer_let_go(peers[0]);
+    join_all(sendings, 2);
+    check_int(get(session, url).http, 200);
+    close_session(session);
+    peer_stop(peers[0]);
+    peer_stop(peers[1]);
+}
+
 /* ---- when they go ------------------------------------------------------------------------ */
 
 static void a_connection_that_rested_too_long_is_not_used_again(void)
@@ -401,6 +439,61 @@ static void a_connection_that_grew_old_is_replaced(void)
     }
 }
 
+/* The machine's clock, and so much later. */
+static _Atomic weir_time ahead;
+
+static weir_time later_now(weir_clock *clock)
+{
+    (void)clock;
+    return weir_now() + atomic_load(&ahead);
+}
+
+static void later_wait(weir_clock *clock, uint32_t *word, uint32_t expected, weir_time until)
+{
+    (void)clock;
+    weir__park((_Atomic uint32_t *)word, expected,
+               until == WEIR_DEADLINE_NEVER ? until : until - atomic_load(&ahead));
+}
+
+/* Or all would be opened anew together, each time. */
+static void connections_opened_together_grow_old_one_by_one(void)
+{
+    enum { TOGETHER = 20 };
+    weir_clock clock = {later_now, later_wait};
+    struct peer *peer = start_peer(answer_or_hold, NULL);
+    struct sending sendings[TOGETHER];
+    weir_http_options o = quick_options();
+
+    o.clock = &clock;
+    o.idle_timeout_ms = 86400000;
+    o.max_lifetime_s = 7200;
+    o.lifetime_jitter_percent = 100;
+    weir_http *session = open_session(&o);
+    hold_many(sendings, TOGETHER, session, peer);
+    peer_let_go(peer);
+    join_all(sendings, TOGETHER);
+    check_int(peer_connections(peer), TOGETHER);
+
+    peer_hold_again(peer);
+    atomic_store(&ahead, 3600 * WEIR_SECOND); /* half of a lifetime */
+    hold_many(sendings, TOGETHER, session, peer);
+    peer_let_go(peer);
+    join_all(sendings, TOGETHER);
+    int replaced = peer_connections(peer) - TOGETHER;
+    check(replaced > 0);
+    check(replaced < TOGETHER);
+
+    peer_hold_again(peer);
+    atomic_store(&ahead, 7201 * WEIR_SECOND); /* the first of them have lived for more than that */
+    hold_many(sendings, TOGETHER, session, peer);
+    peer_let_go(peer);
+    join_all(sendings, TOGETHER);
+    check(peer_connections(peer) >= 2 * TOGETHER);
+    atomic_store(&ahead, 0);
+    close_session(session);
+    peer_stop(peer);
+}
+
 static bool answer_without_length(struct peer_exchange *x, void *arg)
 {
     (void)arg;
@@ -502,6 +595,66 @@ static void an_origin_with_a_request_under_way_keeps_its_connections(void)
         peer_stop(peers[i]);
 }
 
+/* What is remembered of origins nobody uses any more is bounded, but not what was set by hand. */
+static void the_oldest_of_too_many_origins_are_forgotten_unless_set_by_hand(void)
+{
+    enum { KNOWN = 1024, MANY = KNOWN + 50 };
+    static weir_http_origin origins[KNOWN];
+    weir_http_options o = quick_options();
+    int port = peer_unused_port();
+    char url[PEER_URL_SIZE];
+
+    o.use_breaker = true;
+    o.retry.total = 0;
+    weir_http *session = open_session(&o);
+    weir_status set =
+        weir_http_set_breaker(session, "http://set.localhost/", WEIR_BREAKER_FORCED_OPEN, &error);
+    check_int(set, WEIR_OK);
+    for (int i = 1; i < MANY; i++) {
+        snprintf(url, sizeof url, "http://h%d.localhost:%d/", i, port);
+        struct outcome failed = get(session, url);
+        check_outcome(failed, WEIR_CONNECT);
+        if (i < KNOWN)
+            check_int(weir_http_get_origins(session, NULL, 0), i + 1);
+    }
+    check_int(weir_http_get_origins(session, origins, KNOWN), KNOWN);
+    for (int i = 0; i < KNOWN - 1; i++) {
+        snprintf(url, sizeof url, "http://h%d.localhost:%d", MANY - 1 - i, port);
+        check_text(origins[i].name, url);
+        check_int(origins[i].has_pool, i < o.pool_connections);
+    }
+    check_text(origins[KNOWN - 1].name, "http://set.localhost:80");
+    struct outcome refused = get(session, "http://set.localhost/");
+    check_outcome(refused, WEIR_REFUSED);
+    check_int(refused.report.attempts, 0);
+    close_session(session);
+}
+
+/* ---- what a session calls itself ----------------------------------------------------------- */
+
+static void a_session_says_who_it_is_as_it_was_told(void)
+{
+    weir_http_options o = quick_options();
+    const char *const names[] = {o.user_agent, "my own/1.0 (of mine)", ""};
+    const char *const lines[] = {"\r\nUser-Agent: weir/" WEIR_VERSION "\r\n",
+                                 "\r\nUser-Agent: my own/1.0 (of mine)\r\n", NULL};
+
+    for (int i = 0; i < 3; i++) {
+        struct peer *peer = start_peer(say_hello, NULL);
+        char url[PEER_URL_SIZE];
+
+        o.user_agent = names[i];
+        weir_http *session = open_session(&o);
+        check_int(get(session, peer_url(peer, "/", url)).http, 200);
+        check_int(send_to(session, "POST", url, -1).http, 200);
+        if (lines[i] != NULL)
+            check_int(peer_saw_times(peer, lines[i]), 2);
+        check_int(peer_saw_times(peer, "User-Agent"), lines[i] != NULL ? 2 : 0);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
 int main(void)
 {
     run(one_caller_uses_one_connection);
@@ -512,14 +665,18 @@ int main(void)
     run(nobody_waits_in_line_for_longer_than_acquire_timeout);
     run(the_line_holds_max_waiters);
     run(max_total_holds_over_all_origins);
+    run(the_line_for_max_total_holds_max_waiters_too);
     run(a_connection_that_rested_too_long_is_not_used_again);
     run(a_pool_in_use_lets_go_of_what_rests_too_long);
     run(without_an_idle_timeout_no_connection_is_used_twice);
     run(a_servers_keep_alive_shortens_the_rest);
     run(a_connection_that_grew_old_is_replaced);
+    run(connections_opened_together_grow_old_one_by_one);
     run(a_response_that_ends_with_its_connection_is_whole);
     run(evicting_replaces_those_at_rest_now_and_those_in_use_afterwards);
     run(the_origin_used_least_recently_loses_its_connections);
     run(an_origin_with_a_request_under_way_keeps_its_connections);
+    run(the_oldest_of_too_many_origins_are_forgotten_unless_set_by_hand);
+    run(a_session_says_who_it_is_as_it_was_told);
     return check_done();
 }

@@ -417,7 +417,7 @@ static void a_proxys_password_goes_to_the_proxy_alone_and_into_no_text(void)
     s = sending_make(session, "GET", "https://nowhere.invalid/path");
     weir_http_request_bearer(s.request, "t0ken");
     sending_go(&s);
-    check(s.status != WEIR_OK);
+    check(sending_is(&s, WEIR_CONNECT, 0));
     check_text(site_last(&proxy)->method, "CONNECT");
     check(!peer_saw(proxy.peer, "t0ken"));
     check(!peer_saw(proxy.peer, "/path"));

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* HTTPS: whom a session trusts, how connections end, and what goes wrong below HTTP. */
+#include "http/session.h"
+
 #include "http_certs.h"
 #include "http_steps.h"
 
+#include <curl/curl.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define TRY_MS (HAS_SANITIZER ? 1000 : 150)
 
@@ -57,7 +61,14 @@ static void requests_share_a_connection_whose_server_is_known(void)
     peer_stop(peer);
 }
 
-/* A certificate that is wrong stays wrong: it is tried once, and nothing is sent. */
+/* One for the session that meets a bad one: whom it trusts to be good, where it trusts anybody. */
+static struct peer *start_neighbour(const char *ca)
+{
+    return ca == certs.ca ? start_good(say_hello, NULL) : start_peer(say_hello, NULL);
+}
+
+/* A certificate that is wrong stays wrong: it is tried once, nothing is sent, and other origins of the
+ * session are none the worse for it. */
 static void a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once(void)
 {
     const struct {
@@ -76,14 +87,17 @@ static void a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once(void)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct peer *peer = start_tls(say_hello, cases[i].cert, cases[i].key, NULL);
+        struct peer *neighbour = start_neighbour(cases[i].ca);
         weir_http_options options = quick_options();
         char url[PEER_URL_SIZE];
+        char healthy[PEER_URL_SIZE];
         int before = check_failures_in_test;
 
         options.verify_tls = true;
         options.ca_file = cases[i].ca;
         weir_http *session = open_session(&options);
         peer_url_at(peer, cases[i].host, "/?token=secret", url);
+        peer_url(neighbour, "/", healthy);
         for (int k = 0; k < 2; k++) {
             struct outcome o = send_to(session, k == 0 ? "GET" : "POST", url, -1);
             check_outcome(o, WEIR_CONNECT);
@@ -93,7 +107,9 @@ static void a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once(void)
             check_int(o.error.native, 60); /* CURLE_PEER_FAILED_VERIFICATION */
             check_int(o.report.attempts, 1);
             check(!o.report.was_sent);
+            check_text(get(session, healthy).body, "hello");
         }
+        check_int(peer_connections(neighbour), 1);
         weir_http *lenient = (options.verify_tls = false, open_session(&options));
         check_text(get(lenient, url).body, "hello");
         check_int(peer_requests(peer), 1);
@@ -102,6 +118,7 @@ static void a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once(void)
         close_session(lenient);
         close_session(session);
         peer_stop(peer);
+        peer_stop(neighbour);
     }
 }
 
@@ -126,6 +143,114 @@ static void a_session_that_checks_and_one_that_does_not_share_nothing(void)
     check_int(peer_requests(peer), 5);
     close_session(strict);
     close_session(lenient);
+    peer_stop(peer);
+}
+
+/* Certificates of the system as libcurl would read them; NULL: it has none here. */
+static X509_STORE *read_system_store(void)
+{
+    X509_STORE *store = X509_STORE_new();
+    CURL *easy = curl_easy_init();
+    char *file = NULL;
+
+    if (easy == NULL || curl_easy_getinfo(easy, CURLINFO_CAINFO, &file) != CURLE_OK ||
+        file == NULL || access(file, R_OK) != 0 || X509_STORE_load_file(store, file) != 1) {
+        X509_STORE_free(store);
+        store = NULL;
+    }
+    curl_easy_cleanup(easy);
+    return store;
+}
+
+/* No server here has a certificate of the world's, so this looks inside. */
+static void without_a_word_the_systems_certificates_are_trusted(void)
+{
+    weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
+    X509_STORE *expected = read_system_store();
+    X509_STORE *store = NULL;
+
+    if (expected == NULL) {
+        printf("# the system has no file of certificates\n");
+        return;
+    }
+    weir_http *session = open_session(&options);
+    check(session->trust != NULL);
+    if (session->trust != NULL) {
+        memcpy(&store, session->trust, sizeof store); /* which is the first there */
+        int count = sk_X509_OBJECT_num(X509_STORE_get0_objects(store));
+        check(count > 0);
+        check_int(count, sk_X509_OBJECT_num(X509_STORE_get0_objects(expected)));
+    }
+    weir_http_close(session);
+    X509_STORE_free(expected);
+}
+
+static void a_directory_of_certificates_is_trusted(void)
+{
+    struct peer *peer = start_good(say_hello, NULL);
+    struct peer *stranger = start_tls(say_hello, certs.self, certs.self_key, NULL);
+    weir_http_options options = trusting_options();
+    char url[PEER_URL_SIZE];
+
+    options.ca_file = NULL;
+    options.ca_path = certs.directory;
+    weir_http *session = open_session(&options);
+    struct outcome o = get(session, peer_url(peer, "/", url));
+    check_outcome(o, WEIR_OK);
+    check_text(o.body, "hello");
+    o = get(session, peer_url(stranger, "/", url));
+    check_outcome(o, WEIR_CONNECT);
+    close_session(session);
+    check_int(unlink(certs.link), 0); /* and without it that is a directory of nothing */
+    session = open_session(&options);
+    o = get(session, peer_url(peer, "/", url));
+    check_outcome(o, WEIR_CONNECT);
+    close_session(session);
+    peer_stop(peer);
+    peer_stop(stranger);
+}
+
+/* ---- who it is ---------------------------------------------------------------------------- */
+
+static void ask_for_a_certificate(SSL_CTX *tls, void *arg)
+{
+    (void)arg;
+    check_int(SSL_CTX_load_verify_file(tls, certs.ca), 1);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+}
+
+static void a_server_that_asks_is_shown_the_sessions_own_certificate(void)
+{
+    static const struct {
+        const char *cert_file;
+        const char *key_file;
+    } cases[] = {{certs.client, certs.client_key}, {certs.client_both, NULL}, {NULL, NULL}};
+    struct peer *peer = peer_start(&(struct peer_options){.handler = say_hello,
+                                                          .cert_file = certs.good,
+                                                          .key_file = certs.good_key,
+                                                          .prepare_tls = ask_for_a_certificate});
+    char url[PEER_URL_SIZE];
+
+    for (int i = 0; i < 3; i++) {
+        weir_http_options options = trusting_options();
+
+        options.cert_file = cases[i].cert_file;
+        options.key_file = cases[i].key_file;
+        options.retry.total = 0;
+        weir_http *session = open_session(&options);
+        struct outcome o = get(session, peer_url(peer, "/", url));
+        if (cases[i].cert_file != NULL) {
+            check_outcome(o, WEIR_OK);
+            check_text(o.body, "hello");
+            check_int(get(session, url).report.opened, 0);
+        } else {
+            /* By TLS 1.3 a client learns that it was turned away after it has sent its request. */
+            check(o.status == WEIR_DISCONNECTED || o.status == WEIR_CONNECT);
+        }
+        check_int(peer_requests(peer), i == 0 ? 2 : 4);
+        close_session(session);
+    }
     peer_stop(peer);
 }
 
@@ -502,18 +627,6 @@ static void what_cannot_be_used_as_a_certificate_is_said_at_open(void)
     }
 }
 
-static void a_certificate_of_ones_own_with_its_key_opens_a_session(void)
-{
-    weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
-    weir_http *session = NULL;
-
-    o.ca_path = certs.directory;
-    o.cert_file = certs.client;
-    o.key_file = certs.client_key;
-    check_int(weir_http_open(&o, &session, &error), WEIR_OK);
-    weir_http_close(session);
-}
-
 int main(void)
 {
     sigset_t pipe_signal;
@@ -526,6 +639,8 @@ int main(void)
     run(requests_share_a_connection_whose_server_is_known);
     run(a_server_that_cannot_be_trusted_gets_nothing_and_is_tried_once);
     run(a_session_that_checks_and_one_that_does_not_share_nothing);
+    run(without_a_word_the_systems_certificates_are_trusted);
+    run(a_server_that_asks_is_shown_the_sessions_own_certificate);
     run(requests_after_the_server_closed_all_idle_connections_succeed);
     run(a_response_that_ends_with_its_connection_is_whole);
     run(a_request_lost_under_way_is_judged_as_without_tls);
@@ -536,7 +651,7 @@ int main(void)
     run(a_reset_under_a_large_upload_raises_no_signal);
     run(closing_connections_that_were_reset_raises_no_signal);
     run(what_cannot_be_used_as_a_certificate_is_said_at_open);
-    run(a_certificate_of_ones_own_with_its_key_opens_a_session);
+    run(a_directory_of_certificates_is_trusted);
     certs_remove(&certs);
     return check_done();
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* For tests of HTTP sessions: a server that never accepts, so that whoever connects to it goes on connecting. */
+#ifndef WEIR_TESTS_HTTP_DEAF_H
+#define WEIR_TESTS_HTTP_DEAF_H
+
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEAF_QUEUE 4
+
+/* A listener whose queue is full: the kernel drops what comes. */
+struct deaf {
+    int listener;
+    int queued[DEAF_QUEUE];
+    char url[64];
+};
+
+static inline void deaf_open(struct deaf *deaf)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check_int(bind(deaf->listener, (struct sockaddr *)&address, size), 0);
+    check_int(listen(deaf->listener, 0), 0);
+    check_int(getsockname(deaf->listener, (struct sockaddr *)&address, &size), 0);
+    for (int i = 0; i < DEAF_QUEUE; i++) {
+        deaf->queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        check(connect(deaf->queued[i], (struct sockaddr *)&address, size) == 0 ||
+              errno == EINPROGRESS);
+    }
+    snprintf(deaf->url, sizeof(deaf->url), "http://127.0.0.1:%d/", ntohs(address.sin_port));
+}
+
+static inline void deaf_close(struct deaf *deaf)
+{
+    for (int i = 0; i < DEAF_QUEUE; i++)
+        close(deaf->queued[i]);
+    close(deaf->listener);
+}
+
+#endif
