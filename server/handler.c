@@ -121,7 +121,12 @@ json_t *read_body(const struct http_request *request, struct http_response *resp
     json_t *json = NULL;
     weir_error error;
 
-    if (json_text_parse(body, size, &json, &error) != WEIR_OK) {
+    weir_status status = json_text_parse(body, size, &json, &error);
+    if (status == WEIR_NO_MEMORY) {
+        reply_error(response, &error);
+        return NULL;
+    }
+    if (status != WEIR_OK) {
         http_reply_detail(response, 400, "%s", error.text);
         return NULL;
     }
