@@ -86,6 +86,8 @@ static weir_time close_gate_locked(struct sending *s, weir_time pause)
     weir_time before = origin->gate.closed_until;
 
     weir_gate_close(&origin->gate, s->now, pause > INT64_MAX - s->now ? INT64_MAX : s->now + pause);
+    if (origin->gate.closed_until <= s->now) /* max_closed_s is 0 */
+        return 0;
     s->report->retry_after = origin->gate.closed_until - s->now;
     if (origin->gate.closed_until == before)
         return 0;

@@ -244,6 +244,7 @@ static void a_report_says_for_how_long_the_gate_is_closed(void)
         {503, "Retry-After: 9223372036\r\n", 0, 21600 * WEIR_SECOND},
         {500, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
     };
+    weir_gate_options never = WEIR_GATE_OPTIONS_DEFAULT;
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct scene_clock clock;
@@ -258,6 +259,18 @@ static void a_report_says_for_how_long_the_gate_is_closed(void)
         weir_time until = scene_origin(session, server.origin).gate_closed_until;
         if (cases[i].status != 500)
             check_int(until == 0 ? 0 : until - CLOCK_START, cases[i].expected);
+
+        /* A gate that never closes leaves what the server said. */
+        never.max_closed_s = 0;
+        weir_error error;
+        check_int(
+            weir_http_set_gate(session, server.url, &never, cases[i].unstated_pause_ms, &error),
+            WEIR_OK);
+        weir_time said = fetch(session, "GET", server.url, NEVER).report.retry_after;
+        check(strstr(cases[i].headers, "-1") != NULL || cases[i].headers[0] == '\0'
+                  ? said == 0
+                  : said >= cases[i].expected);
+        check_int(scene_origin(session, server.origin).gate_closed_until, 0);
         weir_http_close(session);
         server_stop(&server);
     }
@@ -475,7 +488,8 @@ static void a_gate_that_closes_holds_back_those_in_line_for_a_connection(void)
     }
     check_int(refused, SENDERS - 1);
     check_int(peer_requests(peer), 1);
-    weir_http_origin origin = scene_origin(session, url);
+    weir_http_origin origin = scene_origin(session, peer_url(peer, "", url));
+    check_int(origin.attempts, 1);
     check_int(origin.pool.leased, 0);
     check_int(origin.under_way, 0);
     weir_http_close(session);
