@@ -349,9 +349,9 @@ WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
 
 /*
  * Give the body of a response below 400 to `sink` piece by piece instead of keeping it. That of an
- * error is kept in the response as always, that of a redirect goes nowhere. Once `sink` was called
- * nothing is repeated, whatever the status: what it has cannot be taken back. Anything but WEIR_OK
- * from it ends the sending with that status. Called on the sending thread.
+ * error is kept in the response as always, and so is that of a redirect if redirects are followed.
+ * Once `sink` was called nothing is repeated, whatever the status: what it has cannot be taken back.
+ * Anything but WEIR_OK from it ends the sending with that status. Called on the sending thread.
  */
 typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
 WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,

@@ -30,6 +30,8 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
         .is_rewindable =
             !s->has_body || !request->has_reader || request->reader.rewind != NULL || !s->was_begun,
     };
+    s->leads_elsewhere =
+        a->kind == WEIR_ATTEMPT_RESPONSE && weir__follows(s) && weir__is_redirect(s->response);
     if (a->kind != WEIR_ATTEMPT_RESPONSE)
         return;
     a->status = s->response->status;

@@ -38,6 +38,15 @@ weir_moment weir__moment_of(struct sending *s)
 
 /* ---- the policy -------------------------------------------------------------------------- */
 
+/* What was decided, whoever did. */
+static void note_locked(struct sending *s, weir_retry_decision decision)
+{
+    s->course = COURSE_POLICY;
+    s->decision = decision;
+    s->report->cause = decision.cause;
+    s->origin->counts.causes[decision.cause]++;
+}
+
 /* Ask it, with the origin's budget. */
 static void ask_locked(struct sending *s, const weir_retry_options *options,
                        weir_retry_state *state, weir_moment *moment)
@@ -46,12 +55,10 @@ static void ask_locked(struct sending *s, const weir_retry_options *options,
     struct origin_counts *counts = &s->origin->counts;
 
     moment->random = weir__origin_random_locked(s->origin);
-    s->decision = weir_retry_next(options, state, &s->attempt, moment,
-                                  s->session->options.use_budget ? &s->origin->budget : NULL);
-    counts->causes[s->decision.cause]++;
+    note_locked(s, weir_retry_next(options, state, &s->attempt, moment,
+                                   s->session->options.use_budget ? &s->origin->budget : NULL));
     counts->budget_denied += s->decision.cause == WEIR_CAUSE_BUDGET;
     counts->invalid_retry_afters += state->invalid_retry_afters - invalid;
-    s->report->cause = s->decision.cause;
 }
 
 /* ---- a connection that died while it rested ---------------------------------------------- */
@@ -107,6 +114,7 @@ static void redirect_locked(struct sending *s, weir_moment *moment)
     if (weir__becomes_get(s))
         s->attempt.is_rewindable = true;
     ask_locked(s, &s->redirect, &s->redirect_state, moment);
+    s->course = COURSE_REDIRECT;
     s->origin->counts.redirects += s->decision.verdict == WEIR_VERDICT_RETRY;
 }
 
@@ -122,18 +130,16 @@ void weir__decide_locked(struct sending *s, weir_moment *moment)
 {
     bool is_response = s->judgement.kind == WEIR_ATTEMPT_RESPONSE;
 
-    if (s->judgement.is_ours) {
+    if (s->judgement.is_ours)
         s->course = COURSE_ABANDON;
-    } else if (is_response && weir__follows(s) && weir__is_redirect(s->response)) {
-        s->course = COURSE_REDIRECT;
+    else if (s->leads_elsewhere)
         redirect_locked(s, moment);
-    } else if (s->has_sunk) {
-        s->course = is_response ? COURSE_RESPONSE : COURSE_SUNK;
-        s->origin->counts.causes[WEIR_CAUSE_FINAL] += is_response;
-    } else if (resends_locked(s)) {
+    else if (s->has_sunk && is_response) /* its sink gets no other, whatever the policy would say */
+        note_locked(s, (weir_retry_decision){WEIR_VERDICT_RETURN, WEIR_CAUSE_FINAL, 0, 0});
+    else if (s->has_sunk)
+        s->course = COURSE_SUNK;
+    else if (resends_locked(s))
         s->course = COURSE_RESEND;
-    } else {
-        s->course = COURSE_POLICY;
+    else
         ask_locked(s, s->retry, &s->retry_state, moment);
-    }
 }

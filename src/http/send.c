@@ -169,9 +169,6 @@ static enum next after_attempt(struct sending *s)
         return redirect(s);
     case COURSE_SUNK:
         return give_up_on_sink(s);
-    case COURSE_RESPONSE:
-        s->report->cause = WEIR_CAUSE_FINAL;
-        return NEXT_RESPONSE;
     case COURSE_RESEND:
         return resend(s);
     case COURSE_POLICY:

@@ -13,7 +13,6 @@ enum course {
     COURSE_ABANDON,  /* it ended by our own doing: an error */
     COURSE_REDIRECT, /* it leads elsewhere; `decision` says whether to go there */
     COURSE_SUNK,     /* its sink has a part of the body already: an error */
-    COURSE_RESPONSE, /* its sink has all of the body: the response, whatever the policy says */
     COURSE_RESEND,   /* its connection had died at rest: another, at once */
     COURSE_POLICY    /* as `decision` says */
 };
@@ -56,6 +55,7 @@ struct sending {
     bool is_reused;
     bool is_answered;
     bool has_sunk;
+    bool leads_elsewhere; /* a redirect that is to be followed */
     struct judgement judgement;
     char *failure; /* WEIR_ERROR_TEXT bytes: what went wrong, unless its status is OK */
     enum course course;

@@ -88,7 +88,13 @@ static bool is_too_much(struct handle *handle, struct transfer *t)
     return false;
 }
 
-/* The body of an error or a redirect is kept up to a limit; then it is enough. */
+/* Whether the body is not what was asked for: that of an error, or of a redirect to be followed. */
+static bool goes_aside(const struct transfer *t)
+{
+    return t->response->status >= 400 || (t->follows && weir__is_redirect(t->response));
+}
+
+/* Such a body is kept up to a limit; then it is enough. */
 static size_t take_aside(struct transfer *t, const char *data, size_t size)
 {
     size_t limit = (size_t)t->session->options.max_error_bytes;
@@ -108,8 +114,7 @@ static size_t take_aside(struct transfer *t, const char *data, size_t size)
 /* How many bytes the server says are to come; what is compressed becomes more than that. */
 static void expect_body(struct handle *handle, struct transfer *t)
 {
-    bool is_aside = t->response->status >= 400 || (t->follows && weir__is_redirect(t->response));
-    int64_t most = is_aside ? t->session->options.max_error_bytes : t->max_body_bytes;
+    int64_t most = goes_aside(t) ? t->session->options.max_error_bytes : t->max_body_bytes;
     curl_off_t size = -1;
 
     curl_easy_getinfo(handle->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
@@ -126,7 +131,7 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
     if (t->decoded == 0)
         expect_body(handle, t);
     t->decoded += (int64_t)size;
-    if (t->response->status >= 400 || (t->follows && weir__is_redirect(t->response)))
+    if (goes_aside(t))
         return take_aside(t, data, size);
     if (is_too_much(handle, t))
         return fail(t);
