@@ -101,7 +101,8 @@ typedef struct weir_http_options {
     weir_budget_options budget;
     bool use_budget;
 
-    /* Each origin's breaker, and whether there is one. Default true. */
+    /* Each origin's breaker, and whether there is one. Default true. Its permit_lease_ms is made twice
+     * try_timeout_ms where it is less: a probe must be back before its permit goes to another. */
     weir_breaker_options breaker;
     bool use_breaker;
 
