@@ -230,7 +230,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only gcc's unit tests")
     parser.add_argument("--only", metavar="STEP", help="one step: gcc, clang, asan, tsan, tidy, format")
-    parser.add_argument("--builds", default="build", metavar="PREFIX", help="build directories are PREFIX-gcc, …")
+    parser.add_argument("--builds", default=os.environ.get("BUILD") or "build", metavar="PREFIX",
+                        help="build directories are PREFIX-gcc, …; without it BUILD of the environment, as for make")
     options = parser.parse_args()
     tally, start = Tally(), time.monotonic()
 
