@@ -95,9 +95,10 @@ exit "$status"
 enter() {
     root=$1 below=$2
     shift 2
+    home=~root
     mkdir -p "$root.run/upper" "$root.run/work" "$root"
     # The environment is the release's; what leads to the network, and what the tests read, is this machine's.
-    set -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+    set -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=$home LANG=C.UTF-8 \
         BUILD="build-$release" "$@"
     passed=$(env | sed -nE 's/^(TERM|CI|DEBIAN_FRONTEND|WEIR_TEST_[A-Z_]+|(http|https|no|HTTP|HTTPS|NO)_(proxy|PROXY)|NODE_EXTRA_CA_CERTS|npm_config_[a-z_]+)=.*/\1/p')
     for name in $passed; do
