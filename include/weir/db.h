@@ -202,7 +202,7 @@ typedef enum weir_type {
     WEIR_BOOL,
     WEIR_INT, /* 64-bit signed */
     WEIR_DOUBLE,
-    WEIR_TEXT, /* UTF-8; also numbers that fit no other type exactly (numeric) */
+    WEIR_TEXT, /* UTF-8 where the database sees to that; also numbers that fit no other type (numeric) */
     WEIR_BLOB,
     WEIR_JSON,     /* the text of a JSON value */
     WEIR_TIMESTAMP /* ISO 8601 text: 2024-02-29, 2024-02-29T12:30:00.5, 2024-02-29T12:30:00+02:00 */
@@ -363,11 +363,14 @@ WEIR_API weir_value weir_result_value(const weir_result *result, size_t row, siz
 /*
  * The result as JSON text: an array of objects, one per row, keys in column order; or one row as an
  * object. NULL, booleans, integers, doubles and JSON as JSON's own (a double that JSON cannot say,
- * NaN or infinite, as null), blobs in base64, the rest as strings. The caller frees *ret_text with
- * weir_text_free(); ret_size may be NULL.
+ * NaN or infinite, as null), blobs in base64, the rest as strings. Doubles have the fewest digits
+ * that read back as the same number. The caller frees *ret_text with weir_text_free(); ret_size may
+ * be NULL.
  *
- * Errors:  WEIR_NO_MEMORY; WEIR_NOT_FOUND for a row out of range; WEIR_INVALID for text of the
- *          database that is not UTF-8, naming row and column.
+ * JSON is always UTF-8: a byte of the database's text that belongs to no character is written as
+ * U+FFFD; see weir_result_is_utf8().
+ *
+ * Errors:  WEIR_NO_MEMORY; WEIR_NOT_FOUND for a row out of range.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_result_to_json(const weir_result *result, char **ret_text,
                                                          size_t *ret_size, weir_error *reterr);
@@ -375,6 +378,14 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_result_row_to_json(const weir_result *
                                                              char **ret_text, size_t *ret_size,
                                                              weir_error *reterr);
 WEIR_API void weir_text_free(char *text);
+
+/*
+ * Whether all text in the result is UTF-8; if not, *ret_row and *ret_column (either may be NULL) say
+ * where the first value is that is not. SQLite and PostgreSQL databases of encoding SQL_ASCII store
+ * whatever bytes they are given, and weir_result_value() gives them back as they are. A PostgreSQL
+ * database of any other encoding gives UTF-8, or an error of its own (22021, 22P05) when it cannot.
+ */
+WEIR_API bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, size_t *ret_column);
 
 /* ---- reflection -------------------------------------------------------------------------- */
 

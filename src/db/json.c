@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Results as JSON text, written in one pass into one growing buffer. */
+#include "base/double_text.h"
 #include "db/result.h"
 #include "db/utf8.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,35 +81,19 @@ static weir_status write_int(struct writer *w, int64_t integer)
     return WEIR_OK;
 }
 
-/* The shortest of 15 to 17 digits that reads back as the same double, with a point whatever the
- * locale writes there, and always with a point or an exponent, so that it stays a double. */
+/* Always with a point or an exponent, so that it stays a double for its reader. */
 static weir_status write_double(struct writer *w, double real)
 {
     if (!isfinite(real))
         return write_bytes(w, "null", 4);
 
-    char text[64];
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(text, sizeof text, "%.*g", precision, real);
-        if (strtod(text, NULL) == real)
-            break;
-    }
-    char clean[64];
-    size_t size = 0;
-    bool is_marked = false;
-    for (const char *at = text; *at != '\0'; at++) {
-        bool is_plain = (*at >= '0' && *at <= '9') || *at == '-' || *at == '+' || *at == 'e';
-        is_marked |= !is_plain || *at == 'e';
-        if (is_plain)
-            clean[size++] = *at;
-        else if (clean[size - 1] != '.')
-            clean[size++] = '.';
-    }
-    if (!is_marked) {
-        memcpy(clean + size, ".0", 2);
+    char text[WEIR__DOUBLE_ROOM + 2];
+    size_t size = weir__double_write(real, text);
+    if (strpbrk(text, ".e") == NULL) {
+        memcpy(text + size, ".0", 2);
         size += 2;
     }
-    return write_bytes(w, clean, size);
+    return write_bytes(w, text, size);
 }
 
 static weir_status write_base64(struct writer *w, const char *bytes, size_t size)
@@ -161,8 +145,10 @@ static char *write_escape(char *to, unsigned char c)
 /* Bytes taken at a time, so that the room for the worst case stays small. */
 #define STRING_STEP 1024
 
-/* The characters that begin before `stop`, escaped; what follows them, or NULL when one is not
- * UTF-8. */
+/* What a reader sees in place of a byte that belongs to no character: U+FFFD. */
+#define REPLACEMENT "\xEF\xBF\xBD"
+
+/* The characters that begin before `stop`, escaped; returns what follows them. */
 static const unsigned char *write_characters(struct writer *w, char *to, const unsigned char *at,
                                              const unsigned char *stop, const unsigned char *end)
 {
@@ -172,18 +158,19 @@ static const unsigned char *write_characters(struct writer *w, char *to, const u
             continue;
         }
         size_t length = weir__utf8_length(at, end);
-        if (length == 0)
-            return NULL;
-        do
+        if (length == 0) {
+            to = (char *)memcpy(to, REPLACEMENT, 3) + 3;
+            at++;
+        }
+        for (; length > 0; length--)
             *to++ = (char)*at++;
-        while (--length > 0);
     }
     w->size = (size_t)(to - w->text);
     return at;
 }
 
-/* Write a string with its quotes. *ret_is_utf8 is false when it could not be; WEIR_OK then too. */
-static weir_status write_string(struct writer *w, const char *text, size_t size, bool *ret_is_utf8)
+/* A string with its quotes. */
+static weir_status write_string(struct writer *w, const char *text, size_t size)
 {
     const unsigned char *at = (const unsigned char *)text;
     const unsigned char *end = at + size;
@@ -195,29 +182,30 @@ static weir_status write_string(struct writer *w, const char *text, size_t size,
         if (to == NULL)
             return no_memory(w);
         at = write_characters(w, to, at, stop, end);
-        if (at == NULL) {
-            *ret_is_utf8 = false;
-            return WEIR_OK;
-        }
     }
-    *ret_is_utf8 = true;
     return status == WEIR_OK ? write_bytes(w, "\"", 1) : status;
 }
 
-/* ---- rows -------------------------------------------------------------------------------- */
-
-static weir_status write_value_text(struct writer *w, const weir_result *result, size_t row,
-                                    size_t column, const struct cell *cell)
+/* A value that is JSON already. Bytes of no character can only stand inside its strings. */
+static weir_status write_json(struct writer *w, const char *text, size_t size)
 {
-    bool is_utf8 = true;
-    weir_status status = write_string(w, cell->text, cell->size, &is_utf8);
+    const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *end = at + size;
+    weir_status status = WEIR_OK;
 
-    if (!is_utf8)
-        return weir_error_set(w->reterr, WEIR_INVALID,
-                              "JSON: row %zu, column \"%s\": the database's text is not UTF-8", row,
-                              result->columns->names[column]);
+    while (status == WEIR_OK && at < end) {
+        size_t span = weir__utf8_span(at, end);
+        status = write_bytes(w, (const char *)at, span);
+        at += span;
+        if (at < end && status == WEIR_OK) {
+            status = write_bytes(w, REPLACEMENT, 3);
+            at++;
+        }
+    }
     return status;
 }
+
+/* ---- rows -------------------------------------------------------------------------------- */
 
 static weir_status write_cell(struct writer *w, const weir_result *result, size_t row,
                               size_t column)
@@ -236,10 +224,10 @@ static weir_status write_cell(struct writer *w, const weir_result *result, size_
     case WEIR_BLOB:
         return write_base64(w, cell->text, cell->size);
     case WEIR_JSON:
-        return write_bytes(w, cell->text, cell->size);
+        return write_json(w, cell->text, cell->size);
     case WEIR_TEXT:
     case WEIR_TIMESTAMP:
-        return write_value_text(w, result, row, column, cell);
+        return write_string(w, cell->text, cell->size);
     }
     return write_bytes(w, "null", 4);
 }
@@ -277,13 +265,9 @@ static weir_status make_keys(const weir_result *result, struct keys *keys, weir_
         return no_memory(&keys->text);
     for (size_t i = 0; i < count && status == WEIR_OK; i++) {
         const char *name = result->columns->names[i];
-        bool is_utf8 = true;
         status = write_bytes(&keys->text, ",", 1);
         if (status == WEIR_OK)
-            status = write_string(&keys->text, name, strlen(name), &is_utf8);
-        if (!is_utf8)
-            status = weir_error_set(reterr, WEIR_INVALID,
-                                    "JSON: the name of column %zu is not UTF-8", i);
+            status = write_string(&keys->text, name, strlen(name));
         if (status == WEIR_OK)
             status = write_bytes(&keys->text, ":", 1);
         keys->ends[i] = keys->text.size;
@@ -348,6 +332,33 @@ weir_status weir_result_row_to_json(const weir_result *result, size_t row, char 
     status = write_row(&w, result, &keys, row);
     clear_keys(&keys);
     return finish(&w, status, ret_text, ret_size);
+}
+
+/* Whether text of a value is not UTF-8 in full. Blobs have no text. */
+static bool is_broken(const struct cell *cell)
+{
+    const unsigned char *at;
+
+    if (cell->type != WEIR_TEXT && cell->type != WEIR_JSON && cell->type != WEIR_TIMESTAMP)
+        return false;
+    at = (const unsigned char *)cell->text;
+    return weir__utf8_span(at, at + cell->size) < cell->size;
+}
+
+bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, size_t *ret_column)
+{
+    size_t count = weir_result_column_count(result);
+
+    for (size_t i = 0; i < result->row_count * count; i++) {
+        if (!is_broken(&result->cells[i]))
+            continue;
+        if (ret_row != NULL)
+            *ret_row = i / count;
+        if (ret_column != NULL)
+            *ret_column = i % count;
+        return false;
+    }
+    return true;
 }
 
 void weir_text_free(char *text)

@@ -4,6 +4,8 @@
 #define WEIR_DB_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 /*
  * The bytes of the character that begins at `at` (at < end), 1 to 4; 0 when it is none: cut off,
@@ -25,6 +27,28 @@ static inline size_t weir__utf8_length(const unsigned char *at, const unsigned c
         (lead == 0xF0 && at[1] < 0x90) || (lead == 0xF4 && at[1] > 0x8F))
         return 0;
     return length;
+}
+
+/* How many of the bytes from `at` on are whole characters; end - at when all are. */
+static inline size_t weir__utf8_span(const unsigned char *at, const unsigned char *end)
+{
+    const unsigned char *start = at;
+
+    while (at < end) {
+        uint64_t eight;
+        if ((size_t)(end - at) >= sizeof eight) {
+            memcpy(&eight, at, sizeof eight);
+            if ((eight & 0x8080808080808080u) == 0) {
+                at += sizeof eight;
+                continue;
+            }
+        }
+        size_t length = weir__utf8_length(at, end);
+        if (length == 0)
+            break;
+        at += length;
+    }
+    return (size_t)(at - start);
 }
 
 #endif

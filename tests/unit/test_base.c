@@ -3,6 +3,7 @@
 #include <weir/base.h>
 #include <weir/clock.h>
 
+#include "base/double_text.h"
 #include "base/park.h"
 #include "check.h"
 
@@ -255,6 +256,79 @@ static void a_parked_thread_is_woken_by_an_unpark(void)
     check(true); /* a lost wake-up would have hung */
 }
 
+/* ---- doubles as text --------------------------------------------------------------------- */
+
+static int digits_of(const char *text)
+{
+    char digits[WEIR__DOUBLE_ROOM];
+    int count = 0;
+    int end = 0;
+
+    for (; *text != '\0' && *text != 'e'; text++) {
+        if (*text >= '0' && *text <= '9' && (count > 0 || *text != '0'))
+            digits[count++] = *text;
+        end = count > 0 && digits[count - 1] != '0' ? count : end;
+    }
+    return end;
+}
+
+static void doubles_have_the_fewest_digits_that_read_back(void)
+{
+    static const struct {
+        double real;
+        const char *text;
+    } cases[] = {
+        {0.1, "0.1"},
+        {2.675, "2.675"},
+        {1.0 / 3, "0.3333333333333333"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {100, "100"},
+        {-0.0, "-0"},
+        {1e300, "1e+300"},
+        {123456789012345678, "1.2345678901234568e+17"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {2.2250738585072014e-308, "2.2250738585072014e-308"},
+        {5e-324, "5e-324"},
+        {-1.5e-323, "-1.5e-323"},
+        {1e-310, "1e-310"},
+        {0x1p-1017, "7.120236347223045e-307"},
+        {-0x1p-957, "-8.209073602596753e-289"},
+    };
+    char text[WEIR__DOUBLE_ROOM];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size = weir__double_write(cases[i].real, text);
+        check_text(text, cases[i].text);
+        check_int(size, strlen(text));
+    }
+}
+
+/* Where one 16-digit decimal reads back, 17 digits are one too many: no neighbour of it does. */
+static void no_power_of_two_has_a_digit_too_many(void)
+{
+    char text[WEIR__DOUBLE_ROOM];
+    char shorter[WEIR__DOUBLE_ROOM];
+
+    for (int power = -1074; power <= 1023; power++) {
+        double real = ldexp(1, power);
+        weir__double_write(real, text);
+        check(strtod(text, NULL) == real);
+        int digits = digits_of(text);
+        if (digits == 1)
+            continue;
+        snprintf(shorter, sizeof shorter, "%.*e", digits - 2, real);
+        char *last = strchr(shorter, 'e') - 1;
+        for (int step = -1; step <= 1; step++) {
+            char digit = *last;
+            if (digit + step >= '0' && digit + step <= '9') {
+                *last = (char)(digit + step);
+                check(strtod(shorter, NULL) != real);
+            }
+            *last = digit;
+        }
+    }
+}
+
 int main(void)
 {
     run(every_status_has_a_word_of_its_own_and_a_text);
@@ -275,5 +349,7 @@ int main(void)
     run(parking_ends_at_the_deadline_and_not_before);
     run(parking_until_a_deadline_long_past_returns_at_once);
     run(a_parked_thread_is_woken_by_an_unpark);
+    run(doubles_have_the_fewest_digits_that_read_back);
+    run(no_power_of_two_has_a_digit_too_many);
     return check_done();
 }

@@ -482,7 +482,7 @@ static void numbers_are_short_and_exact_and_have_a_point(void)
         {123456789.125, "123456789.125"},
         {9007199254740993.0, "9007199254740992"},
         {1e300, "1e+300"},
-        {5e-324, "4.94065645841247e-324"},
+        {5e-324, "5e-324"},
         {INFINITY, "+Inf"},
         {-INFINITY, "-Inf"},
         {NAN, "NaN"},
@@ -492,9 +492,9 @@ static void numbers_are_short_and_exact_and_have_a_point(void)
         weir__number_write(all[i].value, number);
         check_text(number, all[i].text);
     }
-    weir__number_clean("-0,005e-07", number);
+    weir__double_clean("-0,005e-07", number);
     check_text(number, "-0.005e-07");
-    weir__number_clean("1\xD9\xAB"
+    weir__double_clean("1\xD9\xAB"
                        "5",
                        number); /* the Arabic one is two bytes */
     check_text(number, "1.5");

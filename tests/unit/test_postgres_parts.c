@@ -133,7 +133,10 @@ static void numbers_are_written_exactly(void)
     check_text(text_of(weir_int(-7), &params), "-7");
     check_text(text_of(weir_int(INT64_MAX), &params), "9223372036854775807");
     check_text(text_of(weir_int(INT64_MIN), &params), "-9223372036854775808");
-    check(strtod(text_of(weir_double(0.1), &params), NULL) == 0.1);
+    check_text(text_of(weir_double(0.1), &params), "0.1");
+    check_text(text_of(weir_double(2.675), &params), "2.675");
+    check_text(text_of(weir_double(-0.0), &params), "-0");
+    check_text(text_of(weir_double(5e-324), &params), "5e-324");
     check(strtod(text_of(weir_double(-1.7976931348623157e308), &params), NULL) ==
           -1.7976931348623157e308);
     check_text(text_of(weir_double((double)NAN), &params), "NaN");

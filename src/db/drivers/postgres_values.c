@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Values on their way to PostgreSQL as parameters, and back from its results. */
+#include "base/double_text.h"
 #include "db/drivers/postgres.h"
 
 #include <float.h>
@@ -27,10 +28,10 @@ enum {
     OID_JSONB = 3802
 };
 
-/* The longest number in text, terminated: "-1.7976931348623157e+308". */
-#define NUMBER_ROOM 32
+/* The longest number in text, terminated. */
+#define NUMBER_ROOM WEIR__DOUBLE_ROOM
 
-/* Numbers travel with a decimal point, whatever the program's locale says. */
+/* Numbers come with a decimal point, whatever the program's locale says. */
 static locale_t plain_locale;
 
 static void make_plain_locale(void)
@@ -87,9 +88,7 @@ static void write_double(char *room, double real)
         snprintf(room, NUMBER_ROOM, real < 0 ? "-Infinity" : "Infinity");
         return;
     }
-    locale_t before = uselocale(get_plain_locale());
-    snprintf(room, NUMBER_ROOM, "%.17g", real);
-    uselocale(before);
+    weir__double_write(real, room);
 }
 
 static weir_status refuse(const struct statement *statement, int index, weir_status status,
