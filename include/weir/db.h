@@ -327,6 +327,10 @@ typedef enum weir_tx {
  * and the commit or rollback that belongs to it releases it or rolls back to it. Depth is limited
  * to 32.
  *
+ * A COMMIT of a transaction in which a statement had failed is WEIR_QUERY with SQLSTATE 25P02, and the
+ * transaction is rolled back; also where COMMIT or END is sent as a statement, although PostgreSQL itself
+ * calls that a success.
+ *
  * A database may end a transaction by itself (SQLite when a write is stopped, or the disk is full).
  * Statements are then refused with SQLSTATE 25P02 until weir_conn_rollback(), so that nothing is stored
  * behind what was undone.
@@ -393,15 +397,20 @@ typedef struct weir_column {
     const char *name;
     const char *sql_type; /* as the database writes it: "character varying(64)", "INTEGER" */
     weir_type type;       /* what its values come as */
-    bool is_nullable;
-    bool has_default;
-    int primary_key; /* place in the primary key, from 1; 0: not part of it */
+    bool is_nullable;     /* a null may be stored: also where NOT NULL is not yet valid */
+    bool has_default;     /* a row can be stored without it */
+    int primary_key;      /* place in the primary key, from 1; 0: not part of it */
+    bool is_generated;    /* computed from other columns: cannot be written */
 } weir_column;
 
+/* One pair of columns of a foreign key. Those of PostgreSQL's partitions count as the partition's own. */
 typedef struct weir_foreign_key {
     const char *column;
     const char *foreign_table;
     const char *foreign_column; /* NULL in SQLite when it refers to the primary key unnamed */
+    bool is_enforced;           /* the database checks it; false for NOT ENFORCED (PostgreSQL 18) */
+    bool is_period; /* ranges that those of the foreign rows cover together: PERIOD (PostgreSQL 18);
+                       otherwise the two columns are equal */
 } weir_foreign_key;
 
 typedef struct weir_table {
@@ -418,8 +427,9 @@ typedef struct weir_table {
 typedef struct weir_schema weir_schema;
 
 /* Read it through a connection on loan, under its deadline, or through one borrowed for that with the
- * default deadline. The caller ends *ret_schema with weir_schema_close(). Errors as
- * weir_conn_query(), the second also as weir_db_acquire(). */
+ * default deadline. Outside a transaction it leaves the connection outside one, whatever comes of it.
+ * The caller ends *ret_schema with weir_schema_close(). Errors as weir_conn_query(), the second also as
+ * weir_db_acquire(). */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema,
                                                        weir_error *reterr);
 WEIR_API WEIR_MUST_CHECK weir_status weir_db_reflect(weir_db *db, weir_schema **ret_schema,

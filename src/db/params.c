@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The scanner of SQL: knows just enough of both lexers to tell a parameter from everything else. */
+/* Parameters in SQL: everything that the lexer takes for something else is left alone. */
 #include "db/params.h"
 
 #include <stdio.h>
@@ -28,6 +28,7 @@ struct name {
 struct scanner {
     const char *sql;
     const char *at;
+    const char *end;
     enum sql_dialect dialect;
     int brackets; /* how deep in PostgreSQL's [ ] */
 
@@ -45,152 +46,9 @@ struct scanner {
     weir_error *reterr;
 };
 
-/* ---- characters -------------------------------------------------------------------------- */
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-/* Both engines take every byte above ASCII as a letter. */
-static bool is_name_start(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
-}
-
-static bool is_name_char(char c)
-{
-    return is_name_start(c) || is_digit(c);
-}
-
-static const char *skip_name(const char *at)
-{
-    while (is_name_char(*at))
-        at++;
-    return at;
-}
-
-static const char *skip_digits(const char *at)
-{
-    while (is_digit(*at))
-        at++;
-    return at;
-}
-
-/* ---- what is left alone ------------------------------------------------------------------ */
-
-/* From an opening quote to behind its end; a doubled quote stands for one. */
-static const char *skip_quoted(const char *at, char quote)
-{
-    for (at++; *at != '\0'; at++) {
-        if (*at != quote)
-            continue;
-        if (at[1] != quote)
-            return at + 1;
-        at++;
-    }
-    return at;
-}
-
-/* A lone carriage return ends a line for PostgreSQL, but not for SQLite. */
-static const char *skip_line_comment(const char *at, enum sql_dialect dialect)
-{
-    while (*at != '\0' && *at != '\n' && (*at != '\r' || dialect == DIALECT_SQLITE))
-        at++;
-    return at;
-}
-
-/* PostgreSQL's comments nest, SQLite's do not. */
-static const char *skip_block_comment(const char *at, bool nests)
-{
-    int depth = 1;
-
-    for (at += 2; *at != '\0'; at++) {
-        if (at[0] == '*' && at[1] == '/') {
-            at++;
-            if (--depth == 0)
-                return at + 1;
-        } else if (nests && at[0] == '/' && at[1] == '*') {
-            at++;
-            depth++;
-        }
-    }
-    return at;
-}
-
-/* Where a string literal goes on: after white space with a line break in it, PostgreSQL joins the
- * next quote to it, and that part has the escapes of the first. NULL when it does not go on. */
-static const char *find_continuation(const char *at)
-{
-    bool has_break = false;
-
-    for (; *at != '\0'; at++) {
-        if (at[0] == '-' && at[1] == '-') {
-            at = skip_line_comment(at, DIALECT_POSTGRES);
-            if (*at == '\0')
-                return NULL;
-        }
-        if (*at == '\n' || *at == '\r')
-            has_break = true;
-        else if (*at != ' ' && *at != '\t' && *at != '\f' && *at != '\v')
-            break;
-    }
-    return has_break && *at == '\'' ? at : NULL;
-}
-
-/* E'…', from its quote: a backslash takes the next character with it. */
-static const char *skip_escape_string(const char *at)
-{
-    for (at++; *at != '\0'; at++) {
-        if (*at == '\\' && at[1] != '\0') {
-            at++;
-        } else if (*at == '\'' && at[1] == '\'') {
-            at++;
-        } else if (*at == '\'') {
-            const char *next = find_continuation(at + 1);
-            if (next == NULL)
-                return at + 1;
-            at = next;
-        }
-    }
-    return at;
-}
-
-/* $tag$…$tag$. Only the dollar itself is skipped when it opens no such string. */
-static const char *skip_dollar_quote(const char *at)
-{
-    const char *tag_end = at + 1;
-    if (is_name_start(*tag_end))
-        tag_end = skip_name(tag_end);
-    if (*tag_end != '$')
-        return at + 1;
-
-    size_t size = (size_t)(tag_end - at) + 1;
-    for (const char *end = strchr(tag_end + 1, '$'); end != NULL; end = strchr(end + 1, '$'))
-        if (strncmp(end, at, size) == 0)
-            return end + size;
-    return tag_end + strlen(tag_end);
-}
-
-static const char *skip_bracketed_name(const char *at)
-{
-    const char *end = strchr(at, ']');
-
-    return end == NULL ? at + strlen(at) : end + 1;
-}
-
-/* A name, keyword or number, with the string that an E before it makes an escape string. In both
- * engines a dollar inside a name belongs to it. */
-static const char *skip_word(const struct scanner *s, const char *at)
-{
-    const char *end = at;
-    while (is_name_char(*end) || (*end == '$' && !is_digit(*at)))
-        end++;
-
-    bool is_e = end - at == 1 && (*at == 'e' || *at == 'E');
-    if (is_e && *end == '\'' && s->dialect == DIALECT_POSTGRES)
-        return skip_escape_string(end);
-    return end;
 }
 
 /* ---- what is found ----------------------------------------------------------------------- */
@@ -224,7 +82,7 @@ static bool runs_into_text(const struct scanner *s)
 {
     if (s->dialect != DIALECT_POSTGRES || s->at == s->sql || *s->at == '$')
         return false;
-    return is_name_char(s->at[-1]) || s->at[-1] == '$';
+    return weir__is_name_char(s->at[-1]) || s->at[-1] == '$';
 }
 
 static weir_status add_place(struct scanner *s, size_t size, int number)
@@ -302,7 +160,9 @@ static bool grow_buckets(struct scanner *s)
 static weir_status add_named(struct scanner *s)
 {
     const char *at = s->at + 1;
-    size_t size = (size_t)(skip_name(at) - at);
+    size_t size = 0;
+    while (weir__is_name_char(at[size]))
+        size++;
 
     if (s->name_count * 2 >= s->bucket_count && !grow_buckets(s))
         return no_memory(s);
@@ -326,7 +186,7 @@ static bool is_slice(const struct scanner *s)
     if (s->brackets == 0)
         return false;
     char before = s->at[-1];
-    return is_name_char(before) || before == ')' || before == ']' || before == '"' ||
+    return weir__is_name_char(before) || before == ')' || before == ']' || before == '"' ||
            before == '\'';
 }
 
@@ -336,57 +196,27 @@ static weir_status scan_colon(struct scanner *s)
         s->at += 2;
         return WEIR_OK;
     }
-    if (is_name_start(s->at[1]) && !is_slice(s))
+    if (weir__is_name_start(s->at[1]) && !is_slice(s))
         return add_named(s);
     s->at++;
     return WEIR_OK;
 }
 
-static weir_status scan_dollar(struct scanner *s)
-{
-    if (is_digit(s->at[1]))
-        return add_positional(s);
-    s->at = s->dialect == DIALECT_POSTGRES ? skip_dollar_quote(s->at) : s->at + 1;
-    return WEIR_OK;
-}
-
-static void scan_bracket(struct scanner *s)
-{
-    if (s->dialect == DIALECT_SQLITE && *s->at == '[') {
-        s->at = skip_bracketed_name(s->at);
-        return;
-    }
-    if (*s->at == '[')
-        s->brackets++;
-    else if (s->brackets > 0)
-        s->brackets--;
-    s->at++;
-}
-
 /* Pass one token; s->at is not at the end. */
 static weir_status scan_token(struct scanner *s)
 {
+    struct token token = weir__token_at(s->at, s->end, s->dialect);
     char c = *s->at;
-    bool is_postgres = s->dialect == DIALECT_POSTGRES;
 
-    if (c == ':')
+    if (token.kind == TOKEN_OTHER && c == ':')
         return scan_colon(s);
-    if (c == '$')
-        return scan_dollar(s);
-    if (c == '[' || c == ']')
-        scan_bracket(s);
-    else if (c == '?' && !is_postgres)
-        s->at = skip_digits(s->at + 1); /* SQLite's own; its driver refuses them */
-    else if (c == '\'' || c == '"' || (c == '`' && !is_postgres))
-        s->at = skip_quoted(s->at, c);
-    else if (c == '-' && s->at[1] == '-')
-        s->at = skip_line_comment(s->at, s->dialect);
-    else if (c == '/' && s->at[1] == '*')
-        s->at = skip_block_comment(s->at, is_postgres);
-    else if (is_name_char(c))
-        s->at = skip_word(s, s->at);
-    else
-        s->at++;
+    if (token.kind == TOKEN_OTHER && c == '$' && is_digit(s->at[1]))
+        return add_positional(s);
+    if (token.kind == TOKEN_OTHER && c == '[')
+        s->brackets++;
+    else if (token.kind == TOKEN_OTHER && c == ']' && s->brackets > 0)
+        s->brackets--;
+    s->at += token.size;
     return WEIR_OK;
 }
 
@@ -455,10 +285,11 @@ static weir_status write_translation(const struct scanner *s, struct translation
 weir_status weir__translate(const char *sql, enum sql_dialect dialect, struct translation *ret,
                             weir_error *reterr)
 {
-    struct scanner s = {.sql = sql, .at = sql, .dialect = dialect, .reterr = reterr};
+    struct scanner s = {
+        .sql = sql, .at = sql, .end = sql + strlen(sql), .dialect = dialect, .reterr = reterr};
     weir_status status = WEIR_OK;
 
-    while (status == WEIR_OK && *s.at != '\0')
+    while (status == WEIR_OK && s.at < s.end)
         status = scan_token(&s);
     if (status == WEIR_OK)
         status = write_translation(&s, ret);

@@ -3,13 +3,9 @@
 #ifndef WEIR_DB_PARAMS_H
 #define WEIR_DB_PARAMS_H
 
-#include <weir/db.h>
+#include "db/lexer.h"
 
-/*
- * What the engines read differently: PostgreSQL writes parameters as $1, has E'' strings, dollar
- * quotes, nested comments and array slices; SQLite writes them as ?1, and has `names` and [names].
- */
-enum sql_dialect { DIALECT_SQLITE, DIALECT_POSTGRES };
+#include <weir/db.h>
 
 /* A statement translated. One allocation holds it all, `text` and the names behind it. */
 struct translation {

@@ -126,6 +126,8 @@ weir_status weir__schema_add_foreign_key(struct schema_table *table, const weir_
         .column = strdup(key->column),
         .foreign_table = strdup(key->foreign_table),
         .foreign_column = key->foreign_column == NULL ? NULL : strdup(key->foreign_column),
+        .is_enforced = key->is_enforced,
+        .is_period = key->is_period,
     };
     if (copy.column == NULL || copy.foreign_table == NULL ||
         (key->foreign_column != NULL && copy.foreign_column == NULL)) {

@@ -201,6 +201,75 @@ static void an_open_transaction_ends_as_asked(void)
     session_close(&s);
 }
 
+static void fail_a_transaction(struct session *s)
+{
+    must(s, "BEGIN");
+    must(s, "CREATE TABLE never (a int)");
+    check_int(run_sql(s, "SELECT 1 / (SELECT 0)"), WEIR_QUERY);
+    check_int(driver.state(s->conn), CONN_FAILED);
+}
+
+static void a_commit_of_what_failed_is_an_error_however_it_is_written(void)
+{
+    static const struct {
+        const char *sql;
+        enum conn_state state;
+    } commits[] = {
+        {"COMMIT", CONN_IDLE},
+        {"end", CONN_IDLE},
+        {"; /* x */ Commit -- now\n WORK", CONN_IDLE},
+        {"COMMIT AND CHAIN", CONN_TRANSACTION},
+        {"PREPARE /**/ TRANSACTION 'x'", CONN_IDLE},
+    };
+    struct session s;
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    for (size_t i = 0; i < sizeof commits / sizeof *commits; i++) {
+        fail_a_transaction(&s);
+        weir_result *result = NULL;
+        check_int(session_query(&s, commits[i].sql, NULL, SOON, &result), WEIR_QUERY);
+        check(result == NULL);
+        check_text(s.error.sqlstate, "25P02");
+        check_contains(s.error.text, "rolled back");
+        check_int(driver.state(s.conn), commits[i].state);
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+
+        fail_a_transaction(&s);
+        char script[128];
+        snprintf(script, sizeof script, "%s; CREATE TABLE beyond (a int)", commits[i].sql);
+        check_int(driver.script(s.conn, script, SOON, &s.error), WEIR_QUERY);
+        check_text(s.error.sqlstate, "25P02");
+        check_int(driver.state(s.conn), CONN_IDLE);
+    }
+    check_text(answer(&s, "SELECT to_regclass('never') IS NULL AND to_regclass('beyond') IS NULL"),
+               "true");
+    session_close(&s);
+}
+
+static void what_ends_a_failed_transaction_rightly_is_no_error(void)
+{
+    struct session s;
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    fail_a_transaction(&s);
+    must(&s, "ROLLBACK");
+    fail_a_transaction(&s);
+    must(&s, "ABORT");
+    fail_a_transaction(&s);
+    check_int(driver.script(s.conn, "ROLLBACK; BEGIN; COMMIT", SOON, &s.error), WEIR_OK);
+    must(&s, "BEGIN");
+    must(&s, "SAVEPOINT a");
+    check_int(run_sql(&s, "SELECT 1 / (SELECT 0)"), WEIR_QUERY);
+    must(&s, "ROLLBACK TO a");
+    must(&s, "COMMIT");
+    fail_a_transaction(&s);
+    check_int(run_sql(&s, "COMMIT PREPARED 'x'"), WEIR_QUERY);
+    check_int(driver.state(s.conn), CONN_FAILED);
+    must(&s, "ROLLBACK");
+    must(&s, "COMMIT"); /* of nothing: a warning */
+    session_close(&s);
+}
+
 static void what_a_holder_did_to_the_session_is_gone_afterwards(void)
 {
     static const struct {
@@ -221,6 +290,17 @@ static void what_a_holder_did_to_the_session_is_gone_afterwards(void)
         {"PREPARE litter AS SELECT 1",
          "SELECT count(*) FROM pg_prepared_statements WHERE name = 'litter'", "0"},
         {"DO $$ BEGIN SET work_mem TO '64kB'; END $$", "SHOW work_mem", "4MB"},
+        {"CREATE /* x */ TEMP TABLE litter (a int)", "SELECT to_regclass('pg_temp.litter') IS NULL",
+         "true"},
+        {"SELECT 1 AS a INTO /**/ TEMP litter", "SELECT to_regclass('pg_temp.litter') IS NULL",
+         "true"},
+        {"CREATE TABLE \"pg_temp\".litter (a int)", "SELECT to_regclass('pg_temp.litter') IS NULL",
+         "true"},
+        {"UPDATE pg_settings SET setting = '64' WHERE name = 'work_mem'", "SHOW work_mem", "4MB"},
+        {"SELECT U&\"set\\005fconfig\"('work_mem', '64kB', false)", "SHOW work_mem", "4MB"},
+        {"SELECT query_to_xml('SELECT set' || '_config(''work_mem'', ''64kB'', false)', true, "
+         "true, '')",
+         "SHOW work_mem", "4MB"},
     };
     struct session s;
 
@@ -237,13 +317,38 @@ static void what_a_holder_did_to_the_session_is_gone_afterwards(void)
     session_close(&s);
 }
 
+/* Advisory locks of the session stay when the statement, or the whole transaction, fails. */
+static void a_lock_taken_by_what_failed_is_released_on_return(void)
+{
+    static const char *const failing[] = {
+        "SELECT pg_advisory_lock(7), 1 / (SELECT 0)",
+        "DO $$ BEGIN PERFORM pg_advisory_lock(7); RAISE 'no'; END $$",
+        "SELECT \"pg_try_advisory_lock_shared\"(7), 1 / (SELECT 0)",
+    };
+    static const char held[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    struct session s;
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    for (size_t i = 0; i < sizeof failing / sizeof *failing; i++) {
+        check_int(run_sql(&s, failing[i]), WEIR_QUERY);
+        check_text(answer(&s, held), "1");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, held), "0");
+        check_int(driver.script(s.conn, failing[i], SOON, &s.error), WEIR_QUERY);
+        check_text(answer(&s, held), "1");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, held), "0");
+    }
+    session_close(&s);
+}
+
 static void a_cursor_with_hold_is_closed_on_return(void)
 {
     struct session s;
 
     session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
     must(&s, "BEGIN");
-    must(&s, "DECLARE held CURSOR WITH HOLD FOR SELECT 1");
+    must(&s, "DECLARE held CURSOR WITH -- for later\n HOLD FOR SELECT 1");
     must(&s, "COMMIT");
     check_text(answer(&s, "SELECT count(*) FROM pg_cursors WHERE name = 'held'"), "1");
     check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
@@ -547,7 +652,10 @@ int main(void)
     run(a_closed_connection_is_no_longer_counted_by_the_server);
     run(a_clean_connection_is_reset_without_a_word);
     run(an_open_transaction_ends_as_asked);
+    run(a_commit_of_what_failed_is_an_error_however_it_is_written);
+    run(what_ends_a_failed_transaction_rightly_is_no_error);
     run(what_a_holder_did_to_the_session_is_gone_afterwards);
+    run(a_lock_taken_by_what_failed_is_released_on_return);
     run(a_cursor_with_hold_is_closed_on_return);
     run(copy_is_refused_and_its_connection_is_only_fit_for_closing);
     run(a_session_killed_while_idle_fails_the_look);

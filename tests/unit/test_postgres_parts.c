@@ -67,18 +67,93 @@ static void session_functions_and_held_cursors_are_seen(void)
     check(!weir__pg_touches_session("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1"));
 }
 
+/* Whether a text touches the session does not change when its blanks become comments. */
+static void check_touches(const char *sql, bool is_expected)
+{
+    static const char *const comments[] = {"/**/", "/* temp /* in */ side */", " -- hold\n",
+                                           "\n\t"};
+
+    if (weir__pg_touches_session(sql) != is_expected)
+        printf("# %s\n", sql);
+    check(weir__pg_touches_session(sql) == is_expected);
+    for (size_t i = 0; i < sizeof comments / sizeof *comments; i++) {
+        char text[1024];
+        size_t size = 0;
+        for (const char *at = sql; *at != '\0'; at++)
+            size += (size_t)(*at == ' ' ? sprintf(text + size, "%s", comments[i])
+                                        : sprintf(text + size, "%c", *at));
+        if (weir__pg_touches_session(text) != is_expected)
+            printf("# %s\n", text);
+        check(weir__pg_touches_session(text) == is_expected);
+    }
+}
+
+static void comments_are_blanks_to_what_changes_the_session(void)
+{
+    check_touches("CREATE TEMP TABLE t (a int)", true);
+    check_touches("CREATE LOCAL TEMPORARY TABLE t AS SELECT 1", true);
+    check_touches("CREATE OR REPLACE TEMP VIEW v AS SELECT 1", true);
+    check_touches("SELECT 1 AS a INTO TEMP t", true);
+    check_touches("WITH x AS (SELECT 1) SELECT * INTO TEMPORARY TABLE t FROM x", true);
+    check_touches("DECLARE c CURSOR WITH HOLD FOR SELECT 1", true);
+    check_touches("DECLARE c NO SCROLL CURSOR WITHOUT HOLD FOR SELECT 1", false);
+    check_touches("UPDATE pg_settings SET setting = '64kB' WHERE name = 'work_mem'", true);
+    check_touches("UPDATE ONLY pg_catalog . \"pg_settings\" SET setting = 1", true);
+    check_touches("SELECT setting FROM pg_settings WHERE name = 'work_mem'", false);
+    check_touches("DO $x$ BEGIN PERFORM 1; END $x$", true);
+    check_touches("SELECT 1; ; DO 'BEGIN END'", true);
+    check_touches("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", false);
+}
+
+static void words_of_a_comment_change_nothing(void)
+{
+    check(!weir__pg_touches_session("SELECT 1 /* set_config('a', 'b', false) */"));
+    check(
+        !weir__pg_touches_session("/* create temp */ SELECT 1 -- with hold, pg_advisory_lock(1)"));
+    check(!weir__pg_touches_session("CREATE /* temp */ TABLE t (a int)"));
+    check(!weir__pg_touches_session("/* a /* nested */ pg_temp */ SELECT 1"));
+}
+
+static void quoted_and_escaped_names_are_read(void)
+{
+    check_touches("SELECT \"set_config\"('a.b', 'c', false)", true);
+    check_touches("CREATE TABLE \"pg_temp\" . t (a int)", true);
+    check_touches("CREATE FUNCTION pg_temp_3.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", true);
+    check_touches("SELECT pg_catalog.\"pg_try_advisory_lock\" (1)", true);
+    check_touches("SELECT U&\"set!005fconfig\" UESCAPE '!' ('a.b', 'c', false)", true);
+    check_touches("SELECT u & 'x' FROM t", false);
+    check_touches("SELECT set_configuration, \"temp\" FROM hold", false);
+    check_touches("INSERT INTO temp VALUES (1)", false);
+    check_touches("INSERT INTO temporary . t VALUES (1)", false);
+    check(weir__pg_touches_session("SELECT 1INTO TEMP t"));
+    check(weir__pg_touches_session("SELECT $1INTO TEMP t"));
+}
+
+static void a_string_is_read_as_if_somebody_ran_it(void)
+{
+    check_touches("SELECT run('CREATE TEMP TABLE t (a int)')", true);
+    check_touches("SELECT run($x$SELECT 'set_config'$x$)", true);
+    check_touches("SELECT run('SELECT run(''SELECT pg_advisory_lock(1)'')')", true);
+    check_touches("SELECT run(E'SELECT\\nset_config(1)')", false); /* the n belongs to the name */
+    check_touches("SELECT query_to_xml($1, true, true, '')", true);
+    check(!weir__pg_touches_session("SELECT 'it''s warm', 'C:\\temp', '', E'\\''"));
+    check(!weir__pg_touches_session("SELECT 'unfinished"));
+    check(weir__pg_touches_session("SELECT $a$ $b$ $c$ $d$ $e$ $f$ x $f$ $e$ $d$ $c$ $b$ $a$"));
+}
+
 static bool marks_dirty(const char *tag)
 {
     struct pg_conn conn = {0};
 
-    weir__pg_note_command(&conn, tag, false);
+    weir__pg_note_command(&conn, tag);
     return conn.is_dirty;
 }
 
 static void command_tags_that_change_the_session_mark_it(void)
 {
     static const char *const dirty[] = {"SET",     "RESET", "LISTEN",         "LOAD",
-                                        "PREPARE", "DO",    "DEALLOCATE ALL", "DISCARD TEMP"};
+                                        "PREPARE", "DO",    "DEALLOCATE ALL", "DISCARD TEMP",
+                                        "UNLISTEN"};
     static const char *const clean[] = {"SELECT 1",
                                         "INSERT 0 1",
                                         "UPDATE 3",
@@ -102,11 +177,11 @@ static void taking_all_prepared_statements_away_begins_a_new_epoch(void)
 {
     struct pg_conn conn = {0};
 
-    weir__pg_note_command(&conn, "DEALLOCATE", false);
+    weir__pg_note_command(&conn, "DEALLOCATE");
     check_int(conn.epoch, 0);
-    weir__pg_note_command(&conn, "DEALLOCATE ALL", false);
+    weir__pg_note_command(&conn, "DEALLOCATE ALL");
     check_int(conn.epoch, 1);
-    weir__pg_note_command(&conn, "DISCARD ALL", false);
+    weir__pg_note_command(&conn, "DISCARD ALL");
     check_int(conn.epoch, 2);
 }
 
@@ -272,6 +347,10 @@ int main(void)
     run(temporary_objects_are_seen_where_they_are_created);
     run(words_that_only_look_temporary_are_not_taken_for_it);
     run(session_functions_and_held_cursors_are_seen);
+    run(comments_are_blanks_to_what_changes_the_session);
+    run(words_of_a_comment_change_nothing);
+    run(quoted_and_escaped_names_are_read);
+    run(a_string_is_read_as_if_somebody_ran_it);
     run(command_tags_that_change_the_session_mark_it);
     run(taking_all_prepared_statements_away_begins_a_new_epoch);
     run(numbers_are_written_exactly);

@@ -160,14 +160,21 @@ weir_status weir__pg_read_row(weir_result *result, const PGresult *rows, int row
 /* ---- postgres_session.c ------------------------------------------------------------------- */
 
 /*
- * Whether this text may change the session without its command tag telling: temporary objects,
- * set_config(), session-level advisory locks, cursors WITH HOLD. Errs on the side of yes. What a
- * function does inside itself cannot be seen.
+ * Whether this text may change the session without its command tag telling, or without succeeding:
+ * temporary objects, set_config() and UPDATE pg_settings, session-level advisory locks (which stay when
+ * their statement fails), cursors WITH HOLD, DO. Comments are blanks; strings are read as if somebody
+ * ran them. Errs on the side of yes. What a function or procedure does inside itself cannot be seen, nor
+ * is the place of a sequence in a session (currval, lastval) taken for a change.
  */
 bool weir__pg_touches_session(const char *sql);
 
 /* Take note of a completed command. `tag` is PQcmdStatus(). */
-void weir__pg_note_command(struct pg_conn *conn, const char *tag, bool touches_session);
+void weir__pg_note_command(struct pg_conn *conn, const char *tag);
+
+/* Whether the transaction has failed and this text would commit it. The server says yes to that and
+ * rolls back; weir__pg_commit_failed() is the error to give instead. */
+bool weir__pg_commits_failed(const struct pg_conn *conn, const char *sql);
+weir_status weir__pg_commit_failed(weir_error *reterr);
 
 /* ---- postgres_reflect.c ------------------------------------------------------------------- */
 

@@ -169,7 +169,6 @@ struct run {
     weir_time start;
     weir_time patience; /* until when to wait, and then to stop it */
     weir_time deadline;
-    bool touches_session;
     bool wants_rows;
     bool is_stale; /* the server no longer has, or no longer likes, what was prepared */
     weir_result *result;
@@ -254,7 +253,7 @@ static void take_end(struct run *run, PGresult *done)
 {
     const char *tag = PQcmdStatus(done);
 
-    weir__pg_note_command(run->conn, tag, run->touches_session);
+    weir__pg_note_command(run->conn, tag);
     take_rows(run, done);
     if (run->result != NULL)
         run->result->changed = changed_rows(done, tag);
@@ -406,7 +405,7 @@ static void run_once(struct run *run, struct statement *statement, const struct 
         prepared = statement->prepared;
     }
     run->prepared = prepared;
-    run->touches_session =
+    conn->is_dirty |=
         prepared != NULL ? prepared->touches_session : weir__pg_touches_session(statement->text);
     fail(run, send_statement(run, statement, params));
     if (run->status != WEIR_OK)
@@ -456,12 +455,15 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
     if (run.status != WEIR_OK)
         return run.status;
     bool was_idle = PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
+    bool commits_failed = weir__pg_commits_failed(conn, statement->text);
     run.status = weir__pg_params_init(&params, statement, values, reterr);
     if (run.status == WEIR_OK)
         run_once(&run, statement, &params);
     if (run.is_stale)
         run_again(&run, statement, &params, was_idle);
     weir__pg_params_clear(&params);
+    if (run.status == WEIR_OK && commits_failed)
+        run.status = weir__pg_commit_failed(reterr);
     if (run.status == WEIR_OK && ret_result != NULL)
         *ret_result = run.result;
     else
@@ -478,13 +480,18 @@ weir_status weir__pg_script(void *arg, const char *sql, weir_time deadline, weir
         .start = now,
         .patience = weir__pg_patience(now, deadline),
         .deadline = deadline,
-        .touches_session = weir__pg_touches_session(sql),
         .reterr = reterr,
     };
 
     run.status = check_usable(conn, now, deadline, reterr);
     if (run.status != WEIR_OK)
         return run.status;
+    /* The server would go on with what follows the commit. */
+    if (weir__pg_commits_failed(conn, sql)) {
+        run.status = weir__pg_command(conn, "ROLLBACK", deadline, NULL, reterr);
+        return run.status == WEIR_OK ? weir__pg_commit_failed(reterr) : run.status;
+    }
+    conn->is_dirty |= weir__pg_touches_session(sql);
     if (!PQsendQuery(conn->pg, sql))
         return weir__pg_error(conn, NULL, reterr);
     receive_rows(&run);

@@ -8,12 +8,12 @@ static const char tables_sql[] =
     "WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') "
     "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 
-/* hidden: 1 is a virtual table's hidden column, 2 and 3 are generated ones. The last value tells the
- * one column that is another name of the row's number: INTEGER, and the whole primary key. */
+/* hidden: 1 is a virtual table's hidden column, 2 and 3 are generated ones. The last value but
+ * one tells the column that is another name of the row's number: INTEGER, and the whole primary key. */
 static const char columns_sql[] =
     "SELECT name, type, \"notnull\", dflt_value IS NOT NULL OR hidden > 1, pk, "
     "pk = 1 AND upper(type) = 'INTEGER' "
-    "AND (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) = 1 "
+    "AND (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) = 1, hidden > 1 "
     "FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
 
 /* SQLite numbers them from the last declared one on. */
@@ -64,6 +64,7 @@ static weir_status read_columns(struct reader *r, struct schema_table *table, co
             .is_nullable = !is_rowid && !sqlite3_column_int(r->columns, 2),
             .has_default = is_rowid || sqlite3_column_int(r->columns, 3),
             .primary_key = sqlite3_column_int(r->columns, 4),
+            .is_generated = sqlite3_column_int(r->columns, 6),
         };
         status = weir__schema_add_column(table, &column, r->reterr);
     }
@@ -84,6 +85,7 @@ static weir_status read_keys(struct reader *r, struct schema_table *table, const
             .column = text_of(r->keys, 0),
             .foreign_table = text_of(r->keys, 1),
             .foreign_column = (const char *)sqlite3_column_text(r->keys, 2),
+            .is_enforced = true, /* weir's connections have foreign_keys on */
         };
         status = weir__schema_add_foreign_key(table, &key, r->reterr);
     }
