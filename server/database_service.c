@@ -73,24 +73,30 @@ static weir_status copy_text(char *text, size_t size, char **ret_text, weir_erro
 }
 
 /* All rows of a result as an array; closes the result. */
-static weir_status rows_to_text(weir_result *result, char **ret_text, weir_error *reterr)
+static weir_status rows_to_text(weir_result *result, char **ret_text, bool *ret_is_utf8,
+                                weir_error *reterr)
 {
     char *text = NULL;
     size_t size = 0;
 
     weir_status status = weir_result_to_json(result, &text, &size, reterr);
+    if (status == WEIR_OK && ret_is_utf8 != NULL)
+        *ret_is_utf8 = weir_result_is_utf8(result, NULL, NULL);
     weir_result_close(result);
     if (status != WEIR_OK)
         return status;
     return copy_text(text, size, ret_text, reterr);
 }
 
-static weir_status first_row_to_text(weir_result *result, char **ret_text, weir_error *reterr)
+static weir_status first_row_to_text(weir_result *result, char **ret_text, bool *ret_is_utf8,
+                                     weir_error *reterr)
 {
     char *text = NULL;
     size_t size = 0;
 
     weir_status status = weir_result_row_to_json(result, 0, &text, &size, reterr);
+    if (status == WEIR_OK && ret_is_utf8 != NULL)
+        *ret_is_utf8 = weir_result_is_utf8(result, NULL, NULL);
     weir_result_close(result);
     if (status == WEIR_NOT_FOUND)
         return weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
@@ -181,7 +187,7 @@ static weir_status request_table(struct database_service *service,
 
 weir_status database_get_rows(struct database_service *service, const char *table, int64_t limit,
                               int64_t offset, weir_time deadline, char **ret_text,
-                              weir_error *reterr)
+                              bool *ret_is_utf8, weir_error *reterr)
 {
     struct table_request request = {.table = table, .limit = limit, .offset = offset};
     weir_result *result = NULL;
@@ -189,12 +195,12 @@ weir_status database_get_rows(struct database_service *service, const char *tabl
     weir_status status = request_table(service, &request, deadline, &result, reterr);
     if (status != WEIR_OK)
         return status;
-    return rows_to_text(result, ret_text, reterr);
+    return rows_to_text(result, ret_text, ret_is_utf8, reterr);
 }
 
 weir_status database_get_entry_by_id(struct database_service *service, const char *table,
                                      const char *id, weir_time deadline, char **ret_text,
-                                     weir_error *reterr)
+                                     bool *ret_is_utf8, weir_error *reterr)
 {
     struct table_request request = {.table = table, .id = id};
     weir_result *result = NULL;
@@ -202,7 +208,7 @@ weir_status database_get_entry_by_id(struct database_service *service, const cha
     weir_status status = request_table(service, &request, deadline, &result, reterr);
     if (status != WEIR_OK)
         return status;
-    return first_row_to_text(result, ret_text, reterr);
+    return first_row_to_text(result, ret_text, ret_is_utf8, reterr);
 }
 
 /* ---- All tables --------------------------------------------------------------------------- */
@@ -250,7 +256,8 @@ static weir_status add_table(struct database_service *service, const char *table
     char *rows;
     weir_error error;
 
-    weir_status status = database_get_rows(service, table, INT64_MAX, 0, deadline, &rows, &error);
+    weir_status status =
+        database_get_rows(service, table, INT64_MAX, 0, deadline, &rows, NULL, &error);
     if (status == WEIR_NOT_FOUND) {
         log_write(LOG_LEVEL_WARNING, "table \"%s\" is missing, left out", table);
         return WEIR_OK;
@@ -324,5 +331,5 @@ weir_status database_execute_query(struct database_service *service, const char 
                                           params, param_count, deadline, &result, reterr);
     if (status != WEIR_OK)
         return status;
-    return rows_to_text(result, ret_text, reterr);
+    return rows_to_text(result, ret_text, NULL, reterr);
 }

@@ -13,8 +13,9 @@
  * saw: read once, and again on demand, when a table is asked for that was not there, or a statement
  * finds that the tables changed.
  *
- * Every text it returns is malloc'ed JSON, and the caller frees it. Functions that take a deadline
- * keep it. Threads: any, for all functions but open and close.
+ * Every text it returns is malloc'ed JSON, and the caller frees it. *ret_is_utf8, where
+ * ret_is_utf8 is not NULL, is false when U+FFFD stands in it for bytes of the database that are not UTF-8.
+ * Functions that take a deadline keep it. Threads: any, for all functions but open and close.
  */
 struct database_service;
 
@@ -46,7 +47,8 @@ WEIR_MUST_CHECK weir_status database_get_table_names(struct database_service *se
  */
 WEIR_MUST_CHECK weir_status database_get_rows(struct database_service *service, const char *table,
                                               int64_t limit, int64_t offset, weir_time deadline,
-                                              char **ret_text, weir_error *reterr);
+                                              char **ret_text, bool *ret_is_utf8,
+                                              weir_error *reterr);
 
 /*
  * One row by its id: {…}. The id column is `ID` for Answers, HCCH Answers, Domestic Instruments,
@@ -61,7 +63,7 @@ WEIR_MUST_CHECK weir_status database_get_rows(struct database_service *service, 
 WEIR_MUST_CHECK weir_status database_get_entry_by_id(struct database_service *service,
                                                      const char *table, const char *id,
                                                      weir_time deadline, char **ret_text,
-                                                     weir_error *reterr);
+                                                     bool *ret_is_utf8, weir_error *reterr);
 
 /* All rows of all tables, or of those named: {"table": [{…}, …], …}. A table that is missing is
  * logged and left out. */

@@ -101,6 +101,13 @@ void reply_json(struct http_response *response, unsigned status, json_t *json)
     json_decref(json);
 }
 
+void reply_rows(struct http_response *response, char *text, bool is_utf8)
+{
+    http_reply_json_text(response, 200, text);
+    if (!is_utf8)
+        http_reply_header(response, "X-Replaced-Text", "true");
+}
+
 int64_t query_integer(const struct http_request *request, struct validation *validation,
                       const char *name, int64_t least, int64_t most, int64_t fallback)
 {

@@ -53,6 +53,12 @@ bool reply_if_wrong(struct http_response *response, struct validation *validatio
 void reply_json(struct http_response *response, unsigned status, json_t *json);
 
 /*
+ * Answer 200 with rows of the database as JSON text, which it takes over (NULL becomes a 500). Where it
+ * has U+FFFD for bytes that are not UTF-8, the header X-Replaced-Text says so.
+ */
+void reply_rows(struct http_response *response, char *text, bool is_utf8);
+
+/*
  * A whole number from the query, noted in `validation` when it is none or out of range; `fallback`
  * when the query does not have it.
  */

@@ -2,7 +2,6 @@
 /* Responses: the helpers with which a handler fills one. */
 #include "listener.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,7 @@
 
 #include "feed.h"
 #include "hygiene.h"
-#include "urltext.h"
+#include "text.h"
 
 static const char content_type_json[] = "application/json; charset=utf-8";
 
@@ -65,35 +64,14 @@ bool http_reply_feed(struct http_response *response, const char *content_type, s
     return true;
 }
 
-/* A copy in which every byte that is not part of a UTF-8 character became U+FFFD. */
-static char *repaired(const char *text)
+static char *detail_json(const char *detail)
 {
-    size_t size = strlen(text);
-    char *copy = malloc(3 * size + 1);
-    char *out = copy;
+    struct text json = {0};
 
-    while (copy != NULL && size > 0) {
-        size_t step = utf8_char_size(text, size);
-
-        memcpy(out, step == 0 ? "\xef\xbf\xbd" : text, step == 0 ? 3 : step);
-        out += step == 0 ? 3 : step;
-        text += step == 0 ? 1 : step;
-        size -= step == 0 ? 1 : step;
-    }
-    if (copy != NULL)
-        *out = '\0';
-    return copy;
-}
-
-static char *detail_json(const char *text)
-{
-    char *valid = repaired(text);
-    json_t *object = valid == NULL ? NULL : json_pack("{s:s}", "detail", valid);
-    char *json = object == NULL ? NULL : json_dumps(object, 0);
-
-    json_decref(object);
-    free(valid);
-    return json;
+    text_add(&json, "{\"detail\": ");
+    text_add_json(&json, detail);
+    text_add(&json, "}");
+    return text_take(&json);
 }
 
 void http_reply_detail(struct http_response *response, unsigned status, const char *format, ...)

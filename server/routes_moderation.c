@@ -13,6 +13,7 @@ void handle_pending(void *arg, const struct http_request *request, struct http_r
     struct auth_claims claims;
     struct validation validation = {0};
     weir_error error;
+    bool is_utf8;
     char *text;
 
     if (!is_moderator(app, request, response, &claims))
@@ -24,10 +25,10 @@ void handle_pending(void *arg, const struct http_request *request, struct http_r
     if (reply_if_wrong(response, &validation))
         return;
     if (suggestions_list_pending(app->suggestions, kind, limit, http_request_deadline(request),
-                                 &text, &error) != WEIR_OK)
+                                 &text, &is_utf8, &error) != WEIR_OK)
         reply_error(response, &error);
     else
-        http_reply_json_text(response, 200, text);
+        reply_rows(response, text, is_utf8);
 }
 
 /* The id in the path; false after filling in the 404 for what can be no id. */

@@ -133,16 +133,8 @@ static void check_source_header(struct validation *validation, const char *sourc
 static char *readable(const char *header)
 {
     struct text out = {0};
-    size_t length = strlen(header);
 
-    for (size_t i = 0; i < length;) {
-        size_t size = utf8_char_size(header + i, length - i);
-        if (size == 0)
-            text_add(&out, "\xef\xbf\xbd");
-        else
-            text_add_n(&out, header + i, size);
-        i += size == 0 ? 1 : size;
-    }
+    text_add_repaired(&out, header);
     return text_take(&out);
 }
 

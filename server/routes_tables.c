@@ -43,6 +43,7 @@ void handle_rows(void *arg, const struct http_request *request, struct http_resp
     struct auth_claims claims;
     struct validation validation = {0};
     weir_error error;
+    bool is_utf8;
     char *text;
 
     if (!is_authorized(app, request, response, &claims))
@@ -57,10 +58,10 @@ void handle_rows(void *arg, const struct http_request *request, struct http_resp
     if (reply_if_wrong(response, &validation))
         return;
     if (database_get_rows(app->database, table, limit, offset, http_request_deadline(request),
-                          &text, &error) != WEIR_OK)
+                          &text, &is_utf8, &error) != WEIR_OK)
         reply_error(response, &error);
     else
-        http_reply_json_text(response, 200, text);
+        reply_rows(response, text, is_utf8);
 }
 
 /* The old service's word for a missing row beside the one for every error. */
@@ -75,6 +76,7 @@ void handle_row(void *arg, const struct http_request *request, struct http_respo
     struct app *app = arg;
     struct auth_claims claims;
     weir_error error;
+    bool is_utf8;
     char *text;
 
     if (!is_authorized(app, request, response, &claims))
@@ -84,9 +86,9 @@ void handle_row(void *arg, const struct http_request *request, struct http_respo
         return;
     weir_status status =
         database_get_entry_by_id(app->database, table, http_request_path_param(request, "id"),
-                                 http_request_deadline(request), &text, &error);
+                                 http_request_deadline(request), &text, &is_utf8, &error);
     if (status == WEIR_OK)
-        http_reply_json_text(response, 200, text);
+        reply_rows(response, text, is_utf8);
     else if (status == WEIR_NOT_FOUND && strcmp(error.text, DATABASE_NO_ENTRY) == 0)
         reply_no_entry(response);
     else

@@ -176,7 +176,8 @@ static char *pending_statement(const struct suggestion_kind *kind, bool sqlite)
 
 weir_status suggestions_list_pending(struct suggestion_service *service,
                                      const struct suggestion_kind *kind, int64_t limit,
-                                     weir_time deadline, char **ret_text, weir_error *reterr)
+                                     weir_time deadline, char **ret_text, bool *ret_is_utf8,
+                                     weir_error *reterr)
 {
     const weir_param params[] = {{"limit", weir_int(limit)}};
     weir_result *result = NULL;
@@ -190,6 +191,8 @@ weir_status suggestions_list_pending(struct suggestion_service *service,
     if (status != WEIR_OK)
         return status;
     status = weir_result_to_json(result, &json, NULL, reterr);
+    if (status == WEIR_OK && ret_is_utf8 != NULL)
+        *ret_is_utf8 = weir_result_is_utf8(result, NULL, NULL);
     weir_result_close(result);
     if (status != WEIR_OK)
         return status;

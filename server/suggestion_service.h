@@ -79,11 +79,13 @@ WEIR_MUST_CHECK weir_status suggestions_save(struct suggestion_service *service,
 
 /* Those without a moderation_status (null counts as none), newest first, as a JSON array of
  * {id, created_at, payload, client_ip, user_agent, source, token_sub}, for case_analyzer also
- * username, user_email, model, case_citation. The caller frees *ret_text. */
+ * username, user_email, model, case_citation. The caller frees *ret_text. `ret_is_utf8` as in
+ * database_service.h. */
 WEIR_MUST_CHECK weir_status suggestions_list_pending(struct suggestion_service *service,
                                                      const struct suggestion_kind *kind,
                                                      int64_t limit, weir_time deadline,
-                                                     char **ret_text, weir_error *reterr);
+                                                     char **ret_text, bool *ret_is_utf8,
+                                                     weir_error *reterr);
 
 /* A moderator's decision. `note` may be NULL (stored as ""); `merged_id` is JSON text, NULL for
  * none (stored as null). */

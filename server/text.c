@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "urltext.h"
+
 /* Make room for `more` bytes and the terminating zero. */
 static bool reserve(struct text *text, size_t more)
 {
@@ -69,12 +71,36 @@ void text_addf(struct text *text, const char *format, ...)
     va_end(args);
 }
 
+void text_add_repaired(struct text *text, const char *string)
+{
+    size_t length = strlen(string);
+
+    while (length > 0) {
+        size_t size = 0;
+        for (size_t step; (step = utf8_char_size(string + size, length - size)) > 0;)
+            size += step;
+        text_add_n(text, string, size);
+        string += size;
+        length -= size;
+        if (length == 0)
+            return;
+        text_add(text, "\xef\xbf\xbd");
+        string++;
+        length--;
+    }
+}
+
 void text_add_json(struct text *text, const char *string)
 {
-    json_t *json = json_string(string);
+    struct text valid = {0};
+
+    text_add_repaired(&valid, string);
+    char *copy = text_take(&valid);
+    json_t *json = copy != NULL ? json_string(copy) : NULL;
     char *quoted = json != NULL ? json_dumps(json, JSON_ENCODE_ANY) : NULL;
 
     json_decref(json);
+    free(copy);
     if (quoted == NULL) {
         text_clear(text);
         text->has_failed = true;

@@ -24,7 +24,10 @@ void text_add_n(struct text *text, const char *bytes, size_t size);
 void text_add(struct text *text, const char *string);
 void text_addf(struct text *text, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* Append a JSON string, quoted and escaped. `string` is UTF-8; what is not makes the text fail. */
+/* Append what is UTF-8 as it is, and U+FFFD for each byte that is part of no character. */
+void text_add_repaired(struct text *text, const char *string);
+
+/* Append a JSON string, quoted and escaped, repaired as above. */
 void text_add_json(struct text *text, const char *string);
 
 /* The whole as malloc'ed string that the caller frees, "" for an empty text; NULL when memory ran

@@ -19,7 +19,7 @@ static bool has_jurisdictions(const struct welcome *welcome)
     if (strncmp(welcome->config->sql_conn_string, "sqlite", 6) != 0)
         return false;
     bool is_there = database_get_entry_by_id(welcome->database, "Jurisdictions", "CHE",
-                                             weir_deadline_in(1000), &row, NULL) == WEIR_OK;
+                                             weir_deadline_in(1000), &row, NULL, NULL) == WEIR_OK;
     free(row);
     return is_there;
 }

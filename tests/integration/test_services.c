@@ -198,7 +198,7 @@ static char *rows(const char *table, int64_t limit, int64_t offset)
     char *text = NULL;
     weir_error error;
 
-    must(database_get_rows(database, table, limit, offset, soon(), &text, &error), &error);
+    must(database_get_rows(database, table, limit, offset, soon(), &text, NULL, &error), &error);
     return text;
 }
 
@@ -207,7 +207,7 @@ static char *row(const char *table, const char *id)
     char *text = NULL;
     weir_error error;
 
-    must(database_get_entry_by_id(database, table, id, soon(), &text, &error), &error);
+    must(database_get_entry_by_id(database, table, id, soon(), &text, NULL, &error), &error);
     return text;
 }
 
@@ -216,7 +216,8 @@ static void absent(const char *table, const char *id)
     char *text = NULL;
     weir_error error;
 
-    check(database_get_entry_by_id(database, table, id, soon(), &text, &error) == WEIR_NOT_FOUND);
+    check(database_get_entry_by_id(database, table, id, soon(), &text, NULL, &error) ==
+          WEIR_NOT_FOUND);
     check_text(error.text, DATABASE_NO_ENTRY);
     check(text == NULL);
 }
@@ -267,9 +268,11 @@ static void a_table_without_a_single_key_has_no_rows_by_id(void)
     char *text = NULL;
     weir_error error;
 
-    check(database_get_entry_by_id(database, "pairs", "1", soon(), &text, &error) == WEIR_INVALID);
+    check(database_get_entry_by_id(database, "pairs", "1", soon(), &text, NULL, &error) ==
+          WEIR_INVALID);
     check_contains(error.text, "no primary key of one column");
-    check(database_get_entry_by_id(database, "words", "a", soon(), &text, &error) == WEIR_INVALID);
+    check(database_get_entry_by_id(database, "words", "a", soon(), &text, NULL, &error) ==
+          WEIR_INVALID);
 }
 
 static void an_unknown_table_is_named(void)
@@ -277,10 +280,11 @@ static void an_unknown_table_is_named(void)
     char *text = NULL;
     weir_error error;
 
-    check(database_get_rows(database, "answers; --", 1, 0, soon(), &text, &error) ==
+    check(database_get_rows(database, "answers; --", 1, 0, soon(), &text, NULL, &error) ==
           WEIR_NOT_FOUND);
     check_text(error.text, "no table named \"answers; --\"");
-    check(database_get_entry_by_id(database, "none", "1", soon(), &text, &error) == WEIR_NOT_FOUND);
+    check(database_get_entry_by_id(database, "none", "1", soon(), &text, NULL, &error) ==
+          WEIR_NOT_FOUND);
     check_text(error.text, "no table named \"none\"");
 }
 
@@ -295,7 +299,7 @@ static void a_table_made_or_changed_later_is_found(void)
     script(db_manager(), "DROP TABLE late");
     char *text = NULL;
     weir_error error;
-    check(database_get_rows(database, "late", 1, 0, soon(), &text, &error) == WEIR_NOT_FOUND);
+    check(database_get_rows(database, "late", 1, 0, soon(), &text, NULL, &error) == WEIR_NOT_FOUND);
 }
 
 static void entries_of_several_tables_come_together(void)

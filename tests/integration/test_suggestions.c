@@ -131,7 +131,7 @@ static const char *pending(const char *kind, int64_t limit)
     weir_error error;
 
     must(suggestions_list_pending(suggestions, suggestion_kind_find(kind), limit, soon(), &text,
-                                  &error),
+                                  NULL, &error),
          &error);
     json_t *all = json_loads(text != NULL ? text : "[]", 0, NULL);
     ids[0] = '\0';
@@ -189,7 +189,7 @@ static void pending_case_analyses_show_their_own_columns(void)
     weir_error error;
 
     must(suggestions_save(suggestions, kind, &suggestion, soon(), &id, &error), &error);
-    must(suggestions_list_pending(suggestions, kind, 1, soon(), &text, &error), &error);
+    must(suggestions_list_pending(suggestions, kind, 1, soon(), &text, NULL, &error), &error);
     json_t *all = json_loads(text, 0, NULL);
     const json_t *one = json_array_get(all, 0);
     check_text(json_string_value(json_object_get(one, "user_email")), "u@example.org");

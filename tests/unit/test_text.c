@@ -45,13 +45,27 @@ static void json_strings_are_quoted_and_escaped(void)
     free(all);
 }
 
+static void what_is_not_utf8_becomes_the_replacement_character(void)
+{
+    struct text text = {0};
+
+    text_add_repaired(&text, "\xff");
+    text_add_repaired(&text, "é\xc3z\xed\xa0\x80");
+    text_add_json(&text, "a\"\xe2\x82");
+    char *all = text_take(&text);
+    check_text(all, "\uFFFDé\uFFFDz\uFFFD\uFFFD\uFFFD\"a\\\"\uFFFD\uFFFD\"");
+    free(all);
+}
+
 static void a_text_that_failed_stays_failed_until_it_was_asked(void)
 {
     struct text text = {0};
 
     text_add(&text, "before");
-    text_add_json(&text, "\xff");
+    text.has_failed = true; /* as when memory ran out */
     text_add(&text, "after");
+    text_add_json(&text, "after");
+    text_add_repaired(&text, "after");
     check(text_take(&text) == NULL);
     text_add(&text, "again");
     char *all = text_take(&text);
@@ -330,6 +344,7 @@ int main(void)
     run(texts_grow_and_are_handed_over);
     run(an_empty_text_is_the_empty_string);
     run(json_strings_are_quoted_and_escaped);
+    run(what_is_not_utf8_becomes_the_replacement_character);
     run(a_text_that_failed_stays_failed_until_it_was_asked);
     run(distance_counts_edits_and_swapped_neighbours);
     run(durations_are_read_in_every_unit);
