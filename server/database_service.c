@@ -114,6 +114,18 @@ static bool is_stale(weir_status status, const weir_error *error)
            (strcmp(error->sqlstate, "42P01") == 0 || strcmp(error->sqlstate, "42703") == 0);
 }
 
+/* Whether a type lacks a way to be compared or ordered: 0A000, 42883, 42725 (more than one), 42846 (no such cast). */
+static bool lacks_match(const weir_error *error)
+{
+    static const char *const states[] = {"0A000", "42883", "42725", "42846"};
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (strcmp(error->sqlstate, states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static weir_status run_table_query(struct database_service *service,
                                    const struct table_query *query, weir_time deadline,
                                    weir_result **ret_result, weir_error *reterr)
@@ -124,6 +136,37 @@ static weir_status run_table_query(struct database_service *service,
                             query->param_count, deadline, ret_result, reterr);
 }
 
+/*
+ * The row with an id. An id that cannot be of the column's type is not found: PostgreSQL says so with an
+ * error of class 22 (data exceptions), which a view may also have from computing its rows.
+ */
+static weir_status ask_row(struct database_service *service, const weir_table *table,
+                           const char *id, bool is_sqlite, weir_time deadline,
+                           weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
+{
+    weir_status status = WEIR_OK;
+
+    for (int match = ID_MATCH_VALUE; match <= ID_MATCH_TEXT; match++) {
+        struct table_query query = {0};
+        status = table_query_row(&query, table, id, is_sqlite, (enum id_match)match, reterr);
+        if (status == WEIR_OK && query.is_never)
+            status = weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
+        if (status != WEIR_OK) {
+            table_query_clear(&query);
+            return status;
+        }
+        status = run_table_query(service, &query, deadline, ret_result, reterr);
+        table_query_clear(&query);
+        if (status != WEIR_QUERY || is_sqlite || !lacks_match(reterr))
+            break;
+    }
+    *ret_is_doubtful = is_stale(status, reterr);
+    if (status == WEIR_QUERY && !is_sqlite && !table->is_view &&
+        strncmp(reterr->sqlstate, "22", 2) == 0)
+        return weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
+    return status;
+}
+
 /* What is asked of one table: a page when `id` is NULL, else one row. */
 struct table_request {
     const char *table;
@@ -132,31 +175,41 @@ struct table_request {
     int64_t offset;
 };
 
+static weir_status ask_page(struct database_service *service, const weir_table *table,
+                            const struct table_request *request, bool is_sqlite, weir_time deadline,
+                            weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
+{
+    weir_status status = WEIR_OK;
+
+    for (int has_id_order = 1; has_id_order >= 0; has_id_order--) {
+        struct table_query query = {0};
+        table_query_page(&query, table, is_sqlite, has_id_order, request->limit, request->offset);
+        status = run_table_query(service, &query, deadline, ret_result, reterr);
+        table_query_clear(&query);
+        if (status != WEIR_QUERY || table->is_view || !lacks_match(reterr))
+            break;
+    }
+    *ret_is_doubtful = is_stale(status, reterr);
+    return status;
+}
+
 /* Ask by what `ref` saw. *ret_is_doubtful tells that a newer look at the tables may lead to another
  * answer than this failure. */
 static weir_status ask_table(struct database_service *service, const struct table_request *request,
                              const struct schema_ref *ref, weir_time deadline,
                              weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
 {
-    struct table_query query = {0};
-    weir_status status = WEIR_OK;
+    bool is_sqlite = schema_ref_is_sqlite(ref);
     const weir_table *table = weir_schema_find(schema_ref_schema(ref), request->table);
 
     *ret_is_doubtful = true;
     if (table == NULL)
         return weir_error_set(reterr, WEIR_NOT_FOUND, "no table named \"%s\"", request->table);
-    if (request->id == NULL)
-        table_query_page(&query, table, schema_ref_is_sqlite(ref), request->limit, request->offset);
-    else
-        status = table_query_row(&query, table, request->id, reterr);
-    if (status == WEIR_OK && query.is_never)
-        status = weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
-    if (status == WEIR_OK) {
-        status = run_table_query(service, &query, deadline, ret_result, reterr);
-        *ret_is_doubtful = is_stale(status, reterr);
-    }
-    table_query_clear(&query);
-    return status;
+    if (request->id != NULL)
+        return ask_row(service, table, request->id, is_sqlite, deadline, ret_result,
+                       ret_is_doubtful, reterr);
+    return ask_page(service, table, request, is_sqlite, deadline, ret_result, ret_is_doubtful,
+                    reterr);
 }
 
 /* Ask by what reflection saw last; if that leaves a doubt, reflect and ask once more. */

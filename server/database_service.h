@@ -55,7 +55,8 @@ WEIR_MUST_CHECK weir_status database_get_rows(struct database_service *service, 
  * Regional Instruments, Regional Legal Provisions, International Instruments, International Legal
  * Provisions, Court Decisions and Literature, `Name` for Domestic Legal Provisions, `Alpha-3 Code`
  * for Jurisdictions, and the primary key for any other table and where that column does not exist.
- * An id is compared as the column's type: one that cannot be of that type is merely not found.
+ * An id is as the JSON of the rows shows it (true, 2024-02-29T12:30:00, base64 of a blob) and found by the
+ * column's index; one that cannot be of the column's type is merely not found.
  *
  * Errors: WEIR_NOT_FOUND with DATABASE_NO_ENTRY as text, or naming the table when that is missing;
  *         WEIR_INVALID for a table without a primary key of one column.

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "text.h"
 #include "validate.h"
@@ -79,7 +78,7 @@ static void add_name(struct text *sql, const char *name)
 
 /* Rows keep their order from page to page only if something orders them: the primary key, else the
  * id column, else where the row is stored. */
-static void add_order(struct text *sql, const weir_table *table, bool is_sqlite)
+static void add_order(struct text *sql, const weir_table *table, bool is_sqlite, bool has_id_order)
 {
     const weir_column *column = key_column(table, 1);
 
@@ -90,7 +89,7 @@ static void add_order(struct text *sql, const weir_table *table, bool is_sqlite)
         }
         return;
     }
-    column = table_id_column(table);
+    column = has_id_order ? table_id_column(table) : NULL;
     if (column != NULL) {
         text_add(sql, " ORDER BY ");
         add_name(sql, column->name);
@@ -100,13 +99,13 @@ static void add_order(struct text *sql, const weir_table *table, bool is_sqlite)
 }
 
 void table_query_page(struct table_query *query, const weir_table *table, bool is_sqlite,
-                      int64_t limit, int64_t offset)
+                      bool has_id_order, int64_t limit, int64_t offset)
 {
     struct text sql = {0};
 
     text_add(&sql, "SELECT * FROM ");
     add_name(&sql, table->name);
-    add_order(&sql, table, is_sqlite);
+    add_order(&sql, table, is_sqlite, has_id_order);
     text_add(&sql, " LIMIT :limit OFFSET :offset");
     query->sql = text_take(&sql);
     query->params[0] = (weir_param){"limit", weir_int(limit)};
@@ -114,51 +113,153 @@ void table_query_page(struct table_query *query, const weir_table *table, bool i
     query->param_count = 2;
 }
 
-/* Whether the column's values compare with a text parameter as they stand, using its index. */
-static bool is_plain_text(const weir_column *column)
-{
-    static const char *const types[] = {"text", "character", "varchar", "char", "name", "clob"};
+/* ---- one row ------------------------------------------------------------------------------ */
 
-    if (column->type != WEIR_TEXT)
-        return false;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strncasecmp(column->sql_type, types[i], strlen(types[i])) == 0)
-            return strchr(column->sql_type, '[') == NULL; /* and is no array of them */
+static void add_param(struct table_query *query, const char *name, weir_value value)
+{
+    query->params[query->param_count++] = (weir_param){name, value};
+}
+
+/* One kind of value that the id may stand for: `values` is what stands behind the column. */
+static void add_kind(struct text *sql, const weir_column *column, const char *values,
+                     const char *kind)
+{
+    text_add(sql, sql->data[sql->size - 1] == '(' ? "(" : " OR (");
+    add_name(sql, column->name);
+    text_addf(sql, " %s AND typeof(", values);
+    add_name(sql, column->name);
+    text_addf(sql, ") = '%s')", kind);
+}
+
+/* Whole numbers, and what a column declared as BOOLEAN shows as true and false. */
+static bool read_integer(const weir_column *column, const char *id, int64_t *ret_number)
+{
+    if (column->type == WEIR_BOOL && (strcmp(id, "true") == 0 || strcmp(id, "false") == 0)) {
+        *ret_number = id[0] == 't';
+        return true;
     }
-    return false;
+    return validate_is_integer(id, INT64_MIN, INT64_MAX, ret_number);
+}
+
+/* Texts, of which a time may be stored in several spellings. `room` has room for all of them. */
+static void add_texts(struct table_query *query, struct text *sql, const weir_column *column,
+                      const char *id, char *room)
+{
+    static const char *const names[ROW_ID_TIMES] = {"t0",  "t1",  "t2",  "t3",  "t4",
+                                                    "t5",  "t6",  "t7",  "t8",  "t9",
+                                                    "t10", "t11", "t12", "t13", "t14"};
+    unsigned most = column->type == WEIR_TIMESTAMP ? ROW_ID_TIMES : 1;
+    struct text values = {0};
+
+    for (unsigned i = 0; i < most; i++) {
+        if (!row_id_spell_time(id, i, room))
+            continue;
+        text_addf(&values, "%s:%s", values.size == 0 ? "IN (" : ", ", names[i]);
+        add_param(query, names[i], weir_text(room));
+        room += strlen(room) + 1;
+    }
+    text_add(&values, ")");
+    char *list = text_take(&values);
+    if (list == NULL)
+        sql->has_failed = true;
+    else
+        add_kind(sql, column, list, "text");
+    free(list);
 }
 
 /*
- * `column = :id` in the column's own type. Integers are compared as 64-bit ones, which every integer
- * index serves; an id that is no integer equals none of them. Other types than text are compared
- * by what they look like, so that no id can make the statement fail.
+ * SQLite stores values of any type in any column, and JSON shows a number, a text and a blob alike where
+ * the id stands in a URL. So the id is compared as each of them, with the values of that very type:
+ * without that, SQLite would convert '1.0' into the 1 of an INTEGER column. Each part is found by the
+ * column's index. Where several rows match, numbers come first, then texts, then blobs.
  */
-static void add_condition(struct table_query *query, struct text *sql, const weir_column *column,
-                          const char *id)
+static void add_sqlite_condition(struct table_query *query, struct text *sql,
+                                 const weir_column *column, const char *id)
 {
+    size_t length = strlen(id);
+    char *room = malloc(length + 1 + ROW_ID_TIMES * (length + ROW_ID_TIME_ROOM));
     int64_t number;
+    double real;
+    size_t size;
 
-    query->param_count = 1;
-    if (column->type == WEIR_INT) {
-        query->is_never = !validate_is_integer(id, INT64_MIN, INT64_MAX, &number);
-        query->params[0] = (weir_param){"id", weir_int(query->is_never ? 0 : number)};
-        add_name(sql, column->name);
-        text_add(sql, " = CAST(:id AS bigint)");
+    query->storage = room;
+    text_add(sql, "(");
+    if (room == NULL || sql->has_failed) {
+        sql->has_failed = true;
         return;
     }
-    query->params[0] = (weir_param){"id", weir_text(id)};
-    if (is_plain_text(column)) {
-        add_name(sql, column->name);
-        text_add(sql, " = :id");
-        return;
+    if (read_integer(column, id, &number)) {
+        add_param(query, "integer", weir_int(number));
+        add_kind(sql, column, "= :integer", "integer");
     }
-    text_add(sql, "CAST(");
+    if (row_id_read_real(id, &real)) {
+        add_param(query, "real", weir_double(real));
+        add_kind(sql, column, "= :real", "real");
+    }
+    if (row_id_read_blob(id, room, &size)) {
+        add_param(query, "blob", weir_blob(room, size));
+        add_kind(sql, column, "= :blob", "blob");
+    }
+    add_texts(query, sql, column, id, room + length + 1);
+    text_add(sql, ") ORDER BY typeof(");
     add_name(sql, column->name);
-    text_add(sql, " AS text) = :id");
+    text_add(sql, ") = 'blob', typeof(");
+    add_name(sql, column->name);
+    text_add(sql, ")");
+}
+
+/* The name of a type without its modifiers, `numeric` for numeric(5,2): a cast to the latter would round
+ * what it does not have to find. */
+static void add_type(struct text *sql, const char *sql_type)
+{
+    const char *open = strchr(sql_type, '(');
+    const char *close = open == NULL || sql_type[0] == '"' ? NULL : strchr(open, ')');
+
+    if (close == NULL)
+        text_add(sql, sql_type);
+    else
+        text_addf(sql, "%.*s%s", (int)(open - sql_type), sql_type, close + 1);
+}
+
+/*
+ * `column = :id`, with an id that the server reads as the column's type, so that its index serves. Whole
+ * numbers are compared as 64-bit ones, which every integer index takes, and blobs come as their bytes. Of
+ * an id for a "char" column, PostgreSQL would only read the first byte.
+ */
+static void add_postgres_condition(struct table_query *query, struct text *sql,
+                                   const weir_column *column, const char *id, enum id_match match)
+{
+    int64_t number = 0;
+    size_t size = 0;
+
+    if (strcmp(column->sql_type, "\"char\"") == 0)
+        match = ID_MATCH_TEXT;
+    text_add(sql, match == ID_MATCH_TEXT ? "CAST(" : "");
+    add_name(sql, column->name);
+    text_add(sql, match == ID_MATCH_TEXT ? " AS text) = " : " = ");
+    if (match == ID_MATCH_VALUE && column->type == WEIR_INT) {
+        query->is_never = !validate_is_integer(id, INT64_MIN, INT64_MAX, &number);
+        add_param(query, "id", weir_int(number));
+        text_add(sql, "CAST(:id AS bigint)");
+    } else if (match == ID_MATCH_VALUE && column->type == WEIR_BLOB) {
+        query->storage = malloc(strlen(id) + 1);
+        sql->has_failed |= query->storage == NULL;
+        query->is_never = query->storage != NULL && !row_id_read_blob(id, query->storage, &size);
+        add_param(query, "id", weir_blob(query->storage, size));
+        text_add(sql, ":id");
+    } else if (match == ID_MATCH_CAST) {
+        add_param(query, "id", weir_text(id));
+        text_add(sql, "CAST(:id AS ");
+        add_type(sql, column->sql_type);
+        text_add(sql, ")");
+    } else {
+        add_param(query, "id", weir_text(id));
+        text_add(sql, ":id");
+    }
 }
 
 weir_status table_query_row(struct table_query *query, const weir_table *table, const char *id,
-                            weir_error *reterr)
+                            bool is_sqlite, enum id_match match, weir_error *reterr)
 {
     struct text sql = {0};
     const weir_column *column = table_id_column(table);
@@ -170,7 +271,10 @@ weir_status table_query_row(struct table_query *query, const weir_table *table, 
     text_add(&sql, "SELECT * FROM ");
     add_name(&sql, table->name);
     text_add(&sql, " WHERE ");
-    add_condition(query, &sql, column, id);
+    if (is_sqlite)
+        add_sqlite_condition(query, &sql, column, id);
+    else
+        add_postgres_condition(query, &sql, column, id, match);
     text_add(&sql, " LIMIT 1");
     query->sql = text_take(&sql);
     return WEIR_OK;
@@ -179,5 +283,6 @@ weir_status table_query_row(struct table_query *query, const weir_table *table, 
 void table_query_clear(struct table_query *query)
 {
     free(query->sql);
+    free(query->storage);
     *query = (struct table_query){0};
 }
