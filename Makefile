@@ -24,14 +24,14 @@ run: ## start the backend on SQLite at http://127.0.0.1:8000, nothing to configu
 	@exec $(BUILD)/cli/weir serve
 
 test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an hour on two cores)
-	@tools/packages.sh build test
+	@tools/packages.sh build check test
 	@$(PYTHON) tests/run_all.py
 
 check: ## build with gcc and run the unit tests only
 	@$(PYTHON) tests/run_all.py --quick
 
 bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
-	@tools/packages.sh build test
+	@tools/packages.sh build check test
 	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
 	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http bench/bench_metrics bench/bench_trace >&2
 	@$(BUILD)/bench/bench_pool
@@ -53,7 +53,7 @@ clean: ## remove every build directory
 	rm -rf build build-*
 
 deps: ## install the Debian packages that building and testing need
-	@tools/packages.sh build test
+	@tools/packages.sh build check test
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "server/condition.h"
 
 #define TICK_MS 100
 
@@ -100,7 +101,6 @@ static struct attempt *new_attempt(const struct verify_check *check,
                                    const struct verify_database *database)
 {
     struct attempt *attempt = calloc(1, sizeof *attempt);
-    pthread_condattr_t attributes;
 
     if (attempt == NULL)
         return NULL;
@@ -108,10 +108,7 @@ static struct attempt *new_attempt(const struct verify_check *check,
     attempt->verification = verification;
     attempt->database = database;
     pthread_mutex_init(&attempt->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&attempt->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&attempt->changed);
     return attempt;
 }
 
@@ -143,8 +140,7 @@ static bool await_end(struct attempt *attempt, bool (*tick)(void *arg, weir_time
     pthread_mutex_lock(&attempt->lock);
     while (!attempt->is_done && goes_on && now < end) {
         weir_time until = now + TICK_MS * WEIR_MS < end ? now + TICK_MS * WEIR_MS : end;
-        struct timespec at = {until / WEIR_SECOND, until % WEIR_SECOND};
-        pthread_cond_timedwait(&attempt->changed, &attempt->lock, &at);
+        condition_wait(&attempt->changed, &attempt->lock, until);
         now = weir_now();
         goes_on = tick == NULL || tick(arg, now - begin);
     }

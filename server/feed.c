@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "condition.h"
 
 /* Nothing but `users` changes, and that under the feed's lock. */
 struct issue {
@@ -113,7 +114,6 @@ void feed_end(struct feed *feed)
 
 bool feed_wait(struct feed *feed, weir_time until)
 {
-    struct timespec limit = {.tv_sec = until / WEIR_SECOND, .tv_nsec = until % WEIR_SECOND};
     int error = 0;
     bool has_ended;
 
@@ -121,7 +121,7 @@ bool feed_wait(struct feed *feed, weir_time until)
     while (!feed->has_ended && feed->reader_count == 0)
         pthread_cond_wait(&feed->is_wanted, &feed->lock);
     while (!feed->has_ended && feed->newest != NULL && error == 0)
-        error = pthread_cond_clockwait(&feed->is_wanted, &feed->lock, CLOCK_MONOTONIC, &limit);
+        error = condition_wait(&feed->is_wanted, &feed->lock, until);
     has_ended = feed->has_ended;
     pthread_mutex_unlock(&feed->lock);
     return !has_ended;
@@ -265,7 +265,7 @@ weir_status feed_open(unsigned max_readers, weir_time max_age, struct feed **ret
     feed->max_readers = max_readers;
     feed->max_age = max_age;
     pthread_mutex_init(&feed->lock, NULL);
-    pthread_cond_init(&feed->is_wanted, NULL);
+    condition_init(&feed->is_wanted);
     *ret_feed = feed;
     return WEIR_OK;
 }

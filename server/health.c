@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "condition.h"
 #include "log.h"
 #include "text.h"
 
@@ -64,19 +64,12 @@ static void check_one(struct health *health, size_t i)
     log_change(component, &before, &after);
 }
 
-static void wait_locked(struct health *health, weir_time until)
-{
-    struct timespec at = {until / WEIR_SECOND, until % WEIR_SECOND};
-
-    pthread_cond_timedwait(&health->wake, &health->lock, &at);
-}
-
 /* Sleep until the next round; true when there is none. */
 static bool wait_for_round(struct health *health, weir_time until)
 {
     pthread_mutex_lock(&health->lock);
     while (!health->is_stopping && weir_now() < until)
-        wait_locked(health, until);
+        condition_wait(&health->wake, &health->lock, until);
     bool is_over = health->is_stopping;
     pthread_mutex_unlock(&health->lock);
     return is_over;
@@ -99,13 +92,8 @@ static void *probe(void *arg)
 
 static void init_sync(struct health *health)
 {
-    pthread_condattr_t attributes;
-
     pthread_mutex_init(&health->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&health->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&health->wake);
 }
 
 static void clear(struct health *health)
@@ -190,7 +178,7 @@ weir_status health_stop(struct health *health, weir_time deadline)
     health->is_stopping = true;
     pthread_cond_broadcast(&health->wake);
     while (!health->has_ended && weir_now() < deadline)
-        wait_locked(health, deadline);
+        condition_wait(&health->wake, &health->lock, deadline);
     bool has_ended = health->has_ended;
     pthread_mutex_unlock(&health->lock);
     if (!has_ended)

@@ -14,6 +14,7 @@
 
 #include <weir/http.h>
 
+#include "condition.h"
 #include "log.h"
 #include "span_json.h"
 #include "text.h"
@@ -405,16 +406,6 @@ static void free_otlp(struct otlp *otlp)
     free(otlp);
 }
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 weir_status otlp_start(const struct otlp_options *options, weir_tracer *tracer,
                        struct otlp **ret_otlp, weir_error *reterr)
 {
@@ -425,7 +416,7 @@ weir_status otlp_start(const struct otlp_options *options, weir_tracer *tracer,
     otlp->tracer = tracer;
     atomic_init(&otlp->ends_at, WEIR_DEADLINE_NEVER);
     pthread_mutex_init(&otlp->lock, NULL);
-    init_condition(&otlp->changed);
+    condition_init(&otlp->changed);
     weir_status status = copy_options(otlp, options, reterr);
     if (status == WEIR_OK)
         status = check_endpoint(otlp, reterr);
@@ -456,11 +447,9 @@ void otlp_get_stats(struct otlp *otlp, struct otlp_stats *ret_stats)
 /* Wait until the thread has sent everything, or cut what it is sending at the deadline. */
 static void await_end(struct otlp *otlp, weir_time deadline)
 {
-    struct timespec at = {deadline / WEIR_SECOND, deadline % WEIR_SECOND};
-
     pthread_mutex_lock(&otlp->lock);
     while (!otlp->is_done_locked &&
-           pthread_cond_timedwait(&otlp->changed, &otlp->lock, &at) != ETIMEDOUT)
+           condition_wait(&otlp->changed, &otlp->lock, deadline) != ETIMEDOUT)
         continue;
     if (otlp->request_locked != NULL)
         weir_http_request_cancel(otlp->request_locked);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "condition.h"
 #include "linger.h"
 
 /* Oldest first. All in one list have the same limit, so the first is always the next one due. */
@@ -146,13 +147,12 @@ uint64_t reaper_cut_count(struct reaper *reaper)
 
 bool reaper_wait_gone(struct reaper *reaper, enum conn_phase phase, weir_time until)
 {
-    struct timespec limit = {.tv_sec = until / WEIR_SECOND, .tv_nsec = until % WEIR_SECOND};
     bool is_gone;
     int error = 0;
 
     pthread_mutex_lock(&reaper->lock);
     while (count_locked(reaper, phase) > 0 && error == 0)
-        error = pthread_cond_clockwait(&reaper->has_left, &reaper->lock, CLOCK_MONOTONIC, &limit);
+        error = condition_wait(&reaper->has_left, &reaper->lock, until);
     is_gone = count_locked(reaper, phase) == 0;
     pthread_mutex_unlock(&reaper->lock);
     return is_gone;
@@ -342,7 +342,7 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
     reaper->tick_ms = tick_of(limits);
     linger_init(&reaper->linger);
     pthread_mutex_init(&reaper->lock, NULL);
-    pthread_cond_init(&reaper->has_left, NULL);
+    condition_init(&reaper->has_left);
     reaper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (reaper->wake_fd < 0) {
         status = system_error("eventfd", errno, reterr);

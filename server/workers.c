@@ -7,7 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "condition.h"
 
 struct workers {
     unsigned capacity; /* threads + queue_limit */
@@ -102,7 +103,7 @@ weir_status workers_start(int threads, int queue_limit, struct workers **ret_wor
     workers->tail = &workers->head;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->has_work, NULL);
-    pthread_cond_init(&workers->is_quiet, NULL);
+    condition_init(&workers->is_quiet);
     error = spawn(workers, threads);
     if (error != 0) {
         (void)workers_stop(workers, WEIR_DEADLINE_NEVER);
@@ -182,15 +183,8 @@ static bool wait_until_quiet(struct workers *workers, weir_time deadline)
     int error = 0;
 
     pthread_mutex_lock(&workers->lock);
-    while (workers->running > 0 && error == 0) {
-        struct timespec until = {.tv_sec = deadline / WEIR_SECOND,
-                                 .tv_nsec = deadline % WEIR_SECOND};
-
-        error = deadline == WEIR_DEADLINE_NEVER
-                    ? pthread_cond_wait(&workers->is_quiet, &workers->lock)
-                    : pthread_cond_clockwait(&workers->is_quiet, &workers->lock, CLOCK_MONOTONIC,
-                                             &until);
-    }
+    while (workers->running > 0 && error == 0)
+        error = condition_wait(&workers->is_quiet, &workers->lock, deadline);
     is_quiet = workers->running == 0;
     pthread_mutex_unlock(&workers->lock);
     return is_quiet;

@@ -186,13 +186,13 @@ make_full() {
         borrow_from_sid "$1"
     fi
     echo "with_release.sh: installing packages in $release" >&2
-    enter "$1" '' tools/packages.sh build test || give_up "not all packages of tools/packages.txt could be installed in $release"
+    enter "$1" '' tools/packages.sh build check test || give_up "not all packages of tools/packages.txt could be installed in $release"
 }
 
 # Testing lacks a package now and then, while a new version of it waits for others.
 borrow_from_sid() {
     # shellcheck disable=SC2016 # the release's shell expands it
-    missing=$(enter "$1" '' sh -c 'for package in $(awk "!/^#/ { print \$2 }" tools/packages.txt); do
+    missing=$(enter "$1" '' sh -c 'for package in $(awk "!/^#|^cross/ { print \$2 }" tools/packages.txt); do
         apt-cache policy "$package" | grep -q "Candidate: [^(]" || apt-cache showpkg "$package" |
             sed -n "/^Reverse Provides/,\$p" | grep -q "^[a-z]" && continue
         echo "$package"
@@ -233,7 +233,7 @@ scratch=$(mktemp -d "$releases/$release-root.XXXXXX")
 status=0
 if [ -z "$bare" ]; then
     # Whatever the list has gained since the system was made.
-    set -- sh -c 'tools/packages.sh build test && exec "$@"' packages "$@"
+    set -- sh -c 'tools/packages.sh build check test && exec "$@"' packages "$@"
 fi
 enter "$scratch" "$releases/$release$bare" "$@" || status=$?
 exit "$status"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Install the missing Debian packages of the sets named (build, test); silent and quick when none is missing.
+# Install the missing Debian packages of the sets named (build, check, test, cross); silent and quick when none is missing.
 set -eu
 
 list=$(dirname "$0")/packages.txt
@@ -35,7 +35,7 @@ quiet_apt() {
 # A source that cannot be reached need not be one that is wanted.
 quiet_apt update || true
 # shellcheck disable=SC2086
-if ! quiet_apt install -y --no-install-recommends $missing; then
+if ! quiet_apt install -y --no-install-recommends --no-remove $missing; then
     echo "apt-get could not install them; by hand: apt-get install $missing" >&2
     exit 1
 fi

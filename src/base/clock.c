@@ -4,10 +4,16 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+/* The kernel's numbers, here because not every C library comes with the kernel's headers: those of
+ * Debian's musl-tools do not. They are part of the kernel's interface and never change. */
+#define FUTEX_PRIVATE_FLAG 128
+#define FUTEX_WAKE_PRIVATE (1 | FUTEX_PRIVATE_FLAG)
+#define FUTEX_WAIT_BITSET_PRIVATE (9 | FUTEX_PRIVATE_FLAG)
+#define FUTEX_BITSET_MATCH_ANY 0xffffffff
 
 weir_time weir_now(void)
 {
@@ -30,6 +36,42 @@ weir_time weir_deadline_in(int64_t ms)
     return now + ms * WEIR_MS;
 }
 
+/* Wait on the futex until an absolute instant of CLOCK_MONOTONIC, NULL for no limit. */
+#ifdef SYS_futex_time64
+/*
+ * A 32-bit machine. Its SYS_futex reads 32 bits of seconds, whatever this file's time_t is;
+ * SYS_futex_time64 reads 64 and came with Linux 5.1. Before that the old call serves: 32 bits of
+ * monotonic seconds are 68 years of uptime.
+ */
+static void futex_wait(uint32_t *word, uint32_t expected, const struct timespec *until)
+{
+    struct {
+        int64_t seconds, nanoseconds;
+    } wide = {0};
+    struct {
+        long seconds, nanoseconds;
+    } narrow = {0};
+
+    if (until != NULL) {
+        wide.seconds = until->tv_sec;
+        wide.nanoseconds = until->tv_nsec;
+        narrow.seconds = until->tv_sec > LONG_MAX ? LONG_MAX : (long)until->tv_sec;
+        narrow.nanoseconds = until->tv_nsec;
+    }
+    long status = syscall(SYS_futex_time64, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                          until != NULL ? &wide : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+    if (status != 0 && errno == ENOSYS)
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                until != NULL ? &narrow : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+#else
+static void futex_wait(uint32_t *word, uint32_t expected, const struct timespec *until)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, until, NULL,
+            FUTEX_BITSET_MATCH_ANY);
+}
+#endif
+
 void weir_wait(uint32_t *word, uint32_t expected, weir_time until)
 {
     int saved_errno = errno;
@@ -43,8 +85,7 @@ void weir_wait(uint32_t *word, uint32_t expected, weir_time until)
         timeout = &at;
     }
     /* FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC instant, so early returns add nothing up. */
-    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, NULL,
-            FUTEX_BITSET_MATCH_ANY);
+    futex_wait(word, expected, timeout);
     errno = saved_errno;
 }
 

@@ -3,9 +3,9 @@
 #include "base/tick.h"
 
 #include "base/lock.h"
+#include "base/park.h"
 
 #include <signal.h>
-#include <time.h>
 
 /* After so many rounds the word is cleared: a reader that finds it so proves that there are readers. */
 #define ROUNDS_BETWEEN_PROOFS 20
@@ -14,17 +14,23 @@ _Atomic weir_time weir__tick_word = WEIR__TICK_UNKNOWN;
 
 static struct {
     struct weir__mutex lock;
-    pthread_cond_t changed;
+    _Atomic uint32_t changes; /* the thread sleeps while it stays the same */
     pthread_t thread;
     int users;
     uint32_t generation; /* of the thread that may run; one that finds another ends */
     bool is_running;
     bool has_fork_handler;
-} tick = {.lock = {PTHREAD_MUTEX_INITIALIZER}, .changed = PTHREAD_COND_INITIALIZER};
+} tick = {.lock = {PTHREAD_MUTEX_INITIALIZER}};
 
 static void publish_locked(weir_time instant) WEIR_REQUIRES(tick.lock)
 {
     atomic_store_explicit(&weir__tick_word, instant, memory_order_relaxed);
+}
+
+static void wake_locked(void) WEIR_REQUIRES(tick.lock)
+{
+    atomic_fetch_add_explicit(&tick.changes, 1, memory_order_relaxed);
+    weir__unpark(&tick.changes);
 }
 
 weir_time weir__tick_read(void)
@@ -34,22 +40,20 @@ weir_time weir__tick_read(void)
     weir__lock(&tick.lock);
     if (tick.is_running) {
         publish_locked(now);
-        pthread_cond_broadcast(&tick.changed);
+        wake_locked();
     }
     weir__unlock(&tick.lock);
     return now;
 }
 
-/* Sleep until signalled, or for one tick when there are readers to serve. */
+/* Sleep until woken, or for one tick when there are readers to serve. */
 static void sleep_locked(bool has_readers) WEIR_REQUIRES(tick.lock)
 {
-    if (!has_readers) {
-        pthread_cond_wait(&tick.changed, &tick.lock.raw);
-        return;
-    }
-    weir_time until = weir_now() + WEIR__TICK;
-    struct timespec at = {(time_t)(until / WEIR_SECOND), (long)(until % WEIR_SECOND)};
-    pthread_cond_clockwait(&tick.changed, &tick.lock.raw, CLOCK_MONOTONIC, &at);
+    uint32_t seen = atomic_load_explicit(&tick.changes, memory_order_relaxed);
+
+    weir__unlock(&tick.lock);
+    weir__park(&tick.changes, seen, has_readers ? weir_now() + WEIR__TICK : WEIR_DEADLINE_NEVER);
+    weir__lock(&tick.lock);
 }
 
 static void *tick_thread(void *arg)
@@ -85,7 +89,6 @@ static void after_fork_in_child(void) WEIR_UNCHECKED
 {
     tick.is_running = false;
     publish_locked(WEIR__TICK_UNKNOWN);
-    pthread_cond_init(&tick.changed, NULL);
     weir__unlock(&tick.lock);
 }
 
@@ -126,7 +129,7 @@ void weir__tick_stop(void)
         tick.is_running = false;
         tick.generation++;
         publish_locked(WEIR__TICK_UNKNOWN);
-        pthread_cond_broadcast(&tick.changed);
+        wake_locked();
     }
     weir__unlock(&tick.lock);
     if (is_last)

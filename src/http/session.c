@@ -36,7 +36,9 @@ void weir__lock_init(pthread_mutex_t *lock)
     pthread_mutexattr_t spins;
 
     pthread_mutexattr_init(&spins);
+#ifdef __GLIBC__ /* elsewhere there is no such kind, and the lock is a plain one */
     pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
     pthread_mutex_init(lock, &spins);
     pthread_mutexattr_destroy(&spins);
 }

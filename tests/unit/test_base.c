@@ -256,6 +256,46 @@ static void a_parked_thread_is_woken_by_an_unpark(void)
     check(true); /* a lost wake-up would have hung */
 }
 
+struct sleeper {
+    _Atomic uint32_t word;
+    _Atomic unsigned returns;
+    weir_time until;
+};
+
+static void *park_until_set(void *arg)
+{
+    struct sleeper *sleeper = arg;
+
+    while (atomic_load(&sleeper->word) == 0) {
+        weir__park(&sleeper->word, 0, sleeper->until);
+        atomic_fetch_add(&sleeper->returns, 1);
+    }
+    return NULL;
+}
+
+static void parking_until_the_far_future_sleeps(void)
+{
+    /* Seconds that 32 bits have not got, that wrap to the past, and the last instant of all. */
+    weir_time second = weir_now() / WEIR_SECOND;
+    weir_time instants[] = {(second + INT32_MAX) * WEIR_SECOND,
+                            ((weir_time)UINT32_MAX + 2) * WEIR_SECOND, WEIR_DEADLINE_NEVER - 1};
+
+    for (size_t i = 0; i < sizeof instants / sizeof *instants; i++) {
+        struct sleeper sleeper = {.until = instants[i]};
+        _Atomic uint32_t never = 0;
+        weir_time soon = weir_deadline_in(20);
+        pthread_t other;
+
+        if (pthread_create(&other, NULL, park_until_set, &sleeper) != 0)
+            abort();
+        while (weir_now() < soon)
+            weir__park(&never, 0, soon);
+        set_and_unpark(&sleeper.word);
+        pthread_join(other, NULL);
+        check(atomic_load(&sleeper.returns) < 100);
+    }
+}
+
 /* ---- doubles as text --------------------------------------------------------------------- */
 
 static int digits_of(const char *text)
@@ -281,7 +321,7 @@ static void doubles_have_the_fewest_digits_that_read_back(void)
         {0.1, "0.1"},
         {2.675, "2.675"},
         {1.0 / 3, "0.3333333333333333"},
-        {0.1 + 0.2, "0.30000000000000004"},
+        {0.30000000000000004, "0.30000000000000004"},
         {100, "100"},
         {-0.0, "-0"},
         {1e300, "1e+300"},
@@ -349,6 +389,7 @@ int main(void)
     run(parking_ends_at_the_deadline_and_not_before);
     run(parking_until_a_deadline_long_past_returns_at_once);
     run(a_parked_thread_is_woken_by_an_unpark);
+    run(parking_until_the_far_future_sleeps);
     run(doubles_have_the_fewest_digits_that_read_back);
     run(no_power_of_two_has_a_digit_too_many);
     return check_done();
