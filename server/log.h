@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include <weir/db.h>
 #include <weir/http.h>
 #include <weir/pool.h>
 
@@ -65,10 +66,11 @@ void log_write_about(enum log_level level, const struct log_about *about, const 
 void log_tend(bool is_end);
 
 /*
- * Log a pool's life: timeouts, failed pings, leaks and nested acquires as warnings; with the level
- * at DEBUG, also checkouts, checkins, opens, closes and their reasons. Call it once per pool.
+ * Log the life of a database's pool: timeouts, failed pings, leaks and nested acquires as warnings, and
+ * once what its sessions are without (weir_conn_note()); with the level at DEBUG, also checkouts,
+ * checkins, opens, closes and their reasons. Call it once per database.
  */
-weir_status log_follow_pool(weir_pool *pool, weir_error *reterr);
+weir_status log_follow_db(weir_db *db, weir_error *reterr);
 
 /*
  * Log an HTTP session's life: an origin whose breaker opened or that asked for a pause as warnings;

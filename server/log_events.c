@@ -45,12 +45,26 @@ static weir_status log_pool_event(const weir_pool_event *event, void *arg)
     return WEIR_OK;
 }
 
-weir_status log_follow_pool(weir_pool *pool, weir_error *reterr)
+/* What sessions of this database are without: said at the first of them, they are all alike. */
+static weir_status log_note(const weir_pool_event *event, void *arg)
+{
+    const char *note = weir_conn_note(event->connection);
+
+    if (note != NULL)
+        log_write(LOG_LEVEL_WARNING, "database %s: %s", weir_db_url(arg), note);
+    return WEIR_OK;
+}
+
+weir_status log_follow_db(weir_db *db, weir_error *reterr)
 {
     /* Each checkout and checkin only where they are written: listening to them has its price. */
     unsigned mask = log_is_on(LOG_LEVEL_DEBUG) ? WEIR_EVENT_ALL : TROUBLE;
+    weir_status status = weir_pool_listen(weir_db_pool(db), mask, log_pool_event, NULL, reterr);
 
-    return weir_pool_listen(pool, mask, log_pool_event, NULL, reterr);
+    if (status == WEIR_OK)
+        status = weir_pool_listen(weir_db_pool(db), WEIR_EVENT_BIT(WEIR_EVENT_FIRST_CONNECT),
+                                  log_note, db, reterr);
+    return status;
 }
 
 /* What an attempt or a sending led to: a status, or why there is none. */

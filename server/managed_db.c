@@ -29,7 +29,7 @@ static weir_status follow(struct db_handle *handle, bool shows_loans, weir_error
 {
     weir_pool *pool = weir_db_pool(handle->db);
 
-    weir_status status = log_follow_pool(pool, reterr);
+    weir_status status = log_follow_db(handle->db, reterr);
     if (status == WEIR_OK)
         status = tracing_follow_db(handle->db, reterr);
     if (status == WEIR_OK)

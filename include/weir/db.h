@@ -17,13 +17,13 @@ extern "C" {
  *   sqlite:///relative.db   sqlite:////absolute.db   sqlite:///:memory:   sqlite://  (= :memory:)
  *   postgresql://user:password@host:port/database?option=value&…
  *   postgresql://user@/database?host=/var/run/postgresql          (unix socket)
- *   postgresql://host1:5432,host2:5433/database                   (tried in order by libpq)
+ *   postgresql://host1:5432,host2:5433/database                   (tried in order)
  *
  * `postgres://`, `postgresql+psycopg2://` and `sqlite+pysqlite://` and the like are accepted, as
  * SQLAlchemy writes them. Percent-encoding is undone in every part. Query options that are the
  * pool's (weir_pool_options_set) or the database's (weir_db_options) go there; for PostgreSQL the
- * others are passed on to libpq (sslmode, sslrootcert, target_session_attrs, …), for SQLite they
- * are an error.
+ * others are passed on to libpq (sslmode, sslrootcert, target_session_attrs, …; `ssl` means sslmode,
+ * client_encoding can only be UTF8), for SQLite they are an error.
  */
 typedef struct weir_url weir_url;
 
@@ -70,8 +70,10 @@ typedef struct weir_db_options {
      * 86400000, 0: no limit. URL: statement_timeout_ms. */
     int statement_timeout_ms;
 
-    /* Longest time to open one connection; never beyond the acquire's deadline. Milliseconds;
-     * default 10000, 1 to 3600000. URL: connect_timeout (seconds, as libpq spells it). */
+    /* Longest time to open one connection, the look-up of its host's name included; never beyond the
+     * acquire's deadline. With several hosts, or several addresses of one, each has an equal share
+     * of what is left. Milliseconds; default 10000, 1 to 3600000. URL: connect_timeout (seconds, as
+     * libpq spells it). */
     int connect_timeout_ms;
 
     /* Prepared statements kept per connection, least recently used dropped first. Default 128, 0 to
@@ -87,8 +89,8 @@ typedef struct weir_db_options {
      * to 2^40. URL: max_result_bytes. */
     int64_t max_result_bytes;
 
-    /* What PostgreSQL shows in pg_stat_activity. Default "weir"; copied, at most 63 bytes. URL:
-     * application_name. */
+    /* What PostgreSQL shows in pg_stat_activity. NULL, the default: what PGAPPNAME or a service file
+     * says, or else "weir". Copied, at most 63 bytes. URL: application_name. */
     const char *application_name;
 } weir_db_options;
 
@@ -112,7 +114,7 @@ typedef struct weir_db_options {
          0,                                                                                        \
          WEIR_NESTED_ALLOW,                                                                        \
          NULL},                                                                                    \
-            30000, 10000, 128, 5000, (int64_t)256 << 20, "weir"                                    \
+            30000, 10000, 128, 5000, (int64_t)256 << 20, NULL                                      \
     }
 
 /*
@@ -313,6 +315,12 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_db_query_at(weir_db *db, const char *s
 
 /* Whether the connection is known to be lost. Does no I/O. */
 WEIR_API bool weir_conn_is_lost(const weir_conn *conn);
+
+/*
+ * What of weir's own settings its session is without, for the log, and why: behind a pooler nothing is
+ * set that the next client would find there. NULL, as usual: nothing. Static; known at CONNECT.
+ */
+WEIR_API const char *weir_conn_note(const weir_conn *conn);
 
 /* ---- transactions ------------------------------------------------------------------------ */
 

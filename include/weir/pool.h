@@ -61,7 +61,9 @@ typedef struct weir_driver {
 
     /* Make it fit for the next holder; with WEIR_RESET_NONE only say whether it is (not lost, not in
      * the middle of something). Must not do I/O when it is clean already. Anything but WEIR_OK
-     * closes the connection. NULL: always fit. */
+     * closes the connection; WEIR_CONNECT says that the other side is no longer the one asked for, and
+     * all connections opened before are replaced as well, as after a failed ping. NULL: always
+     * fit. */
     weir_status (*reset)(void *arg, void *connection, weir_reset how, weir_time deadline,
                          weir_error *reterr);
 } weir_driver;

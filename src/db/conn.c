@@ -128,6 +128,11 @@ bool weir_conn_is_lost(const weir_conn *conn)
     return conn->is_lost || conn->driver->state(conn->native) == CONN_LOST;
 }
 
+const char *weir_conn_note(const weir_conn *conn)
+{
+    return conn->driver->note == NULL ? NULL : conn->driver->note(conn->native);
+}
+
 /* ---- parameters -------------------------------------------------------------------------- */
 
 static weir_status invalid(weir_error *reterr, const char *what, const char *name)

@@ -63,6 +63,9 @@ struct db_driver {
     weir_status (*script)(void *conn, const char *sql, weir_time deadline, weir_error *reterr);
     enum conn_state (*state)(void *conn);
 
+    /* weir_conn_note(). NULL: never anything. */
+    const char *(*note)(const void *conn);
+
     /* The text that starts a transaction of this kind. */
     const char *(*begin_sql)(weir_tx kind);
 

@@ -123,9 +123,13 @@ static weir_status own_strings(weir_db *db, weir_error *reterr)
         db->name = strdup(options->pool.name);
         options->pool.name = db->name;
     }
-    db->application_name = strdup(options->application_name);
-    options->application_name = db->application_name;
-    if (options->pool.name == NULL || options->application_name == NULL)
+    bool has_memory = options->pool.name != NULL;
+    if (options->application_name != NULL) {
+        db->application_name = strdup(options->application_name);
+        options->application_name = db->application_name;
+        has_memory = has_memory && db->application_name != NULL;
+    }
+    if (!has_memory)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: no memory");
     return WEIR_OK;
 }

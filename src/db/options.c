@@ -114,7 +114,8 @@ static weir_status check(const weir_db_options *options, weir_error *reterr)
                                   (long long)value, (long long)numbers[i].least,
                                   (long long)numbers[i].most);
     }
-    if (strlen(options->application_name) > APPLICATION_NAME_BYTES)
+    if (options->application_name != NULL &&
+        strlen(options->application_name) > APPLICATION_NAME_BYTES)
         return weir_error_set(reterr, WEIR_INVALID, "application_name: must be at most %d bytes",
                               APPLICATION_NAME_BYTES);
     return WEIR_OK;
@@ -125,8 +126,6 @@ weir_status weir__db_options_resolve(struct weir_url *url, weir_db_options *opti
 {
     weir_status status = WEIR_OK;
 
-    if (options->application_name == NULL)
-        options->application_name = "weir";
     for (size_t i = 0; i < url->option_count && status == WEIR_OK; i++)
         status = apply(url, &url->options[i], options, reterr);
     return status == WEIR_OK ? check(options, reterr) : status;

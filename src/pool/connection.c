@@ -126,13 +126,20 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     return announce(pool, slot, now - started, deadline, reterr);
 }
 
+/* The first connection of its epoch that shows the server is not what it was ends the epoch; others
+ * that find out at the same time find it ended and spare the connections opened since. */
+static void end_epoch_of(weir_pool *pool, const struct weir_slot *slot)
+{
+    uint32_t epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed);
+
+    atomic_compare_exchange_strong_explicit(&pool->epoch, &epoch, epoch + 1, memory_order_acq_rel,
+                                            memory_order_relaxed);
+}
+
 /* ---- the ladder at checkout -------------------------------------------------------------- */
 
-/*
- * The rung that costs a round trip. The first connection of its epoch that does not answer ends the
- * epoch; others that fail at the same time find it ended and spare the connections opened since.
- * A ping cut short by the caller's own deadline proves nothing about the others.
- */
+/* The rung that costs a round trip. A ping cut short by the caller's own deadline proves nothing about
+ * the other connections. */
 static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request *request,
                         weir_error *cause)
 {
@@ -153,11 +160,8 @@ static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request 
     slot_bump(&slot->counts[COUNT_PING_FAILURES]);
     weir__emit_timed(pool, slot, WEIR_EVENT_PING_FAILURE, WEIR_REASON_NONE, cause,
                      weir__pool_now(pool) - started);
-    if (!(is_cut_short && status == WEIR_TIMEOUT)) {
-        uint32_t epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed);
-        atomic_compare_exchange_strong_explicit(&pool->epoch, &epoch, epoch + 1,
-                                                memory_order_acq_rel, memory_order_relaxed);
-    }
+    if (!(is_cut_short && status == WEIR_TIMEOUT))
+        end_epoch_of(pool, slot);
     return status;
 }
 
@@ -267,8 +271,11 @@ static void reset(weir_pool *pool, struct weir_slot *slot)
     weir_time deadline = weir__pool_coarse_now(pool) + pool->options.reset_timeout_ms * WEIR_MS;
 
     slot_bump(&slot->counts[COUNT_RESETS]);
-    if (pool->driver.reset(pool->driver_arg, slot->connection, pool->options.reset_on_return,
-                           deadline, &cause) != WEIR_OK)
+    weir_status status = pool->driver.reset(pool->driver_arg, slot->connection,
+                                            pool->options.reset_on_return, deadline, &cause);
+    if (status == WEIR_CONNECT)
+        end_epoch_of(pool, slot);
+    if (status != WEIR_OK)
         weir__slot_close(pool, slot, WEIR_REASON_RESET, &cause);
 }
 

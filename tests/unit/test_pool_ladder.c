@@ -235,6 +235,33 @@ static void pings_that_fail_together_end_the_epoch_only_once(void)
     weir_pool_close(pool);
 }
 
+static void a_reset_that_finds_another_server_replaces_all_that_were_opened_before(void)
+{
+    weir_pool *pool = open_two();
+    weir_pool_stats stats;
+
+    weir_lease a = take(pool);
+    f.behaviour[FAKE_RESET].fail_next = 1;
+    f.behaviour[FAKE_RESET].status = WEIR_CONNECT;
+    give(pool, &a);
+    check_int(atomic_load(&pool->epoch), 1);
+    a = take(pool);
+    weir_lease b = take(pool);
+    check(fake_number(&a) > 2 && fake_number(&b) > 2);
+    give(pool, &a);
+    give(pool, &b);
+    weir_pool_get_stats(pool, &stats);
+    check_int(stats.closed_by[WEIR_REASON_RESET], 1);
+    check_int(stats.closed_by[WEIR_REASON_EVICTED], 1);
+    /* Any other failure costs its own connection only. */
+    a = take(pool);
+    f.behaviour[FAKE_RESET].fail_next = 1;
+    f.behaviour[FAKE_RESET].status = WEIR_DISCONNECTED;
+    give(pool, &a);
+    check_int(atomic_load(&pool->epoch), 1);
+    weir_pool_close(pool);
+}
+
 static void a_ping_cut_short_by_the_callers_deadline_blames_no_other(void)
 {
     weir_pool *pool = open_two();
@@ -529,6 +556,7 @@ int main(void)
     run(without_pre_ping_or_without_a_ping_nothing_is_pinged);
     run(the_first_failed_ping_replaces_all_older_connections);
     run(pings_that_fail_together_end_the_epoch_only_once);
+    run(a_reset_that_finds_another_server_replaces_all_that_were_opened_before);
     run(a_ping_cut_short_by_the_callers_deadline_blames_no_other);
     run(a_ping_that_used_up_its_own_time_blames_all);
     run(a_ping_without_a_callers_deadline_has_its_own);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The PostgreSQL driver: how a connection stands, and the pool's questions to it. */
-#include "db/drivers/postgres.h"
+#include "db/drivers/postgres_connect.h"
 
 #include <poll.h>
 
@@ -66,10 +66,18 @@ static bool pg_look(void *arg)
     return false;
 }
 
-/* The empty statement: one round trip, and nothing to parse, plan or run. */
+/* The empty statement: one round trip, and nothing to parse, plan or run; with its end the server
+ * reports whether it has become a standby or is none any more. One that does not report is asked. */
 static weir_status pg_ping(void *arg, weir_time deadline, weir_error *reterr)
 {
-    return weir__pg_command(arg, "", deadline, NULL, reterr);
+    struct pg_conn *conn = arg;
+
+    if (conn->wanted == PG_ANY || !conn->is_fitting)
+        return weir__pg_command(conn, "", deadline, NULL, reterr);
+    if (!weir__pg_reports_role(conn))
+        return weir__pg_check_role(conn, true, deadline, reterr);
+    weir_status status = weir__pg_command(conn, "", deadline, NULL, reterr);
+    return status == WEIR_OK ? weir__pg_check_role(conn, false, deadline, reterr) : status;
 }
 
 static void pg_settle(void *arg)
@@ -78,14 +86,46 @@ static void pg_settle(void *arg)
 
     conn->has_own_settings = conn->is_dirty;
     conn->is_dirty = false;
+    conn->is_fitting = conn->is_fitting && weir__pg_fits(conn);
 }
 
 /*
- * A clean, idle session costs no round trip. What a holder changed for the session (is_dirty) is
- * undone with DISCARD ALL, which leads back to what the connection started with, and takes the
- * prepared statements along. A connection that started with settings of its listeners is closed
- * instead, since DISCARD ALL would take those away, too.
+ * What a holder changed for the session (is_dirty) is undone with DISCARD ALL, which leads back to
+ * what the connection was begun with, and takes the prepared statements along. A connection that
+ * started with settings of its listeners is closed instead, since DISCARD ALL would take those away,
+ * too.
  */
+static weir_status clean_session(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
+{
+    if (conn->has_own_settings)
+        return weir_error_set(
+            reterr, WEIR_DISCONNECTED,
+            "the session was changed, and to undo that would undo what its CONNECT "
+            "listener has set: closed");
+    weir_status status = weir__pg_command(conn, "DISCARD ALL", deadline, NULL, reterr);
+    if (status != WEIR_OK)
+        return status;
+    conn->epoch++;
+    conn->is_dirty = false;
+    return weir__pg_set_up(conn, deadline, reterr);
+}
+
+/*
+ * Whether the server is still what was asked for, once the session is as it was begun: read from
+ * what the server reported, and asked only after a statement that failed for it. A transaction
+ * that was read-only by the program's own wish fails the same way.
+ */
+static weir_status look_at_role(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
+{
+    bool must_ask = conn->was_read_only;
+
+    conn->was_read_only = false;
+    if (conn->wanted == PG_ANY || !conn->is_fitting)
+        return WEIR_OK;
+    return weir__pg_check_role(conn, must_ask, deadline, reterr);
+}
+
+/* A clean, idle session costs no round trip. */
 static weir_status pg_reset(void *arg, weir_reset how, weir_time deadline, weir_error *reterr)
 {
     struct pg_conn *conn = arg;
@@ -95,38 +135,37 @@ static weir_status pg_reset(void *arg, weir_reset how, weir_time deadline, weir_
     if (state == CONN_LOST || state == CONN_DOUBTFUL)
         return weir_error_set(reterr, WEIR_DISCONNECTED,
                               "the connection came back in the middle of a statement");
-    if (how == WEIR_RESET_NONE)
+    if (how == WEIR_RESET_NONE && (state != CONN_IDLE || conn->is_dirty))
         return WEIR_OK;
     if (state == CONN_TRANSACTION && how == WEIR_RESET_COMMIT)
         status = weir__pg_command(conn, "COMMIT", deadline, NULL, reterr);
     else if (state != CONN_IDLE)
         status = weir__pg_command(conn, "ROLLBACK", deadline, NULL, reterr);
-    if (status != WEIR_OK || !conn->is_dirty)
-        return status;
-    if (conn->has_own_settings)
-        return weir_error_set(
-            reterr, WEIR_DISCONNECTED,
-            "the session was changed, and to undo that would undo what its CONNECT "
-            "listener has set: closed");
-    status = weir__pg_command(conn, "DISCARD ALL", deadline, NULL, reterr);
-    if (status == WEIR_OK) {
-        conn->epoch++;
-        conn->is_dirty = false;
-    }
-    return status;
+    if (status == WEIR_OK && conn->is_dirty)
+        status = clean_session(conn, deadline, reterr);
+    return status == WEIR_OK ? look_at_role(conn, deadline, reterr) : status;
 }
 
+static const char *pg_note(const void *arg)
+{
+    const struct pg_conn *conn = arg;
+
+    return conn->note;
+}
+
+/* READ WRITE would override default_transaction_read_only, with which a role, a database or the URL
+ * guards itself: only what was asked for is said. */
 static const char *pg_begin_sql(weir_tx kind)
 {
     switch (kind) {
     case WEIR_TX_READ:
         return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     case WEIR_TX_SERIALIZABLE:
-        return "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE";
+        return "BEGIN ISOLATION LEVEL SERIALIZABLE";
     case WEIR_TX_WRITE:
         break;
     }
-    return "BEGIN READ WRITE";
+    return "BEGIN";
 }
 
 const struct db_driver weir__postgres_driver = {
@@ -143,6 +182,7 @@ const struct db_driver weir__postgres_driver = {
     .forget = weir__pg_forget,
     .script = weir__pg_script,
     .state = weir__pg_state,
+    .note = pg_note,
     .begin_sql = pg_begin_sql,
     .reflect = weir__pg_reflect,
 };

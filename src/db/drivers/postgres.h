@@ -7,6 +7,9 @@
 
 #include <libpq-fe.h>
 
+/* What target_session_attrs can ask for. */
+enum pg_role { PG_ANY, PG_READ_WRITE, PG_READ_ONLY, PG_PRIMARY, PG_STANDBY, PG_PREFER_STANDBY };
+
 /*
  * One connection; one thread at a time. libpq is used without blocking throughout, so that every
  * deadline holds. Only three flags are ours; whether a transaction is open, libpq reads from the
@@ -16,6 +19,15 @@ struct pg_conn {
     PGconn *pg;
     const struct db_config *config;
     bool is_tls;
+
+    /* A pooler stands between, which may give each transaction another session: what is set for the
+     * session would be left to others. Known from process numbers that differ. */
+    bool is_pooled;
+
+    enum pg_role wanted;
+    bool is_fitting;    /* it was what `wanted` says before its first loan */
+    bool was_read_only; /* a statement failed because of it (25006) */
+    const char *note;   /* what is left out of the session's settings; NULL: nothing. Static */
 
     bool is_lost;     /* the server said goodbye or the socket broke */
     bool is_doubtful; /* a statement could not be ended: fit for closing only */
@@ -120,6 +132,10 @@ weir_status weir__pg_status_of(const char *sqlstate, const char *severity);
  * is the server's message and hint, never its detail, which quotes values of the row.
  */
 weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr);
+
+/* Fill *reterr with WEIR_CONNECT, the SQLSTATE, and libpq's words of a connection that it could not
+ * open with verbose errors. */
+void weir__pg_refusal(PGconn *pg, weir_error *reterr);
 
 /* The deadline of a statement passed. */
 weir_status weir__pg_timeout(weir_error *reterr);

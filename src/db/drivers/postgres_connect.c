@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing PostgreSQL connections in bounded time. */
-#include "db/drivers/postgres.h"
+#include "db/drivers/postgres_connect.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,145 +14,7 @@
 /* How long close() waits for the server to be done with a connection that was in good order. */
 #define CLOSE_PATIENCE WEIR_SECOND
 
-/* What PQconnectStartParams() takes, ended by NULL. */
-struct keywords {
-    const char **names;
-    const char **values;
-    size_t count;
-    char *session; /* the value of `options` */
-    char user_timeout[16];
-};
-
-/* ---- options ------------------------------------------------------------------------------- */
-
-/* Refuse options of the URL that libpq does not know while there is still somebody to tell. */
-weir_status weir__pg_engine_open(struct db_config *config, weir_error *reterr)
-{
-    PQconninfoOption *known = PQconndefaults();
-
-    if (known == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for libpq's options");
-    weir_status status = WEIR_OK;
-    for (size_t i = 0; i < config->url->option_count && status == WEIR_OK; i++) {
-        const struct url_option *option = &config->url->options[i];
-        const PQconninfoOption *same = known;
-        while (same->keyword != NULL && strcmp(same->keyword, option->name) != 0)
-            same++;
-        if (!option->is_taken && same->keyword == NULL)
-            status = weir_error_set(reterr, WEIR_INVALID,
-                                    "URL option \"%s\": neither the pool, the database nor libpq "
-                                    "knows it",
-                                    option->name);
-    }
-    PQconninfoFree(known);
-    return status;
-}
-
-static void add(struct keywords *keywords, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    keywords->names[keywords->count] = name;
-    keywords->values[keywords->count] = value;
-    keywords->count++;
-}
-
-static const char *url_value(const struct weir_url *url, const char *name)
-{
-    const char *value = NULL;
-
-    for (size_t i = 0; i < url->option_count; i++) {
-        if (!url->options[i].is_taken && strcmp(url->options[i].name, name) == 0)
-            value = url->options[i].value;
-    }
-    return value;
-}
-
-static int host_count(const struct weir_url *url)
-{
-    const char *hosts = url_value(url, "host");
-    int count = 1;
-
-    if (hosts == NULL)
-        hosts = url->host != NULL ? url->host : "";
-    while ((hosts = strchr(hosts, ',')) != NULL) {
-        hosts++;
-        count++;
-    }
-    return count;
-}
-
-/*
- * What every session starts with. It goes with the connection's first message, so it costs nothing
- * and DISCARD ALL restores it. The server stops a statement a little before we would, which leaves
- * the connection usable. The URL's own `options` come later and win.
- */
-static bool write_session(struct keywords *keywords, const struct db_config *config)
-{
-    const char *own = url_value(config->url, "options");
-    size_t room = 96 + (own != NULL ? strlen(own) : 0);
-    int timeout = config->options.statement_timeout_ms;
-    int farewell = timeout / 5 < 1000 ? timeout / 5 : 1000;
-    char limit[48] = "";
-
-    keywords->session = malloc(room);
-    if (keywords->session == NULL)
-        return false;
-    if (timeout > 0)
-        snprintf(limit, sizeof(limit), " -c statement_timeout=%d", timeout - farewell);
-    snprintf(keywords->session, room, "-c datestyle=ISO%s %s", limit, own != NULL ? own : "");
-    return true;
-}
-
-/*
- * Later keywords win over earlier ones. A dead peer is found within about a minute: an idle one by
- * keepalives, one that owes us an acknowledgement by the user timeout. The latter is also how libpq
- * leaves a host that drops packets for the next in the list, so each gets its share of the time.
- */
-static bool fill_keywords(struct keywords *keywords, const struct db_config *config)
-{
-    const struct weir_url *url = config->url;
-
-    add(keywords, "host", url->host);
-    add(keywords, "port", url->port);
-    add(keywords, "user", url->user);
-    add(keywords, "password", url->password);
-    add(keywords, "dbname", url->database);
-    snprintf(keywords->user_timeout, sizeof(keywords->user_timeout), "%d",
-             config->options.connect_timeout_ms / host_count(url) + 1);
-    add(keywords, "tcp_user_timeout", keywords->user_timeout);
-    add(keywords, "keepalives_idle", "30");
-    add(keywords, "keepalives_interval", "10");
-    add(keywords, "keepalives_count", "3");
-    for (size_t i = 0; i < url->option_count; i++) {
-        if (!url->options[i].is_taken)
-            add(keywords, url->options[i].name, url->options[i].value);
-    }
-    if (!write_session(keywords, config))
-        return false;
-    add(keywords, "options", keywords->session);
-    add(keywords, "application_name", config->options.application_name);
-    add(keywords, "client_encoding", "UTF8");
-    return true;
-}
-
-static PGconn *start(const struct db_config *config)
-{
-    size_t room = config->url->option_count + 16;
-    struct keywords keywords = {0};
-    PGconn *pg = NULL;
-
-    keywords.names = calloc(room, sizeof(*keywords.names));
-    keywords.values = calloc(room, sizeof(*keywords.values));
-    if (keywords.names != NULL && keywords.values != NULL && fill_keywords(&keywords, config))
-        pg = PQconnectStartParams(keywords.names, keywords.values, 0);
-    free(keywords.session);
-    free(keywords.names);
-    free(keywords.values);
-    return pg;
-}
-
-/* ---- connecting ---------------------------------------------------------------------------- */
+/* ---- one address --------------------------------------------------------------------------- */
 
 /* The server's notices are nobody's business, except that a fatal one, sent to an idle session,
  * comes this way too. */
@@ -185,63 +45,220 @@ static weir_status finish_connecting(PGconn *pg, weir_time deadline)
     return WEIR_CONNECT;
 }
 
-/* From the user timeout for connecting to that for working, unless the URL has its own. Failure is
- * fine: a unix socket has none. */
-static void set_working_timeout(const struct pg_conn *conn)
+/* From libpq's hands into the driver's. */
+static weir_status take_over(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
 {
-    unsigned timeout_ms = 30000;
-
-    if (url_value(conn->config->url, "tcp_user_timeout") == NULL)
-        setsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
-                   sizeof(timeout_ms));
+    PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
+    if (PQsetnonblocking(conn->pg, 1) != 0)
+        return weir__pg_error(conn, NULL, reterr);
+    conn->is_tls = PQsslInUse(conn->pg) != 0;
+    return weir__pg_set_up(conn, deadline, reterr);
 }
 
-static weir_status refuse(struct pg_conn *conn, weir_status status, weir_error *reterr)
+static weir_status say_late(PGconn *pg, weir_error *reterr)
 {
-    if (status == WEIR_TIMEOUT)
-        weir_error_set(reterr, WEIR_CONNECT, "%s did not answer in time",
-                       weir_url_redacted(conn->config->url));
-    else
-        weir__pg_error(conn, NULL, reterr);
-    if (reterr != NULL)
-        reterr->status = WEIR_CONNECT;
-    PQfinish(conn->pg);
-    free(conn);
-    return WEIR_CONNECT;
+    return weir_error_set(reterr, WEIR_CONNECT, "\"%.100s\", port %.10s: it did not answer in time",
+                          PQhost(pg), PQport(pg));
 }
 
 /*
- * Looking up a host's name is the one step that libpq does without regard to the deadline: it takes
- * as long as the resolver's own limits let it.
+ * Connect as the keywords say, which name one address. libpq has no call that gives the SQLSTATE of
+ * a refused connection (nor in 18); with verbose errors the message carries it.
  */
-weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void **ret_conn,
-                             weir_error *reterr)
+static weir_status try_keywords(struct db_config *config, const struct pg_keywords *keywords,
+                                weir_time deadline, struct pg_conn **ret_conn, weir_error *reterr)
 {
     struct pg_conn *conn = calloc(1, sizeof(*conn));
 
     if (conn == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
     conn->config = config;
-    conn->pg = start(config);
+    conn->pg = PQconnectStartParams(keywords->names, keywords->values, 0);
     if (conn->pg == NULL) {
         free(conn);
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
     }
+    PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(conn->pg, hear_notice, conn);
     weir_status status = finish_connecting(conn->pg, deadline);
-    if (status != WEIR_OK)
-        return refuse(conn, status, reterr);
-    if (PQsetnonblocking(conn->pg, 1) != 0)
-        return refuse(conn, WEIR_CONNECT, reterr);
-    set_working_timeout(conn);
-    conn->is_tls = PQsslInUse(conn->pg) != 0;
-    *ret_conn = conn;
-    return WEIR_OK;
+    if (status == WEIR_CONNECT)
+        weir__pg_refusal(conn->pg, reterr);
+    else if (status == WEIR_OK)
+        status = take_over(conn, deadline, reterr);
+    if (status == WEIR_TIMEOUT)
+        status = say_late(conn->pg, reterr);
+    if (status == WEIR_OK) {
+        *ret_conn = conn;
+        return WEIR_OK;
+    }
+    PQfinish(conn->pg);
+    free(conn);
+    return status;
+}
+
+/* ---- the walk over hosts and addresses ----------------------------------------------------- */
+
+/*
+ * libpq goes from host to host by itself, but leaves one only when the kernel does: a server that is
+ * frozen, or a port behind which nobody speaks, has it wait for ever. So weir takes one address after
+ * the other, and each has its share of the time that is left. As in libpq an answer of the server
+ * ends the walk, unless it is that the server is starting up (57P03), or not what
+ * target_session_attrs asks for.
+ */
+struct walk {
+    struct db_config *config;
+    struct pg_keywords keywords; /* their first `base` are every host's */
+    size_t base;
+    struct pg_hosts hosts;
+    weir_time deadline;
+    struct pg_conn *conn;
+    weir_error failure; /* what all hosts said */
+    bool is_over;
+};
+
+static weir_time share_of(weir_time deadline, size_t tries)
+{
+    weir_time now = weir_now();
+
+    if (deadline == WEIR_DEADLINE_NEVER || tries == 1 || now >= deadline)
+        return deadline;
+    return now + (deadline - now) / (weir_time)tries;
+}
+
+static void note_failure(struct walk *walk, const weir_error *error)
+{
+    char before[WEIR_ERROR_TEXT];
+
+    if (walk->failure.text[0] == '\0') {
+        walk->failure = *error;
+        return;
+    }
+    memcpy(before, walk->failure.text, sizeof(before));
+    weir_error_set(&walk->failure, error->status, "%s; %s", before, error->text);
+    memcpy(walk->failure.sqlstate, error->sqlstate, sizeof(error->sqlstate));
+}
+
+static bool ends_walk(const weir_error *error)
+{
+    return error->status == WEIR_NO_MEMORY ||
+           (error->sqlstate[0] != '\0' && strcmp(error->sqlstate, "57P03") != 0);
+}
+
+static void try_address(struct walk *walk, const struct pg_host *host, const char *address,
+                        weir_time deadline)
+{
+    struct pg_keywords *keywords = &walk->keywords;
+    weir_error error = {0};
+
+    keywords->count = walk->base;
+    if (!walk->hosts.is_for_libpq) {
+        weir__pg_keywords_add(keywords, "host", host->name);
+        weir__pg_keywords_add(keywords, "hostaddr", address);
+        weir__pg_keywords_add(keywords, "port", host->port);
+    }
+    keywords->names[keywords->count] = NULL;
+    weir_status status = try_keywords(walk->config, keywords, deadline, &walk->conn, &error);
+    if (status == WEIR_DISCONNECTED) /* ended by somebody as soon as it stood: again, once */
+        status = try_keywords(walk->config, keywords, deadline, &walk->conn, &error);
+    if (status != WEIR_OK) {
+        note_failure(walk, &error);
+        walk->is_over = ends_walk(&error);
+    }
+}
+
+/* A path is a unix socket's, and @ begins the name of one without a file. */
+static bool is_network_host(const struct pg_host *host)
+{
+    return host->name[0] != '\0' && host->name[0] != '/' && host->name[0] != '@';
+}
+
+static void try_name(struct walk *walk, const struct pg_host *host, weir_time deadline)
+{
+    struct pg_addresses addresses;
+    weir_error error = {0};
+    weir_status status = weir__pg_resolve(host->name, deadline, &addresses, &error);
+
+    if (status == WEIR_TIMEOUT)
+        status = weir_error_set(&error, WEIR_CONNECT,
+                                "the address of host \"%.100s\" was not found in time", host->name);
+    if (status != WEIR_OK) {
+        note_failure(walk, &error);
+        walk->is_over = status == WEIR_NO_MEMORY;
+        return;
+    }
+    size_t first = walk->hosts.is_random ? weir__pg_choose(addresses.count) : 0;
+    for (size_t i = 0; i < addresses.count && walk->conn == NULL && !walk->is_over; i++)
+        try_address(walk, host, addresses.list[(first + i) % addresses.count],
+                    share_of(deadline, addresses.count - i));
+}
+
+/* Once over the hosts; `later` hosts are left for another time over them. */
+static void walk_once(struct walk *walk, size_t later)
+{
+    for (size_t i = 0; i < walk->hosts.count && walk->conn == NULL && !walk->is_over; i++) {
+        const struct pg_host *host = &walk->hosts.list[i];
+        weir_time deadline = share_of(walk->deadline, walk->hosts.count - i + later);
+        if (host->address[0] == '\0' && is_network_host(host) && !walk->hosts.is_for_libpq)
+            try_name(walk, host, deadline);
+        else
+            try_address(walk, host, host->address, deadline);
+    }
+}
+
+/* prefer-standby: a standby among all of them, else any. */
+static void walk_twice(struct walk *walk)
+{
+    size_t base = walk->base;
+
+    weir__pg_keywords_add(&walk->keywords, "target_session_attrs", "standby");
+    walk->base = walk->keywords.count;
+    walk_once(walk, walk->hosts.count);
+    if (walk->conn != NULL || walk->is_over)
+        return;
+    walk->failure = (weir_error){0};
+    walk->keywords.count = base;
+    weir__pg_keywords_add(&walk->keywords, "target_session_attrs", "any");
+    walk_once(walk, 0);
+}
+
+weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void **ret_conn,
+                             weir_error *reterr)
+{
+    struct walk walk = {.config = config, .deadline = deadline};
+
+    if (!weir__pg_keywords_init(&walk.keywords, config))
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
+    weir_status status = weir__pg_hosts_init(&walk.hosts, &walk.keywords, reterr);
+    if (status == WEIR_OK) {
+        walk.base = walk.keywords.count;
+        if (walk.hosts.wanted == PG_PREFER_STANDBY)
+            walk_twice(&walk);
+        else
+            walk_once(&walk, 0);
+        weir__pg_hosts_clear(&walk.hosts);
+        status = walk.failure.status == WEIR_NO_MEMORY ? WEIR_NO_MEMORY : WEIR_CONNECT;
+    }
+    weir__pg_keywords_clear(&walk.keywords);
+    if (walk.conn != NULL) {
+        walk.conn->wanted = walk.hosts.wanted;
+        walk.conn->is_fitting = weir__pg_fits(walk.conn);
+        *ret_conn = walk.conn;
+        return WEIR_OK;
+    }
+    if (walk.failure.text[0] != '\0' && reterr != NULL) {
+        *reterr = walk.failure;
+        reterr->status = status;
+    }
+    return status;
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */
 
-/* Wait until the server has closed its side: only then does it no longer count the session. */
+/*
+ * Wait until the server has closed its side: only then does it no longer count the session. A peer
+ * that waits for us to close first (PGlite's socket server does not act on a Terminate) has seen our
+ * side end by now.
+ */
 static void await_goodbye(int fd)
 {
     weir_time deadline = weir_now() + CLOSE_PATIENCE;
@@ -264,6 +281,7 @@ void weir__pg_close(void *arg)
         fd = fcntl(PQsocket(conn->pg), F_DUPFD_CLOEXEC, 0);
     PQfinish(conn->pg);
     if (fd >= 0) {
+        shutdown(fd, SHUT_WR);
         await_goodbye(fd);
         close(fd);
     }

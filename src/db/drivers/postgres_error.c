@@ -46,6 +46,52 @@ static void set_from_libpq(weir_error *reterr, weir_status status, const char *m
     weir_error_set(reterr, status, "%s", length > 0 ? line : "the connection is lost");
 }
 
+/* Whether a line says where in the server's source the error arose: `LOCATION:  f, file.c:12`, with
+ * its first word in any language. */
+static bool is_location(const char *line, size_t size)
+{
+    size_t end = size;
+
+    while (end > 0 && line[end - 1] >= '0' && line[end - 1] <= '9')
+        end--;
+    return end < size && end > 3 && memcmp(line + end - 3, ".c:", 3) == 0;
+}
+
+/* The SQLSTATE within `FATAL:  28P01: …`, as verbose errors have it; NULL when there is none. */
+static const char *find_sqlstate(const char *line, size_t size)
+{
+    static const char code[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    for (size_t i = 0; i + 10 <= size; i++) {
+        if (memcmp(line + i, ":  ", 3) == 0 && strspn(line + i + 3, code) == 5 &&
+            memcmp(line + i + 8, ": ", 2) == 0)
+            return line + i + 3;
+    }
+    return NULL;
+}
+
+void weir__pg_refusal(PGconn *pg, weir_error *reterr)
+{
+    char text[WEIR_ERROR_TEXT] = "";
+    char sqlstate[6] = "";
+    size_t used = 0;
+
+    for (const char *at = PQerrorMessage(pg); *at != '\0' && used < sizeof(text);) {
+        size_t size = strcspn(at, "\n");
+        const char *found = find_sqlstate(at, size);
+        int head = found != NULL ? (int)(found - at) : (int)size;
+        const char *rest = found != NULL ? found + 7 : at + size;
+        if (found != NULL)
+            memcpy(sqlstate, found, 5);
+        if (!is_location(at, size))
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%.*s%.*s\n", head, at,
+                                     (int)(at + size - rest), rest);
+        at += size + (at[size] == '\n');
+    }
+    set_from_libpq(reterr, WEIR_CONNECT, text);
+    set_sqlstate(reterr, sqlstate);
+}
+
 weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr)
 {
     const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
@@ -54,6 +100,8 @@ weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_er
     weir_status status =
         weir__pg_status_of(sqlstate, PQresultErrorField(failed, PG_DIAG_SEVERITY_NONLOCALIZED));
 
+    if (sqlstate != NULL && strcmp(sqlstate, "25006") == 0)
+        conn->was_read_only = true;
     if (PQstatus(conn->pg) == CONNECTION_BAD)
         status = WEIR_DISCONNECTED;
     if (status == WEIR_DISCONNECTED)

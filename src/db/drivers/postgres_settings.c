@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* What a PostgreSQL session is given to start with, and whether its server is still the one asked for. */
+#include "db/drivers/postgres_connect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+/* The server stops a statement a little before we would, which leaves the connection usable. */
+static int server_timeout(const struct db_config *config)
+{
+    int timeout = config->options.statement_timeout_ms;
+
+    return timeout - (timeout / 5 < 1000 ? timeout / 5 : 1000);
+}
+
+static bool is_reported_as(const struct pg_conn *conn, const char *name, const char *start)
+{
+    const char *value = PQparameterStatus(conn->pg, name);
+
+    return value != NULL && strncmp(value, start, strlen(start)) == 0;
+}
+
+/*
+ * One statement, which compares and sets on the server: the role, the database, the environment or
+ * the URL may have set anything.
+ *
+ *   extra_float_digits          fewer than needed cost doubles their last digits; 1 has been
+ *                               enough since PostgreSQL 12, which writes the shortest exact form
+ *   statement_timeout           the smaller one holds
+ *   DateStyle                   dates are read as ISO
+ *   standard_conforming_strings the statement's scanner reads '\' as the standard has it
+ *
+ * The first two are not set behind a pooler: in transaction mode they would stay with a session that
+ * is everybody's (seen with PgBouncer 1.18 to 1.26), or be set on another than the next statement
+ * runs on. It is known from the process number, of which poolers have their own; compared here, so
+ * that nothing is set on a session that is not ours. The last two the server reports, so poolers keep
+ * them apart, and they are only set where they are not right.
+ */
+static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
+{
+    int pid = PQbackendPID(conn->pg);
+    int digits = PQserverVersion(conn->pg) >= 120000 ? 1 : 3;
+    int limit = server_timeout(conn->config);
+    int used = snprintf(
+        sql, size,
+        "SELECT pg_backend_pid() = %d, current_setting('extra_float_digits')::int < %d, "
+        "CASE WHEN pg_backend_pid() = %d AND current_setting('extra_float_digits')::int < %d "
+        "THEN set_config('extra_float_digits', '%d', false) END",
+        pid, digits, pid, digits, digits);
+
+    if (limit > 0)
+        used += snprintf(
+            sql + used, size - (size_t)used,
+            ", CASE WHEN pg_backend_pid() = %d AND (current_setting('statement_timeout') = '0' OR "
+            "extract(epoch FROM current_setting('statement_timeout')::interval) * 1000 > %d) "
+            "THEN set_config('statement_timeout', '%d', false) END",
+            pid, limit, limit);
+    if (!is_reported_as(conn, "DateStyle", "ISO"))
+        used +=
+            snprintf(sql + used, size - (size_t)used, ", set_config('datestyle', 'ISO', false)");
+    if (!is_reported_as(conn, "standard_conforming_strings", "on"))
+        snprintf(sql + used, size - (size_t)used,
+                 ", set_config('standard_conforming_strings', 'on', false)");
+}
+
+static bool is_true(const PGresult *rows, int column)
+{
+    return PQntuples(rows) == 1 && PQnfields(rows) > column &&
+           strcmp(PQgetvalue(rows, 0, column), "t") == 0;
+}
+
+static void read_answer(struct pg_conn *conn, const PGresult *rows)
+{
+    conn->is_pooled = !is_true(rows, 0);
+    conn->note = NULL;
+    if (!conn->is_pooled)
+        return;
+    conn->note = "a pooler stands before the server: statement_timeout is not set there";
+    if (is_true(rows, 1))
+        conn->note = "a pooler stands before the server: statement_timeout is not set there, and "
+                     "extra_float_digits is too low for exact doubles (ALTER ROLE … RESET it)";
+}
+
+weir_status weir__pg_set_up(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
+{
+    char sql[1024];
+    PGresult *rows = NULL;
+
+    write_set_up(conn, sql, sizeof(sql));
+    weir_status status = weir__pg_command(conn, sql, deadline, &rows, reterr);
+    if (status == WEIR_OK) {
+        read_answer(conn, rows);
+        PQclear(rows);
+        return WEIR_OK;
+    }
+    if (status == WEIR_DISCONNECTED || status == WEIR_TIMEOUT || conn->is_lost)
+        return status;
+    conn->is_pooled = true;
+    conn->note = "the server refused the settings of the session: they are as it has them";
+    return WEIR_OK;
+}
+
+/* ---- the server's role --------------------------------------------------------------------- */
+
+static bool suits(enum pg_role wanted, bool is_standby, bool is_read_only)
+{
+    switch (wanted) {
+    case PG_READ_WRITE:
+        return !is_standby && !is_read_only;
+    case PG_READ_ONLY:
+        return is_standby || is_read_only;
+    case PG_PRIMARY:
+        return !is_standby;
+    case PG_STANDBY:
+    case PG_PREFER_STANDBY:
+        return is_standby;
+    case PG_ANY:
+        break;
+    }
+    return true;
+}
+
+/* Reported since PostgreSQL 14, at the latest with the end of the next statement. Behind a pooler it is
+ * what was so when somebody connected. */
+bool weir__pg_reports_role(const struct pg_conn *conn)
+{
+    return !conn->is_pooled && PQparameterStatus(conn->pg, "in_hot_standby") != NULL;
+}
+
+bool weir__pg_fits(const struct pg_conn *conn)
+{
+    return PQparameterStatus(conn->pg, "in_hot_standby") == NULL ||
+           suits(conn->wanted, is_reported_as(conn, "in_hot_standby", "on"),
+                 is_reported_as(conn, "default_transaction_read_only", "on"));
+}
+
+static weir_status ask_role(struct pg_conn *conn, weir_time deadline, bool *ret_fits,
+                            weir_error *reterr)
+{
+    PGresult *rows = NULL;
+    weir_status status = weir__pg_command(
+        conn, "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'",
+        deadline, &rows, reterr);
+
+    if (status != WEIR_OK)
+        return status;
+    *ret_fits = suits(conn->wanted, is_true(rows, 0), is_true(rows, 1));
+    PQclear(rows);
+    return WEIR_OK;
+}
+
+weir_status weir__pg_check_role(struct pg_conn *conn, bool must_ask, weir_time deadline,
+                                weir_error *reterr)
+{
+    bool fits = true;
+    weir_status status = WEIR_OK;
+
+    if (must_ask)
+        status = ask_role(conn, deadline, &fits, reterr);
+    else if (weir__pg_reports_role(conn))
+        fits = weir__pg_fits(conn);
+    if (status != WEIR_OK || fits)
+        return status;
+    return weir_error_set(reterr, WEIR_CONNECT,
+                          "the server is no longer what target_session_attrs asks for");
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* What a PostgreSQL session starts with: inherited settings kept, the stricter one holding, guards left alone. */
+#include "postgres_session.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The socket's URL for another user or database, with more options. */
+static const char *url_of(const char *user, const char *database, const char *more)
+{
+    static char url[1024];
+    const char *query = strchr(need_env("WEIR_TEST_PG_SOCKET_URL"), '?');
+
+    snprintf(url, sizeof(url), "postgresql://%s@/%s%s%s", user, database, query, more);
+    return url;
+}
+
+static void check_answer(const char *url, const char *sql, const char *expected)
+{
+    struct session s;
+
+    session_open(&s, url);
+    check_text(answer(&s, sql), expected);
+    session_close(&s);
+}
+
+/* ---- guards against writing --------------------------------------------------------------- */
+
+static weir_status write_in(const char *url, weir_tx kind, weir_error *error)
+{
+    weir_db *db = NULL;
+    weir_conn *conn = NULL;
+    weir_status status = weir_db_open(url, NULL, &db, error);
+
+    if (status == WEIR_OK)
+        status = weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, error);
+    if (status == WEIR_OK)
+        status = weir_conn_begin(conn, kind, error);
+    if (status == WEIR_OK) {
+        status = weir_conn_query(conn, "INSERT INTO guarded VALUES (1)", NULL, 0, NULL, error);
+        if (status == WEIR_OK)
+            status = weir_conn_commit(conn, error);
+        else
+            (void)weir_conn_rollback(conn, NULL);
+    }
+    weir_conn_release(conn);
+    weir_db_close(db);
+    return status;
+}
+
+static void a_begin_for_writing_overrides_no_guard(void)
+{
+    static const struct {
+        const char *user;
+        const char *database;
+        const char *more;
+    } guards[] = {
+        {"weir", "weir", "&options=-c%20default_transaction_read_only%3Don"},
+        {"reader", "weir", ""},
+        {"weir", "archive", ""},
+    };
+    static const weir_tx kinds[] = {WEIR_TX_WRITE, WEIR_TX_SERIALIZABLE, WEIR_TX_READ};
+    struct session s;
+
+    must(&observer, "CREATE TABLE guarded (a int)");
+    must(&observer, "CREATE ROLE reader LOGIN SUPERUSER");
+    must(&observer, "ALTER ROLE reader SET default_transaction_read_only = on");
+    must(&observer, "CREATE DATABASE archive TEMPLATE template0");
+    session_open(&s, url_of("weir", "archive", ""));
+    must(&s, "CREATE TABLE guarded (a int)");
+    session_close(&s);
+    must(&observer, "ALTER DATABASE archive SET default_transaction_read_only = on");
+    for (int guard = 0; guard < 3; guard++) {
+        const char *url = url_of(guards[guard].user, guards[guard].database, guards[guard].more);
+        for (int i = 0; i < 3; i++) {
+            weir_error error = {0};
+            check_int(write_in(url, kinds[i], &error), WEIR_QUERY);
+            check_text(error.sqlstate, "25006");
+        }
+    }
+    check_text(answer(&observer, "SELECT count(*) FROM guarded"), "0");
+    for (int i = 0; i < 2; i++) {
+        weir_error error = {0};
+        check_int(write_in(url_of("weir", "weir", ""), kinds[i], &error), WEIR_OK);
+    }
+    check_text(answer(&observer, "SELECT count(*) FROM guarded"), "2");
+}
+
+/* ---- what is inherited -------------------------------------------------------------------- */
+
+static void options_of_the_environment_reach_the_session(void)
+{
+    setenv("PGOPTIONS", "-c search_path=pg_catalog -c work_mem=64kB", 1);
+    setenv("PGAPPNAME", "inherited", 1);
+    check_answer(url_of("weir", "weir", ""), "SHOW search_path", "pg_catalog");
+    check_answer(url_of("weir", "weir", ""), "SHOW work_mem", "64kB");
+    check_answer(url_of("weir", "weir", ""), "SHOW application_name", "inherited");
+    check_answer(url_of("weir", "weir", ""), "SHOW statement_timeout", "29s");
+    unsetenv("PGOPTIONS");
+    unsetenv("PGAPPNAME");
+    check_answer(url_of("weir", "weir", ""), "SHOW application_name", "weir");
+}
+
+static void a_service_file_gives_options_and_name(void)
+{
+    static const char service[] = "/tmp/weir-service-XXXXXX";
+    char path[sizeof(service)], text[1024], url[256];
+    char host[256];
+    int fd;
+
+    memcpy(path, service, sizeof(service));
+    fd = mkstemp(path);
+    check(fd >= 0);
+    const char *query = strstr(need_env("WEIR_TEST_PG_SOCKET_URL"), "host=") + 5;
+    snprintf(host, sizeof(host), "%.*s", (int)strcspn(query, "&"), query);
+    snprintf(text, sizeof(text),
+             "[stage]\nhost=%s\nport=%s\nuser=weir\ndbname=weir\napplication_name=served\n"
+             "options=-c work_mem=96kB\n",
+             host, strstr(query, "port=") + 5);
+    check_int(write(fd, text, strlen(text)), (long long)strlen(text));
+    close(fd);
+    setenv("PGSERVICEFILE", path, 1);
+    check_answer("postgresql:///?service=stage", "SHOW work_mem", "96kB");
+    check_answer("postgresql:///?service=stage", "SHOW application_name", "served");
+    check_answer("postgresql:///?service=stage&options=-c%20work_mem%3D128kB", "SHOW work_mem",
+                 "128kB");
+    snprintf(url, sizeof(url), "postgresql:///?service=stage&fallback_application_name=x");
+    check_answer(url, "SHOW application_name", "served");
+    setenv("PGSERVICE", "stage", 1);
+    check_answer("postgresql://", "SHOW application_name", "served");
+    unsetenv("PGSERVICE");
+    unsetenv("PGSERVICEFILE");
+    unlink(path);
+}
+
+static void a_name_in_the_options_wins_over_the_environment(void)
+{
+    weir_db_options options = WEIR_DB_OPTIONS_DEFAULT;
+    weir_result *rows = NULL;
+    weir_db *db = NULL;
+    weir_error error;
+
+    setenv("PGAPPNAME", "inherited", 1);
+    options.application_name = "mine";
+    check_int(weir_db_open(url_of("weir", "weir", ""), &options, &db, &error), WEIR_OK);
+    check_int(weir_db_query(db, "SHOW application_name", NULL, 0, &rows, &error), WEIR_OK);
+    check_text(weir_result_value(rows, 0, 0).text, "mine");
+    weir_result_close(rows);
+    weir_db_close(db);
+    check_int(weir_db_open(url_of("weir", "weir", "&application_name=urls"), &options, &db, &error),
+              WEIR_OK);
+    check_int(weir_db_query(db, "SHOW application_name", NULL, 0, &rows, &error), WEIR_OK);
+    check_text(weir_result_value(rows, 0, 0).text, "urls");
+    weir_result_close(rows);
+    weir_db_close(db);
+    unsetenv("PGAPPNAME");
+}
+
+/* ---- what the driver relies on ------------------------------------------------------------ */
+
+static void the_session_has_what_the_driver_relies_on(void)
+{
+    static const struct {
+        const char *set;
+        const char *look;
+        const char *right;
+    } cases[] = {
+        {"extra_float_digits = 0", "SELECT 0.1::float8 + 0.2::float8", "0.30000000000000004"},
+        {"extra_float_digits = -15", "SELECT 2.0::float8 / 3", "0.66666666666666663"},
+        {"standard_conforming_strings = off", "SELECT length('a\\b')", "3"},
+        {"datestyle = 'German'", "SELECT date '2024-02-29'", "2024-02-29"},
+        {"datestyle = 'SQL, DMY'", "SELECT timestamp '2024-02-29 12:30'", "2024-02-29T12:30:00"},
+        {"bytea_output = escape", "SELECT encode('\\x00ff'::bytea, 'hex')", "00ff"},
+    };
+
+    must(&observer, "CREATE ROLE odd LOGIN SUPERUSER");
+    must(&observer, "CREATE DATABASE oddity TEMPLATE template0");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char sql[200];
+        struct session s;
+        const char *where[] = {"ROLE odd", "DATABASE oddity"};
+        for (int j = 0; j < 2; j++) {
+            snprintf(sql, sizeof(sql), "ALTER %s SET %s", where[j], cases[i].set);
+            must(&observer, sql);
+            session_open(&s, j == 0 ? url_of("odd", "weir", "") : url_of("weir", "oddity", ""));
+            check_text(answer(&s, cases[i].look), cases[i].right);
+            must(&s, "SET work_mem TO '64kB'");
+            check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+            check_text(answer(&s, "SHOW work_mem"), "4MB");
+            check_text(answer(&s, cases[i].look), cases[i].right);
+            session_close(&s);
+            snprintf(sql, sizeof(sql), "ALTER %s RESET ALL", where[j]);
+            must(&observer, sql);
+        }
+    }
+}
+
+static void the_smaller_statement_timeout_holds(void)
+{
+    static const struct {
+        const char *roles;
+        int weirs;
+        const char *holds;
+    } cases[] = {
+        {"'150ms'", 30000, "150ms"}, {"'2min'", 30000, "29s"}, {"0", 30000, "29s"},
+        {"'1s'", 1000, "800ms"},     {"'1d'", 0, "1d"},        {"700", 1000, "700ms"},
+    };
+
+    must(&observer, "CREATE ROLE strict LOGIN SUPERUSER");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char sql[200];
+        struct session s;
+        snprintf(sql, sizeof(sql), "ALTER ROLE strict SET statement_timeout = %s", cases[i].roles);
+        must(&observer, sql);
+        check(session_init(&s, url_of("strict", "weir", ""), 8));
+        s.config.options.statement_timeout_ms = cases[i].weirs;
+        check_int(session_connect(&s, SOON), WEIR_OK);
+        check_text(answer(&s, "SHOW statement_timeout"), cases[i].holds);
+        must(&s, "SET statement_timeout TO '1h'");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, "SHOW statement_timeout"), cases[i].holds);
+        session_close(&s);
+    }
+    must(&observer, "ALTER ROLE strict SET statement_timeout = 100");
+    struct session s;
+    session_open(&s, url_of("strict", "weir", ""));
+    check_int(run_sql(&s, "SELECT pg_sleep(20)"), WEIR_TIMEOUT);
+    check_text(s.error.sqlstate, "57014");
+    check_int(driver.state(s.conn), CONN_IDLE);
+    session_close(&s);
+}
+
+static void a_server_that_refuses_the_settings_is_used_as_it_is(void)
+{
+    struct session s;
+
+    must(&observer, "CREATE ROLE poor LOGIN");
+    must(&observer, "CREATE DATABASE bare TEMPLATE template0");
+    session_open(&s, url_of("weir", "bare", ""));
+    must(&s, "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_backend_pid() FROM PUBLIC");
+    session_close(&s);
+    session_open(&s, url_of("poor", "bare", ""));
+    check_text(answer(&s, "SELECT 1"), "1");
+    check_contains(((struct pg_conn *)s.conn)->note, "refused");
+    session_close(&s);
+    session_open(&s, url_of("weir", "bare", ""));
+    check(((struct pg_conn *)s.conn)->note == NULL);
+    session_close(&s);
+}
+
+/* ---- refusals and ends -------------------------------------------------------------------- */
+
+static void a_refused_connection_carries_the_servers_sqlstate(void)
+{
+    static const struct {
+        const char *user;
+        const char *database;
+        const char *sqlstate;
+        const char *text;
+    } cases[] = {
+        {"nobody_here", "weir", "28000", "role \"nobody_here\" does not exist"},
+        {"weir", "nowhere", "3D000", "database \"nowhere\" does not exist"},
+        {"lonely", "weir", "53300", "too many connections for role \"lonely\""},
+        {"locked_out", "weir", "28000", "role \"locked_out\" is not permitted to log in"},
+    };
+
+    must(&observer, "CREATE ROLE lonely LOGIN CONNECTION LIMIT 0");
+    must(&observer, "CREATE ROLE locked_out NOLOGIN");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct session s;
+        check(session_init(&s, url_of(cases[i].user, cases[i].database, ""), 8));
+        check_int(session_connect(&s, SOON), WEIR_CONNECT);
+        check_int(s.error.status, WEIR_CONNECT);
+        check_text(s.error.sqlstate, cases[i].sqlstate);
+        check_contains(s.error.text, cases[i].text);
+        check(strstr(s.error.text, cases[i].sqlstate) == NULL);
+        check(strstr(s.error.text, ".c:") == NULL);
+        session_close(&s);
+    }
+    struct session s;
+    check(session_init(&s, "postgresql://weir@127.0.0.1:1/weir", 8));
+    check_int(session_connect(&s, SOON), WEIR_CONNECT);
+    check_text(s.error.sqlstate, "");
+    session_close(&s);
+}
+
+int main(void)
+{
+    session_open(&observer, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    run(a_begin_for_writing_overrides_no_guard);
+    run(options_of_the_environment_reach_the_session);
+    run(a_service_file_gives_options_and_name);
+    run(a_name_in_the_options_wins_over_the_environment);
+    run(the_session_has_what_the_driver_relies_on);
+    run(the_smaller_statement_timeout_holds);
+    run(a_server_that_refuses_the_settings_is_used_as_it_is);
+    run(a_refused_connection_carries_the_servers_sqlstate);
+    session_close(&observer);
+    return check_done();
+}
