@@ -76,7 +76,10 @@ static const char *find(const char *from, const char *to, char c)
 
 static const char *find_last(const char *from, const char *to, char c)
 {
-    return memrchr(from, c, (size_t)(to - from));
+    while (to > from)
+        if (*--to == c)
+            return to;
+    return NULL;
 }
 
 /* ---- scheme ------------------------------------------------------------------------------ */

@@ -12,12 +12,16 @@ enum nature {
     NATURE_TIMEOUT,  /* of whatever was going on */
     NATURE_NONSENSE, /* what came is no HTTP */
     NATURE_MEMORY,
+    NATURE_LARGE, /* beyond a limit of libcurl's own */
     NATURE_OTHER
 };
 
+/* CURLE_TOO_LARGE, known to the headers since 8.6; what runs may be newer than what was compiled. */
+#define CODE_TOO_LARGE 100
+
 static enum nature nature_of(CURLcode code)
 {
-    switch (code) {
+    switch ((int)code) {
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
@@ -49,6 +53,8 @@ static enum nature nature_of(CURLcode code)
         return NATURE_NONSENSE;
     case CURLE_OUT_OF_MEMORY:
         return NATURE_MEMORY;
+    case CODE_TOO_LARGE:
+        return NATURE_LARGE;
     default:
         return NATURE_OTHER;
     }
@@ -80,9 +86,11 @@ static struct judgement judge_timeout(const struct transfer *t, bool is_cut_shor
 static struct judgement judge_code(const struct transfer *t, bool is_cut_short, char *text)
 {
     struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
+    enum nature nature = nature_of(t->code);
     const char *before = "";
+    bool is_line;
 
-    switch (nature_of(t->code)) {
+    switch (nature) {
     case NATURE_TIMEOUT:
         return judge_timeout(t, is_cut_short, text);
     case NATURE_CONNECT:
@@ -104,10 +112,12 @@ static struct judgement judge_code(const struct transfer *t, bool is_cut_short, 
         before = "the response is no HTTP: ";
         break;
     case NATURE_MEMORY:
-        /* libcurl says the same of one line of a header above 100 KB. */
+    case NATURE_LARGE:
+        /* One line of a header above 100 KB is out of memory to libcurl before 8.6. */
         j.is_ours = true;
-        j.status = t->sends > 0 && !t->is_head_done ? WEIR_LIMIT : WEIR_NO_MEMORY;
-        before = j.status == WEIR_LIMIT ? "a line of the header is too long: " : "";
+        is_line = t->sends > 0 && !t->is_head_done;
+        j.status = is_line || nature == NATURE_LARGE ? WEIR_LIMIT : WEIR_NO_MEMORY;
+        before = is_line ? "a line of the header is too long: " : "";
         break;
     case NATURE_OTHER:
         break;
