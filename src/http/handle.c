@@ -56,7 +56,8 @@ static void set_session(struct handle *handle)
     CURL *easy = handle->easy;
 
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    /* A name lookup that hangs is left behind instead of waited for; its thread ends by itself. */
+    /* A name lookup that hangs is left behind instead of waited for; its thread ends by itself. This
+     * is for libcurl before 8.20, where each lookup has a thread; see open_handle(). */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -96,6 +97,13 @@ void weir__handle_renew(struct handle *handle)
 
 /* ---- the driver -------------------------------------------------------------------------- */
 
+/*
+ * CURLMOPT_QUICK_EXIT: since 8.20 lookups run on threads of the multi handle, and closing it waits for
+ * those that hang, whatever CURLOPT_QUICK_EXIT says. By number, because what runs may be newer than the
+ * headers that weir was built with; an older libcurl refuses it and does not need it.
+ */
+#define MULTI_QUICK_EXIT ((CURLMoption)21)
+
 static void close_handle(void *arg, void *connection)
 {
     struct handle *handle = connection;
@@ -124,6 +132,7 @@ static weir_status open_handle(void *arg, weir_time deadline, void **ret_connect
         close_handle(arg, handle);
         return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
     }
+    (void)curl_multi_setopt(handle->multi, MULTI_QUICK_EXIT, 1L);
     set_session(handle);
     *ret_connection = handle;
     return WEIR_OK;
