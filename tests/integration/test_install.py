@@ -146,9 +146,8 @@ def build_and_run(compiler, name, text, *modules, arguments=()):
     source = pathlib.Path(SCRATCH.name) / f"{name}.c"
     source.write_text(text)
     program = source.with_name(f"{name}-{compiler}")
-    language = ["-x", "c++", "-std=c++17"] if compiler.endswith("++") else ["-std=c99"]
-    run([compiler, *language, "-Wall", "-Wextra", "-Werror", source, "-o", program, "-x", "none",
-         *pkg_config("--cflags", "--libs", *modules)])
+    of_source = ["-x", "c++", "-std=c++17", source, "-x", "none"] if compiler.endswith("++") else ["-std=c99", source]
+    run([compiler, "-Wall", "-Wextra", "-Werror", *of_source, "-o", program, *pkg_config("--cflags", "--libs", *modules)])
     libraries = ":".join(sorted({str(path.parent) for path in ROOT.rglob("libweir*.so*")}))
     return run([program, *arguments], LD_LIBRARY_PATH=libraries)
 

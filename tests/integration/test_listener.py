@@ -359,10 +359,25 @@ def test_every_row_of_the_hostile_table_is_refused_and_the_server_goes_on():
 
 
 def test_refusals_carry_a_json_detail_and_close():
+    token = "Authorization: Bearer a.b.c\r\n"
+    with running() as host:
+        for request, word in ((f"GET /fast HTTP/1.1\r\nHost: a\r\n{token}{token}\r\n", "repeated"),
+                              ("GET /fast HTTP/1.1\r\nHost: a/b\r\n\r\n", "Host"),
+                              ("GET /fast#x HTTP/1.1\r\nHost: a\r\n\r\n", "fragment")):
+            with Client(host) as client:
+                client.send(request)
+                status, headers, body = client.response()
+                assert status == 400 and headers["connection"].lower() == "close" and word in detail(body), body
+                assert client.is_closed()
+
+
+def test_two_hosts_are_refused_by_us_or_by_a_library_that_looks_itself():
+    """libmicrohttpd 1.0.10 answers this one before it asks us, with a page of its own; 0.9 and 1.0.1 leave it to us."""
     with running() as host, Client(host) as client:
         client.send("GET /fast HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         status, headers, body = client.response()
-        assert status == 400 and headers["connection"].lower() == "close" and "repeated" in detail(body)
+        assert status == 400 and headers["connection"].lower() == "close", (status, headers)
+        assert b"Multiple" in body if body.startswith(b"<html>") else "repeated" in detail(body), body
         assert client.is_closed()
 
 
