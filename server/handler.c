@@ -2,9 +2,11 @@
 /* Authorization, bodies, queries and errors, the same for every route. */
 #include "handler.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "db_trouble.h"
 #include "json_text.h"
 #include "log.h"
 
@@ -71,11 +73,8 @@ void reply_error(struct http_response *response, const weir_error *error)
     case WEIR_LIMIT:
         http_reply_detail(response, 507, "%s", error->text);
         return;
-    case WEIR_QUERY:
-        log_write(LOG_LEVEL_ERROR, "SQLSTATE %s: %s", error->sqlstate, error->text);
-        http_reply_detail(response, 500, "SQLSTATE %s: %s", error->sqlstate, error->text);
-        return;
     case WEIR_OK:
+    case WEIR_QUERY:
     case WEIR_MISUSE:
     case WEIR_ALREADY:
     case WEIR_UNSUPPORTED:
@@ -85,6 +84,35 @@ void reply_error(struct http_response *response, const weir_error *error)
     }
     log_write(LOG_LEVEL_ERROR, "%s", error->text);
     http_reply_detail(response, 500, "%s", error->text);
+}
+
+/* Each kind once in a while, however many requests meet it. */
+static void log_database_error(enum log_level level, const weir_error *error)
+{
+    char kind[64];
+    struct log_about about = {.kind = kind};
+
+    snprintf(kind, sizeof kind, "database %s %s", weir_status_name(error->status), error->sqlstate);
+    log_write_about(level, &about, "%s%s%s%s", error->sqlstate[0] != '\0' ? "SQLSTATE " : "",
+                    error->sqlstate, error->sqlstate[0] != '\0' ? ": " : "", error->text);
+}
+
+void reply_database_error(struct http_response *response, const weir_error *error,
+                          const char *doubt)
+{
+    char seconds[16];
+
+    if (db_trouble_is_passing(error)) {
+        log_database_error(LOG_LEVEL_WARNING, error);
+        snprintf(seconds, sizeof seconds, "%d", db_trouble_retry_after(error));
+        http_reply_detail(response, 503, "%s%s", db_trouble_text(error), doubt);
+        http_reply_header(response, "Retry-After", seconds);
+    } else if (error->status == WEIR_QUERY) {
+        log_database_error(LOG_LEVEL_ERROR, error);
+        http_reply_detail(response, 500, "SQLSTATE %s: %s", error->sqlstate, error->text);
+    } else {
+        reply_error(response, error);
+    }
 }
 
 bool reply_if_wrong(struct http_response *response, struct validation *validation)

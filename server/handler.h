@@ -40,11 +40,18 @@ bool is_moderator(const struct app *app, const struct http_request *request,
                   struct http_response *response, struct auth_claims *ret_claims);
 
 /*
- * Tell a failure of the layers below: 503 with Retry-After for what passes by itself, 500 with
- * SQLSTATE and message for a refused statement, 502 for another server's answer that is of no use,
- * 404, 422 or 507 for what their words are.
+ * Tell a failure of the layers below: 503 with Retry-After for what passes by itself, 502 for another
+ * server's answer that is of no use, 404, 422, 507 or 500 for what their words are.
  */
 void reply_error(struct http_response *response, const weir_error *error);
+
+/*
+ * The same for a database: 503 with Retry-After also for a full disk and a server that only reads, in words
+ * that name neither host nor path, which the log has; 500 with SQLSTATE and message for a statement that
+ * was refused. `doubt` is added to a 503's words; "" when there is none.
+ */
+void reply_database_error(struct http_response *response, const weir_error *error,
+                          const char *doubt);
 
 /* Answer 422 with every wrong field, if there are any; whether there were. Empties the list. */
 bool reply_if_wrong(struct http_response *response, struct validation *validation);

@@ -3,6 +3,7 @@
 #include "health.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,14 @@ struct health {
 };
 
 static void log_change(const struct health_component *component, const struct state *before,
-                       const struct state *after)
+                       const struct state *after, const weir_error *error)
 {
     if (before->was_checked && before->is_fine == after->is_fine)
         return;
     if (after->is_fine)
         log_write(LOG_LEVEL_INFO, "%s: ok", component->name);
     else
-        log_write(LOG_LEVEL_WARNING, "%s: not ready: %s", component->name, after->reason);
+        log_write(LOG_LEVEL_WARNING, "%s: not ready: %s", component->name, error->text);
 }
 
 static void check_one(struct health *health, size_t i)
@@ -55,13 +56,14 @@ static void check_one(struct health *health, size_t i)
 
     after.is_fine = component->check(component->arg, weir_now() + CHECK_LIMIT, &error) == WEIR_OK;
     after.checked_at = weir_now();
-    memcpy(after.reason, error.text, sizeof after.reason);
+    snprintf(after.reason, sizeof after.reason, "%s",
+             component->tell != NULL ? component->tell(&error) : error.text);
 
     pthread_mutex_lock(&health->lock);
     struct state before = health->states[i];
     health->states[i] = after;
     pthread_mutex_unlock(&health->lock);
-    log_change(component, &before, &after);
+    log_change(component, &before, &after, &error);
 }
 
 /* Sleep until the next round; true when there is none. */

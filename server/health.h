@@ -8,11 +8,13 @@
 #include <weir/clock.h>
 
 /* One thing that must work for the backend to be ready. check() returns by the deadline; its
- * error, which must hold no secret, is shown to whoever asks. */
+ * error, which must hold no secret, is logged. Whoever asks is shown what `tell` makes of it, a static text;
+ * NULL: the error's own. */
 struct health_component {
     const char *name;
     weir_status (*check)(void *arg, weir_time deadline, weir_error *reterr);
     void *arg;
+    const char *(*tell)(const weir_error *error);
 };
 
 #define HEALTH_MAX_COMPONENTS 8

@@ -176,7 +176,8 @@ static bool find_trace(char ret_id[WEIR_TRACE_ID_SIZE])
     return true;
 }
 
-static void make_text_line(struct line *line, enum log_level level, const char *message)
+static void make_text_line(struct line *line, enum log_level level, const char *message,
+                           bool is_of_thread)
 {
     char trace[WEIR_TRACE_ID_SIZE];
 
@@ -186,12 +187,12 @@ static void make_text_line(struct line *line, enum log_level level, const char *
     add_escaped(line, message, false);
     line->limit += CONTEXT_SIZE;
     /* Pool and connection stand in the message. */
-    if (find_trace(trace))
+    if (is_of_thread && find_trace(trace))
         add(line, ", trace %s", trace);
 }
 
 static void make_json_line(struct line *line, enum log_level level, const struct log_about *about,
-                           const char *message)
+                           const char *message, bool is_of_thread)
 {
     char trace[WEIR_TRACE_ID_SIZE];
 
@@ -211,20 +212,21 @@ static void make_json_line(struct line *line, enum log_level level, const struct
     }
     if (about != NULL && about->connection_id != 0)
         add(line, ",\"connection\":%llu", (unsigned long long)about->connection_id);
-    if (find_trace(trace))
+    if (is_of_thread && find_trace(trace))
         add(line, ",\"trace_id\":\"%s\"", trace);
     add(line, "}");
 }
 
+/* `is_of_thread`: it is about what the thread does, and so belongs to the thread's trace. */
 static void make_line(struct line *line, enum log_level level, const struct log_about *about,
-                      const char *message)
+                      const char *message, bool is_of_thread)
 {
     line->used = 0;
     line->limit = sizeof line->text - 1;
     if (atomic_load_explicit(&line_format, memory_order_relaxed) == LOG_FORMAT_JSON)
-        make_json_line(line, level, about, message);
+        make_json_line(line, level, about, message, is_of_thread);
     else
-        make_text_line(line, level, message);
+        make_text_line(line, level, message, is_of_thread);
     line->text[line->used++] = '\n';
 }
 
@@ -251,7 +253,7 @@ static void put_dropped_locked(void)
 
     snprintf(message, sizeof message, "%lu log lines dropped: nobody read them in time",
              dropped_locked);
-    make_line(&line, LOG_LEVEL_WARNING, NULL, message);
+    make_line(&line, LOG_LEVEL_WARNING, NULL, message, false);
     put_locked(&line);
     dropped_locked = 0;
 }
@@ -270,12 +272,13 @@ static void put_or_drop_locked(const struct line *line)
 static void put_repeats_locked(weir_time now, bool is_end)
 {
     struct line line;
-    char message[REPEATS_SAMPLE + 64], sample[REPEATS_SAMPLE];
-    unsigned held_back = 0;
+    char message[REPEATS_SAMPLE + 64];
+    struct held_back held;
 
-    while (repeats_take(&repeats_locked, now, is_end, &held_back, sample)) {
-        snprintf(message, sizeof message, "%u more like this: %s", held_back, sample);
-        make_line(&line, LOG_LEVEL_WARNING, NULL, message);
+    while (repeats_take(&repeats_locked, now, is_end, &held)) {
+        snprintf(message, sizeof message, "%u more %s: %s", held.count,
+                 held.is_mixed ? "of various kinds, the first" : "like this", held.sample);
+        make_line(&line, LOG_LEVEL_WARNING, NULL, message, false);
         put_or_drop_locked(&line);
     }
 }
@@ -288,15 +291,19 @@ void log_tend(bool is_end)
 }
 
 /* Warnings and errors come in floods; what is asked for at DEBUG is wanted whole. */
-static bool admit_locked(enum log_level level, const char *message)
+static bool admit(enum log_level level, const struct log_about *about, const char *message)
 {
+    const char *kind = about != NULL ? about->kind : NULL;
     weir_time now;
 
     if (level < LOG_LEVEL_WARNING)
         return true;
+    pthread_mutex_lock(&lock);
     now = weir_now();
     put_repeats_locked(now, false);
-    return repeats_admit(&repeats_locked, message, now);
+    bool is_admitted = repeats_admit(&repeats_locked, kind, message, now);
+    pthread_mutex_unlock(&lock);
+    return is_admitted;
 }
 
 static void log_writev(enum log_level level, const struct log_about *about, const char *format,
@@ -309,10 +316,11 @@ static void log_writev(enum log_level level, const struct log_about *about, cons
 
     if (vsnprintf(message, sizeof message, format, args) < 0)
         return;
-    make_line(&line, level, about, message);
+    if (!admit(level, about, message))
+        return;
+    make_line(&line, level, about, message, true);
     pthread_mutex_lock(&lock);
-    if (admit_locked(level, message))
-        put_or_drop_locked(&line);
+    put_or_drop_locked(&line);
     pthread_mutex_unlock(&lock);
 }
 

@@ -42,7 +42,8 @@ void log_set_descriptor(int descriptor);
  * traced request, the trace's id follows (`, trace 4bf9…`; `"trace_id"`).
  *
  * Of warnings and errors that differ in digits only, five are written in ten seconds; of the others a
- * line tells how many there were.
+ * line tells how many there were. So is what comes while 64 such messages are being counted already, taken
+ * together: whatever happens, the log is bounded.
  *
  * Control characters and bytes that are not UTF-8 are escaped (\n, \x1b), so that one message is
  * one line whatever a client put into it. Lines are cut at 4000 bytes, which a pipe takes whole
@@ -53,10 +54,14 @@ void log_set_descriptor(int descriptor);
  */
 void log_write(enum log_level level, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* What a line is about; the JSON has fields for it. */
+/* What a line is about; the JSON has fields for pool and connection. */
 struct log_about {
     const char *pool;       /* NULL: none */
     uint64_t connection_id; /* 0: none */
+
+    /* What a warning or error is counted by, for those whose words differ where the matter is the same, or
+     * that a whole outage repeats: of one kind, the first in ten seconds is written. NULL: the message. */
+    const char *kind;
 };
 void log_write_about(enum log_level level, const struct log_about *about, const char *format, ...)
     WEIR_PRINTF(3, 4);

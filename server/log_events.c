@@ -26,12 +26,17 @@ static weir_status log_pool_event(const weir_pool_event *event, void *arg)
 {
     bool is_trouble = (WEIR_EVENT_BIT(event->kind) & TROUBLE) != 0;
     enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    struct log_about about = {weir_pool_name(event->pool), event->connection_id};
-    char place[96] = "", why[64] = "", took[48] = "";
+    struct log_about about = {.pool = weir_pool_name(event->pool),
+                              .connection_id = event->connection_id};
+    char place[96] = "", why[64] = "", took[48] = "", kind[128];
 
     (void)arg;
     if (!log_is_on(level))
         return WEIR_OK;
+    /* Each of many timeouts names other holders. A leak is told once for each place. */
+    snprintf(kind, sizeof kind, "pool %s %s", about.pool, weir_pool_event_name(event->kind));
+    if (event->kind == WEIR_EVENT_TIMEOUT || event->kind == WEIR_EVENT_PING_FAILURE)
+        about.kind = kind;
     if (event->file != NULL)
         snprintf(place, sizeof place, " at %s:%d", base_name(event->file), event->line);
     if (event->reason != WEIR_REASON_NONE)

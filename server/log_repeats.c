@@ -6,13 +6,13 @@
 
 #include "urltext.h"
 
-/* FNV-1a of what is no digit: times and counts differ where the message is the same. */
-static uint64_t hash_of(const char *message)
+/* FNV-1a; of a message without its digits: times and counts differ where it is the same. */
+static uint64_t hash_of(const char *message, bool has_digits)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
 
     for (; *message != '\0'; message++) {
-        if (*message >= '0' && *message <= '9')
+        if (!has_digits && *message >= '0' && *message <= '9')
             continue;
         hash = (hash ^ (unsigned char)*message) * UINT64_C(1099511628211);
     }
@@ -24,10 +24,10 @@ static bool is_over(const struct repeat *place, weir_time now)
     return now - place->began >= REPEATS_WINDOW;
 }
 
-/* The place of a message, or one that can become it; NULL: all are in use. */
+/* The place of a message, or one that can become it. */
 static struct repeat *find(struct repeats *repeats, uint64_t hash, weir_time now)
 {
-    struct repeat *free_place = NULL;
+    struct repeat *free_place = &repeats->places[REPEATS_MESSAGES];
 
     for (size_t i = 0; i < REPEATS_MESSAGES; i++) {
         struct repeat *place = &repeats->places[i];
@@ -57,32 +57,33 @@ static void copy_beginning(char sample[REPEATS_SAMPLE], const char *message)
     sample[used] = '\0';
 }
 
-bool repeats_admit(struct repeats *repeats, const char *message, weir_time now)
+bool repeats_admit(struct repeats *repeats, const char *kind, const char *message, weir_time now)
 {
-    uint64_t hash = hash_of(message);
+    uint64_t hash = kind != NULL ? hash_of(kind, true) : hash_of(message, false);
     struct repeat *place = find(repeats, hash, now);
+    bool is_shared = place == &repeats->places[REPEATS_MESSAGES];
+    unsigned most = kind != NULL && !is_shared ? REPEATS_KIND_LET_THROUGH : REPEATS_LET_THROUGH;
 
-    if (place == NULL)
-        return true;
-    if (place->hash != hash || (is_over(place, now) && place->held_back == 0))
+    if (place->hash == 0 || (place->hash != hash && !is_shared) ||
+        (is_over(place, now) && place->held_back == 0))
         *place = (struct repeat){.hash = hash, .began = now};
-    if (place->seen++ < REPEATS_LET_THROUGH)
+    if (place->seen++ < most)
         return true;
     if (place->held_back++ == 0)
         copy_beginning(place->sample, message);
     return false;
 }
 
-bool repeats_take(struct repeats *repeats, weir_time now, bool is_end, unsigned *ret_held_back,
-                  char ret_sample[REPEATS_SAMPLE])
+bool repeats_take(struct repeats *repeats, weir_time now, bool is_end, struct held_back *ret_held)
 {
-    for (size_t i = 0; i < REPEATS_MESSAGES; i++) {
+    for (size_t i = 0; i <= REPEATS_MESSAGES; i++) {
         struct repeat *place = &repeats->places[i];
 
         if (place->hash == 0 || place->held_back == 0 || !(is_end || is_over(place, now)))
             continue;
-        *ret_held_back = place->held_back;
-        memcpy(ret_sample, place->sample, REPEATS_SAMPLE);
+        ret_held->count = place->held_back;
+        ret_held->is_mixed = i == REPEATS_MESSAGES;
+        memcpy(ret_held->sample, place->sample, REPEATS_SAMPLE);
         *place = (struct repeat){0};
         return true;
     }

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "db_trouble.h"
 #include "log.h"
 #include "tracing.h"
 
@@ -19,6 +21,14 @@ struct db_handle {
     weir_db *db;
     struct pool_history *history;
     bool echo;
+
+    /* The last failure of a write for want of space or of the right to write. `stops_writes` spares those
+     * who succeed the lock. */
+    atomic_bool stops_writes;
+    pthread_mutex_t trouble_lock;
+    weir_error trouble_locked;
+    weir_time trouble_until_locked;
+
     /* Counts up under the manager's lock, down anywhere; acquire-release, so that the closer sees
      * everything the others did. */
     _Atomic unsigned holders;
@@ -60,6 +70,7 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     db_options.pool.leak_report_after_ms = LEAK_REPORT_AFTER_MS;
     handle->echo = options->echo;
     atomic_init(&handle->holders, 1);
+    pthread_mutex_init(&handle->trouble_lock, NULL);
 
     weir_status status = weir_db_open(url, &db_options, &handle->db, reterr);
     if (status == WEIR_OK) {
@@ -68,6 +79,7 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
             weir_db_close(handle->db);
     }
     if (status != WEIR_OK) {
+        pthread_mutex_destroy(&handle->trouble_lock);
         free(handle);
         return status;
     }
@@ -152,6 +164,7 @@ void managed_db_put_engine(struct db_handle *handle)
         return;
     weir_db_close(handle->db);
     pool_history_close(handle->history);
+    pthread_mutex_destroy(&handle->trouble_lock);
     free(handle);
 }
 
@@ -203,13 +216,77 @@ void db_session_end(struct db_session *session)
     *session = (struct db_session){0};
 }
 
+/* ---- Writes that fail though reads go on -------------------------------------------------- */
+
+/* How long such a failure counts. Nobody writes only to find out, so after that the next write tells. */
+#define TROUBLE_COUNTS_FOR (10 * WEIR_SECOND)
+
+static void note_failure(struct db_handle *handle, const weir_error *error)
+{
+    if (!db_trouble_stops_writes(error))
+        return;
+    pthread_mutex_lock(&handle->trouble_lock);
+    handle->trouble_locked = *error;
+    handle->trouble_until_locked = weir_now() + TROUBLE_COUNTS_FOR;
+    pthread_mutex_unlock(&handle->trouble_lock);
+    atomic_store_explicit(&handle->stops_writes, true, memory_order_release);
+}
+
+static void note_write(struct db_handle *handle)
+{
+    if (atomic_load_explicit(&handle->stops_writes, memory_order_relaxed))
+        atomic_store_explicit(&handle->stops_writes, false, memory_order_release);
+}
+
+static weir_status check_writes(struct db_handle *handle, weir_error *reterr)
+{
+    weir_status status = WEIR_OK;
+
+    if (!atomic_load_explicit(&handle->stops_writes, memory_order_acquire))
+        return WEIR_OK;
+    pthread_mutex_lock(&handle->trouble_lock);
+    if (weir_now() < handle->trouble_until_locked) {
+        status = handle->trouble_locked.status;
+        if (reterr != NULL)
+            *reterr = handle->trouble_locked;
+    }
+    pthread_mutex_unlock(&handle->trouble_lock);
+    return status;
+}
+
+/* ---- Sessions ------------------------------------------------------------------------------ */
+
 weir_status db_session_query(struct db_session *session, const char *sql, const weir_param *params,
                              size_t param_count, weir_result **ret_result, weir_error *reterr)
 {
     if (session->handle->echo)
         log_write(LOG_LEVEL_INFO, "pool \"%s\": %s",
                   weir_pool_name(weir_db_pool(session->handle->db)), sql);
-    return weir_conn_query(session->conn, sql, params, param_count, ret_result, reterr);
+
+    weir_error error;
+    weir_status status =
+        weir_conn_query(session->conn, sql, params, param_count, ret_result, &error);
+    if (status != WEIR_OK) {
+        note_failure(session->handle, &error);
+        if (reterr != NULL)
+            *reterr = error;
+    } else if (ret_result != NULL && weir_result_changed(*ret_result) > 0) {
+        note_write(session->handle);
+    }
+    return status;
+}
+
+weir_status db_session_commit(struct db_session *session, weir_error *reterr)
+{
+    weir_error error;
+    weir_status status = weir_conn_commit(session->conn, &error);
+
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    note_failure(session->handle, &error);
+    if (reterr != NULL)
+        *reterr = error;
+    return status;
 }
 
 bool db_session_is_sqlite(const struct db_session *session)
@@ -254,6 +331,16 @@ static weir_status query_once(struct managed_db *manager, const char *sql, const
     return status;
 }
 
+static void log_repeat(const struct managed_db *manager, const weir_error *error)
+{
+    char kind[96];
+    struct log_about about = {.pool = manager->pool_name, .kind = kind};
+
+    snprintf(kind, sizeof kind, "repeated %s %s", manager->pool_name, error->sqlstate);
+    log_write_about(LOG_LEVEL_WARNING, &about, "pool \"%s\": statement repeated after: %s",
+                    manager->pool_name, error->text);
+}
+
 weir_status managed_db_query_at(struct managed_db *manager, const struct db_retry *retry,
                                 bool is_repeatable, const char *sql, const weir_param *params,
                                 size_t param_count, weir_time deadline, weir_result **ret_result,
@@ -279,31 +366,54 @@ weir_status managed_db_query_at(struct managed_db *manager, const struct db_retr
             return status;
         }
         if (status != WEIR_OK)
-            log_write(LOG_LEVEL_WARNING, "pool \"%s\": statement repeated after: %s",
-                      manager->pool_name, error.text);
+            log_repeat(manager, &error);
         weir_result_close(result);
     }
 }
 
-weir_status managed_db_check(struct managed_db *manager, weir_time deadline, weir_error *reterr)
+/* Ask anything, or with asks_mode whether the server only reads. */
+static weir_status ask(struct managed_db *manager, bool asks_mode, weir_time deadline,
+                       weir_error *reterr)
 {
     static const struct db_retry no_retry = DB_RETRY_NONE;
-    struct db_handle *handle;
+    const char *sql =
+        asks_mode ? "SELECT pg_catalog.current_setting('transaction_read_only')" : "SELECT 1";
     weir_result *result = NULL;
-    weir_pool_stats stats;
 
     weir_status status =
-        managed_db_query(manager, &no_retry, true, "SELECT 1", NULL, 0, deadline, &result, reterr);
-    if (status == WEIR_OK)
-        weir_result_close(result);
-    if (status != WEIR_TIMEOUT && status != WEIR_FULL)
+        managed_db_query(manager, &no_retry, true, sql, NULL, 0, deadline, &result, reterr);
+    if (status != WEIR_OK)
         return status;
-    if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
+    const char *mode = weir_result_value(result, 0, 0).text;
+    if (asks_mode && mode != NULL && strcmp(mode, "on") == 0) {
+        status = weir_error_set(reterr, WEIR_QUERY, "%s: the server only reads", manager->name);
+        if (reterr != NULL)
+            memcpy(reterr->sqlstate, "25006", sizeof reterr->sqlstate);
+    }
+    weir_result_close(result);
+    return status;
+}
+
+weir_status managed_db_check(struct managed_db *manager, bool needs_writes, weir_time deadline,
+                             weir_error *reterr)
+{
+    struct db_handle *handle;
+    weir_pool_stats stats;
+
+    weir_status status = managed_db_get_engine(manager, &handle, reterr);
+    if (status != WEIR_OK)
         return status;
-    weir_pool_get_stats(weir_db_pool(db_handle_db(handle)), &stats);
+    bool is_sqlite = strcmp(weir_db_engine(handle->db), "sqlite") == 0;
+    status = ask(manager, needs_writes && !is_sqlite, deadline, reterr);
+    if (status == WEIR_TIMEOUT || status == WEIR_FULL) {
+        weir_pool_get_stats(weir_db_pool(handle->db), &stats);
+        if (stats.leased >= stats.slots && stats.connections >= stats.slots)
+            status = WEIR_OK;
+    }
+    if (status == WEIR_OK && needs_writes)
+        status = check_writes(handle, reterr);
     managed_db_put_engine(handle);
-    bool is_busy = stats.leased >= stats.slots && stats.connections >= stats.slots;
-    return is_busy ? WEIR_OK : status;
+    return status;
 }
 
 void managed_db_tend(struct managed_db *manager)

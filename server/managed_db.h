@@ -129,15 +129,21 @@ WEIR_MUST_CHECK weir_status managed_db_query_at(struct managed_db *manager,
                                                 weir_result **ret_result, weir_error *reterr,
                                                 const char *file, int line);
 
+/* Commit the session's transaction. As weir_conn_commit(). */
+WEIR_MUST_CHECK weir_status db_session_commit(struct db_session *session, weir_error *reterr);
+
 /*
  * Ask the database something, for a health check. A pool whose every connection is open and lent is
  * busy, not broken: WEIR_OK.
  *
+ * With needs_writes, a database that only reads fails with 25006: PostgreSQL is asked, and of SQLite, as of a
+ * full disk (53100), the last failure of a write counts for ten seconds, or until a write succeeds.
+ *
  * Errors:  as managed_db_query().
  * Threads: any.
  */
-WEIR_MUST_CHECK weir_status managed_db_check(struct managed_db *manager, weir_time deadline,
-                                             weir_error *reterr);
+WEIR_MUST_CHECK weir_status managed_db_check(struct managed_db *manager, bool needs_writes,
+                                             weir_time deadline, weir_error *reterr);
 
 /* One step of the pool's housekeeping, which reports connections that have been out for a minute
  * (leak_report_after_ms in the URL). Call it about once a second. Threads: any. */

@@ -26,7 +26,7 @@ void handle_pending(void *arg, const struct http_request *request, struct http_r
         return;
     if (suggestions_list_pending(app->suggestions, kind, limit, http_request_deadline(request),
                                  &text, &is_utf8, &error) != WEIR_OK)
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
     else
         reply_rows(response, text, is_utf8);
 }
@@ -82,7 +82,7 @@ static void mark(struct app *app, const struct http_request *request,
         http_reply_detail(response, 500, "out of memory");
     else if (suggestions_mark_status(app->suggestions, kind, id, &verdict,
                                      http_request_deadline(request), &error) != WEIR_OK)
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
     else
         reply_done(response, id, verdict.status);
     free(merged_copy);
@@ -137,7 +137,7 @@ static void update(struct app *app, const struct http_request *request,
     else if (status == WEIR_QUERY && strncmp(error.sqlstate, "22", 2) == 0)
         http_reply_detail(response, 422, "the database cannot hold this: %s", error.text);
     else
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
 }
 
 void handle_payload(void *arg, const struct http_request *request, struct http_response *response)

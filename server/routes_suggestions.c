@@ -146,13 +146,6 @@ static bool is_outcome_unknown(const weir_error *error)
            (error->status == WEIR_TIMEOUT && strcmp(error->sqlstate, "57014") == 0);
 }
 
-static void reply_unknown(struct http_response *response, weir_error *error)
-{
-    weir_error_set(error, error->status, "%s; it is unknown whether the suggestion was stored",
-                   error->text);
-    reply_error(response, error);
-}
-
 /* Store, and answer 201 or what went wrong. `payload` is taken over; NULL: memory ran out. */
 static void store(const struct app *app, const struct http_request *request,
                   struct http_response *response, const struct suggestion_kind *kind, char *payload,
@@ -178,9 +171,10 @@ static void store(const struct app *app, const struct http_request *request,
         else if (status == WEIR_QUERY && strncmp(error.sqlstate, "22", 2) == 0)
             http_reply_detail(response, 422, "the database cannot hold this: %s", error.text);
         else if (is_outcome_unknown(&error))
-            reply_unknown(response, &error);
+            reply_database_error(response, &error,
+                                 "; it is unknown whether the suggestion was stored");
         else
-            reply_error(response, &error);
+            reply_database_error(response, &error, "");
     }
     free(user_agent);
     free(payload);

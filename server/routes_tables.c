@@ -18,7 +18,7 @@ void handle_tables(void *arg, const struct http_request *request, struct http_re
         return;
     if (database_get_table_names(app->database, suggestion_tables(), http_request_deadline(request),
                                  &text, &error) != WEIR_OK)
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
     else
         http_reply_json_text(response, 200, text);
 }
@@ -59,7 +59,7 @@ void handle_rows(void *arg, const struct http_request *request, struct http_resp
         return;
     if (database_get_rows(app->database, table, limit, offset, http_request_deadline(request),
                           &text, &is_utf8, &error) != WEIR_OK)
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
     else
         reply_rows(response, text, is_utf8);
 }
@@ -92,5 +92,5 @@ void handle_row(void *arg, const struct http_request *request, struct http_respo
     else if (status == WEIR_NOT_FOUND && strcmp(error.text, DATABASE_NO_ENTRY) == 0)
         reply_no_entry(response);
     else
-        reply_error(response, &error);
+        reply_database_error(response, &error, "");
 }

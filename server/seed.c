@@ -116,7 +116,7 @@ static weir_status seed_session(struct db_session *session, const char *path, we
         return status;
     status = seed_in_transaction(session, path, reterr);
     if (status == WEIR_OK)
-        return weir_conn_commit(session->conn, reterr);
+        return db_session_commit(session, reterr);
     (void)weir_conn_rollback(session->conn, NULL);
     return status;
 }

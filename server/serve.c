@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include "console.h"
 #include "db_manager.h"
+#include "db_trouble.h"
 #include "http_session_manager.h"
 #include "metrics.h"
 #include "routes.h"
@@ -163,9 +165,9 @@ static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
     log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
     server_metrics_unwatch(server.metrics);
     weir_status status = dispose_all(deadline, reterr);
+    log_tend(true);
     if (status == WEIR_OK)
         log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
-    log_tend(true);
     return status;
 }
 
@@ -231,7 +233,7 @@ static weir_status stop_services(void *arg, weir_time deadline, weir_error *rete
 
 static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *reterr)
 {
-    weir_status status = managed_db_check(suggestions_db_manager(), deadline, reterr);
+    weir_status status = managed_db_check(suggestions_db_manager(), true, deadline, reterr);
 
     (void)arg;
     if (status != WEIR_OK)
@@ -267,7 +269,7 @@ static void tend(void)
 static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
 {
     tend();
-    return managed_db_check(arg, deadline, reterr);
+    return managed_db_check(arg, false, deadline, reterr);
 }
 
 /* NocoDB is not among them: its absence takes nothing from the rest of the service, a restart would not
@@ -276,8 +278,8 @@ static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
 static weir_status start_health(void *arg, weir_time deadline, weir_error *reterr)
 {
     const struct health_component components[] = {
-        {"main database", check_main, db_manager()},
-        {"suggestions database", check_suggestions, NULL},
+        {"main database", check_main, db_manager(), db_trouble_text},
+        {"suggestions database", check_suggestions, NULL, db_trouble_text},
     };
 
     (void)arg, (void)deadline;
@@ -354,11 +356,17 @@ static void log_access(const struct http_access *access)
     /* Why it is not ready is logged once, by the health checks, and not at every question. */
     bool is_trouble = access->status >= 500 && strncmp(access->path, "/readyz", 7) != 0;
     enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+    char kind[96];
+    struct log_about about = {.kind = kind};
 
-    log_write(level, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s%s%s", access->client_ip,
-              access->method, access->path, access->status, (unsigned long long)access->body_bytes,
-              (double)access->duration / (double)WEIR_MS, access->request_id,
-              access->trace_id[0] != '\0' ? ", trace " : "", access->trace_id);
+    /* Each names its request, so they are counted by what they answer; 503 is the same for all routes. */
+    snprintf(kind, sizeof kind, "answered %u %s", access->status,
+             access->status == 503 ? "" : access->route);
+    log_write_about(level, &about, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s%s%s",
+                    access->client_ip, access->method, access->path, access->status,
+                    (unsigned long long)access->body_bytes,
+                    (double)access->duration / (double)WEIR_MS, access->request_id,
+                    access->trace_id[0] != '\0' ? ", trace " : "", access->trace_id);
 }
 
 static void on_request_done(void *arg, const struct http_access *access)

@@ -340,7 +340,7 @@ static weir_status update_once(struct suggestion_service *service,
     if (status == WEIR_OK) {
         status = replace_locked(&session, kind, id, payload, reterr);
         if (status == WEIR_OK)
-            status = weir_conn_commit(session.conn, reterr);
+            status = db_session_commit(&session, reterr);
         else
             (void)weir_conn_rollback(session.conn, NULL);
     }

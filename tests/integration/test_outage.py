@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """`weir serve` when PostgreSQL is away, dies, comes back or keeps it waiting; run by tests/with_postgres.sh."""
+import collections
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -117,11 +119,13 @@ def test_a_server_that_starts_before_its_database_waits_for_it():
         answer = backend.readiness()
         assert answer.status == 503
         lines = answer.body.decode().splitlines()
-        assert lines[0] == "server: ok" and "refused" in lines[1] and "refused" in lines[2], lines
+        assert lines == ["server: ok", "main database: the database cannot be reached",
+                         "suggestions database: the database cannot be reached"], lines
+        backend.wait_log("main database: not ready: .*refused")
         answers = [backend.get("/api/v1/tables"), backend.get("/api/v1/tables/counted/1"),
                    backend.post("/api/v1/suggestions/literature", {})]
         for answer in answers:
-            assert answer.status == 503 and "refused" in answer.detail, answer.body
+            assert answer.status == 503 and answer.detail == "the database cannot be reached", answer.body
             assert answer.headers["Retry-After"] == "1"
         bring_back()
         backend.wait_ready()
@@ -130,6 +134,65 @@ def test_a_server_that_starts_before_its_database_waits_for_it():
         check_pools_are_whole(backend)
         assert backend.stop() == 0
         show_no_password("\n".join(backend.log), *(answer.body.decode() for answer in answers))
+
+
+class Hammer(threading.Thread):
+    """Asks as fast as it can until told to stop; counts the answers and keeps their bodies."""
+
+    def __init__(self, backend, number):
+        super().__init__(daemon=True)
+        self.backend, self.number, self.is_over = backend, number, threading.Event()
+        self.statuses, self.bodies = collections.Counter(), set()
+        self.start()
+
+    def run(self):
+        count = 0
+        while not self.is_over.is_set():
+            count += 1
+            if (count + self.number) % 3 == 0:
+                answer = self.backend.post("/api/v1/suggestions/literature", {"number": count})
+            else:
+                answer = self.backend.get(f"/api/v1/tables/counted/{count % 100 + 1}")
+            self.statuses[answer.status] += 1
+            if answer.status >= 500:
+                self.bodies.add(answer.body.decode())
+
+
+def told(backend, pattern, since):
+    """How many messages like this there were, those included that were only counted; and how many lines."""
+    lines = [line for line in backend.log[since:] if re.search(pattern, line)]
+    return sum(int(more[1]) if (more := re.search(r"(\d+) more (?:like this|of various)", line)) else 1 for line in lines), len(lines)
+
+
+def test_an_outage_is_logged_once_and_counted_and_answers_tell_nothing_of_the_server():
+    address = urllib.parse.urlsplit(database.url)
+    with start("--workers", "16") as backend:
+        hammers = [Hammer(backend, number) for number in range(24)]
+        wait_for(lambda: sum(hammer.statuses[200] for hammer in hammers) > 100, 20, "load")
+        since = len(backend.log)
+        with away("crash"):
+            wait_for(lambda: sum(hammer.statuses[503] for hammer in hammers) > 5000, 60, "refusals")
+            report = backend.readiness()
+            time.sleep(max(0, 11 - 5))  # past the window in which one kind is told once
+        backend.wait_ready()
+        for hammer in hammers:
+            hammer.is_over.set()
+        for hammer in hammers:
+            hammer.join(60)
+        statuses = sum((hammer.statuses for hammer in hammers), collections.Counter())
+        assert backend.stop() == 0
+    refused = statuses[503]
+    assert set(statuses) == {200, 201, 503}, statuses
+    # One line and one count in ten seconds of each kind, however many requests there were.
+    assert len(backend.log) - since < 150, (refused, len(backend.log) - since, backend.log[since:][:200])
+    counted, lines = told(backend, r'" 503 \d+ bytes', since)
+    assert abs(counted - refused) <= 24 and lines < 40, (counted, refused, lines)
+    assert told(backend, "main database: not ready", since)[0] == 1
+    assert report.status == 503
+    for text in {report.body.decode()}.union(*(hammer.bodies for hammer in hammers)):
+        for part in ("127.0.0.1", "localhost", str(address.port), address.username, address.path[1:], "SELECT", "INSERT", "socket"):
+            assert part not in text, (part, text)
+    show_no_password("\n".join(backend.log))
 
 
 def test_a_database_killed_under_load_costs_503s_and_nothing_else():

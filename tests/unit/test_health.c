@@ -50,8 +50,8 @@ static bool comes_to_read(struct health *health, const char *expected, bool expe
 
 static struct health *start(struct fake *fakes)
 {
-    const struct health_component components[] = {{"one", fake_check, &fakes[0]},
-                                                  {"two", fake_check, &fakes[1]}};
+    const struct health_component components[] = {{"one", fake_check, &fakes[0], NULL},
+                                                  {"two", fake_check, &fakes[1], NULL}};
     struct health *health = NULL;
 
     check(health_start(components, 2, &health, NULL) == WEIR_OK);

@@ -182,7 +182,7 @@ static void one_message_is_one_line_whatever_is_in_it(void)
 
 static void in_json_a_line_is_one_object_with_what_it_is_about(void)
 {
-    struct log_about about = {"ma\"in", 7};
+    struct log_about about = {.pool = "ma\"in", .connection_id = 7};
 
     open_log();
     log_set_format(LOG_FORMAT_JSON);
@@ -199,7 +199,7 @@ static void in_json_a_line_is_one_object_with_what_it_is_about(void)
 static void a_json_line_that_is_too_long_is_cut_inside_its_message(void)
 {
     char message[9000];
-    struct log_about about = {"main", 1};
+    struct log_about about = {.pool = "main", .connection_id = 1};
 
     memset(message, '"', sizeof message - 1);
     message[sizeof message - 1] = '\0';
@@ -260,45 +260,74 @@ static void warnings_that_repeat_are_counted_instead_of_written(void)
 static void a_message_is_heard_again_when_its_window_is_over(void)
 {
     static struct repeats repeats;
-    unsigned held_back = 0;
-    char sample[REPEATS_SAMPLE];
+    struct held_back held;
 
     for (int i = 0; i < 8; i++)
-        check(repeats_admit(&repeats, "same 1", WEIR_SECOND) == (i < REPEATS_LET_THROUGH));
-    check(!repeats_take(&repeats, 10 * WEIR_SECOND, false, &held_back, sample));
-    check(repeats_take(&repeats, 11 * WEIR_SECOND, false, &held_back, sample));
-    check_int(held_back, 3);
-    check_text(sample, "same 1");
-    check(!repeats_take(&repeats, 99 * WEIR_SECOND, true, &held_back, sample));
-    check(repeats_admit(&repeats, "same 2", 11 * WEIR_SECOND));
+        check(repeats_admit(&repeats, NULL, "same 1", WEIR_SECOND) == (i < REPEATS_LET_THROUGH));
+    check(!repeats_take(&repeats, 10 * WEIR_SECOND, false, &held));
+    check(repeats_take(&repeats, 11 * WEIR_SECOND, false, &held));
+    check_int(held.count, 3);
+    check(!held.is_mixed);
+    check_text(held.sample, "same 1");
+    check(!repeats_take(&repeats, 99 * WEIR_SECOND, true, &held));
+    check(repeats_admit(&repeats, NULL, "same 2", 11 * WEIR_SECOND));
 }
 
-static void more_messages_than_there_are_places_are_all_written(void)
+static void of_one_kind_only_the_first_is_written_whatever_it_says(void)
 {
     static struct repeats repeats;
-    char message[32] = "";
+    struct held_back held;
+    char message[32];
 
-    for (int i = 0; i < 20 * REPEATS_MESSAGES; i++) {
-        snprintf(message, sizeof message, "%.*s", 1 + i / 26 % 20, "abcdefghijklmnopqrstuvwxyz");
-        message[0] = (char)('a' + i % 26);
-        repeats_admit(&repeats, message, WEIR_SECOND + i);
+    for (int i = 0; i < 100; i++) {
+        snprintf(message, sizeof message, "request %c%c", 'a' + i % 26, 'a' + i / 26);
+        check(repeats_admit(&repeats, "answered 503", message, WEIR_SECOND) == (i == 0));
+        check(repeats_admit(&repeats, "answered 500", message, WEIR_SECOND) == (i == 0));
     }
-    check(repeats_admit(&repeats, "something quite different", 2 * WEIR_SECOND));
-    check(repeats_admit(&repeats, "something quite different", 2 * WEIR_SECOND));
+    check(repeats_take(&repeats, 12 * WEIR_SECOND, false, &held));
+    check_int(held.count, 99);
+    check_text(held.sample, "request ba");
+    check(repeats_take(&repeats, 12 * WEIR_SECOND, false, &held));
+    check_int(held.count, 99);
+    check(!repeats_take(&repeats, 12 * WEIR_SECOND, false, &held));
+}
+
+/* Nothing is written without bound, and nothing is lost from the count. */
+static void more_messages_than_there_are_places_are_counted_together(void)
+{
+    enum { MANY = 20 * REPEATS_MESSAGES };
+    static struct repeats repeats;
+    struct held_back held;
+    char message[32];
+    int written = 0, counted = 0, mixed = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(message, sizeof message, "%c%c%c", 'a' + i % 26, 'a' + i / 26 % 26, 'a' + i / 676);
+        written += repeats_admit(&repeats, NULL, message, WEIR_SECOND);
+    }
+    check_int(written, REPEATS_MESSAGES + REPEATS_LET_THROUGH);
+    check(!repeats_admit(&repeats, "a kind", "something quite different", 2 * WEIR_SECOND));
+    while (repeats_take(&repeats, 12 * WEIR_SECOND, false, &held)) {
+        counted += (int)held.count;
+        mixed += held.is_mixed;
+    }
+    check_int(written + counted, MANY + 1);
+    check_int(mixed, 1);
+    check(repeats_admit(&repeats, NULL, "something quite different", 13 * WEIR_SECOND));
 }
 
 static void a_long_sample_is_cut_between_characters(void)
 {
     static struct repeats repeats;
-    char message[400] = "", sample[REPEATS_SAMPLE];
-    unsigned held_back = 0;
+    struct held_back held;
+    char message[400] = "";
 
     for (int i = 0; i < 120; i++)
         strcat(message, "\xc3\xa9");
     for (int i = 0; i < 6; i++)
-        repeats_admit(&repeats, message, 0);
-    check(repeats_take(&repeats, 0, true, &held_back, sample));
-    check_int(strlen(sample), 158);
+        repeats_admit(&repeats, NULL, message, 0);
+    check(repeats_take(&repeats, 0, true, &held));
+    check_int(strlen(held.sample), 158);
 }
 
 static void long_messages_are_cut_and_still_end_the_line(void)
@@ -356,7 +385,8 @@ int main(void)
     run(a_line_names_the_trace_that_its_thread_works_for);
     run(warnings_that_repeat_are_counted_instead_of_written);
     run(a_message_is_heard_again_when_its_window_is_over);
-    run(more_messages_than_there_are_places_are_all_written);
+    run(of_one_kind_only_the_first_is_written_whatever_it_says);
+    run(more_messages_than_there_are_places_are_counted_together);
     run(a_long_sample_is_cut_between_characters);
     run(long_messages_are_cut_and_still_end_the_line);
     run(a_reader_that_does_not_read_stops_nobody_and_learns_what_it_missed);
