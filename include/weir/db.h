@@ -77,7 +77,8 @@ typedef struct weir_db_options {
     int connect_timeout_ms;
 
     /* Prepared statements kept per connection, least recently used dropped first. Default 128, 0 to
-     * 10000. 0: prepare nothing (needed behind a PgBouncer in transaction mode before 1.21). URL:
+     * 10000. 0: prepare nothing (best behind a PgBouncer in transaction mode before 1.21). With a
+     * libpq before 17 a PostgreSQL session may hold as many again that were dropped. URL:
      * statement_cache_size. */
     int statement_cache_size;
 
@@ -92,6 +93,12 @@ typedef struct weir_db_options {
     /* What PostgreSQL shows in pg_stat_activity. NULL, the default: what PGAPPNAME or a service file
      * says, or else "weir". Copied, at most 63 bytes. URL: application_name. */
     const char *application_name;
+
+    /* PostgreSQL: how long a prepared statement with parameters is used without asking the server
+     * whether their types have changed, which it does not tell by itself; see weir_conn_query().
+     * Milliseconds; default 20000, 0 to 86400000, 0: what has parameters is never prepared. URL:
+     * prepared_max_age_ms. */
+    int prepared_max_age_ms;
 } weir_db_options;
 
 #define WEIR_DB_OPTIONS_DEFAULT                                                                    \
@@ -114,7 +121,7 @@ typedef struct weir_db_options {
          0,                                                                                        \
          WEIR_NESTED_ALLOW,                                                                        \
          NULL},                                                                                    \
-            30000, 10000, 128, 5000, (int64_t)256 << 20, NULL                                      \
+            30000, 10000, 128, 5000, (int64_t)256 << 20, NULL, 20000                               \
     }
 
 /*
@@ -285,6 +292,12 @@ typedef struct weir_result weir_result;
  * `sql` is one statement with `:name` or `$1` parameters; both are left alone inside strings, quoted
  * names, dollar quotes, comments and casts (`::`). The statement is prepared on first use and found
  * again by its text. Outside a transaction each statement is its own.
+ *
+ * PostgreSQL: parameters have the types of their places; where a place tells nothing, that of the
+ * value. After a change of a table made by ALTER, CREATE or DROP on a connection of this weir_db, and
+ * prepared_max_age_ms after any other, a prepared statement's parameters have the types that its
+ * places have now; before that a value may still be converted to the old one. A statement that fails
+ * outside a transaction because it was prepared before such a change is run again once (never CALL).
  *
  * ret_result may be NULL when nobody wants the rows; else the caller owns *ret_result and ends it
  * with weir_result_close(). It does not depend on the connection.

@@ -47,6 +47,7 @@ static inline bool session_init(struct session *session, const char *url, size_t
 
     memset(session, 0, sizeof(*session));
     session->config.options = defaults;
+    session->config.options.statement_cache_size = (int)cache_size;
     if (weir_url_parse(url, &session->url, &session->error) != WEIR_OK)
         return false;
     session->config.url = session->url;
@@ -77,6 +78,8 @@ static inline void session_close(struct session *session)
         weir__statement_cache_clear(&session->cache);
     if (session->conn != NULL)
         driver.close(session->conn);
+    if (session->config.engine_state != NULL)
+        driver.engine_close(&session->config);
     weir_url_close(session->url);
     memset(session, 0, sizeof(*session));
 }

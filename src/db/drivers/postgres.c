@@ -172,6 +172,7 @@ const struct db_driver weir__postgres_driver = {
     .engine = "postgresql",
     .dialect = DIALECT_POSTGRES,
     .engine_open = weir__pg_engine_open,
+    .engine_close = weir__pg_engine_close,
     .connect = weir__pg_connect,
     .close = weir__pg_close,
     .settle = pg_settle,

@@ -7,8 +7,69 @@
 
 #include <libpq-fe.h>
 
+#include <stdatomic.h>
+
 /* What target_session_attrs can ask for. */
 enum pg_role { PG_ANY, PG_READ_WRITE, PG_READ_ONLY, PG_PRIMARY, PG_STANDBY, PG_PREFER_STANDBY };
+
+/* The server's object ids of its own types never change. */
+enum {
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_OID = 26,
+    OID_JSON = 114,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_DATE = 1082,
+    OID_TIMESTAMP = 1114,
+    OID_TIMESTAMPTZ = 1184,
+    OID_JSONB = 3802
+};
+
+/* How many statements that are not kept a connection remembers; a power of two. */
+#define PG_SETTLED 256
+
+/* How many names wait to be closed at most. */
+#define PG_DROPPED 64
+
+struct pg_params;
+
+/* How much the server is told of parameters' types. */
+enum pg_typing {
+    PG_UNTYPED, /* only what is bytes: everything else takes the type that its place has */
+    PG_TYPED,   /* all but texts and NULLs */
+    PG_TEXTUAL  /* those are text */
+};
+
+/* Whose definitions a statement may have changed: bits. */
+enum pg_change { PG_CHANGE_OWN = 1, PG_CHANGE_ALL = 2 };
+
+/* What the server says of a statement: a fingerprint of its parameters' types and of the names and
+ * types of its columns; and bit i: parameter i + 1 is taken for text. */
+struct pg_description {
+    uint64_t fingerprint;
+    uint64_t texts;
+};
+
+/*
+ * What the connections of one database share, in db_config.engine_state. Every word is written and
+ * read in relaxed order: nothing else is published with it, and who has seen a change happen also
+ * sees its count, because they are ordered by what made them see it.
+ */
+struct pg_engine {
+    /* Grows when a connection has changed definitions (ALTER, CREATE, DROP …). */
+    _Atomic uint64_t definitions;
+
+    /* What texts are prepared with behind them; 0: nothing. See weir__pg_renew_edition(). */
+    _Atomic uint64_t edition;
+
+    /* How often the server no longer had a statement that nobody took away. */
+    _Atomic uint32_t losses;
+};
 
 /*
  * One connection; one thread at a time. libpq is used without blocking throughout, so that every
@@ -48,25 +109,58 @@ struct pg_conn {
 
     /* Counts the times the server forgot everything prepared; see struct pg_prepared. */
     uint64_t epoch;
+    uint64_t name_prefix; /* random, so that no two connections give the same names; 0: none yet */
     uint64_t last_name;
+    bool saw_deallocate; /* somebody takes statements away by hand */
+    bool has_collided;   /* a name of ours was taken: nothing is prepared any more */
 
-    /* Prepared statements nobody uses any more, not yet deallocated on the server. */
-    struct pg_prepared *dropped;
-    size_t dropped_count;
+    /* Grows when names may mean something else on this connection alone (search_path, role,
+     * temporary tables); enum pg_change of the statement under way, and of the open transaction. */
+    uint64_t own_definitions;
+    unsigned changes_now;
+    unsigned changes_open;
+
+    /* Statements that are not kept, by their hash, whose parameters' types are settled. */
+    uint64_t settled[PG_SETTLED];
+
+    /* Names that nobody uses any more, not yet closed on the server; and how many stay there because
+     * they cannot be closed, in this epoch. */
+    uint64_t dropped[PG_DROPPED];
+    int dropped_count;
+    int64_t abandoned_count;
+    uint64_t abandoned_epoch;
 };
 
 /*
- * What the driver keeps of a prepared statement. It exists on the server as long as `epoch` is the
- * connection's.
+ * What the driver keeps of a statement. It is prepared on the server while it has a name and
+ * `epoch` is the connection's; without a name it remembers how to send it.
+ *
+ * PostgreSQL decides once, when it prepares a statement, which types its parameters have, and never
+ * looks again: after ALTER TABLE it plans anew with the old types (plancache.c of 15 and 18). So a
+ * statement with parameters is used only until somebody changes definitions, and at most for
+ * prepared_max_age_ms; then it is described anew, and prepared anew when anything differs.
  */
 struct pg_prepared {
-    char name[24];
+    char name[48]; /* "": not prepared */
+    uint64_t number;
     uint64_t epoch;
-    uint64_t blobs;          /* bit i: parameter i + 1 was declared bytea */
+    uint64_t edition;        /* of its text */
+    uint64_t definitions;    /* weir__pg_definitions() before it was last described */
+    weir_time checked_at;    /* and when that was */
+    weir_time unprepared_at; /* when it last ran unprepared because it was old; 0: never */
+    struct pg_description description;
+
+    enum pg_typing typing;       /* how much the server is told of its parameters' types */
+    enum pg_typing first_typing; /* with which it could be described at first */
+    uint64_t blobs;              /* bit i: parameter i + 1 was declared bytea */
+    uint64_t tried;              /* and this one could not be declared a number */
+    Oid *types;                  /* what was declared above PG_UNTYPED; else NULL */
+    bool is_settled;             /* typing is */
+    bool was_lost;               /* the server no longer had it: not prepared any more */
+
     bool touches_session;    /* its text may change the session; weir__pg_touches_session() */
     bool is_small;           /* its last result was; see receive_rows() */
-    struct columns *columns; /* NULL until its first rows */
-    struct pg_prepared *next_dropped;
+    struct columns *columns; /* of its last rows */
 };
 
 /* ---- postgres_connect.c ------------------------------------------------------------------- */
@@ -80,12 +174,122 @@ void weir__pg_close(void *conn);
 
 enum conn_state weir__pg_state(void *conn);
 
+/* ---- postgres_definitions.c ---------------------------------------------------------------- */
+
+weir_status weir__pg_engine_new(struct db_config *config, weir_error *reterr);
+void weir__pg_engine_close(struct db_config *config);
+
+static inline struct pg_engine *weir__pg_engine(const struct pg_conn *conn)
+{
+    return conn->config->engine_state;
+}
+
+/* The count of all changes of definitions that this connection knows of. Both only grow, so the
+ * sum is the same only when neither has. */
+static inline uint64_t weir__pg_definitions(const struct pg_conn *conn)
+{
+    return conn->own_definitions +
+           atomic_load_explicit(&weir__pg_engine(conn)->definitions, memory_order_relaxed);
+}
+
+/*
+ * Take note of what a completed command may have changed; weir__pg_note_end() makes it known, once
+ * the server has answered all (it commits after the command's tag), and again when an open
+ * transaction has ended. `sql` is the text it came from, alone or in a script, with what
+ * weir__pg_touches_session() says of it.
+ */
+void weir__pg_note_change(struct pg_conn *conn, const char *tag, const char *sql,
+                          bool touches_session, bool is_script);
+void weir__pg_note_end(struct pg_conn *conn);
+void weir__pg_note_close(struct pg_conn *conn);
+
+/*
+ * A statement of this edition turned out to be out of date on the server: from now on texts are
+ * prepared with another remark behind them. A pooler finds what it has prepared by its text
+ * (PgBouncer 1.21 and later) and would hand out the same stale statement for every new name.
+ */
+void weir__pg_renew_edition(struct pg_conn *conn, uint64_t edition);
+
+/* A random number that is not 0. */
+uint64_t weir__pg_random(void);
+
+/* ---- postgres_describe.c ------------------------------------------------------------------- */
+
+/* libpq can close a prepared statement by the protocol since 17. As text, DEALLOCATE, it would reach
+ * a server behind a pooler that knows the statement by another name, or another's by that name. */
+#ifdef WEIR_WITH_PQ_CLOSE
+#define PG_CAN_CLOSE true
+#else
+#define PG_CAN_CLOSE false
+#endif
+
+/* The savepoint of a question inside a transaction. */
+#define PG_GUARD "weir_types"
+
+/* A text to be parsed under a name ("": the unnamed statement, which the next one replaces) with
+ * these types declared, inside a savepoint or not. */
+struct pg_question {
+    const char *name;
+    const char *text;
+    const Oid *types;
+    int type_count;
+    bool is_guarded;
+};
+
+/* Have a statement parsed and described, in one round trip. Errors as weir__pg_error(). */
+weir_status weir__pg_ask(struct pg_conn *conn, const struct pg_question *question,
+                         weir_time deadline, struct pg_description *ret_description,
+                         weir_error *reterr);
+
+/* A hash goes on with another value. */
+static inline uint64_t weir__pg_mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+    return hash ^ hash >> 32;
+}
+
+/* The name of this number on this connection. */
+void weir__pg_name(struct pg_conn *conn, uint64_t number, char name[48]);
+
+/* It is no longer used: it is closed along with the next question, where that is possible. */
+void weir__pg_drop_name(struct pg_conn *conn, uint64_t number);
+
+/* ---- postgres_prepare.c -------------------------------------------------------------------- */
+
+/*
+ * Make the statement ready: prepare it, see whether what is prepared still holds, or find out which
+ * types to send, which is then params->typing. *ret_way says how to run it. Nothing has run then.
+ * *now is the present, on return too. Errors as weir__pg_error().
+ */
+enum pg_way { PG_PREPARED, PG_UNPREPARED };
+
+weir_status weir__pg_make_ready(struct pg_conn *conn, struct statement *statement,
+                                struct pg_params *params, weir_time *now, weir_time deadline,
+                                enum pg_way *ret_way, weir_error *reterr);
+
+/* Whether a prepared statement is out of date: the server describes it otherwise than before. Asks
+ * the server, outside of transactions only; false also when there is no answer. */
+bool weir__pg_is_outdated(struct pg_conn *conn, const struct statement *statement,
+                          const struct pg_params *params, weir_time deadline);
+
+/* Which parameters are of which type is to be asked again. */
+void weir__pg_unsettle(struct pg_conn *conn, struct statement *statement,
+                       const struct pg_params *params);
+
+/* The statement is no longer to be used on the server, and is prepared anew when it is needed. */
+void weir__pg_unprepare(struct pg_conn *conn, struct pg_prepared *prepared);
+
+/* The server no longer had a statement of weir's. Where nobody takes statements away by hand, a
+ * pooler gave it to another session, and there is no use in preparing behind it. */
+void weir__pg_note_loss(struct pg_conn *conn);
+
+void weir__pg_forget(void *conn, struct statement *statement);
+
 /* ---- postgres_query.c --------------------------------------------------------------------- */
 
 weir_status weir__pg_query(void *conn, struct statement *statement, const weir_value *values,
                            weir_time deadline, weir_result **ret_result, weir_error *reterr);
 weir_status weir__pg_script(void *conn, const char *sql, weir_time deadline, weir_error *reterr);
-void weir__pg_forget(void *conn, struct statement *statement);
 
 /* ---- postgres_wait.c ---------------------------------------------------------------------- */
 
@@ -137,6 +341,10 @@ weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_er
  * open with verbose errors. */
 void weir__pg_refusal(PGconn *pg, weir_error *reterr);
 
+/* There was no answer at all to what was sent: nobody knows what came of it, and what comes next may
+ * be meant for something else. */
+weir_status weir__pg_no_answer(struct pg_conn *conn, weir_error *reterr);
+
 /* The deadline of a statement passed. */
 weir_status weir__pg_timeout(weir_error *reterr);
 
@@ -151,8 +359,12 @@ struct pg_params {
     const char **texts;
     int *lengths;
     int *formats;
-    uint64_t blobs;
-    bool has_late_blob; /* one beyond the 64th, which `blobs` cannot say */
+    const weir_value *values;
+    uint64_t blobs;        /* bit i: parameter i + 1 is one */
+    uint64_t numbers;      /* and this is an integer or a double */
+    bool has_late_blob;    /* one beyond the 64th, which `blobs` cannot say */
+    enum pg_typing typing; /* what to declare when the statement is sent unprepared: */
+    const Oid *declared;   /* these types, or those that belong to the values */
     const char *inline_texts[PG_INLINE_PARAMS];
     int inline_lengths[PG_INLINE_PARAMS];
     int inline_formats[PG_INLINE_PARAMS];
@@ -165,6 +377,12 @@ struct pg_params {
 weir_status weir__pg_params_init(struct pg_params *params, const struct statement *statement,
                                  const weir_value *values, weir_error *reterr);
 void weir__pg_params_clear(struct pg_params *params);
+
+/* Write the types to declare, 0 for those that the server decides; whether there are any. */
+bool weir__pg_types_write(const struct pg_params *params, enum pg_typing typing, Oid *types);
+
+/* Whether these values can be sent as what was declared for them. */
+bool weir__pg_types_fit(const struct pg_params *params, const Oid *types);
 
 /* The type that values of a PostgreSQL type come as. */
 weir_type weir__pg_type(Oid oid);

@@ -276,6 +276,8 @@ void weir__pg_close(void *arg)
     struct pg_conn *conn = arg;
     int fd = -1;
 
+    weir__pg_note_close(conn);
+
     /* A second descriptor keeps the socket when libpq has said goodbye and closed its own. */
     if (!conn->is_lost && !conn->is_silent)
         fd = fcntl(PQsocket(conn->pg), F_DUPFD_CLOEXEC, 0);
@@ -284,12 +286,6 @@ void weir__pg_close(void *arg)
         shutdown(fd, SHUT_WR);
         await_goodbye(fd);
         close(fd);
-    }
-    while (conn->dropped != NULL) {
-        struct pg_prepared *next = conn->dropped->next_dropped;
-        weir__columns_unref(conn->dropped->columns);
-        free(conn->dropped);
-        conn->dropped = next;
     }
     free(conn);
 }

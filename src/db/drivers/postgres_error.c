@@ -123,3 +123,11 @@ weir_status weir__pg_timeout(weir_error *reterr)
     set_sqlstate(reterr, "57014");
     return WEIR_TIMEOUT;
 }
+
+weir_status weir__pg_no_answer(struct pg_conn *conn, weir_error *reterr)
+{
+    conn->is_doubtful = true;
+    return weir_error_set(reterr, WEIR_DISCONNECTED,
+                          "the server ended its answer without a result: somebody else uses the "
+                          "same session, or it does not speak PostgreSQL's protocol");
+}

@@ -137,7 +137,7 @@ weir_status weir__pg_engine_open(struct db_config *config, weir_error *reterr)
             status = check(&config->url->options[i], known, reterr);
     }
     PQconninfoFree(known);
-    return status;
+    return status == WEIR_OK ? weir__pg_engine_new(config, reterr) : status;
 }
 
 /* ---- for libpq ----------------------------------------------------------------------------- */

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Statements and scripts on PostgreSQL: preparing them, running them, taking in their results. */
 #include "db/drivers/postgres.h"
+#include "db/events.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Statements to deallocate are collected and go in one round trip. */
-#define DROPPED_BATCH 16
-
-#define BYTEA_OID 17
 
 /* Results up to this size, in bytes, are small; see receive_rows(). */
 #define SMALL_RESULT 65536
@@ -28,139 +23,15 @@ static weir_status check_usable(struct pg_conn *conn, weir_time now, weir_time d
     return now >= deadline ? weir__pg_timeout(reterr) : WEIR_OK;
 }
 
-/* ---- prepared statements ------------------------------------------------------------------- */
-
-static void prepared_free(struct pg_prepared *prepared)
-{
-    weir__columns_unref(prepared->columns);
-    free(prepared);
-}
-
-void weir__pg_forget(void *arg, struct statement *statement)
-{
-    struct pg_conn *conn = arg;
-    struct pg_prepared *prepared = statement->prepared;
-
-    statement->prepared = NULL;
-    if (prepared == NULL)
-        return;
-    if (prepared->epoch != conn->epoch || conn->is_lost) {
-        prepared_free(prepared);
-        return;
-    }
-    prepared->next_dropped = conn->dropped;
-    conn->dropped = prepared;
-    conn->dropped_count++;
-}
-
-/* Let the server forget one batch of dropped statements. One that it has forgotten already is an
- * error nobody needs to hear of; inside a transaction that error would do harm, so not there. */
-static weir_status deallocate_dropped(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
-{
-    char sql[DROPPED_BATCH * (sizeof("DEALLOCATE ;") + sizeof(conn->dropped->name))] = "";
-    size_t used = 0;
-
-    if (conn->dropped_count < DROPPED_BATCH || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
-        return WEIR_OK;
-    for (int i = 0; i < DROPPED_BATCH; i++) {
-        struct pg_prepared *prepared = conn->dropped;
-        if (prepared->epoch == conn->epoch)
-            used +=
-                (size_t)snprintf(sql + used, sizeof(sql) - used, "DEALLOCATE %s;", prepared->name);
-        conn->dropped = prepared->next_dropped;
-        conn->dropped_count--;
-        prepared_free(prepared);
-    }
-    weir_status status = weir__pg_command(conn, sql, deadline, NULL, reterr);
-    return status == WEIR_QUERY ? WEIR_OK : status;
-}
-
-/* Throw away what still comes of a statement that has its error. */
-static weir_status finish(struct pg_conn *conn, weir_time deadline)
-{
-    PGresult *rest = NULL;
-
-    while (weir__pg_next(conn, deadline, INT64_MAX, &rest) == WEIR_OK) {
-        if (rest == NULL)
-            return WEIR_OK;
-        PQclear(rest);
-    }
-    conn->is_doubtful = conn->is_silent = true;
-    return WEIR_TIMEOUT;
-}
-
-static weir_status send_prepare(struct pg_conn *conn, const struct statement *statement,
-                                const struct pg_prepared *prepared, weir_error *reterr)
-{
-    Oid types[64] = {0};
-    int declared = 0;
-
-    for (int i = 0; i < 64; i++) {
-        if (prepared->blobs >> i & 1) {
-            types[i] = BYTEA_OID;
-            declared = i + 1;
-        }
-    }
-    if (PQsendPrepare(conn->pg, prepared->name, statement->text, declared, types))
-        return WEIR_OK;
-    return weir__pg_error(conn, NULL, reterr);
-}
-
-/*
- * Prepare the statement on the server. *ret_is_taken: the name exists there (somebody prepared it
- * by hand, or a proxy shares one server session among clients); the next name may be free.
- */
-static weir_status prepare_named(struct pg_conn *conn, const struct statement *statement,
-                                 struct pg_prepared *prepared, weir_time deadline,
-                                 bool *ret_is_taken, weir_error *reterr)
-{
-    PGresult *answer = NULL;
-
-    snprintf(prepared->name, sizeof(prepared->name), "weir_%llu",
-             (unsigned long long)++conn->last_name);
-    weir_status status = send_prepare(conn, statement, prepared, reterr);
-    if (status != WEIR_OK)
-        return status;
-    weir_time patience = weir__pg_patience(weir_now(), deadline);
-    if (weir__pg_next(conn, patience, INT64_MAX, &answer) != WEIR_OK) {
-        weir__pg_stop(conn, deadline);
-        return weir__pg_timeout(reterr);
-    }
-    if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
-        const char *sqlstate = PQresultErrorField(answer, PG_DIAG_SQLSTATE);
-        *ret_is_taken = sqlstate != NULL && strcmp(sqlstate, "42P05") == 0;
-        status = weir__pg_error(conn, answer, reterr);
-    }
-    PQclear(answer);
-    if (finish(conn, deadline) != WEIR_OK && status == WEIR_OK)
-        status = weir__pg_timeout(reterr);
-    return status;
-}
-
-static weir_status prepare(struct pg_conn *conn, struct statement *statement, uint64_t blobs,
-                           weir_time deadline, weir_error *reterr)
-{
-    bool is_taken = false;
-    struct pg_prepared *prepared = calloc(1, sizeof(*prepared));
-
-    if (prepared == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
-    prepared->epoch = conn->epoch;
-    prepared->blobs = blobs;
-    prepared->touches_session = weir__pg_touches_session(statement->text);
-    weir_status status = deallocate_dropped(conn, deadline, reterr);
-    if (status == WEIR_OK)
-        status = prepare_named(conn, statement, prepared, deadline, &is_taken, reterr);
-    if (is_taken && weir__pg_state(conn) == CONN_IDLE)
-        status = prepare_named(conn, statement, prepared, deadline, &is_taken, reterr);
-    if (status == WEIR_OK)
-        statement->prepared = prepared;
-    else
-        prepared_free(prepared);
-    return status;
-}
-
 /* ---- one statement ------------------------------------------------------------------------- */
+
+/* What an error says about the statement as it was sent. */
+enum failure {
+    FAILURE_ITS_OWN,  /* nothing: it is the statement's */
+    FAILURE_LOST,     /* the server no longer has what was prepared */
+    FAILURE_REFUSED,  /* and no longer likes it: its table was altered */
+    FAILURE_DOUBTFUL, /* types of before may be the cause */
+};
 
 /* What is known of a statement while its results come in. */
 struct run {
@@ -169,8 +40,14 @@ struct run {
     weir_time start;
     weir_time patience; /* until when to wait, and then to stop it */
     weir_time deadline;
+    const char *sql;
+    bool is_script;
+    bool touches_session;
     bool wants_rows;
-    bool is_stale; /* the server no longer has, or no longer likes, what was prepared */
+    bool was_idle;      /* outside a transaction when it began */
+    bool has_ended;     /* the server said how a statement ended */
+    enum failure cause; /* what may be done about its error */
+    enum pg_way way;
     weir_result *result;
     weir_status status;
     weir_error *reterr;
@@ -182,19 +59,23 @@ static void fail(struct run *run, weir_status status)
         run->status = status;
 }
 
-/* The columns of a result: those of the prepared statement, or its own. The caller owns a
- * reference. */
-static struct columns *columns_of(struct run *run, const PGresult *rows)
+static bool has_names(const struct columns *columns, const PGresult *rows)
+{
+    if (columns->count != (size_t)PQnfields(rows))
+        return false;
+    for (int i = 0; i < (int)columns->count; i++) {
+        if (strcmp(columns->names[i], PQfname(rows, i)) != 0)
+            return false;
+    }
+    return true;
+}
+
+static struct columns *read_names(const PGresult *rows)
 {
     const char *names_inline[64];
     const char **names = names_inline;
     size_t count = (size_t)PQnfields(rows);
 
-    if (run->prepared != NULL && run->prepared->columns != NULL &&
-        run->prepared->columns->count == count) {
-        atomic_fetch_add_explicit(&run->prepared->columns->references, 1, memory_order_relaxed);
-        return run->prepared->columns;
-    }
     if (count > 64 && (names = malloc(count * sizeof(*names))) == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++)
@@ -202,16 +83,34 @@ static struct columns *columns_of(struct run *run, const PGresult *rows)
     struct columns *columns = weir__columns_new(count, names);
     if (names != names_inline)
         free(names);
-    if (columns != NULL && run->prepared != NULL && run->prepared->columns == NULL) {
+    return columns;
+}
+
+/*
+ * The columns of a result: those of the statement's last one when they have the same names, which the
+ * server sends with each. One statement may have others each time: FETCH from a cursor that was
+ * declared again, EXECUTE of a name that was prepared again. The caller owns a reference.
+ */
+static struct columns *columns_of(struct pg_prepared *prepared, const PGresult *rows)
+{
+    struct columns *columns = prepared != NULL ? prepared->columns : NULL;
+
+    if (columns != NULL && has_names(columns, rows)) {
         atomic_fetch_add_explicit(&columns->references, 1, memory_order_relaxed);
-        run->prepared->columns = columns;
+        return columns;
+    }
+    columns = read_names(rows);
+    if (columns != NULL && prepared != NULL) {
+        weir__columns_unref(prepared->columns);
+        atomic_fetch_add_explicit(&columns->references, 1, memory_order_relaxed);
+        prepared->columns = columns;
     }
     return columns;
 }
 
 static void open_result(struct run *run, const PGresult *rows)
 {
-    struct columns *columns = columns_of(run, rows);
+    struct columns *columns = columns_of(run->prepared, rows);
 
     if (columns == NULL) {
         fail(run, weir_error_set(run->reterr, WEIR_NO_MEMORY, "no memory for a result's columns"));
@@ -253,25 +152,75 @@ static void take_end(struct run *run, PGresult *done)
 {
     const char *tag = PQcmdStatus(done);
 
+    run->has_ended = true;
     weir__pg_note_command(run->conn, tag);
+    weir__pg_note_change(run->conn, tag, run->sql, run->touches_session, run->is_script);
     take_rows(run, done);
     if (run->result != NULL)
         run->result->changed = changed_rows(done, tag);
 }
 
-static void take_error(struct run *run, const PGresult *failed)
+/* Whether a statement speaks of prepared statements of its own. */
+static bool names_statements(const char *sql)
+{
+    return strcasestr(sql, "execute") != NULL || strcasestr(sql, "deallocate") != NULL;
+}
+
+/*
+ * 26000: weir's own statement is missing, when the error names it (messages are translated, names
+ * are not, and weir's are random), or when a pooler, which knows it by another name, could say no
+ * more. Functions raise 26000 as well, with a context or from another source function, and so do
+ * EXECUTE and DEALLOCATE.
+ */
+static bool is_ours(const struct run *run, const PGresult *failed)
+{
+    const char *message = PQresultErrorField(failed, PG_DIAG_MESSAGE_PRIMARY);
+    const char *function = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
+
+    if (message != NULL && strstr(message, run->prepared->name) != NULL)
+        return true;
+    return PQresultErrorField(failed, PG_DIAG_CONTEXT) == NULL && !names_statements(run->sql) &&
+           (function == NULL || strcmp(function, "FetchPreparedStatement") == 0);
+}
+
+/* Errors that parameters of a type of before can be the cause of, as it was seen on 15: an enum that
+ * was made anew (XX000), a function of another type (42883), a column (22P02, 22003, 42804 …). */
+static bool is_doubtful(const char *sqlstate)
+{
+    static const char *const states[] = {"XX000", "0A000", "42883", "42804", "42725",
+                                         "42P18", "42846", "22P02", "22P03", "22003",
+                                         "22007", "22008", "22023"};
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        if (strcmp(sqlstate, states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum failure cause_of(const struct run *run, const PGresult *failed)
 {
     const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
     const char *function = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
 
+    if (run->is_script || sqlstate == NULL)
+        return FAILURE_ITS_OWN;
+    if (run->way == PG_PREPARED && strcmp(sqlstate, "26000") == 0)
+        return is_ours(run, failed) ? FAILURE_LOST : FAILURE_ITS_OWN;
+    /* 0A000 has many causes; its message is translated, the name of the function is not. */
+    if (run->way == PG_PREPARED && strcmp(sqlstate, "0A000") == 0 && function != NULL &&
+        strcmp(function, "RevalidateCachedQuery") == 0 &&
+        PQresultErrorField(failed, PG_DIAG_CONTEXT) == NULL)
+        return FAILURE_REFUSED;
+    return is_doubtful(sqlstate) ? FAILURE_DOUBTFUL : FAILURE_ITS_OWN;
+}
+
+static void take_error(struct run *run, const PGresult *failed)
+{
+    run->has_ended = true;
     if (run->status != WEIR_OK)
         return;
-    if (run->prepared != NULL && sqlstate != NULL) {
-        /* 0A000 has many causes; its message is translated, the name of the function is not. */
-        bool is_plan = strcmp(sqlstate, "0A000") == 0 && function != NULL &&
-                       strcmp(function, "RevalidateCachedQuery") == 0;
-        run->is_stale = is_plan || strcmp(sqlstate, "26000") == 0;
-    }
+    run->cause = cause_of(run, failed);
     fail(run, weir__pg_error(run->conn, failed, run->reterr));
 }
 
@@ -327,6 +276,9 @@ static void receive(struct run *run)
             break;
         if (result == NULL) {
             conn->answered_after = run->start;
+            weir__pg_note_end(conn);
+            if (!run->has_ended)
+                fail(run, weir__pg_no_answer(conn, run->reterr));
             return;
         }
         bool goes_on = take(run, result);
@@ -355,85 +307,148 @@ static void receive_rows(struct run *run)
             run->status == WEIR_OK && (run->result == NULL || run->result->bytes <= SMALL_RESULT);
 }
 
-/* The declared types of blobs, so that their binary bytes are not taken for anything else. NULL
- * when there is no memory. */
-static Oid *types_of(const struct pg_params *params)
+static bool send_unprepared(PGconn *pg, const char *sql, const struct pg_params *params,
+                            weir_error *reterr)
 {
-    Oid *types = calloc((size_t)params->count, sizeof(*types));
+    Oid inline_types[PG_INLINE_PARAMS];
+    Oid *types = inline_types;
+    const Oid *declared = params->declared;
 
-    for (int i = 0; types != NULL && i < params->count; i++)
-        types[i] = params->formats[i] == 1 ? BYTEA_OID : 0;
-    return types;
+    if (params->count > PG_INLINE_PARAMS && declared == NULL) {
+        types = calloc((size_t)params->count, sizeof(*types));
+        if (types == NULL) {
+            weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters", params->count);
+            return false;
+        }
+    }
+    if (declared == NULL && weir__pg_types_write(params, params->typing, types))
+        declared = types;
+    bool is_sent = PQsendQueryParams(pg, sql, params->count, declared, params->texts,
+                                     params->lengths, params->formats, 0) != 0;
+    if (types != inline_types)
+        free(types);
+    return is_sent;
 }
 
 static weir_status send_statement(struct run *run, const struct statement *statement,
                                   const struct pg_params *params)
 {
+    weir_error error = {.status = WEIR_OK};
     PGconn *pg = run->conn->pg;
-    Oid *types = NULL;
-    int is_sent;
+    bool is_sent;
 
-    if (run->prepared != NULL) {
+    if (run->way == PG_PREPARED)
         is_sent = PQsendQueryPrepared(pg, run->prepared->name, params->count, params->texts,
-                                      params->lengths, params->formats, 0);
-    } else {
-        if ((params->blobs != 0 || params->has_late_blob) && (types = types_of(params)) == NULL)
-            return weir_error_set(run->reterr, WEIR_NO_MEMORY, "no memory for %d parameters",
-                                  params->count);
-        is_sent = PQsendQueryParams(pg, statement->text, params->count, types, params->texts,
-                                    params->lengths, params->formats, 0);
-        free(types);
-    }
-    return is_sent ? WEIR_OK : weir__pg_error(run->conn, NULL, run->reterr);
+                                      params->lengths, params->formats, 0) != 0;
+    else
+        is_sent = send_unprepared(pg, statement->text, params, &error);
+    if (is_sent)
+        return WEIR_OK;
+    if (error.status == WEIR_OK)
+        return weir__pg_error(run->conn, NULL, run->reterr);
+    return weir_error_set(run->reterr, error.status, "%s", error.text);
 }
 
-/* Run it once, preparing it before if that is worth it. */
+/* Run it once, as make_ready() has said. */
 static void run_once(struct run *run, struct statement *statement, const struct pg_params *params)
 {
-    struct pg_conn *conn = run->conn;
-    struct pg_prepared *prepared = statement->prepared;
-
-    if (prepared != NULL && (prepared->epoch != conn->epoch || prepared->blobs != params->blobs)) {
-        weir__pg_forget(conn, statement);
-        prepared = NULL;
-    }
-    if (prepared == NULL && statement->is_cached && !params->has_late_blob) {
-        fail(run, prepare(conn, statement, params->blobs, run->deadline, run->reterr));
-        if (run->status != WEIR_OK)
-            return;
-        run->start = weir_now();
-        prepared = statement->prepared;
-    }
-    run->prepared = prepared;
-    conn->is_dirty |=
-        prepared != NULL ? prepared->touches_session : weir__pg_touches_session(statement->text);
+    run->prepared = statement->prepared;
+    run->touches_session = run->prepared != NULL ? run->prepared->touches_session
+                                                 : weir__pg_touches_session(statement->text);
+    run->conn->is_dirty |= run->touches_session;
+    run->has_ended = false;
+    run->cause = FAILURE_ITS_OWN;
     fail(run, send_statement(run, statement, params));
-    if (run->status != WEIR_OK)
-        return;
-    receive_rows(run);
+    if (run->status == WEIR_OK)
+        receive_rows(run);
+}
+
+static void run_unprepared(struct run *run, struct statement *statement, struct pg_params *params)
+{
+    weir_result_close(run->result);
+    run->result = NULL;
+    run->status = WEIR_OK;
+    run->start = weir_now();
+    run->way = PG_UNPREPARED;
+    run_once(run, statement, params);
+}
+
+/* Outside of a transaction again, so that all was rolled back. */
+static bool is_undone(const struct run *run)
+{
+    return run->was_idle && weir__pg_state(run->conn) == CONN_IDLE;
 }
 
 /*
- * The server no longer has what was prepared (26000), or its table was altered since ("cached
- * plan must not change result type"). Such a statement fails before it does anything, so outside
- * a transaction it is prepared anew and run again; inside one the transaction has failed and is
- * the caller's to repeat.
+ * What was prepared is of no use any more: the server does not have it (26000), or its table was
+ * altered ("cached plan must not change result type"). Such a statement fails before it does
+ * anything, so outside a transaction it is run again, unprepared, which is right behind a pooler,
+ * too, that would find what it has prepared for this text. Inside one the transaction has failed and
+ * is the caller's to repeat.
  */
-static void run_again(struct run *run, struct statement *statement, const struct pg_params *params,
-                      bool was_idle)
+static void run_again(struct run *run, struct statement *statement, struct pg_params *params)
 {
-    weir__pg_forget(run->conn, statement);
-    weir_result_close(run->result);
-    run->result = NULL;
-    if (was_idle && weir__pg_state(run->conn) == CONN_IDLE) {
-        run->status = WEIR_OK;
-        run->start = weir_now();
-        run_once(run, statement, params);
+    struct pg_prepared *prepared = statement->prepared;
+
+    if (run->cause == FAILURE_LOST) {
+        prepared->was_lost = !run->conn->saw_deallocate;
+        prepared->name[0] = '\0';
+        weir__pg_note_loss(run->conn);
+    } else {
+        weir__pg_renew_edition(run->conn, prepared->edition);
+        weir__pg_unprepare(run->conn, prepared);
+    }
+    if (is_undone(run)) {
+        run_unprepared(run, statement, params);
     } else if (run->status == WEIR_QUERY) {
         run->status = WEIR_RETRY;
         if (run->reterr != NULL)
             run->reterr->status = WEIR_RETRY;
     }
+}
+
+/*
+ * The error may come of types that the parameters no longer have. That is for the server to say, and
+ * only when it does the statement runs again: it has failed and was rolled back, so what it did is
+ * undone, except for what no rollback undoes (sequences, what functions do elsewhere). CALL may
+ * have committed half of its work and never runs twice. Inside a transaction the error stays.
+ */
+static void look_into_error(struct run *run, struct statement *statement, struct pg_params *params)
+{
+    struct pg_prepared *prepared = statement->prepared;
+
+    if (run->way == PG_UNPREPARED) {
+        weir__pg_unsettle(run->conn, statement, params);
+        return;
+    }
+    if (params->count == 0)
+        return;
+    prepared->checked_at = 0; /* long ago */
+    if (!is_undone(run) || strcmp(weir__operation_of(run->sql), "CALL") == 0 ||
+        !weir__pg_is_outdated(run->conn, statement, params, run->deadline))
+        return;
+    weir__pg_renew_edition(run->conn, prepared->edition);
+    weir__pg_unprepare(run->conn, prepared);
+    weir__pg_unsettle(run->conn, statement, params);
+    weir_result_close(run->result);
+    run->result = NULL;
+    run->status = weir__pg_make_ready(run->conn, statement, params, &run->start, run->deadline,
+                                      &run->way, run->reterr);
+    if (run->status == WEIR_OK)
+        run_once(run, statement, params);
+}
+
+static void run_statement(struct run *run, struct statement *statement, struct pg_params *params)
+{
+    run->status = weir__pg_make_ready(run->conn, statement, params, &run->start, run->deadline,
+                                      &run->way, run->reterr);
+    if (run->status != WEIR_OK)
+        return;
+    run_once(run, statement, params);
+    if (run->cause == FAILURE_LOST || run->cause == FAILURE_REFUSED)
+        run_again(run, statement, params);
+    else if (run->cause == FAILURE_DOUBTFUL)
+        look_into_error(run, statement, params);
 }
 
 weir_status weir__pg_query(void *arg, struct statement *statement, const weir_value *values,
@@ -444,6 +459,7 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
     weir_time now = weir_now();
     struct run run = {
         .conn = conn,
+        .sql = statement->text,
         .start = now,
         .patience = weir__pg_patience(now, deadline),
         .deadline = deadline,
@@ -454,16 +470,19 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
     run.status = check_usable(conn, now, deadline, reterr);
     if (run.status != WEIR_OK)
         return run.status;
-    bool was_idle = PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
+    run.was_idle = PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
     bool commits_failed = weir__pg_commits_failed(conn, statement->text);
     run.status = weir__pg_params_init(&params, statement, values, reterr);
     if (run.status == WEIR_OK)
-        run_once(&run, statement, &params);
-    if (run.is_stale)
-        run_again(&run, statement, &params, was_idle);
+        run_statement(&run, statement, &params);
     weir__pg_params_clear(&params);
     if (run.status == WEIR_OK && commits_failed)
         run.status = weir__pg_commit_failed(reterr);
+
+    const struct pg_prepared *prepared = statement->prepared;
+    if (run.status != WEIR_OK && prepared != NULL && prepared->name[0] == '\0' &&
+        !prepared->is_settled)
+        weir__pg_forget(conn, statement); /* nothing worth keeping is known of it */
     if (run.status == WEIR_OK && ret_result != NULL)
         *ret_result = run.result;
     else
@@ -477,6 +496,8 @@ weir_status weir__pg_script(void *arg, const char *sql, weir_time deadline, weir
     weir_time now = weir_now();
     struct run run = {
         .conn = conn,
+        .sql = sql,
+        .is_script = true,
         .start = now,
         .patience = weir__pg_patience(now, deadline),
         .deadline = deadline,
@@ -491,7 +512,8 @@ weir_status weir__pg_script(void *arg, const char *sql, weir_time deadline, weir
         run.status = weir__pg_command(conn, "ROLLBACK", deadline, NULL, reterr);
         return run.status == WEIR_OK ? weir__pg_commit_failed(reterr) : run.status;
     }
-    conn->is_dirty |= weir__pg_touches_session(sql);
+    run.touches_session = weir__pg_touches_session(sql);
+    conn->is_dirty |= run.touches_session;
     if (!PQsendQuery(conn->pg, sql))
         return weir__pg_error(conn, NULL, reterr);
     receive_rows(&run);

@@ -32,11 +32,14 @@ static bool is_reported_as(const struct pg_conn *conn, const char *name, const c
  *   statement_timeout           the smaller one holds
  *   DateStyle                   dates are read as ISO
  *   standard_conforming_strings the statement's scanner reads '\' as the standard has it
+ *   client_encoding             not UTF8 where the database has none (SQL_ASCII): nothing is converted
+ *                               there, and the server refuses a row with bytes that are not UTF-8
+ *                               (pg_server_to_any() in mbutils.c of 15: it validates all the same)
  *
  * The first two are not set behind a pooler: in transaction mode they would stay with a session that
  * is everybody's (seen with PgBouncer 1.18 to 1.26), or be set on another than the next statement
  * runs on. It is known from the process number, of which poolers have their own; compared here, so
- * that nothing is set on a session that is not ours. The last two the server reports, so poolers keep
+ * that nothing is set on a session that is not ours. The others the server reports, so poolers keep
  * them apart, and they are only set where they are not right.
  */
 static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
@@ -62,8 +65,12 @@ static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
         used +=
             snprintf(sql + used, size - (size_t)used, ", set_config('datestyle', 'ISO', false)");
     if (!is_reported_as(conn, "standard_conforming_strings", "on"))
+        used += snprintf(sql + used, size - (size_t)used,
+                         ", set_config('standard_conforming_strings', 'on', false)");
+    if (is_reported_as(conn, "server_encoding", "SQL_ASCII") &&
+        !is_reported_as(conn, "client_encoding", "SQL_ASCII"))
         snprintf(sql + used, size - (size_t)used,
-                 ", set_config('standard_conforming_strings', 'on', false)");
+                 ", set_config('client_encoding', 'SQL_ASCII', false)");
 }
 
 static bool is_true(const PGresult *rows, int column)

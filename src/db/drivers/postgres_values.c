@@ -11,23 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The server's object ids of its own types never change. */
-enum {
-    OID_BOOL = 16,
-    OID_BYTEA = 17,
-    OID_INT8 = 20,
-    OID_INT2 = 21,
-    OID_INT4 = 23,
-    OID_OID = 26,
-    OID_JSON = 114,
-    OID_FLOAT4 = 700,
-    OID_FLOAT8 = 701,
-    OID_DATE = 1082,
-    OID_TIMESTAMP = 1114,
-    OID_TIMESTAMPTZ = 1184,
-    OID_JSONB = 3802
-};
-
 /* The longest number in text, terminated. */
 #define NUMBER_ROOM WEIR__DOUBLE_ROOM
 
@@ -145,6 +128,12 @@ static char *make_room(struct pg_params *params, size_t bytes)
     return (char *)(params->formats + count);
 }
 
+/* Its bit, or none beyond the 64th. */
+static uint64_t bit_of(int index)
+{
+    return index < 64 ? (uint64_t)1 << index : 0;
+}
+
 /* Write parameter `index`; returns where the next text goes. */
 static char *write_param(struct pg_params *params, int index, const weir_value *value, char *room)
 {
@@ -160,18 +149,18 @@ static char *write_param(struct pg_params *params, int index, const weir_value *
         break;
     case WEIR_INT:
         write_int(room, value->integer);
+        params->numbers |= bit_of(index);
         break;
     case WEIR_DOUBLE:
         write_double(room, value->real);
+        params->numbers |= bit_of(index);
         break;
     case WEIR_BLOB:
         params->texts[index] = value->text;
         params->lengths[index] = (int)value->size;
         params->formats[index] = 1;
-        if (index < 64)
-            params->blobs |= (uint64_t)1 << index;
-        else
-            params->has_late_blob = true;
+        params->blobs |= bit_of(index);
+        params->has_late_blob |= index >= 64;
         break;
     case WEIR_TEXT:
     case WEIR_JSON:
@@ -189,7 +178,11 @@ weir_status weir__pg_params_init(struct pg_params *params, const struct statemen
     size_t bytes = 0;
 
     params->count = statement->param_count;
+    params->values = values;
+    params->typing = PG_UNTYPED;
+    params->declared = NULL;
     params->blobs = 0;
+    params->numbers = 0;
     params->has_late_blob = false;
     params->storage = NULL;
     weir_status status = measure(statement, values, &bytes, reterr);

@@ -91,22 +91,48 @@ static bool read_socket(struct pg_conn *conn)
     return is_fine;
 }
 
+/*
+ * What was sent as a pipeline ends with the answer to its Sync, at which libpq leaves the mode; the
+ * NULL behind each of its commands is none of the caller's business. True: there is more to come.
+ * Two NULLs without a result between them mean that libpq waits for nothing any more.
+ */
+static bool goes_on(struct pg_conn *conn, bool *was_null, PGresult **result)
+{
+    if (PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF || conn->is_lost)
+        return false;
+    if (*result == NULL) {
+        bool is_first = !*was_null;
+        *was_null = true;
+        return is_first;
+    }
+    if (PQresultStatus(*result) != PGRES_PIPELINE_SYNC)
+        return false;
+    PQclear(*result);
+    *result = NULL;
+    PQexitPipelineMode(conn->pg);
+    return false;
+}
+
 weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_bytes,
                           PGresult **ret_result)
 {
+    bool was_null = false;
+
     conn->reads = 0;
     conn->received = 0;
-    while (PQisBusy(conn->pg)) {
-        if (!sleep_on_socket(conn, deadline))
-            return WEIR_TIMEOUT;
-        if (!read_socket(conn))
-            break; /* the socket is gone, so PQgetResult() answers at once, with the reason */
-        if (conn->received > max_bytes)
-            return WEIR_LIMIT;
-    }
-    *ret_result = PQgetResult(conn->pg);
-    if (PQstatus(conn->pg) == CONNECTION_BAD)
-        conn->is_lost = true;
+    do {
+        while (PQisBusy(conn->pg)) {
+            if (!sleep_on_socket(conn, deadline))
+                return WEIR_TIMEOUT;
+            if (!read_socket(conn))
+                break; /* the socket is gone, so PQgetResult() answers at once, with the reason */
+            if (conn->received > max_bytes)
+                return WEIR_LIMIT;
+        }
+        *ret_result = PQgetResult(conn->pg);
+        if (PQstatus(conn->pg) == CONNECTION_BAD)
+            conn->is_lost = true;
+    } while (goes_on(conn, &was_null, ret_result));
     return WEIR_OK;
 }
 
@@ -285,6 +311,9 @@ weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time de
         PQclear(last);
         return weir__pg_timeout(reterr);
     }
+    weir__pg_note_end(conn);
+    if (last == NULL && !conn->is_lost)
+        return weir__pg_no_answer(conn, reterr);
     if (last == NULL || PQresultStatus(last) == PGRES_FATAL_ERROR)
         status = weir__pg_error(conn, last, reterr);
     if (status == WEIR_OK && ret_result != NULL)

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* Who changes what names mean on PostgreSQL, and who has to know: ALTER, CREATE, DROP, search_path. */
+#include "db/drivers/postgres.h"
+#include "db/lexer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+/* ---- what the connections of a database share ---------------------------------------------- */
+
+weir_status weir__pg_engine_new(struct db_config *config, weir_error *reterr)
+{
+    config->engine_state = calloc(1, sizeof(struct pg_engine));
+    if (config->engine_state == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: no memory");
+    return WEIR_OK;
+}
+
+void weir__pg_engine_close(struct db_config *config)
+{
+    free(config->engine_state);
+    config->engine_state = NULL;
+}
+
+uint64_t weir__pg_random(void)
+{
+    uint64_t number = 0;
+
+    /* Without random numbers a moment and an address tell connections apart well enough. */
+    if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
+        number = (uint64_t)weir_now() * 0x9E3779B97F4A7C15u ^ (uintptr_t)&number;
+    return number != 0 ? number : 1;
+}
+
+void weir__pg_renew_edition(struct pg_conn *conn, uint64_t edition)
+{
+    atomic_compare_exchange_strong_explicit(&weir__pg_engine(conn)->edition, &edition,
+                                            weir__pg_random(), memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
+/* ---- what a command changes ---------------------------------------------------------------- */
+
+/* Settings and words that decide in which schema a name is looked up. */
+static bool is_about_names(const char *text, size_t size)
+{
+    static const char *const words[] = {"search_path", "schema", "role", "authorization"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (strlen(words[i]) == size && strncasecmp(words[i], text, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_char(const struct token *token, char c)
+{
+    return token->kind == TOKEN_OTHER && *token->at == c;
+}
+
+/* SET and RESET of what decides where names are looked up. A SET of anything else, also of
+ * `app.role`, is common in front of a transaction's statements and must cost them nothing. */
+static bool sets_names(const char *sql, bool is_reset)
+{
+    const char *at = sql;
+    const char *end = sql + strlen(sql);
+    struct token last = {.kind = TOKEN_END};
+
+    for (;;) {
+        struct token token = weir__token_next(&at, end, DIALECT_POSTGRES);
+        bool is_name = token.kind == TOKEN_NAME;
+
+        if (token.kind == TOKEN_END)
+            return false;
+        if (is_about_names(is_name ? token.inside : token.at,
+                           is_name ? token.inside_size : token.size) &&
+            !is_char(&last, '.'))
+            return true;
+        if (is_reset && weir__token_is_word(&token, "all"))
+            return true;
+        last = token;
+    }
+}
+
+/* Whether set_config() with these arguments sets such a thing, or nobody can see what. */
+static bool arguments_set_names(const char *at, const char *end)
+{
+    struct token open = weir__token_next(&at, end, DIALECT_POSTGRES);
+    struct token name = weir__token_next(&at, end, DIALECT_POSTGRES);
+    struct token comma = weir__token_next(&at, end, DIALECT_POSTGRES);
+
+    return !is_char(&open, '(') || name.kind != TOKEN_STRING || !is_char(&comma, ',') ||
+           is_about_names(name.inside, name.inside_size);
+}
+
+/* The same by a function, or by an UPDATE of pg_settings. */
+static bool calls_set_names(const char *sql)
+{
+    const char *at = sql;
+    const char *end = sql + strlen(sql);
+
+    for (;;) {
+        struct token token = weir__token_next(&at, end, DIALECT_POSTGRES);
+        if (token.kind == TOKEN_END)
+            return false;
+        if (weir__token_is_word(&token, "pg_settings"))
+            return true;
+        if (weir__token_is_word(&token, "set_config") && arguments_set_names(at, end))
+            return true;
+    }
+}
+
+static bool starts_with(const char *tag, const char *start)
+{
+    return strncmp(tag, start, strlen(start)) == 0;
+}
+
+/* DO runs code that nobody can look into; functions and procedures do, too, but are called too often
+ * to suspect each call: what they change is noticed after prepared_max_age_ms. */
+static unsigned changes_of(const char *tag, const char *sql, bool touches_session, bool is_script)
+{
+    switch (tag[0]) {
+    case 'A':
+        return starts_with(tag, "ALTER ") ? PG_CHANGE_ALL : 0;
+    case 'C':
+        if (strcmp(tag, "COMMIT PREPARED") == 0)
+            return PG_CHANGE_ALL;
+        if (!starts_with(tag, "CREATE "))
+            return 0;
+        /* A temporary table, often made for each use, is there for this session only. */
+        return touches_session && !is_script ? PG_CHANGE_OWN : PG_CHANGE_ALL;
+    case 'D':
+        return starts_with(tag, "DROP ") || strcmp(tag, "DO") == 0 ? PG_CHANGE_ALL : 0;
+    case 'I':
+        return starts_with(tag, "IMPORT ") ? PG_CHANGE_ALL : 0;
+    default:
+        break;
+    }
+    bool is_reset = strcmp(tag, "RESET") == 0;
+    if ((is_reset || strcmp(tag, "SET") == 0) && sets_names(sql, is_reset))
+        return PG_CHANGE_OWN;
+    return touches_session && calls_set_names(sql) ? PG_CHANGE_OWN : 0;
+}
+
+void weir__pg_note_change(struct pg_conn *conn, const char *tag, const char *sql,
+                          bool touches_session, bool is_script)
+{
+    conn->changes_now |= changes_of(tag, sql, touches_session, is_script);
+
+    /* Also ROLLBACK TO a savepoint, which leaves the transaction open. */
+    if (conn->changes_open != 0 && strcmp(tag, "ROLLBACK") == 0)
+        conn->changes_now |= conn->changes_open;
+    if (tag[0] == 'D' && starts_with(tag, "DEALLOCATE"))
+        conn->saw_deallocate = true;
+}
+
+static void make_known(struct pg_conn *conn, unsigned changes)
+{
+    if ((changes & PG_CHANGE_OWN) != 0)
+        conn->own_definitions++;
+    if ((changes & PG_CHANGE_ALL) != 0)
+        atomic_fetch_add_explicit(&weir__pg_engine(conn)->definitions, 1, memory_order_relaxed);
+}
+
+void weir__pg_note_end(struct pg_conn *conn)
+{
+    if ((conn->changes_now | conn->changes_open) == 0)
+        return;
+    if (PQtransactionStatus(conn->pg) == PQTRANS_IDLE) {
+        make_known(conn, conn->changes_now | conn->changes_open);
+        conn->changes_open = 0;
+    } else {
+        make_known(conn, conn->changes_now);
+        conn->changes_open |= conn->changes_now;
+    }
+    conn->changes_now = 0;
+}
+
+/* Nobody knows whether a transaction ended well that was open when its connection was lost. */
+void weir__pg_note_close(struct pg_conn *conn)
+{
+    make_known(conn, conn->changes_now | conn->changes_open);
+}

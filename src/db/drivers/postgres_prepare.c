@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/* Preparing statements on PostgreSQL, seeing that they still hold, and letting go of them. */
+#include "db/drivers/postgres.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* So many statements lost on one database are no accident. */
+#define MOST_LOSSES 2
+
+/* ---- letting go ---------------------------------------------------------------------------- */
+
+void weir__pg_unprepare(struct pg_conn *conn, struct pg_prepared *prepared)
+{
+    if (prepared->name[0] != '\0' && prepared->epoch == conn->epoch && !conn->is_lost)
+        weir__pg_drop_name(conn, prepared->number);
+    prepared->name[0] = '\0';
+}
+
+void weir__pg_forget(void *arg, struct statement *statement)
+{
+    struct pg_conn *conn = arg;
+    struct pg_prepared *prepared = statement->prepared;
+
+    statement->prepared = NULL;
+    if (prepared == NULL)
+        return;
+    weir__pg_unprepare(conn, prepared);
+    weir__columns_unref(prepared->columns);
+    free(prepared->types);
+    free(prepared);
+}
+
+/* ---- which types to send ------------------------------------------------------------------- */
+
+/* A statement on its way to being ready. */
+struct job {
+    struct pg_conn *conn;
+    const struct statement *statement;
+    const struct pg_params *params;
+    weir_time deadline;
+    bool is_named; /* prepare it, not only ask */
+    uint64_t edition;
+
+    uint64_t number; /* of its name; 0: none */
+    char name[48];
+    enum pg_typing typing;
+    enum pg_typing first_typing;
+    uint64_t tried;
+    struct pg_description first;
+    Oid *types; /* room for all parameters */
+};
+
+/* What the server says when it had to guess: 42P18 and 42725 ($1 IS NULL, $1 + $2), 42804 (a
+ * polymorphic function of nothing but unknowns), 42883 (coalesce($1, $2) + 1, where text was the
+ * guess). */
+static bool is_guess(const weir_error *error)
+{
+    static const char *const states[] = {"42P18", "42725", "42804", "42883"};
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        if (strcmp(error->sqlstate, states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_collision(const weir_error *error)
+{
+    return strcmp(error->sqlstate, "42P05") == 0;
+}
+
+static bool is_in_transaction(const struct pg_conn *conn)
+{
+    return PQtransactionStatus(conn->pg) == PQTRANS_INTRANS;
+}
+
+/* The statement's text, of this edition, which the caller frees where it is another. */
+static const char *text_of(const struct job *job, char **ret_storage)
+{
+    static const char form[] = "%s /* %016llx */";
+    size_t room = job->statement->text_size + sizeof(form) + 16;
+
+    *ret_storage = NULL;
+    if (job->edition == 0 || !job->is_named)
+        return job->statement->text;
+    *ret_storage = malloc(room);
+    if (*ret_storage != NULL)
+        snprintf(*ret_storage, room, form, job->statement->text, (unsigned long long)job->edition);
+    return *ret_storage;
+}
+
+static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarded,
+                          struct pg_description *ret_description, weir_error *reterr)
+{
+    char *storage = NULL;
+    struct pg_question question = {
+        .name = job->name,
+        .text = text_of(job, &storage),
+        .types = job->types,
+        .type_count = job->params->count,
+        .is_guarded = is_guarded,
+    };
+
+    if (question.text == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+    if (!weir__pg_types_write(job->params, typing, job->types))
+        question.type_count = 0;
+    job->number = 0;
+    job->name[0] = '\0';
+    if (job->is_named) {
+        job->number = ++job->conn->last_name;
+        weir__pg_name(job->conn, job->number, job->name);
+    }
+    weir_status status = weir__pg_ask(job->conn, &question, job->deadline, ret_description, reterr);
+    free(storage);
+    if (status == WEIR_OK)
+        job->typing = typing;
+    return status;
+}
+
+/*
+ * The same, in a way that a transaction survives when the server cannot tell the types: then it has
+ * rolled back to before. Where there is nothing to guess no savepoint is set.
+ */
+static weir_status try_as(struct job *job, enum pg_typing typing,
+                          struct pg_description *ret_description, weir_error *reterr)
+{
+    bool is_guarded = job->params->count > 0 && is_in_transaction(job->conn);
+    weir_status status = ask_as(job, typing, is_guarded, ret_description, reterr);
+
+    if (status != WEIR_QUERY || !is_guarded)
+        return status;
+    weir_status undone = weir__pg_command(
+        job->conn, "ROLLBACK TO SAVEPOINT " PG_GUARD "; RELEASE SAVEPOINT " PG_GUARD, job->deadline,
+        NULL, reterr);
+    return undone == WEIR_OK ? status : undone;
+}
+
+/*
+ * Numbers that the server took for text, because nothing in the statement told it otherwise
+ * (SELECT $1 > $2 compares texts, and 10 is less than 9): declare them, if it takes that. It does not
+ * where text is what the place wants.
+ */
+static weir_status try_numbers(struct job *job, weir_error *reterr)
+{
+    struct job typed = *job;
+    struct pg_description description;
+    weir_status status;
+
+    if ((job->params->numbers & job->first.texts) == 0)
+        return WEIR_OK;
+    job->tried = job->params->numbers;
+    status = try_as(&typed, PG_TYPED, &description, reterr);
+    if (status == WEIR_QUERY)
+        return WEIR_OK;
+    if (job->number != 0)
+        weir__pg_drop_name(job->conn, job->number);
+    *job = typed;
+    return status;
+}
+
+/* Fail as the server does, also a transaction that was saved for further tries. */
+static weir_status give_up(struct job *job, weir_status status, const weir_error *first,
+                           weir_error *reterr)
+{
+    struct pg_description none;
+
+    if (is_in_transaction(job->conn) && status == WEIR_QUERY)
+        status = ask_as(job, PG_UNTYPED, false, &none, reterr);
+    else if (reterr != NULL)
+        *reterr = *first;
+    return status;
+}
+
+/* Find the least that the server has to be told; try more only when it could not do with less. */
+static weir_status settle(struct job *job, weir_error *reterr)
+{
+    weir_error first = {0};
+    weir_error later;
+    enum pg_typing typing = PG_UNTYPED;
+    weir_status status = try_as(job, typing, &job->first, &first);
+
+    if (status == WEIR_QUERY && is_collision(&first)) {
+        job->conn->has_collided = true;
+        job->is_named = false;
+        status = try_as(job, typing, &job->first, &first);
+    }
+    weir_status first_status = status;
+    while (status == WEIR_QUERY && is_guess(&first) && typing < PG_TEXTUAL)
+        status = try_as(job, ++typing, &job->first, &later);
+    if (status != WEIR_OK && status != WEIR_QUERY && typing > PG_UNTYPED) {
+        first = later; /* the connection's end, a deadline: news that matters more */
+        first_status = status;
+    }
+    if (status != WEIR_OK)
+        return give_up(job, first_status, &first, reterr);
+    job->first_typing = typing;
+    return typing == PG_UNTYPED ? try_numbers(job, reterr) : WEIR_OK;
+}
+
+/* ---- statements that are not kept ---------------------------------------------------------- */
+
+/* The place and the key of what is known of this statement with parameters of these kinds. */
+static uint64_t *place_of(struct pg_conn *conn, const struct statement *statement,
+                          const struct pg_params *params, uint64_t *ret_key)
+{
+    uint64_t key = weir__pg_mix(weir__pg_mix(statement->hash, params->blobs), params->numbers) << 2;
+
+    *ret_key = key;
+    return &conn->settled[key >> 2 & (PG_SETTLED - 1)];
+}
+
+/* ---- kept statements ----------------------------------------------------------------------- */
+
+static bool may_prepare(const struct pg_conn *conn, const struct pg_prepared *prepared)
+{
+    bool has_room = PG_CAN_CLOSE || conn->abandoned_epoch != conn->epoch ||
+                    conn->abandoned_count < conn->config->options.statement_cache_size;
+
+    return has_room && !conn->has_collided && !prepared->was_lost &&
+           atomic_load_explicit(&weir__pg_engine(conn)->losses, memory_order_relaxed) < MOST_LOSSES;
+}
+
+/* A number comes for what was text so far. */
+static bool has_new_numbers(const struct pg_prepared *prepared, const struct pg_params *params)
+{
+    return prepared->typing == PG_UNTYPED &&
+           (params->numbers & prepared->description.texts & ~prepared->tried) != 0;
+}
+
+static bool is_prepared(const struct pg_conn *conn, const struct pg_prepared *prepared,
+                        const struct pg_params *params)
+{
+    return prepared->name[0] != '\0' && prepared->epoch == conn->epoch &&
+           prepared->blobs == params->blobs && !params->has_late_blob &&
+           !has_new_numbers(prepared, params) &&
+           (prepared->types == NULL || weir__pg_types_fit(params, prepared->types)) &&
+           atomic_load_explicit(&weir__pg_engine(conn)->losses, memory_order_relaxed) < MOST_LOSSES;
+}
+
+static bool is_settled(const struct pg_prepared *prepared, const struct pg_params *params)
+{
+    return params->count == 0 ||
+           (prepared->is_settled && prepared->blobs == params->blobs &&
+            !has_new_numbers(prepared, params) &&
+            (prepared->types == NULL || weir__pg_types_fit(params, prepared->types)));
+}
+
+static void send_as(struct pg_params *params, const struct pg_prepared *prepared)
+{
+    params->typing = prepared->typing;
+    params->declared = prepared->types;
+}
+
+static struct pg_prepared *prepared_of(struct statement *statement)
+{
+    struct pg_prepared *prepared = statement->prepared;
+
+    if (prepared != NULL)
+        return prepared;
+    prepared = calloc(1, sizeof(*prepared));
+    if (prepared != NULL)
+        prepared->touches_session = weir__pg_touches_session(statement->text);
+    statement->prepared = prepared;
+    return prepared;
+}
+
+static void adopt(struct pg_prepared *prepared, struct job *job)
+{
+    memcpy(prepared->name, job->name, sizeof(prepared->name));
+    prepared->number = job->number;
+    prepared->epoch = job->conn->epoch;
+    prepared->edition = job->edition;
+    prepared->unprepared_at = 0;
+    prepared->description = job->first;
+    prepared->typing = job->typing;
+    prepared->first_typing = job->first_typing;
+    prepared->blobs = job->params->blobs;
+    prepared->tried = job->typing == PG_UNTYPED ? job->tried : 0;
+    prepared->is_settled = true;
+    free(prepared->types);
+    prepared->types = NULL;
+    if (job->typing != PG_UNTYPED) {
+        prepared->types = job->types;
+        job->types = NULL;
+    }
+}
+
+/* Prepare it, or at least find out how to send it. */
+static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
+                             struct pg_params *params, weir_time *now, weir_time deadline,
+                             enum pg_way *ret_way, weir_error *reterr)
+{
+    struct pg_prepared *prepared = prepared_of(statement);
+    uint64_t definitions = weir__pg_definitions(conn);
+    struct job job = {
+        .conn = conn,
+        .statement = statement,
+        .params = params,
+        .deadline = deadline,
+        .edition = atomic_load_explicit(&weir__pg_engine(conn)->edition, memory_order_relaxed),
+    };
+
+    if (prepared == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+    weir__pg_unprepare(conn, prepared);
+    *ret_way = PG_UNPREPARED;
+    job.is_named = may_prepare(conn, prepared);
+    send_as(params, prepared);
+    if (!job.is_named && is_settled(prepared, params))
+        return WEIR_OK;
+    job.types = calloc((size_t)params->count + 1, sizeof(Oid));
+    if (job.types == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+    weir_status status = settle(&job, reterr);
+    *now = weir_now();
+    if (status == WEIR_OK) {
+        adopt(prepared, &job);
+        prepared->definitions = definitions;
+        prepared->checked_at = *now;
+        send_as(params, prepared);
+        *ret_way = prepared->name[0] != '\0' ? PG_PREPARED : PG_UNPREPARED;
+    }
+    free(job.types);
+    return status;
+}
+
+/* The same for one that is used once. */
+static weir_status make_once(struct pg_conn *conn, const struct statement *statement,
+                             struct pg_params *params, weir_time *now, weir_time deadline,
+                             weir_error *reterr)
+{
+    uint64_t key;
+    uint64_t *place = place_of(conn, statement, params, &key);
+    struct job job = {.conn = conn, .statement = statement, .params = params, .deadline = deadline};
+
+    if (params->count == 0)
+        return WEIR_OK;
+    if ((*place & ~(uint64_t)3) == key && (*place & 3) != 0) {
+        params->typing = (enum pg_typing)((*place & 3) - 1);
+        return WEIR_OK;
+    }
+    job.types = calloc((size_t)params->count, sizeof(Oid));
+    if (job.types == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters", params->count);
+    weir_status status = settle(&job, reterr);
+    *now = weir_now();
+    if (status == WEIR_OK) {
+        params->typing = job.typing;
+        *place = key | ((uint64_t)job.typing + 1);
+    }
+    free(job.types);
+    return status;
+}
+
+/* ---- statements that are old --------------------------------------------------------------- */
+
+/* Describe it as it was described at first, without touching what is prepared. */
+static weir_status describe_again(struct pg_conn *conn, const struct statement *statement,
+                                  const struct pg_params *params, weir_time deadline,
+                                  struct pg_description *ret_description, weir_error *reterr)
+{
+    const struct pg_prepared *prepared = statement->prepared;
+    Oid *types = prepared->first_typing == PG_UNTYPED ? NULL : prepared->types;
+    Oid *blobs = NULL;
+    struct pg_question question = {.name = "", .text = statement->text, .types = types};
+
+    if (types == NULL && prepared->blobs != 0) {
+        types = blobs = calloc((size_t)params->count, sizeof(Oid));
+        if (blobs == NULL)
+            return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to describe a statement");
+        weir__pg_types_write(params, PG_UNTYPED, blobs);
+        question.types = blobs;
+    }
+    question.type_count = types != NULL ? params->count : 0;
+    weir_status status = weir__pg_ask(conn, &question, deadline, ret_description, reterr);
+    free(blobs);
+    return status;
+}
+
+bool weir__pg_is_outdated(struct pg_conn *conn, const struct statement *statement,
+                          const struct pg_params *params, weir_time deadline)
+{
+    const struct pg_prepared *prepared = statement->prepared;
+    struct pg_description description;
+    weir_error error = {0};
+    weir_status status = describe_again(conn, statement, params, deadline, &description, &error);
+
+    if (status != WEIR_OK)
+        return status == WEIR_QUERY && is_guess(&error);
+    return description.fingerprint != prepared->description.fingerprint;
+}
+
+/*
+ * An old statement runs unprepared at first, which takes no round trip more and is right whatever
+ * has changed. When it is used again soon, so that it is worth it, it is described anew.
+ */
+static weir_status refresh(struct pg_conn *conn, struct statement *statement,
+                           struct pg_params *params, weir_time *now, weir_time deadline,
+                           enum pg_way *ret_way, weir_error *reterr)
+{
+    struct pg_prepared *prepared = statement->prepared;
+    weir_time max_age = conn->config->options.prepared_max_age_ms * WEIR_MS;
+    uint64_t definitions = weir__pg_definitions(conn);
+    struct pg_description description;
+
+    send_as(params, prepared);
+    if (prepared->unprepared_at == 0 || *now - prepared->unprepared_at >= max_age) {
+        prepared->unprepared_at = *now;
+        *ret_way = PG_UNPREPARED;
+        return WEIR_OK;
+    }
+    weir_status status = describe_again(conn, statement, params, deadline, &description, reterr);
+    *now = weir_now();
+    if (status != WEIR_OK && (status != WEIR_QUERY || weir__pg_state(conn) != CONN_IDLE))
+        return status;
+    if (status == WEIR_OK && description.fingerprint == prepared->description.fingerprint) {
+        prepared->checked_at = *now;
+        prepared->definitions = definitions;
+        *ret_way = PG_PREPARED;
+        return WEIR_OK;
+    }
+    weir__pg_renew_edition(conn, prepared->edition);
+    return make_anew(conn, statement, params, now, deadline, ret_way, reterr);
+}
+
+static bool is_fresh(const struct pg_conn *conn, const struct pg_prepared *prepared, weir_time now)
+{
+    return prepared->definitions == weir__pg_definitions(conn) &&
+           now - prepared->checked_at < conn->config->options.prepared_max_age_ms * WEIR_MS;
+}
+
+/* ---- the ways in --------------------------------------------------------------------------- */
+
+weir_status weir__pg_make_ready(struct pg_conn *conn, struct statement *statement,
+                                struct pg_params *params, weir_time *now, weir_time deadline,
+                                enum pg_way *ret_way, weir_error *reterr)
+{
+    const struct pg_prepared *prepared = statement->prepared;
+
+    *ret_way = PG_UNPREPARED;
+    if (!statement->is_cached || params->has_late_blob)
+        return make_once(conn, statement, params, now, deadline, reterr);
+    if (prepared == NULL || !is_prepared(conn, prepared, params))
+        return make_anew(conn, statement, params, now, deadline, ret_way, reterr);
+
+    /* Without parameters no types are frozen, and the server sees to the rest. */
+    if (params->count > 0 && !is_fresh(conn, prepared, *now))
+        return refresh(conn, statement, params, now, deadline, ret_way, reterr);
+    *ret_way = PG_PREPARED;
+    return WEIR_OK;
+}
+
+void weir__pg_unsettle(struct pg_conn *conn, struct statement *statement,
+                       const struct pg_params *params)
+{
+    struct pg_prepared *prepared = statement->prepared;
+    uint64_t key;
+
+    if (prepared != NULL)
+        prepared->is_settled = false;
+    else
+        *place_of(conn, statement, params, &key) = 0;
+}
+
+void weir__pg_note_loss(struct pg_conn *conn)
+{
+    if (!conn->saw_deallocate)
+        atomic_fetch_add_explicit(&weir__pg_engine(conn)->losses, 1, memory_order_relaxed);
+}
