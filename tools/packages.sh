@@ -1,7 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Install the missing Debian packages of the sets named (build, check, test, cross); silent and quick when none is missing.
+# With --missing first, only say which are missing, and that `make deps` installs them.
 set -eu
+
+only_say=
+if [ "${1:-}" = --missing ]; then
+    only_say=yes
+    shift
+fi
 
 list=$(dirname "$0")/packages.txt
 
@@ -16,6 +23,10 @@ missing=$(for package in $wanted; do
     echo "$present" | grep -qxF "$package" || printf '%s ' "$package"
 done)
 [ -n "$missing" ] || exit 0
+if [ -n "$only_say" ]; then
+    echo "These Debian packages are missing, and \`make deps\` installs them: $missing" >&2
+    exit 0
+fi
 
 if [ "$(id -u)" -eq 0 ]; then
     as_root=
