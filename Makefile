@@ -5,11 +5,15 @@ PREFIX ?= /usr/local
 # Debian's own tools first, because Debian's packages are what we install and test with.
 MESON  ?= $(firstword $(wildcard /usr/bin/meson) meson)
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+# Where below PREFIX the libraries go; meson's own guess is wrong on a Debian without dpkg-dev.
+LIBDIR ?= $(shell tools/libdir.sh)
 SETUP   = $(MESON) setup $(BUILD) $(MESON_FLAGS)
+# Also a build directory that was set up for another place.
+TARGET  = $(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(LIBDIR)
 RETRY   = echo 'The build could not be configured; "make deps" installs what it needs.' >&2
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench install format clean deps help
+.PHONY: build run test check bench install uninstall format clean deps help
 
 build: $(BUILD)/build.ninja ## build everything into build/
 	ninja -C $(BUILD)
@@ -28,7 +32,7 @@ test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an 
 	@$(PYTHON) tests/run_all.py
 
 check: ## build with gcc and run the unit tests only
-	@$(PYTHON) tests/run_all.py --quick
+	@$(PYTHON) tests/run_all.py --quick || { tools/packages.sh --missing build check; exit 1; }
 
 bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
 	@tools/packages.sh build check test
@@ -41,10 +45,16 @@ bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP
 	@tests/with_nginx.sh $(BUILD)/bench/bench_http
 
 install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR
-	$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	ninja -C $(BUILD)
-	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --no-rebuild
-	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
+	$(TARGET)
+	ninja -C $(BUILD) $$(tools/targets.py $(BUILD) installed)
+	DESTDIR=$(abspath $(DESTDIR)) $(MESON) install -C $(BUILD) --no-rebuild --quiet
+	@test -n "$(DESTDIR)" || tools/after_install.sh $(abspath $(PREFIX)) $(LIBDIR)
+
+uninstall: $(BUILD)/build.ninja ## remove from PREFIX below DESTDIR what `make install` puts there
+	$(TARGET)
+	ninja -C $(BUILD) build.ninja
+	@tools/uninstall.py $(BUILD) $(abspath $(DESTDIR))
+	@test -n "$(DESTDIR)" || PATH=$$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null || true
 
 format: ## let clang-format lay out every C file
 	@tools/sources.sh | xargs clang-format -i
