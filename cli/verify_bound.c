@@ -82,8 +82,9 @@ static void judge(const struct crowd *crowd, int slots, int threads, int64_t ser
                   struct verify_finding *finding)
 {
     const weir_pool_options *pool = weir_pool_get_options(weir_db_pool(crowd->scene->db));
-    char seen[64] = "";
+    char seen[96];
 
+    snprintf(seen, sizeof seen, "%s", verify_hidden_text(crowd->scene));
     if (server_most >= 0)
         snprintf(seen, sizeof seen, "; the server counted at most %lld", (long long)server_most);
     if (crowd->most > slots)

@@ -11,7 +11,8 @@ struct verify_scene {
     const struct verify_database *database;
     int step_ms;
     weir_db *db;
-    weir_db *observer; /* NULL with SQLite, which has no server to ask */
+    weir_db *observer; /* NULL with SQLite, which has no server to ask, and behind a pooler */
+    bool is_hidden;    /* a pooler stands before the server, so its sessions are not ours */
     char name[VERIFY_NAME];
 };
 
@@ -27,6 +28,9 @@ weir_pool_stats verify_scene_stats(const struct verify_scene *scene);
 
 /* How many connections of this scene the server counts; -1 when there is no server, or no answer. */
 int64_t verify_server_count(const struct verify_scene *scene);
+
+/* The end of a finding about numbers: "", or that the server's cannot be seen. */
+const char *verify_hidden_text(const struct verify_scene *scene);
 
 /* The number that a statement gives; -1 when it gives none. */
 WEIR_MUST_CHECK weir_status verify_number(weir_conn *conn, const char *sql, int64_t *ret_number,

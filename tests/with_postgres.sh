@@ -12,7 +12,9 @@
 #   WEIR_TEST_PG_SOCKET_URL  over the unix socket; no password
 #   WEIR_TEST_PG_PASSWORD    the password itself, to prove that it appears nowhere
 #   WEIR_TEST_PG_BIN         where initdb, psql and postgres are
-#   WEIR_TEST_PG_CONTROL     a command: `start`, `stop` (sessions are ended), `crash` (kill -9 of all)
+#   WEIR_TEST_PG_CONTROL     a command: `start`, `stop` (sessions are ended), `crash` (kill -9 of all); `standby`
+#                            (makes a streaming standby and prints its port), `promote`, `freeze-standby`,
+#                            `thaw-standby`, `end-standby`
 # Without a server installed it says so as a skipped TAP test. WEIR_TEST_PG_DURABLE=1 leaves fsync and
 # synchronous_commit on, for tests that pull the plug.
 set -eu
@@ -57,6 +59,11 @@ cat >"$home/control" <<CONTROL
 #!/bin/sh
 cd "$home"
 run() { env -u LD_PRELOAD $as_owner "$WEIR_TEST_PG_BIN/pg_ctl" -s -D "$data" "\$@"; }
+standby() { env -u LD_PRELOAD $as_owner "$WEIR_TEST_PG_BIN/pg_ctl" -s -D "$home/standby" "\$@"; }
+standby_pids() {
+    postmaster=\$(head -n 1 "$home/standby/postmaster.pid")
+    echo "\$postmaster" \$(cat "/proc/\$postmaster/task/\$postmaster/children")
+}
 case "\$1" in
 start) run -l "$log" -w -t 60 -o "\$(cat "$home/options")" start </dev/null >/dev/null 9>&- ;;
 stop) run -m fast -w -t 60 stop ;;
@@ -69,8 +76,33 @@ crash)
     # What a killed server leaves behind; a real restart of the machine would be without it.
     rm -f "$data/postmaster.pid"
     ;;
-clean) run -m immediate -w -t 20 stop 2>/dev/null; rm -rf "$home" ;;
-*) echo "usage: \$0 start|stop|crash" >&2; exit 2 ;;
+standby)
+    # A streaming standby of the running server, made anew, on a port of its own, which is printed.
+    "\$0" end-standby
+    port=\$(sed 's/^-p //' "$home/options")
+    env -u LD_PRELOAD $as_owner "$WEIR_TEST_PG_BIN/pg_basebackup" -h "$home" -p "\$port" -U weir -D "$home/standby" -R -X stream -c fast >&2 || exit 1
+    attempt=1
+    until
+        echo "-p \$((port + attempt))" >"$home/standby-options"
+        standby -l "$home/standby-log" -w -t 60 -o "\$(cat "$home/standby-options")" start </dev/null >/dev/null 2>>"$home/start.log" 9>&-
+    do
+        attempt=\$((attempt + 7))
+        [ "\$attempt" -lt 80 ] || exit 1
+    done
+    echo "\$((port + attempt))"
+    ;;
+promote) standby -w -t 60 promote ;;
+freeze-standby) kill -STOP \$(standby_pids) ;;
+thaw-standby) kill -CONT \$(standby_pids) ;;
+end-standby)
+    if [ -d "$home/standby" ]; then
+        kill -CONT \$(standby_pids) 2>/dev/null
+        standby -m immediate -w -t 20 stop 2>/dev/null
+        rm -rf "$home/standby"
+    fi
+    ;;
+clean) "\$0" end-standby; run -m immediate -w -t 20 stop 2>/dev/null; rm -rf "$home" ;;
+*) echo "usage: \$0 start|stop|crash|standby|promote|freeze-standby|thaw-standby|end-standby" >&2; exit 2 ;;
 esac
 CONTROL
 chmod 755 "$home/control"

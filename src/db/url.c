@@ -115,6 +115,11 @@ static bool is_scheme_char(char c)
 static weir_status parse_scheme(struct parser *p, struct weir_url *url, const char **ret_at)
 {
     const char *at = p->text;
+    if (strncasecmp(at, "jdbc:", 5) == 0)
+        return weir_error_set(
+            p->reterr, WEIR_UNSUPPORTED,
+            "database URL: \"jdbc:\" is Java's: leave it away, and write user and "
+            "password as in postgresql://user:password@host/database");
     while (at < p->end && is_scheme_char(*at))
         at++;
     size_t size = (size_t)(at - p->text);

@@ -4,7 +4,7 @@
 #define WEIR_TESTS_POSTGRES_SESSION_H
 
 #include "check.h"
-#include "db/drivers/postgres.h"
+#include "db/drivers/postgres_connect.h"
 
 #include <stdlib.h>
 

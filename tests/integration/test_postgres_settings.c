@@ -248,6 +248,106 @@ static void a_server_that_refuses_the_settings_is_used_as_it_is(void)
     session_close(&s);
 }
 
+/* ---- options of the URL ------------------------------------------------------------------- */
+
+static void options_of_other_drivers_are_taken_or_refused_by_name(void)
+{
+    static const struct {
+        const char *option;
+        const char *error; /* NULL: taken */
+    } cases[] = {
+        {"client_encoding=UTF8", NULL},
+        {"client_encoding=utf-8", NULL},
+        {"client_encoding=LATIN1", "\"client_encoding\": weir speaks UTF8 only"},
+        {"client_encoding=auto", "\"client_encoding\": weir speaks UTF8 only"},
+        {"ssl=false", NULL},
+        {"ssl=prefer", NULL},
+        {"ssl=maybe", "\"ssl\": maybe is none of disable, allow, prefer, require"},
+        {"sslmode=PREFER", NULL},
+        {"sslmode=Disable", NULL},
+        {"sslmode=no-verify", "\"sslmode\": no-verify is none of"},
+        {"sslmode=true", "\"sslmode\": true is none of"},
+        {"ssl-mode=require", "\"ssl-mode\": write sslmode"},
+        {"target_session_attrs=read-write", NULL},
+        {"target_session_attrs=master", "\"target_session_attrs\": master is none of any"},
+        {"targetServerType=primary", "\"targetServerType\": neither the pool"},
+        {"schema=public", "\"schema\": options=-c%20search_path"},
+        {"currentSchema=app", "\"currentSchema\": options="},
+        {"statement_timeout=5", "\"statement_timeout\": write statement_timeout_ms"},
+        {"connection_limit=5", "\"connection_limit\": write pool_size"},
+        {"pgbouncer=true", "\"pgbouncer\": leave it away"},
+        {"charset=utf8", "\"charset\": weir speaks UTF8"},
+        {"keepalives=1", NULL},
+        {"sslmode=", "\"sslmode\":  is none of"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct session s;
+        char more[128];
+        snprintf(more, sizeof(more), "&%s", cases[i].option);
+        bool is_taken = session_init(&s, url_of("weir", "weir", more), 8);
+        if (is_taken != (cases[i].error == NULL)) {
+            check_failures_in_test++;
+            printf("# %s was %s\n", cases[i].option, is_taken ? "taken" : s.error.text);
+        }
+        if (cases[i].error != NULL)
+            check_contains(s.error.text, cases[i].error);
+        else if (is_taken)
+            check_int(session_connect(&s, SOON), WEIR_OK);
+        session_close(&s);
+    }
+}
+
+/* The server offers no TLS here, so what asks for it fails, and libpq's own words say so. */
+static void ssl_true_asks_for_tls(void)
+{
+    static const char *const asks[] = {"ssl=true", "ssl=require", "sslmode=REQUIRE",
+                                       "sslmode=verifyCA&sslrootcert=/dev/null"};
+    char url[256];
+
+    for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
+        struct session s;
+        snprintf(url, sizeof(url), "%s?%s", need_env("WEIR_TEST_PG_URL"), asks[i]);
+        check(session_init(&s, url, 8));
+        check_int(session_connect(&s, SOON), WEIR_CONNECT);
+        check_contains(s.error.text, "SSL");
+        session_close(&s);
+    }
+}
+
+static void the_forms_of_a_database_url_are_read(void)
+{
+    const char *base = need_env("WEIR_TEST_PG_SOCKET_URL");
+    char path[256] = "", form[1024];
+    const char *host = strstr(base, "host=") + 5;
+    const char *port = strstr(base, "port=") + 5;
+    static const char *const forms[] = {
+        "postgres://weir@/weir?host=%s&port=%s",
+        "postgresql+psycopg2://weir@/weir?host=%s&port=%s",
+        "postgresql+asyncpg://weir@/weir?host=%s&port=%s&ssl=prefer",
+        "POSTGRES://weir@/weir?host=%s&port=%s",
+        "postgresql:///?user=weir&dbname=weir&host=%s&port=%s",
+    };
+
+    snprintf(path, sizeof(path), "%.*s", (int)strcspn(host, "&"), host);
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(form, sizeof(form), forms[i], path, port);
+#pragma GCC diagnostic pop
+        check_answer(form, "SELECT current_database()", "weir");
+    }
+    static const char *const refused[] = {"jdbc:postgresql://localhost/weir",
+                                          "pgsql://localhost/weir", "postgis://localhost/weir",
+                                          "cockroachdb://localhost/weir"};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        weir_url *url = NULL;
+        weir_error error;
+        check_int(weir_url_parse(refused[i], &url, &error), WEIR_UNSUPPORTED);
+        check(strncmp(strchr(error.text, '"') + 1, refused[i], 4) == 0);
+    }
+}
+
 /* ---- refusals and ends -------------------------------------------------------------------- */
 
 static void a_refused_connection_carries_the_servers_sqlstate(void)
@@ -294,6 +394,9 @@ int main(void)
     run(the_session_has_what_the_driver_relies_on);
     run(the_smaller_statement_timeout_holds);
     run(a_server_that_refuses_the_settings_is_used_as_it_is);
+    run(options_of_other_drivers_are_taken_or_refused_by_name);
+    run(ssl_true_asks_for_tls);
+    run(the_forms_of_a_database_url_are_read);
     run(a_refused_connection_carries_the_servers_sqlstate);
     session_close(&observer);
     return check_done();
