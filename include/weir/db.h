@@ -23,7 +23,9 @@ extern "C" {
  * SQLAlchemy writes them. Percent-encoding is undone in every part. Query options that are the
  * pool's (weir_pool_options_set) or the database's (weir_db_options) go there; for PostgreSQL the
  * others are passed on to libpq (sslmode, sslrootcert, target_session_attrs, …; `ssl` means sslmode,
- * client_encoding can only be UTF8), for SQLite they are an error.
+ * client_encoding can only be UTF8). SQLite knows two of its own URIs' (mode=ro, rw or rwc, the
+ * default; immutable=1: nobody writes to the file), and others are an error. A relative path is that of
+ * the working directory at weir_db_open().
  */
 typedef struct weir_url weir_url;
 
@@ -55,7 +57,9 @@ WEIR_API const char *weir_url_redacted(const weir_url *url);
  * never a string; ATTACH, DETACH and extensions are refused. A connection on which temporary objects
  * were made or PRAGMAs set is closed on return, so that the next holder sees none of it. In
  * sqlite:///:memory: (at most 1 GiB) an open transaction that reads keeps others from writing, which
- * WAL files do not.
+ * WAL files do not. Those of this process who want to write to one file take turns, first come, first
+ * served, whichever weir_db they use; readers do not wait. A file that is removed or replaced is noticed
+ * within 100 ms of use (WEIR_DISCONNECTED), and not opened anew beside the former one's -wal or -shm.
  */
 typedef struct weir_db weir_db;
 
@@ -82,8 +86,9 @@ typedef struct weir_db_options {
      * statement_cache_size. */
     int statement_cache_size;
 
-    /* SQLite: how long to wait for another writer. Milliseconds; default 5000, 0 to 3600000, never
-     * beyond the statement's own limit. URL: busy_timeout_ms. */
+    /* SQLite: how long to wait for other writers, in the line of this process and for another's
+     * lock. Milliseconds; default 5000, 0 to 3600000, never beyond the statement's own limit. URL:
+     * busy_timeout_ms. */
     int busy_timeout_ms;
 
     /* Largest result kept in memory, WEIR_LIMIT above it. Bytes; default 268435456 (256 MiB), 1024
@@ -313,8 +318,17 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_conn_query(weir_conn *conn, const char
                                                      const weir_param *params, size_t param_count,
                                                      weir_result **ret_result, weir_error *reterr);
 
-/* Run statements without parameters, separated by semicolons (a schema); stops at the first error.
- * Errors as weir_conn_query(). */
+/*
+ * Run statements without parameters, separated by semicolons (a schema): all of them or, when one fails,
+ * none. Outside a transaction the script is one; inside one it is undone alone, and the transaction goes
+ * on. With BEGIN, COMMIT and the like of its own it runs as written: what it has committed stays, what
+ * stands outside of its own transactions is one with its neighbours, and one that it leaves open is
+ * rolled back when it fails. What cannot run within a transaction (VACUUM, in SQLite some PRAGMAs, in
+ * PostgreSQL CREATE DATABASE and others) is an error, 25001, behind other statements. The limit of time
+ * is that of one statement.
+ *
+ * Errors as weir_conn_query().
+ */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_script(weir_conn *conn, const char *sql,
                                                       weir_error *reterr);
 

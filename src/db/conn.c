@@ -267,7 +267,8 @@ weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *
     return status;
 }
 
-static weir_status run(weir_conn *conn, const char *sql, weir_time deadline, weir_error *reterr)
+weir_status weir__conn_run_quietly(weir_conn *conn, const char *sql, weir_time deadline,
+                                   weir_error *reterr)
 {
     struct statement *statement;
     weir_status status = check_in_time(deadline, reterr);
@@ -284,11 +285,11 @@ static weir_status run(weir_conn *conn, const char *sql, weir_time deadline, wei
 weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline, weir_error *reterr)
 {
     if (!db_is_heard(&conn->db->listeners))
-        return run(conn, sql, deadline, reterr);
+        return weir__conn_run_quietly(conn, sql, deadline, reterr);
 
     struct hearing hearing;
     weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
-    weir_status status = run(conn, sql, deadline, hearing.error);
+    weir_status status = weir__conn_run_quietly(conn, sql, deadline, hearing.error);
     weir__hearing_end(&hearing, status, 0);
     return status;
 }
@@ -296,10 +297,7 @@ weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline,
 static weir_status script(weir_conn *conn, const char *sql, weir_error *reterr)
 {
     weir_status status = check_ready(conn, reterr);
-    if (status != WEIR_OK)
-        return status;
-    return weir__conn_note(
-        conn, conn->driver->script(conn->native, sql, weir__conn_statement_deadline(conn), reterr));
+    return status == WEIR_OK ? weir__conn_run_script(conn, sql, reterr) : status;
 }
 
 weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reterr)

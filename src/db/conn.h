@@ -51,6 +51,17 @@ weir_time weir__conn_statement_deadline(const weir_conn *conn);
 weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline,
                            weir_error *reterr);
 
+/* The same without telling the listeners: it is part of something that they are told of. */
+weir_status weir__conn_run_quietly(weir_conn *conn, const char *sql, weir_time deadline,
+                                   weir_error *reterr);
+
+/* Run a script: all of it or nothing. */
+weir_status weir__conn_run_script(weir_conn *conn, const char *sql, weir_error *reterr);
+
+/* When a rollback that begins now must be over: it runs after deadlines have passed and statements have
+ * failed, so it has a time of its own, that of the pool's reset, which would have to do it otherwise. */
+weir_time weir__conn_rollback_deadline(const weir_conn *conn);
+
 /* WEIR_DISCONNECTED when the connection is known to be lost. */
 weir_status weir__conn_check_alive(const weir_conn *conn, weir_error *reterr);
 

@@ -86,8 +86,7 @@ static weir_status set_own(weir_db_options *options, const struct url_option *op
     return WEIR_OK;
 }
 
-static weir_status apply(struct weir_url *url, struct url_option *option, weir_db_options *options,
-                         weir_error *reterr)
+static weir_status apply(struct url_option *option, weir_db_options *options, weir_error *reterr)
 {
     weir_error pool_error;
     weir_status status = set_own(options, option, reterr);
@@ -96,13 +95,8 @@ static weir_status apply(struct weir_url *url, struct url_option *option, weir_d
         if (status != WEIR_OK && status != WEIR_NOT_FOUND)
             return weir_error_set(reterr, status, "database URL: %s", pool_error.text);
     }
-    if (status == WEIR_NOT_FOUND && strcmp(url->engine, "sqlite") != 0)
-        return WEIR_OK; /* the driver's */
-    if (status == WEIR_NOT_FOUND)
-        return weir_error_set(reterr, WEIR_INVALID, "database URL: unknown option %.64s",
-                              option->name);
     option->is_taken = status == WEIR_OK;
-    return status;
+    return status == WEIR_NOT_FOUND ? WEIR_OK : status; /* the driver's, if it knows it */
 }
 
 static weir_status check(const weir_db_options *options, weir_error *reterr)
@@ -128,6 +122,6 @@ weir_status weir__db_options_resolve(struct weir_url *url, weir_db_options *opti
     weir_status status = WEIR_OK;
 
     for (size_t i = 0; i < url->option_count && status == WEIR_OK; i++)
-        status = apply(url, &url->options[i], options, reterr);
+        status = apply(&url->options[i], options, reterr);
     return status == WEIR_OK ? check(options, reterr) : status;
 }

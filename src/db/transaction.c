@@ -30,11 +30,7 @@ static weir_status failed(weir_error *reterr, const char *sqlstate, const char *
     return WEIR_QUERY;
 }
 
-/*
- * A rollback runs after deadlines have passed and statements have failed, so it has a time of its own:
- * that of the pool's reset, which would have to do it otherwise.
- */
-static weir_time rollback_deadline(const weir_conn *conn)
+weir_time weir__conn_rollback_deadline(const weir_conn *conn)
 {
     return weir_now() + conn->db->config.options.pool.reset_timeout_ms * WEIR_MS;
 }
@@ -42,7 +38,7 @@ static weir_time rollback_deadline(const weir_conn *conn)
 /* Undo the innermost level, whatever became of it. The depth is the caller's to lower. */
 static weir_status undo(weir_conn *conn, weir_error *reterr)
 {
-    weir_time deadline = rollback_deadline(conn);
+    weir_time deadline = weir__conn_rollback_deadline(conn);
 
     if (conn->driver->state(conn->native) == CONN_IDLE)
         return WEIR_OK;

@@ -44,25 +44,6 @@ static void the_same_mistakes_have_the_same_sqlstate_and_cost_no_connection(void
     must("DROP TABLE parent");
 }
 
-static void a_script_runs_in_order_and_stops_at_the_first_error(void)
-{
-    weir_conn *conn = borrow();
-
-    must_on(conn, "DROP TABLE IF EXISTS scripted");
-    must_be_ok(weir_conn_script(conn,
-                                "CREATE TABLE scripted (n INTEGER, t TEXT); -- first; second\n"
-                                "INSERT INTO scripted VALUES (1, 'a;b');\n/* ; */ SELECT 1;;\n",
-                                &error));
-    check_int(number_on(conn, "SELECT count(*) FROM scripted WHERE t = 'a;b'"), 1);
-    check_int(
-        weir_conn_script(conn, "SELECT 1; SELEKT 2; INSERT INTO scripted VALUES (3, 'c')", &error),
-        WEIR_QUERY);
-    check_text(error.sqlstate, "42601");
-    check_int(number_on(conn, "SELECT count(*) FROM scripted WHERE n = 3"), 0);
-    must_on(conn, "DROP TABLE scripted");
-    weir_conn_release(conn);
-}
-
 static void a_statement_that_runs_too_long_is_stopped(void)
 {
     static const char endless[] = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT (n + 1) % "
@@ -426,7 +407,6 @@ static void many_threads_write_and_every_row_and_slot_is_there(void)
 static void run_all(const char *engine)
 {
     on(the_same_mistakes_have_the_same_sqlstate_and_cost_no_connection);
-    on(a_script_runs_in_order_and_stops_at_the_first_error);
     on(a_statement_that_runs_too_long_is_stopped);
     on(a_statement_lives_through_changes_of_its_table);
     on(a_commit_shows_to_others_and_a_rollback_does_not);

@@ -117,8 +117,9 @@ static void use_database(void)
     if (is_fine(weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error))) {
         if (is_fine(weir_conn_script(
                 conn,
+                "PRAGMA foreign_keys = OFF; "
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT REFERENCES t (id)); "
-                "CREATE VIEW v AS SELECT n FROM t; PRAGMA foreign_keys = OFF",
+                "CREATE VIEW v AS SELECT n FROM t",
                 &error))) {
             write_rows(conn);
             read_rows(conn);

@@ -504,7 +504,7 @@ static void without_a_statement_cache_everything_works_too(void)
 
 /* ---- scripts ----------------------------------------------------------------------------- */
 
-static void a_script_runs_to_its_first_error(void)
+static void a_script_runs_wholly_or_not_at_all(void)
 {
     weir_db *db = fixture_open("sqlite:///:memory:", NULL);
     weir_conn *conn = fixture_acquire(db);
@@ -520,7 +520,40 @@ static void a_script_runs_to_its_first_error(void)
                  WEIR_QUERY, error);
     check_text(error.sqlstate, "42601");
     check_status(weir_conn_script(conn, "SELECT ?", &error), WEIR_INVALID, error);
-    check_int(fixture_int(conn, "SELECT count(*) FROM sqlite_schema"), 2);
+    check_int(fixture_int(conn, "SELECT count(*) FROM sqlite_schema"), 1);
+    weir_conn_release(conn);
+    weir_db_close(db);
+}
+
+/* What SQLite does not do within a transaction comes first, or stands outside of the script's own. */
+static void what_works_outside_transactions_only_is_refused_behind_a_write(void)
+{
+    static const char *const outsiders[] = {"VACUUM", "PRAGMA foreign_keys = OFF",
+                                            "PRAGMA journal_mode = DELETE", "PRAGMA wal_checkpoint",
+                                            "/* x */ vacuum"};
+    weir_db *db = fixture_open(fixture_url("outsiders.db"), NULL);
+    weir_error error = {0};
+    char script[200];
+
+    for (size_t i = 0; i < sizeof outsiders / sizeof outsiders[0]; i++) {
+        weir_conn *conn = fixture_acquire(db);
+        snprintf(script, sizeof script, "CREATE TABLE a (x); %s", outsiders[i]);
+        check_status(weir_conn_script(conn, script, &error), WEIR_QUERY, error);
+        check_text(error.sqlstate, "25001");
+        check_int(fixture_int(conn, "SELECT count(*) FROM sqlite_schema"), 0);
+        snprintf(script, sizeof script, "%s; CREATE TABLE a (x); SELEKT", outsiders[i]);
+        check_status(weir_conn_script(conn, script, &error), WEIR_QUERY, error);
+        check_text(error.sqlstate, "42601");
+        check_int(fixture_int(conn, "SELECT count(*) FROM sqlite_schema"), 0);
+        snprintf(script, sizeof script, "BEGIN; CREATE TABLE a (x); COMMIT; %s; DROP TABLE a",
+                 outsiders[i]);
+        check_status(weir_conn_script(conn, script, &error), WEIR_OK, error);
+        weir_conn_release(conn);
+    }
+    weir_conn *conn = fixture_acquire(db);
+    check_status(weir_conn_script(conn, "PRAGMA user_version = 7; SELEKT", &error), WEIR_QUERY,
+                 error);
+    check_int(fixture_int(conn, "PRAGMA user_version"), 0);
     weir_conn_release(conn);
     weir_db_close(db);
 }
@@ -625,7 +658,8 @@ int main(void)
     run(a_changed_table_shows_in_statements_prepared_before);
     run(a_result_outlives_its_connection_and_its_database);
     run(without_a_statement_cache_everything_works_too);
-    run(a_script_runs_to_its_first_error);
+    run(a_script_runs_wholly_or_not_at_all);
+    run(what_works_outside_transactions_only_is_refused_behind_a_write);
     run(reflection_tells_tables_columns_and_keys);
     fixture_stop();
     return check_done();

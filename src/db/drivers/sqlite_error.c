@@ -97,38 +97,64 @@ static weir_status meaning_of(int code, const char *text, const char **ret_sqlst
     return WEIR_QUERY;
 }
 
-/* Another connection's lock. The busy handler was asked and gave up at its limit; or SQLite did not
- * ask it at all, because waiting could never help: a reader that wants to write after another has. */
-static weir_status lock_error(struct sqlite_conn *conn, int code, weir_error *reterr)
+/* Another's lock. It was waited for until a limit; or it was not waited for at all, because that could
+ * never help: a reader that wants to write after another has. */
+weir_status weir__sqlite_lock_error(struct sqlite_conn *conn, int code, const char *holder,
+                                    weir_error *reterr)
 {
     weir_status status = conn->has_waited ? WEIR_TIMEOUT : WEIR_RETRY;
 
     if (conn->has_waited && weir_now() >= conn->deadline)
-        weir_error_set(reterr, status, "sqlite: the deadline passed waiting for another writer");
+        weir_error_set(reterr, status, "sqlite: the deadline passed waiting for another writer%s",
+                       holder);
     else if (conn->has_waited)
         weir_error_set(
             reterr, status,
-            "sqlite: another writer held the database for longer than busy_timeout_ms (%d)",
-            conn->config->options.busy_timeout_ms);
+            "sqlite: another writer held the database for longer than busy_timeout_ms (%d)%s",
+            conn->config->options.busy_timeout_ms, holder);
     else
         weir_error_set(reterr, status,
-                       "sqlite: another connection has written meanwhile: roll back "
+                       "sqlite: another connection has written meanwhile, or does now: roll back "
                        "and repeat the transaction");
     set_codes(reterr, code, conn->has_waited ? "55P03" : "40001");
     return status;
+}
+
+const char *weir__sqlite_system_text(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return "this process has too many files open (ulimit -n)";
+    case ENFILE:
+        return "the system has too many files open";
+    default:
+        return strerror(number);
+    }
+}
+
+/* What the operating system said, where that is the cause: SQLite's own texts are the same for all, and
+ * only sqlite3_system_errno() tells. */
+static const char *system_reason(struct sqlite_conn *conn, int primary)
+{
+    int number = 0;
+
+    if (primary == SQLITE_CANTOPEN || primary == SQLITE_IOERR)
+        number = sqlite3_system_errno(conn->db);
+    return number == 0 ? NULL : weir__sqlite_system_text(number);
 }
 
 weir_status weir__sqlite_error(struct sqlite_conn *conn, int code, weir_error *reterr)
 {
     int primary = code & 0xFF;
 
-    if (primary == SQLITE_INTERRUPT && conn->is_late) {
+    if (primary == SQLITE_INTERRUPT &&
+        (conn->is_late || weir__sqlite_watch_has_fired(&conn->watch))) {
         weir_error_set(reterr, WEIR_TIMEOUT, "sqlite: the statement was stopped at its deadline");
         set_codes(reterr, code, "57014");
         return WEIR_TIMEOUT;
     }
     if ((primary == SQLITE_BUSY && code != SQLITE_BUSY_SNAPSHOT) || primary == SQLITE_LOCKED)
-        return lock_error(conn, code, reterr);
+        return weir__sqlite_lock_error(conn, code, "", reterr);
 
     const char *text = primary == SQLITE_AUTH ? "ATTACH and DETACH are not available here"
                                               : sqlite3_errmsg(conn->db);
@@ -137,35 +163,58 @@ weir_status weir__sqlite_error(struct sqlite_conn *conn, int code, weir_error *r
     conn->is_doubtful |= primary == SQLITE_IOERR || primary == SQLITE_CORRUPT ||
                          primary == SQLITE_NOTADB || primary == SQLITE_CANTOPEN;
     conn->is_lost |= status == WEIR_DISCONNECTED;
-    weir_error_set(reterr, status, "sqlite: %s", text);
+    const char *reason = system_reason(conn, primary);
+    weir_error_set(reterr, status, "sqlite: %s%s%s", text, reason == NULL ? "" : ": ",
+                   reason == NULL ? "" : reason);
     set_codes(reterr, code, sqlstate);
     return status;
 }
 
-/* Why a file could not be opened, in words that help: SQLite only says that it could not. */
-static void describe_path(const char *path, char *text, size_t size)
+/* What lies at the path, when that explains why it cannot be opened. */
+static bool describe_place(const char *path, char *text, size_t size)
 {
     const char *slash = strrchr(path, '/');
+    char directory[512];
     struct stat info;
 
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         snprintf(text, size, "it is a directory");
+        return true;
+    }
+    int length = snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path);
+    if (length <= 0 || (size_t)length >= sizeof directory)
+        return false;
+    bool is_there = stat(directory, &info) == 0;
+    if (!is_there && errno == ENOENT)
+        snprintf(text, size, "the directory \"%s\" does not exist: create it first", directory);
+    else if (is_there && !S_ISDIR(info.st_mode))
+        snprintf(text, size, "\"%s\" is not a directory", directory);
+    return (!is_there && errno == ENOENT) || (is_there && !S_ISDIR(info.st_mode));
+}
+
+/* Why a file could not be opened, in words that help: SQLite only says that it could not. */
+static void describe_path(struct sqlite_conn *conn, char *text, size_t size)
+{
+    const struct sqlite_engine *engine = conn->engine;
+    struct stat info;
+    int number = sqlite3_system_errno(conn->db);
+
+    if (number == EMFILE || number == ENFILE) {
+        snprintf(text, size, "%s", weir__sqlite_system_text(number));
         return;
     }
-    if (slash != NULL && slash != path) {
-        char directory[512];
-        int length = snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path);
-        bool is_whole = length >= 0 && (size_t)length < sizeof directory;
-        if (is_whole && stat(directory, &info) != 0 && errno == ENOENT) {
-            snprintf(text, size, "the directory \"%s\" does not exist: create it first", directory);
-            return;
-        }
-        if (is_whole && stat(directory, &info) == 0 && !S_ISDIR(info.st_mode)) {
-            snprintf(text, size, "\"%s\" is not a directory", directory);
-            return;
-        }
-    }
-    snprintf(text, size, "no permission to read or create it, or to write beside it");
+    if (describe_place(engine->path, text, size))
+        return;
+    if (stat(engine->path, &info) != 0)
+        number = errno;
+    if (number == ENOENT && (engine->mode != SQLITE_MODE_CREATE || engine->is_immutable))
+        snprintf(text, size,
+                 "it does not exist, and the URL (mode, immutable) says not to create it");
+    else if (number == 0 || number == ENOENT || number == EACCES || number == EPERM ||
+             number == EROFS)
+        snprintf(text, size, "no permission to read or create it, or to write beside it");
+    else
+        snprintf(text, size, "%s", weir__sqlite_system_text(number));
 }
 
 weir_status weir__sqlite_open_error(struct sqlite_conn *conn, int code, weir_error *reterr)
@@ -183,8 +232,8 @@ weir_status weir__sqlite_open_error(struct sqlite_conn *conn, int code, weir_err
         return WEIR_TIMEOUT;
     }
 
-    if (primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
-        describe_path(conn->path, why, sizeof why);
+    if ((primary == SQLITE_CANTOPEN || primary == SQLITE_PERM) && conn->engine->path != NULL)
+        describe_path(conn, why, sizeof why);
     else if (primary == SQLITE_NOTADB)
         snprintf(why, sizeof why, "it is not a SQLite database, or it is encrypted");
     else

@@ -2,40 +2,50 @@
 /* Statements of SQLite: prepared once, run under a deadline. */
 #include "db/drivers/sqlite.h"
 
+#include "db/events.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- compiling --------------------------------------------------------------------------- */
-
-void weir__sqlite_start(struct sqlite_conn *conn, weir_time deadline)
-{
-    conn->deadline = deadline;
-    conn->busy_until = 0;
-    conn->is_late = false;
-    conn->has_waited = false;
-}
 
 /* Compile the first statement of `sql`; *ret_stmt is NULL for nothing but blanks and comments. */
 static weir_status compile(struct sqlite_conn *conn, const char *sql, unsigned flags,
                            sqlite3_stmt **ret_stmt, const char **ret_tail, weir_error *reterr)
 {
     conn->is_preparing = true;
-    conn->was_dirty_text = false;
+    conn->was_dirty_text = conn->was_asking = conn->was_begin = conn->was_outsider = false;
     int code = sqlite3_prepare_v3(conn->db, sql, -1, flags, ret_stmt, ret_tail);
     conn->is_preparing = false;
     return code == SQLITE_OK ? WEIR_OK : weir__sqlite_error(conn, code, reterr);
+}
+
+/* The one statement that the authorizer does not hear of. */
+static bool is_vacuum(sqlite3_stmt *stmt)
+{
+    const char *sql = sqlite3_sql(stmt);
+
+    return sql != NULL && strcmp(weir__operation_of(sql), "VACUUM") == 0;
+}
+
+/* What is known of a statement once it is compiled. sqlite3_stmt_readonly() says false of BEGIN IMMEDIATE
+ * and BEGIN EXCLUSIVE, which take the lock, and of `PRAGMA journal_mode`, which only asks. */
+static void classify(const struct sqlite_conn *conn, struct sqlite_prepared *prepared)
+{
+    prepared->is_readonly = conn->was_asking || sqlite3_stmt_readonly(prepared->stmt);
+    prepared->is_dirty = conn->was_dirty_text;
+    prepared->is_begin = conn->was_begin;
+    prepared->is_outsider = conn->was_outsider || is_vacuum(prepared->stmt);
 }
 
 /* There may be blanks and comments after a statement, but not another one. */
 static weir_status check_tail(struct sqlite_conn *conn, const char *tail, weir_error *reterr)
 {
     sqlite3_stmt *next = NULL;
-    bool is_dirty = conn->was_dirty_text;
 
     if (*tail == '\0')
         return WEIR_OK;
     weir_status status = compile(conn, tail, 0, &next, &tail, NULL);
-    conn->was_dirty_text = is_dirty;
     if (status == WEIR_OK && next == NULL)
         return WEIR_OK;
     sqlite3_finalize(next);
@@ -60,16 +70,16 @@ static weir_status prepare(struct sqlite_conn *conn, const struct statement *sta
                 &prepared->stmt, &tail, reterr);
     if (status == WEIR_OK && prepared->stmt == NULL)
         status = weir__sqlite_refuse(reterr, "42601", "there is no statement in the text");
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
+        classify(conn, prepared);
         status = check_tail(conn, tail, reterr);
+    }
     if (status == WEIR_OK)
         status = check_parameters(prepared->stmt, statement->param_count, reterr);
     if (status != WEIR_OK) {
         sqlite3_finalize(prepared->stmt);
         return status;
     }
-    prepared->is_readonly = sqlite3_stmt_readonly(prepared->stmt);
-    prepared->is_dirty = conn->was_dirty_text;
     prepared->begins_read = strcmp(statement->text, weir__sqlite_begin_read) == 0;
     return WEIR_OK;
 }
@@ -209,6 +219,8 @@ static weir_status run_prepared(struct sqlite_conn *conn, struct sqlite_prepared
     int code = weir__sqlite_bind(prepared->stmt, values, count);
     if (code != SQLITE_OK)
         return weir__sqlite_error(conn, code, reterr);
+    if (!prepared->is_readonly && (status = weir__sqlite_take_turn(conn, reterr)) != WEIR_OK)
+        return status;
 
     conn->is_dirty |= prepared->is_dirty;
     status = run(conn, prepared, ret_result, reterr);
@@ -218,14 +230,11 @@ static weir_status run_prepared(struct sqlite_conn *conn, struct sqlite_prepared
     return status;
 }
 
-weir_status weir__sqlite_query(void *arg, struct statement *statement, const weir_value *values,
-                               weir_time deadline, struct weir_result **ret_result,
-                               weir_error *reterr)
+static weir_status query(struct sqlite_conn *conn, struct statement *statement,
+                         const weir_value *values, weir_result **ret_result, weir_error *reterr)
 {
-    struct sqlite_conn *conn = arg;
     weir_status status = WEIR_OK;
 
-    weir__sqlite_start(conn, deadline);
     if (statement->is_cached) {
         if (statement->prepared == NULL)
             status = prepare_cached(conn, statement, reterr);
@@ -243,25 +252,101 @@ weir_status weir__sqlite_query(void *arg, struct statement *statement, const wei
     return status;
 }
 
-/* ---- scripts ----------------------------------------------------------------------------- */
-
-weir_status weir__sqlite_script(void *arg, const char *sql, weir_time deadline, weir_error *reterr)
+weir_status weir__sqlite_query(void *arg, struct statement *statement, const weir_value *values,
+                               weir_time deadline, struct weir_result **ret_result,
+                               weir_error *reterr)
 {
     struct sqlite_conn *conn = arg;
+    weir_status status = weir__sqlite_begin_work(conn, deadline, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    status = query(conn, statement, values, ret_result, reterr);
+    if (status != WEIR_OK || (conn->turn.pool == NULL && !conn->is_still))
+        return weir__sqlite_end_work(conn, status, false, reterr);
+    status = weir__sqlite_end_work(conn, status, true, reterr);
+    if (status != WEIR_OK && ret_result != NULL) {
+        weir_result_close(*ret_result);
+        *ret_result = NULL;
+    }
+    return status;
+}
+
+/* ---- scripts ----------------------------------------------------------------------------- */
+
+/*
+ * A script is one transaction, as PostgreSQL has it by itself: ours is begun before the first statement
+ * that writes outside of one. A BEGIN of the script's own makes the transaction the script's, with all
+ * that was written since the last one ended; its COMMIT or ROLLBACK ends either.
+ */
+static int execute(struct sqlite_conn *conn, const char *sql)
+{
+    return sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
+}
+
+static weir_status begin_for_script(struct sqlite_conn *conn, weir_error *reterr)
+{
+    weir_status status = weir__sqlite_take_turn(conn, reterr);
+    if (status != WEIR_OK)
+        return status;
+    int code = execute(conn, "BEGIN IMMEDIATE");
+    return code == SQLITE_OK ? WEIR_OK : weir__sqlite_error(conn, code, reterr);
+}
+
+/* Run one. *is_ours: the open transaction is that of the script as a whole. */
+static weir_status run_of_script(struct sqlite_conn *conn, struct sqlite_prepared *prepared,
+                                 bool *is_ours, weir_error *reterr)
+{
+    bool is_outside = sqlite3_get_autocommit(conn->db);
     weir_status status = WEIR_OK;
 
-    weir__sqlite_start(conn, deadline);
+    *is_ours &= !is_outside;
+    if (*is_ours && prepared->is_begin) {
+        *is_ours = false;
+        return WEIR_OK;
+    }
+    if (*is_ours && prepared->is_outsider)
+        return weir__sqlite_refuse(
+            reterr, "25001",
+            "VACUUM, and PRAGMAs such as foreign_keys and journal_mode, do not work within a "
+            "transaction, and a script is one: put them first, or BEGIN and COMMIT around the "
+            "rest");
+    if (is_outside && !prepared->is_readonly && !prepared->is_begin && !prepared->is_outsider) {
+        status = begin_for_script(conn, reterr);
+        *is_ours = status == WEIR_OK;
+    }
+    return status == WEIR_OK ? run_prepared(conn, prepared, NULL, 0, NULL, reterr) : status;
+}
+
+static weir_status script(struct sqlite_conn *conn, const char *sql, weir_error *reterr)
+{
+    weir_status status = WEIR_OK;
+    bool is_ours = false;
+
     while (status == WEIR_OK && *sql != '\0') {
         struct sqlite_prepared once = {0};
         status = compile(conn, sql, 0, &once.stmt, &sql, reterr);
         if (status != WEIR_OK || once.stmt == NULL)
             continue;
-        once.is_readonly = sqlite3_stmt_readonly(once.stmt);
-        once.is_dirty = conn->was_dirty_text;
+        classify(conn, &once);
         status = check_parameters(once.stmt, 0, reterr);
         if (status == WEIR_OK)
-            status = run_prepared(conn, &once, NULL, 0, NULL, reterr);
+            status = run_of_script(conn, &once, &is_ours, reterr);
         clear_prepared(&once);
     }
-    return status;
+    if (status != WEIR_OK || !is_ours || sqlite3_get_autocommit(conn->db))
+        return status;
+    int code = execute(conn, "COMMIT");
+    return code == SQLITE_OK ? WEIR_OK : weir__sqlite_error(conn, code, reterr);
+}
+
+weir_status weir__sqlite_script(void *arg, const char *sql, weir_time deadline, weir_error *reterr)
+{
+    struct sqlite_conn *conn = arg;
+    weir_status status = weir__sqlite_begin_work(conn, deadline, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    status = script(conn, sql, reterr);
+    return weir__sqlite_end_work(conn, status, conn->turn.pool != NULL, reterr);
 }

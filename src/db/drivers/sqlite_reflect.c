@@ -136,8 +136,11 @@ weir_status weir__sqlite_reflect(void *arg, weir_time deadline, struct weir_sche
     struct reader r = {.conn = arg, .reterr = reterr};
 
     /* The outer statement stays open while the inner ones run, so all see the same moment. */
-    weir__sqlite_start(r.conn, deadline);
-    weir_status status = read_schema(&r);
+    weir_status status = weir__sqlite_begin_work(r.conn, deadline, reterr);
+    if (status != WEIR_OK)
+        return status;
+    status = read_schema(&r);
+    status = weir__sqlite_end_work(r.conn, status, false, reterr);
     if (status != WEIR_OK) {
         weir_schema_close(r.schema);
         return status;
