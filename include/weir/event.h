@@ -107,7 +107,9 @@ typedef struct weir_pool_event {
  * The answer counts at three events and is ignored at the others:
  *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this
  *                            status (a place for `SET search_path …`). A refused FIRST_CONNECT comes
- *                            again with the next connection; those opened meanwhile wait for its end.
+ *                            again with the next connection; those opened meanwhile wait for its end,
+ *                            each until its acquire's deadline (an acquire that never waits not at all:
+ *                            WEIR_TIMEOUT), and stay in the pool, to be announced when next taken.
  *   CHECKOUT                 WEIR_DISCONNECTED: this connection is replaced and the new one is
  *                            offered once more; any other failure: it goes back and the acquire
  *                            fails with this status. A CHECKIN follows each CHECKOUT that failed.

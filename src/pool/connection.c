@@ -52,25 +52,56 @@ void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reaso
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+#define CHECKED_OR_OPENED "a connection could be checked or opened"
+
+/* An acquire that ends at its deadline with a slot in hand: `what` says before what. */
+static weir_status give_up(weir_pool *pool, struct request *request, const char *what,
+                           weir_error *reterr)
+{
+    weir_error error;
+    weir_pool_event event = {.file = request->file,
+                             .line = request->line,
+                             .thread = weir__this_thread(),
+                             .error = &error,
+                             .duration = weir__pool_now(pool) - request->started};
+
+    atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
+    weir_error_set(&error, WEIR_TIMEOUT, "pool \"%s\": the deadline passed before %s", pool->name,
+                   what);
+    weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
+    if (reterr != NULL)
+        *reterr = error;
+    return WEIR_TIMEOUT;
+}
+
 /*
  * What is to be done once is done by one, and again by the next if it was refused. Others who open
- * at the same time wait with their new connections until it is done: they may depend on it.
+ * at the same time wait with their new connections until it is done: they may depend on it. False:
+ * another was in its listeners until the deadline.
  */
-static weir_status announce_first(weir_pool *pool, struct weir_slot *slot, weir_time deadline)
+static bool may_announce(weir_pool *pool, weir_time deadline, bool *ret_is_first)
 {
     uint32_t state = FIRST_CONNECT_DUE;
 
+    *ret_is_first = false;
     while (!atomic_compare_exchange_strong_explicit(&pool->first_connect, &state, FIRST_CONNECT_NOW,
                                                     memory_order_acquire, memory_order_acquire)) {
         if (state == FIRST_CONNECT_DONE)
-            return WEIR_OK;
+            return true;
         if (deadline != WEIR_DEADLINE_NEVER && weir__pool_now(pool) >= deadline)
-            return WEIR_TIMEOUT;
+            return false;
         weir__pool_wait(pool, &pool->first_connect, FIRST_CONNECT_NOW, deadline);
         state = FIRST_CONNECT_DUE;
     }
+    *ret_is_first = true;
+    return true;
+}
+
+static weir_status announce_first(weir_pool *pool, struct weir_slot *slot)
+{
     weir_status status =
         weir__emit_for(pool, slot, WEIR_EVENT_FIRST_CONNECT, WEIR_REASON_NONE, NULL);
+
     atomic_store_explicit(&pool->first_connect,
                           status == WEIR_OK ? FIRST_CONNECT_DONE : FIRST_CONNECT_DUE,
                           memory_order_release);
@@ -78,19 +109,33 @@ static weir_status announce_first(weir_pool *pool, struct weir_slot *slot, weir_
     return status;
 }
 
-/* Let the listeners have the new connection first; any of them may refuse it. */
-static weir_status announce(weir_pool *pool, struct weir_slot *slot, weir_time took,
-                            weir_time deadline, weir_error *reterr)
+/*
+ * Let the listeners have a connection that none of them has seen; any of them may refuse it. One whose
+ * turn does not come by the deadline stays in its slot, and is announced to them at its next checkout.
+ */
+static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct request *request,
+                            bool is_new, weir_error *reterr)
 {
     enum slot_state origin = slot->origin;
-    weir_status status = announce_first(pool, slot, deadline);
+    weir_status status = WEIR_OK;
+    bool is_first;
 
+    if (!may_announce(pool, weir__request_deadline(pool, request), &is_first))
+        return give_up(pool, request, "the first_connect listener of another acquire was done",
+                       reterr);
+    if (is_first)
+        status = announce_first(pool, slot);
     if (status == WEIR_OK)
-        status = weir__emit_timed(pool, slot, WEIR_EVENT_CONNECT, WEIR_REASON_NONE, NULL, took);
-    if (status == WEIR_OK)
+        status = weir__emit_timed(pool, slot, WEIR_EVENT_CONNECT, WEIR_REASON_NONE, NULL,
+                                  slot->open_took);
+    if (status == WEIR_OK) {
+        slot->is_announced = true;
+        slot_freshen(pool, slot, weir__pool_now(pool));
         return WEIR_OK;
+    }
     weir__slot_close(pool, slot, WEIR_REASON_HOOK, NULL);
-    slot->origin = origin; /* as after a failed open: a slot that was not counted is so again */
+    if (is_new)
+        slot->origin = origin; /* as after a failed open: what was not counted is so again */
     return weir_error_set(reterr, status, "pool \"%s\": a listener refused the new connection: %s",
                           pool->name, weir_status_text(status));
 }
@@ -119,11 +164,14 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     atomic_store_explicit(&slot->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&slot->connection_id, id, memory_order_relaxed);
     atomic_store_explicit(&slot->expires_at, expiry(pool, started, id), memory_order_relaxed);
+    atomic_store_explicit(&slot->last_used, now, memory_order_relaxed);
+    atomic_store_explicit(&slot->fresh_until, INT64_MIN, memory_order_relaxed);
     slot->opened_at = now;
-    slot_freshen(pool, slot, now);
+    slot->open_took = now - started;
+    slot->is_announced = false;
     slot_bump(&slot->counts[COUNT_CONNECTS]);
     weir__histogram_observe(&slot->create_time, now - started);
-    return announce(pool, slot, now - started, deadline, reterr);
+    return WEIR_OK;
 }
 
 /* The first connection of its epoch that shows the server is not what it was ends the epoch; others
@@ -192,26 +240,6 @@ static bool is_late(weir_pool *pool, struct request *request)
            weir__pool_now(pool) >= deadline;
 }
 
-static weir_status give_up(weir_pool *pool, struct request *request, weir_error *reterr)
-{
-    weir_error error;
-    weir_pool_event event = {.file = request->file,
-                             .line = request->line,
-                             .thread = weir__this_thread(),
-                             .error = &error,
-                             .duration = weir__pool_now(pool) - request->started};
-
-    atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
-    weir_error_set(
-        &error, WEIR_TIMEOUT,
-        "pool \"%s\": the deadline passed before a connection could be checked or opened",
-        pool->name);
-    weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
-    if (reterr != NULL)
-        *reterr = error;
-    return WEIR_TIMEOUT;
-}
-
 /*
  * The rungs for an open connection; the slot is empty afterwards if one of them broke. A request that
  * comes too late may have what needs no ping. A ping without time would cost a good connection.
@@ -231,22 +259,38 @@ static weir_status climb_rungs(weir_pool *pool, struct weir_slot *slot, weir_tim
     if (!slot_needs_ping(pool, slot, now))
         return WEIR_OK;
     if (is_late(pool, request))
-        return give_up(pool, request, reterr);
+        return give_up(pool, request, CHECKED_OR_OPENED, reterr);
     check_with_ping(pool, slot, request);
     return WEIR_OK;
+}
+
+/* Leave an open connection in the slot that its listeners know of. */
+static weir_status provide(weir_pool *pool, struct weir_slot *slot, weir_time now,
+                           struct request *request, weir_error *reterr)
+{
+    weir_status status = WEIR_OK;
+
+    if (slot->connection != NULL)
+        status = climb_rungs(pool, slot, now, request, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    bool is_new = slot->connection == NULL;
+    if (is_new && is_late(pool, request))
+        return give_up(pool, request, CHECKED_OR_OPENED, reterr);
+    if (is_new)
+        status = open_connection(pool, slot, request, reterr);
+    if (status == WEIR_OK && !slot->is_announced)
+        status = announce(pool, slot, request, is_new, reterr);
+    return status;
 }
 
 weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time now,
                              struct request *request, weir_error *reterr)
 {
     for (int refusals = 0;; refusals++) {
-        weir_status status = WEIR_OK;
+        weir_status status = provide(pool, slot, now, request, reterr);
 
-        if (slot->connection != NULL)
-            status = climb_rungs(pool, slot, now, request, reterr);
-        if (slot->connection == NULL)
-            status = is_late(pool, request) ? give_up(pool, request, reterr)
-                                            : open_connection(pool, slot, request, reterr);
         if (status != WEIR_OK && refusals > 0)
             weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
         if (status != WEIR_OK || !weir__is_heard(pool, WEIR_EVENT_CHECKOUT))

@@ -83,6 +83,8 @@ struct weir_slot {
     enum slot_state
         origin; /* VACANT or HOLLOW while nothing is open: where a failed open puts it */
     weir_time opened_at;
+    weir_time open_took;
+    bool is_announced;           /* the listeners know of the connection */
     _Atomic weir_time leak_told; /* acquired_at of the loan that was last reported as a leak;
                                   * written by whoever tends, once per loan */
 

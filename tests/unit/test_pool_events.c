@@ -190,30 +190,145 @@ static void a_refused_first_connect_comes_again(void)
     weir_pool_close(pool);
 }
 
+/* What the other thread does while the first one is in its listener. */
+static weir_status (*meanwhile)(weir_pool *pool, weir_lease *lease);
+
+static weir_status acquire_in_time(weir_pool *pool, weir_lease *lease)
+{
+    return weir_pool_acquire(pool, f.now + WEIR_MS, lease, &e);
+}
+
+static weir_status acquire_with_the_pools_own_timeout(weir_pool *pool, weir_lease *lease)
+{
+    return weir_pool_acquire(pool, WEIR_DEADLINE_DEFAULT, lease, &e);
+}
+
+static weir_status try_to_acquire(weir_pool *pool, weir_lease *lease)
+{
+    return weir_pool_try_acquire(pool, lease, &e);
+}
+
 static weir_status open_another_meanwhile(const weir_pool_event *event, void *arg)
 {
     weir_lease other = {0};
+    weir_pool_stats s;
 
-    check_int(weir_pool_acquire(event->pool, f.now + WEIR_MS, &other, &e), WEIR_TIMEOUT);
-    check_text(fake_heard(arg), "first_connect invalidate close");
+    check_int(meanwhile(event->pool, &other), WEIR_TIMEOUT);
+    check_int(e.status, WEIR_TIMEOUT);
+    check_contains(e.text, "deadline passed");
+    check(strstr(e.text, "refused") == NULL);
+    check(other.pool == NULL);
+    check_text(fake_heard(arg), "first_connect timeout");
+    weir_pool_get_stats(event->pool, &s);
+    check_int(s.timeouts, 1);
+    check_int(s.closes, 0);
+    check_int(s.connections, 2);
+    check_int(s.idle, 1);
     return WEIR_OK;
 }
 
-/* PoolFirstConnectSyncTest.test_sync: nobody gets a connection before the first_connect is done.
- * The listener plays the other thread, which can therefore only wait in vain. */
+/*
+ * PoolFirstConnectSyncTest.test_sync: nobody gets a connection before the first_connect is done.
+ * The listener plays the other thread, which can therefore only wait in vain; what it opened is kept
+ * for whoever comes next, and offered to the listeners then.
+ */
+static void open_during_the_first_connect(weir_status (*how)(weir_pool *pool, weir_lease *lease))
+{
+    weir_pool *pool = open_pool(2, 0);
+
+    meanwhile = how;
+    fake_listen(pool, &heard);
+    check_int(weir_pool_listen(pool, WEIR_EVENT_BIT(WEIR_EVENT_FIRST_CONNECT),
+                               open_another_meanwhile, &heard, &e),
+              WEIR_OK);
+    weir_lease a = take(pool);
+    check_text(fake_heard(&heard), "connect checkout");
+    check_status(pool, 2, 1, 0, 1);
+
+    /* The pool's own timeout is so long that what rested meanwhile is pinged. */
+    weir_lease b = take(pool);
+    check_text(fake_heard(&heard), how == acquire_with_the_pools_own_timeout
+                                       ? "ping connect checkout"
+                                       : "connect checkout");
+    check_int(f.opened, 2);
+    give(pool, &b);
+    heard.count = 0;
+    b = take(pool);
+    check_text(fake_heard(&heard), "checkout");
+    give(pool, &a);
+    give(pool, &b);
+    weir_pool_close(pool);
+    check_int(f.live, 0);
+}
+
 static void others_who_open_wait_until_the_first_connect_is_done(void)
+{
+    open_during_the_first_connect(acquire_in_time);
+    open_during_the_first_connect(acquire_with_the_pools_own_timeout);
+}
+
+static void a_try_does_not_wait_for_the_first_connect_of_another(void)
+{
+    open_during_the_first_connect(try_to_acquire);
+    check_int(f.waits, 0);
+}
+
+static weir_status open_one_and_leave_it(const weir_pool_event *event, void *arg)
+{
+    weir_lease other = {0};
+
+    (void)arg;
+    if (f.opened == 1)
+        check_int(weir_pool_try_acquire(event->pool, &other, &e), WEIR_TIMEOUT);
+    return WEIR_OK;
+}
+
+/* A place whose connection rested counts, also when a listener refuses that connection later. */
+static void a_connection_kept_from_the_first_connect_can_still_be_refused(void)
 {
     weir_pool *pool = open_pool(2, 0);
 
     fake_listen(pool, &heard);
     check_int(weir_pool_listen(pool, WEIR_EVENT_BIT(WEIR_EVENT_FIRST_CONNECT),
-                               open_another_meanwhile, &heard, &e),
+                               open_one_and_leave_it, NULL, &e),
               WEIR_OK);
-    weir_lease c = take(pool);
-    check_text(fake_heard(&heard), "connect checkout");
-    check_status(pool, 2, 0, -1, 1);
-    give(pool, &c);
+    weir_lease a = take(pool);
+    heard.count = 0;
+    fake_answer(&heard, WEIR_EVENT_CONNECT, WEIR_QUERY, 1);
+    refused(pool, WEIR_QUERY);
+    check_contains(e.text, "a listener refused the new connection");
+    check_text(fake_heard(&heard), "connect invalidate close");
+    check_status(pool, 2, 1, 0, 1);
+    give(pool, &a);
     weir_pool_close(pool);
+}
+
+static weir_status lend_the_kept_one_to_a_waiter(const weir_pool_event *event, void *arg)
+{
+    weir_lease other = {0};
+
+    (void)arg;
+    if (f.opened < 3)
+        check_int(weir_pool_try_acquire(event->pool, &other, &e), WEIR_TIMEOUT);
+    return WEIR_OK;
+}
+
+/* Overflow that nobody could be lent is closed as any overflow is; the listeners never saw it. */
+static void a_connection_kept_from_the_first_connect_is_closed_when_it_is_surplus(void)
+{
+    weir_pool *pool = open_pool(1, 2);
+
+    fake_listen(pool, &heard);
+    check_int(weir_pool_listen(pool, WEIR_EVENT_BIT(WEIR_EVENT_FIRST_CONNECT),
+                               lend_the_kept_one_to_a_waiter, NULL, &e),
+              WEIR_OK);
+    weir_lease a = take(pool);
+    check_text(fake_heard(&heard), "first_connect timeout connect checkout");
+    check_status(pool, 1, 1, 1, 1);
+    give(pool, &a);
+    check_status(pool, 1, 1, 0, 0);
+    weir_pool_close(pool);
+    check_int(f.live, 0);
 }
 
 /* QueuePoolTest.test_connect_handler_not_called_for_recycled. */
@@ -382,6 +497,9 @@ int main(void)
     run(a_listener_that_refuses_a_new_connection_has_it_closed);
     run(a_refused_first_connect_comes_again);
     run(others_who_open_wait_until_the_first_connect_is_done);
+    run(a_try_does_not_wait_for_the_first_connect_of_another);
+    run(a_connection_kept_from_the_first_connect_can_still_be_refused);
+    run(a_connection_kept_from_the_first_connect_is_closed_when_it_is_surplus);
     run(connect_is_not_heard_for_a_reconnect_that_failed);
     run(a_listeners_disconnect_at_checkout_replaces_the_connection_once);
     run(a_checkout_that_was_heard_ends_with_a_checkin_when_its_reconnect_fails);
