@@ -71,8 +71,8 @@ void log_write_about(enum log_level level, const struct log_about *about, const 
 void log_tend(bool is_end);
 
 /*
- * Log the life of a database's pool: timeouts, failed pings, leaks and nested acquires as warnings, and
- * once what its sessions are without (weir_conn_note()); with the level at DEBUG, also checkouts,
+ * Log the life of a database's pool: timeouts, failed pings, leaks, nested acquires and limits of the
+ * server as warnings, and once what its sessions are without (weir_conn_note()); with the level at DEBUG, also checkouts,
  * checkins, opens, closes and their reasons. Call it once per database.
  */
 weir_status log_follow_db(weir_db *db, weir_error *reterr);

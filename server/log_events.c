@@ -8,7 +8,8 @@
 /* What somebody ought to see at any level. */
 #define TROUBLE                                                                                    \
     (WEIR_EVENT_BIT(WEIR_EVENT_TIMEOUT) | WEIR_EVENT_BIT(WEIR_EVENT_PING_FAILURE) |                \
-     WEIR_EVENT_BIT(WEIR_EVENT_LEAK) | WEIR_EVENT_BIT(WEIR_EVENT_NESTED))
+     WEIR_EVENT_BIT(WEIR_EVENT_LEAK) | WEIR_EVENT_BIT(WEIR_EVENT_NESTED) |                         \
+     WEIR_EVENT_BIT(WEIR_EVENT_PEER_LIMIT))
 
 static double milliseconds(weir_time span)
 {

@@ -21,6 +21,7 @@ json_t *pool_json_counters(const weir_pool_stats *stats)
         {"overtaken", stats->overtaken},
         {"timeouts", stats->timeouts},
         {"refused", stats->refused},
+        {"peer_refusals", stats->peer_refusals},
         {"connects", stats->connects},
         {"connect_errors", stats->connect_errors},
         {"closes", stats->closes},
@@ -111,14 +112,14 @@ static json_t *describe_pool(struct managed_db *manager)
     weir_pool_get_stats(pool, &stats);
     weir_pool_status_line(pool, line, sizeof line);
     json_t *object = json_pack(
-        "{s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:{s:o, s:o, s:o}, s:o}",
+        "{s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:{s:o, s:o, s:o}, s:o}",
         "name", weir_pool_name(pool), "is_initialized", 1, "engine",
         weir_db_engine(db_handle_db(handle)), "settings", settings(weir_pool_get_options(pool)),
         "size", stats.pool_size, "idle", stats.idle, "used", stats.leased, "overflow",
-        stats.overflow, "connections", stats.connections, "waiters", stats.waiters, "status", line,
-        "counters", pool_json_counters(&stats), "times", "wait", pool_json_times(&stats.wait_time),
-        "create", pool_json_times(&stats.create_time), "use", pool_json_times(&stats.use_time),
-        "holders", holders(pool));
+        stats.overflow, "connections", stats.connections, "waiters", stats.waiters, "peer_limit",
+        stats.peer_limit, "status", line, "counters", pool_json_counters(&stats), "times", "wait",
+        pool_json_times(&stats.wait_time), "create", pool_json_times(&stats.create_time), "use",
+        pool_json_times(&stats.use_time), "holders", holders(pool));
     managed_db_put_engine(handle);
     return object;
 }

@@ -18,6 +18,7 @@ function ofPool(pool, recent) {
   } else if (waiters > 0) {
     add("warn", "waiting", `Pool ${name}: ${waiters} ${waiters === 1 ? "caller waits" : "callers wait"} for a connection.`);
   }
+  if (pool.peer_limit > 0) add("warn", "peer limit", `Pool ${name}: the server takes no more than ${pool.peer_limit} of its ${most} connections.`);
   const happened = (counter, severity, text) => {
     const more = recent(`pool ${pool.name} ${counter}`, pool.counters[counter] ?? 0);
     if (more > 0) add(severity, counter, text(more));
@@ -25,7 +26,9 @@ function ofPool(pool, recent) {
   happened("timeouts", "bad", (n) => `Pool ${name}: ${n} gave up waiting within the last minute.`);
   happened("leaks", "warn", (n) => `Pool ${name}: ${n} ${n === 1 ? "connection was" : "connections were"} reported as leaked within the last minute.`);
   happened("nested", "warn", (n) => `Pool ${name}: ${n} nested ${n === 1 ? "acquire" : "acquires"} within the last minute.`);
-  happened("connect_errors", "bad", (n) => `Pool ${name}: ${n} ${n === 1 ? "connection" : "connections"} could not be opened within the last minute.`);
+  // What the server refused as too many is told above.
+  const failed = recent(`pool ${pool.name} connect_errors`, (pool.counters.connect_errors ?? 0) - (pool.counters.peer_refusals ?? 0));
+  if (failed > 0) add("bad", "connect_errors", `Pool ${name}: ${failed} ${failed === 1 ? "connection" : "connections"} could not be opened within the last minute.`);
   return found;
 }
 

@@ -7,7 +7,7 @@ import { openChart } from "./charts.js";
 const FIGURES = [
   ["waiting", "Waiting"], ["p50", "Wait, median"], ["p99", "Wait, p99"], ["longest", "Longest wait"],
   ["lent", "Lent"], ["use", "Use, median"], ["timeouts", "Timeouts"], ["opened", "Opened"],
-  ["failed", "Failed to open"], ["pings", "Failed pings"], ["leaks", "Leaks"], ["nested", "Nested"],
+  ["failed", "Failed to open"], ["pings", "Failed pings"], ["leaks", "Leaks"], ["nested", "Nested"], ["limit", "Server's limit"],
 ];
 
 /** How many connections there can be, how many there are, and what they do. */
@@ -119,6 +119,7 @@ function updateFigures(part, pool, perSecond) {
   say(part.pings, whole(pool.counters.ping_failures));
   say(part.leaks, whole(pool.counters.leaks));
   say(part.nested, whole(pool.counters.nested));
+  say(part.limit, pool.peer_limit > 0 ? whole(pool.peer_limit) : "none");
 }
 
 const before = new Map(); // name -> [at, checkouts]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and six more. */
+/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and seven more. */
 #ifndef WEIR_EVENT_H
 #define WEIR_EVENT_H
 
@@ -32,7 +32,8 @@ extern "C" {
     X(WAIT, "wait", "an acquire that stood in line was given a connection")                        \
     X(LEAK, "leak", "a lease has been out for longer than leak_report_after_ms; once per loan")    \
     X(NESTED, "nested", "a thread that holds a connection of this pool acquires another")          \
-    X(PING, "ping", "a connection answered its ping")
+    X(PING, "ping", "a connection answered its ping")                                              \
+    X(PEER_LIMIT, "peer_limit", "the peer takes no more connections; those there are must do")
 
 typedef enum weir_pool_event_kind {
 #define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
@@ -80,18 +81,20 @@ typedef struct weir_pool_event {
     weir_pool_event_kind kind;
     weir_reason reason; /* INVALIDATE and CLOSE; NONE elsewhere */
     struct weir_pool *pool;
-    void *connection;       /* what the driver opened; NULL at TIMEOUT, LEAK, NESTED, for a hollow
-                             * CHECKIN, and at a WAIT that was given the right to open one */
+    void *connection; /* what the driver opened; NULL at TIMEOUT, LEAK, NESTED, PEER_LIMIT, for
+                             * a hollow CHECKIN, and at a WAIT that was given the right to open one */
     uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection; at
                              * LEAK that of the loan, at NESTED of the one held already */
     const char *file;       /* where it was or is to be acquired; NULL where nobody holds it */
     int line;
     int thread; /* the kernel's id of the thread that acquired it, or tries to; 0: not known (any more) */
-    const weir_error *error; /* TIMEOUT, PING_FAILURE, INVALIDATE after one, and NESTED (where the
-                              * held one was acquired); else NULL */
+    const weir_error *error; /* TIMEOUT, PING_FAILURE, INVALIDATE after one, NESTED (where the held
+                              * one was acquired) and PEER_LIMIT (the limit, and what the peer
+                              * answered); else NULL */
     /* CONNECT: how long opening took. WAIT, TIMEOUT: how long it waited (at TIMEOUT opening and
      * pinging included). PING, PING_FAILURE: how long the ping took. CLOSE: the connection's age. LEAK: how
-     * long the lease has been out. NESTED: how long the held one has been. Nanoseconds; 0 elsewhere. */
+     * long the lease has been out. NESTED: how long the held one has been. PEER_LIMIT: until one more is
+     * tried. Nanoseconds; 0 elsewhere. */
     weir_time duration;
 } weir_pool_event;
 

@@ -44,7 +44,15 @@ typedef enum weir_nested {
  * that is not NULL: listeners are shown it.
  */
 typedef struct weir_driver {
-    /* Open a connection. Must return by the deadline, with *ret_connection not NULL on success. */
+    /*
+     * Open a connection. Must return by the deadline, with *ret_connection not NULL on success.
+     *
+     * WEIR_FULL says that the peer answers, but takes no more connections than it has. The acquire
+     * then waits for one of the pool's others, as if the pool had no more slots; the pool opens no
+     * more than the peer took, and tries one more after a pause that grows with each refusal (100 ms
+     * to 5 s, up to half of it cut at random). Where the pool has no other, the acquire fails with
+     * WEIR_CONNECT and the driver's text.
+     */
     weir_status (*connect)(void *arg, weir_time deadline, void **ret_connection,
                            weir_error *reterr);
 
@@ -209,7 +217,8 @@ typedef struct weir_lease {
 /*
  * Borrow a connection.
  *
- * Takes an idle one, or opens one more, or waits in line until the deadline (weir/clock.h;
+ * Takes an idle one, or opens one more, or, when there are as many as there may be or as the peer
+ * takes, waits in line until the deadline (weir/clock.h;
  * WEIR_DEADLINE_DEFAULT means pool_timeout from now, WEIR_DEADLINE_NOW never waits in line). Opening
  * is done by the caller's own thread under the same deadline; with WEIR_DEADLINE_NOW, or a
  * pool_timeout of 0, only the driver's own limit bounds the opening, since nobody is waited for. Before a connection is lent it climbs a ladder:
@@ -350,6 +359,8 @@ typedef struct weir_pool_stats {
     int overflow; /* overflow(): counted connections - pool_size; negative before the pool is full */
     int connections; /* connections open now, detached ones not counted */
     int waiters;
+    int peer_limit; /* connections that the peer takes, as its last refusal told; 0: none refused
+                     * within the last minute, or the pool got more meanwhile */
     bool is_closed;
     /* counters */
     uint64_t checkouts;
@@ -358,6 +369,8 @@ typedef struct weir_pool_stats {
     uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
     uint64_t refused;        /* WEIR_FULL */
+    uint64_t peer_refusals;  /* connections that the peer refused because it has too many, while
+                              * others of the pool were open; connect_errors counts them too */
     uint64_t connects;       /* opened */
     uint64_t connect_errors; /* failed to open */
     uint64_t closes;         /* closed, detached ones not counted */

@@ -43,6 +43,27 @@ static void unref(weir_db *db)
 
 /* ---- what the pool calls ----------------------------------------------------------------- */
 
+/*
+ * Whether the server, or the pooler before it, answers but takes no more connections: 53300 is
+ * PostgreSQL's for max_connections and for the limits of a role or database, and Odyssey's and pgpool's
+ * own. PgBouncer has the same code, 08P01, for whatever it does not like (1.18 to 1.26), so there the
+ * text alone tells.
+ */
+static bool is_full(const weir_error *error)
+{
+    static const char *const texts[] = {"no more connections allowed",
+                                        "client connections exceeded"};
+
+    if (error == NULL || strcmp(error->sqlstate, "53300") == 0)
+        return error != NULL;
+    if (error->sqlstate[0] != '\0' && strcmp(error->sqlstate, "08P01") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(error->text, texts[i]) != NULL)
+            return true;
+    return false;
+}
+
 static weir_status connect_for_pool(void *arg, weir_time deadline, void **ret_connection,
                                     weir_error *reterr)
 {
@@ -53,6 +74,8 @@ static weir_status connect_for_pool(void *arg, weir_time deadline, void **ret_co
 
     weir_status status =
         db->driver->connect(&db->config, deadline < limit ? deadline : limit, &native, reterr);
+    if (status == WEIR_CONNECT && is_full(reterr))
+        return WEIR_FULL;
     if (status != WEIR_OK)
         return status;
     status = weir__conn_new(db, native, &conn, reterr);

@@ -4,15 +4,6 @@
 
 #include <assert.h>
 
-/* A number that looks random, from one that counts (splitmix64): spreads expiries. */
-static uint64_t scatter(uint64_t n)
-{
-    n += UINT64_C(0x9E3779B97F4A7C15);
-    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return n ^ (n >> 31);
-}
-
 static weir_time expiry(weir_pool *pool, weir_time opened, uint64_t connection_id)
 {
     if (pool->recycle < 0)
@@ -20,7 +11,8 @@ static weir_time expiry(weir_pool *pool, weir_time opened, uint64_t connection_i
 
     weir_time longest_cut = pool->recycle / 100 * pool->options.recycle_jitter_percent;
     uint64_t seed = connection_id ^ (pool->id << 48) ^ (uint64_t)opened;
-    weir_time cut = longest_cut == 0 ? 0 : (weir_time)(scatter(seed) % ((uint64_t)longest_cut + 1));
+    weir_time cut =
+        longest_cut == 0 ? 0 : (weir_time)(weir__scatter(seed) % ((uint64_t)longest_cut + 1));
     return opened + pool->recycle - cut;
 }
 
@@ -52,26 +44,43 @@ void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reaso
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-#define CHECKED_OR_OPENED "a connection could be checked or opened"
-
-/* An acquire that ends at its deadline with a slot in hand: `what` says before what. */
-static weir_status give_up(weir_pool *pool, struct request *request, const char *what,
+/* An acquire that ends at its deadline with a slot in hand: the error's text is the caller's. */
+static weir_status give_up(weir_pool *pool, struct request *request, const weir_error *error,
                            weir_error *reterr)
 {
-    weir_error error;
     weir_pool_event event = {.file = request->file,
                              .line = request->line,
                              .thread = weir__this_thread(),
-                             .error = &error,
+                             .error = error,
                              .duration = weir__pool_now(pool) - request->started};
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
-    weir_error_set(&error, WEIR_TIMEOUT, "pool \"%s\": the deadline passed before %s", pool->name,
-                   what);
     weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
     if (reterr != NULL)
-        *reterr = error;
+        *reterr = *error;
     return WEIR_TIMEOUT;
+}
+
+static weir_status give_up_late(weir_pool *pool, struct request *request, weir_error *reterr)
+{
+    weir_error error;
+
+    weir_error_set(
+        &error, WEIR_TIMEOUT,
+        "pool \"%s\": the deadline passed before a connection could be checked or opened",
+        pool->name);
+    return give_up(pool, request, &error, reterr);
+}
+
+static weir_status give_up_unannounced(weir_pool *pool, struct request *request, weir_error *reterr)
+{
+    weir_error error;
+
+    weir_error_set(&error, WEIR_TIMEOUT,
+                   "pool \"%s\": the deadline passed before the first_connect listener of another "
+                   "acquire was done",
+                   pool->name);
+    return give_up(pool, request, &error, reterr);
 }
 
 /*
@@ -121,8 +130,7 @@ static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct requ
     bool is_first;
 
     if (!may_announce(pool, weir__request_deadline(pool, request), &is_first))
-        return give_up(pool, request, "the first_connect listener of another acquire was done",
-                       reterr);
+        return give_up_unannounced(pool, request, reterr);
     if (is_first)
         status = announce_first(pool, slot);
     if (status == WEIR_OK)
@@ -140,6 +148,17 @@ static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct requ
                           pool->name, weir_status_text(status));
 }
 
+/* The peer has too many connections: for the caller that one could not be opened, unless it can wait
+ * for another. */
+static weir_status refused_by_peer(struct request *request, weir_time began, weir_error *reterr)
+{
+    request->is_peer_full = true;
+    request->began = began;
+    if (reterr != NULL)
+        reterr->status = WEIR_CONNECT;
+    return WEIR_CONNECT;
+}
+
 static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, struct request *request,
                                    weir_error *reterr)
 {
@@ -155,7 +174,7 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     WEIR_PROBE3(connect, pool->options.name, now - started, (int)status);
     if (status != WEIR_OK) {
         slot_bump(&slot->counts[COUNT_CONNECT_ERRORS]);
-        return status;
+        return status == WEIR_FULL ? refused_by_peer(request, started, reterr) : status;
     }
     assert(connection != NULL);
 
@@ -171,6 +190,8 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     slot->is_announced = false;
     slot_bump(&slot->counts[COUNT_CONNECTS]);
     weir__histogram_observe(&slot->create_time, now - started);
+    if (atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0)
+        weir__line_note_opened(pool, started, now);
     return WEIR_OK;
 }
 
@@ -259,7 +280,7 @@ static weir_status climb_rungs(weir_pool *pool, struct weir_slot *slot, weir_tim
     if (!slot_needs_ping(pool, slot, now))
         return WEIR_OK;
     if (is_late(pool, request))
-        return give_up(pool, request, CHECKED_OR_OPENED, reterr);
+        return give_up_late(pool, request, reterr);
     check_with_ping(pool, slot, request);
     return WEIR_OK;
 }
@@ -277,7 +298,7 @@ static weir_status provide(weir_pool *pool, struct weir_slot *slot, weir_time no
 
     bool is_new = slot->connection == NULL;
     if (is_new && is_late(pool, request))
-        return give_up(pool, request, CHECKED_OR_OPENED, reterr);
+        return give_up_late(pool, request, reterr);
     if (is_new)
         status = open_connection(pool, slot, request, reterr);
     if (status == WEIR_OK && !slot->is_announced)

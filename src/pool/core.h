@@ -7,6 +7,7 @@
 #include "base/park.h"
 #include "base/tick.h"
 #include "probes.h"
+#include "pool/peer.h"
 #include "pool/slots.h"
 
 #define LISTENERS 8
@@ -29,7 +30,9 @@ struct waiter {
     struct waiter *previous;
     struct weir_slot *slot;
     uint64_t ticket;
-    weir_time since;
+    weir_time since;     /* the acquire began: who began earlier is before it */
+    weir_time queued_at; /* it came into the line */
+    weir_time look_at;   /* it wakes then to look whether the peer takes more; NEVER: it need not */
     _Atomic uint32_t signal;
 };
 
@@ -60,6 +63,7 @@ struct guarded {
     bool is_closing;
     bool is_orphaned; /* given up by its owner: the last lease frees it */
     struct detached *detached;
+    struct peer peer; /* what is known of how many connections the peer takes */
 };
 
 struct weir_pool {
@@ -92,10 +96,13 @@ struct weir_pool {
     _Atomic uint32_t first_connect; /* enum first_connect; those who open meanwhile sleep on it */
     _Atomic uint32_t returned;      /* moves on every return while closing; dispose sleeps on it */
 
+    _Atomic int peer_limit; /* guarded.peer.limit, for who must read the clock before the lock */
+
     /* counted by those who hold no slot */
     _Atomic uint64_t timeouts;
     _Atomic uint64_t failed_waits; /* stood in line and left it without a slot */
     _Atomic uint64_t refused;
+    _Atomic uint64_t peer_refusals;
     _Atomic uint64_t misuses;
     _Atomic uint64_t leaks;
     _Atomic uint64_t nested;
@@ -118,6 +125,8 @@ struct request {
     bool is_resolved;
     weir_time started; /* when it was resolved */
     weir_time waited;  /* in line */
+    bool is_peer_full; /* the peer refused its connection because it has too many */
+    weir_time began;   /* and that opening began then */
     const char *file;
     int line;
 };
@@ -131,6 +140,15 @@ static inline weir_time weir__pool_coarse_now(weir_pool *pool)
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
 /* The absolute deadline of a request, computed from pool_timeout once when it is first asked for. */
 weir_time weir__request_deadline(weir_pool *pool, struct request *request);
+
+/* A number that looks random, from one that counts (splitmix64). */
+static inline uint64_t weir__scatter(uint64_t n)
+{
+    n += UINT64_C(0x9E3779B97F4A7C15);
+    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return n ^ (n >> 31);
+}
 
 /* lend.c: to be called before the first loan of the process; and the kernel's id of this thread. */
 void weir__lend_init(void);
@@ -149,14 +167,21 @@ uint64_t weir__slots_lease_locked(weir_pool *pool, struct weir_slot *slot, enum 
     WEIR_REQUIRES(pool->lock);
 /* Take this one if it is IDLE, against those who take lock-free. */
 bool weir__slots_take_idle_locked(struct weir_slot *slot, uint64_t *ret_ticket);
-/* Take an open connection, else a slot that is counted already, else a new one; NULL: none free. */
-struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, uint64_t *ret_ticket)
+/* Take an open connection, else a slot that is counted already, else a new one; NULL: none free, or
+ * none in which the peer would have another opened. `now` counts only where a limit of the peer is
+ * known, and is 0 from who did not know of it. */
+struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, weir_time now, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock);
 /* Take an idle connection of an epoch before `epoch` or not used since; NULL: none left. */
 struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch,
                                               weir_time unused_since, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock);
-bool weir__slots_any_free_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+bool weir__slots_any_free_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock);
+/* Whether another connection may be opened beside those in `taken` slots; and that one is. */
+bool weir__slots_may_open_locked(weir_pool *pool, int taken, weir_time now)
+    WEIR_REQUIRES(pool->lock);
+void weir__slots_note_open_locked(weir_pool *pool, int taken, weir_time now)
+    WEIR_REQUIRES(pool->lock);
 /* WANT into every word, or the slot that turned out IDLE meanwhile. */
 struct weir_slot *weir__slots_want_locked(weir_pool *pool, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock);
@@ -166,14 +191,30 @@ void weir__slots_want_for_ever_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 /* How many are IDLE or HOLLOW, which is what pool_size limits; how many are LEASED. */
 int weir__slots_count_resting_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 int weir__slots_count_leased_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* How many are IDLE or LEASED: have a connection, or are about to. How many have one. */
+int weir__slots_count_taken_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+int weir__slots_count_open_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 void weir__slots_vacate_hollow_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 
 /* line.c: who waits, and where a freed slot goes. */
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
                             uint64_t *ret_ticket, weir_error *reterr);
+/*
+ * The peer refused a connection in *slot because it has too many: remember that, and go back to the
+ * line, to one's place by age, for as long as others of the pool are open. The slot is free afterwards,
+ * whatever comes of it; *slot and *ticket are the new ones on success. *reterr is the peer's answer, and
+ * stays when there is nothing to wait for.
+ */
+weir_status weir__line_retake(weir_pool *pool, struct request *request, struct weir_slot **slot,
+                              uint64_t *ticket, weir_error *reterr);
+/* A connection was opened, from `began` on. */
+void weir__line_note_opened(weir_pool *pool, weir_time began, weir_time now);
 /* The one routine that frees a slot. The ticket is the slot's present loan, and the caller's. */
 void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
                      enum slot_state fate);
+/* The present, where the line depends on it (handoff_after_us, or a limit of the peer), else 0. Read
+ * before the lock is taken: an injected clock is somebody else's code. */
+weir_time weir__line_now(weir_pool *pool);
 bool weir__line_owns(struct weir_slot *slot, uint64_t ticket);
 /* Refuse from now on; those in line are told. May be called again. */
 void weir__line_close(weir_pool *pool);
@@ -225,6 +266,14 @@ void weir__histogram_add(const struct histogram *from, weir_histogram *to);
 
 /* options.c */
 weir_status weir__pool_options_check(const weir_pool_options *options, weir_error *reterr);
+
+/* report.c: why there is no slot (the status, with its error, counters and event); that there is one
+ * after a time in line; that the peer takes no more. */
+weir_status weir__report_no_slot(weir_pool *pool, struct request *request, weir_status status,
+                                 weir_error *reterr);
+void weir__report_wait(weir_pool *pool, struct request *request, const struct waiter *waiter);
+void weir__report_limit(weir_pool *pool, const struct request *request, const struct peer *peer,
+                        weir_time now, const weir_error *cause);
 
 /* stats.c */
 void weir__describe_holders(weir_pool *pool, char *buffer, size_t size);

@@ -139,14 +139,25 @@ static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_
                                                    uint64_t ticket, struct request *request,
                                                    weir_lease *ret_lease, weir_error *reterr)
 {
-    weir_time now = weir__pool_coarse_now(pool);
+    weir_error unheard;
+    weir_status status = WEIR_OK;
 
-    stamp(slot, now, request->file, request->line, weir__this_thread());
-    weir_status status = weir__slot_ready(pool, slot, now, request, reterr);
-    if (status != WEIR_OK) {
-        weir__line_free(pool, slot, ticket, slot->connection != NULL ? SLOT_IDLE : slot->origin);
-        return status;
-    }
+    if (reterr == NULL)
+        reterr = &unheard;
+    do {
+        weir_time now = weir__pool_coarse_now(pool);
+
+        stamp(slot, now, request->file, request->line, weir__this_thread());
+        request->is_peer_full = false;
+        status = weir__slot_ready(pool, slot, now, request, reterr);
+        if (request->is_peer_full)
+            status = weir__line_retake(pool, request, &slot, &ticket, reterr);
+        else if (status != WEIR_OK)
+            weir__line_free(pool, slot, ticket,
+                            slot->connection != NULL ? SLOT_IDLE : slot->origin);
+        if (status != WEIR_OK)
+            return status;
+    } while (request->is_peer_full);
     begin_use(pool, slot);
     remember(pool, slot, ticket);
     lend(pool, slot, ticket, ret_lease);

@@ -15,18 +15,36 @@ static void unwant_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
         weir__slots_unwant_locked(pool);
 }
 
-static void enqueue_locked(weir_pool *pool, struct waiter *waiter) WEIR_REQUIRES(pool->lock)
+/* When a waiter has to look by itself: a returned connection finds it, but nobody else tells it that the
+ * pause is over after which the peer is asked for one more. */
+static weir_time next_look_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
 
-    waiter->next = NULL;
-    waiter->previous = g->last;
-    if (g->last != NULL)
-        g->last->next = waiter;
+    return g->peer.limit > 0 && g->peer.retry_at > now ? g->peer.retry_at : WEIR_DEADLINE_NEVER;
+}
+
+/* Before those who began their acquire later: mostly at the end. */
+static void enqueue_locked(weir_pool *pool, struct waiter *waiter, weir_time now)
+    WEIR_REQUIRES(pool->lock)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+    struct waiter *before = g->last;
+
+    while (before != NULL && before->since > waiter->since)
+        before = before->previous;
+    waiter->previous = before;
+    waiter->next = before != NULL ? before->next : g->first;
+    if (before != NULL)
+        before->next = waiter;
     else
         g->first = waiter;
-    g->last = waiter;
+    if (waiter->next != NULL)
+        waiter->next->previous = waiter;
+    else
+        g->last = waiter;
     g->waiters++;
+    waiter->look_at = next_look_locked(pool, now);
 }
 
 static void unlink_locked(weir_pool *pool, struct waiter *waiter) WEIR_REQUIRES(pool->lock)
@@ -69,26 +87,34 @@ static _Atomic uint32_t *hand_over_locked(weir_pool *pool, struct weir_slot *slo
     return word;
 }
 
+/* Whether the first in line sleeps on although a pause will be over: it came before there was one. */
+static bool is_unaware_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock)
+{
+    return weir__guarded_locked(pool)->first->look_at == WEIR_DEADLINE_NEVER &&
+           next_look_locked(pool, now) != WEIR_DEADLINE_NEVER;
+}
+
 /* Let the first in line look for itself, when there is one and something to find. One that was told
  * and has not looked yet need not be told again. */
-static _Atomic uint32_t *nudge_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+static _Atomic uint32_t *nudge_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
 
     if (g->first == NULL || g->is_closing ||
         atomic_load_explicit(&g->first->signal, memory_order_relaxed) == WAITER_NUDGED)
         return NULL;
-    if (!weir__slots_any_free_locked(pool))
+    if (!weir__slots_any_free_locked(pool, now) && !is_unaware_locked(pool, now))
         return NULL;
     signal_locked(g->first, WAITER_NUDGED);
     return &g->first->signal;
 }
 
-/* The present, where it decides who may overtake whom. Read before the lock is taken: an injected
- * clock is somebody else's code. */
-static weir_time handoff_now(weir_pool *pool)
+weir_time weir__line_now(weir_pool *pool)
 {
-    return pool->options.handoff_after_us > 0 ? weir__pool_now(pool) : 0;
+    bool is_needed = pool->options.handoff_after_us > 0 ||
+                     atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0;
+
+    return is_needed ? weir__pool_now(pool) : 0;
 }
 
 /* Whether the first in line has waited so long that nobody may overtake it any more. */
@@ -99,6 +125,21 @@ static bool is_strict_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool-
     return grace == 0 || now - weir__guarded_locked(pool)->first->since >= grace;
 }
 
+/* Whether a slot that is LEASED to the caller is of use to another: it has a connection, or the peer would
+ * take one in its place. */
+static bool is_of_use_locked(weir_pool *pool, enum slot_state fate, weir_time now)
+    WEIR_REQUIRES(pool->lock)
+{
+    if (fate == SLOT_IDLE || weir__guarded_locked(pool)->peer.limit == 0)
+        return true;
+
+    int others = weir__slots_count_taken_locked(pool) - 1;
+    if (!weir__slots_may_open_locked(pool, others, now))
+        return false;
+    weir__slots_note_open_locked(pool, others, now);
+    return true;
+}
+
 /* Free a slot that is LEASED to the caller: to the first in line, or to whoever comes. Returns the
  * word to wake, or NULL. */
 static _Atomic uint32_t *free_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state fate,
@@ -106,10 +147,10 @@ static _Atomic uint32_t *free_locked(weir_pool *pool, struct weir_slot *slot, en
 {
     struct guarded *g = weir__guarded_locked(pool);
 
-    if (g->first != NULL && is_strict_locked(pool, now))
+    if (g->first != NULL && is_strict_locked(pool, now) && is_of_use_locked(pool, fate, now))
         return hand_over_locked(pool, slot, fate);
     weir__slots_move_locked(pool, slot, fate);
-    return nudge_locked(pool);
+    return nudge_locked(pool, now);
 }
 
 static void wake(_Atomic uint32_t *word)
@@ -167,7 +208,7 @@ static bool is_surplus_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool
 
 void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, enum slot_state fate)
 {
-    weir_time now = handoff_now(pool);
+    weir_time now = weir__line_now(pool);
 
     weir__lock(&pool->lock);
     assert(weir__line_owns(slot, ticket));
@@ -181,7 +222,7 @@ void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, e
         if (slot->connection != NULL)
             weir__slot_close(pool, slot, is_closing ? WEIR_REASON_DISPOSED : WEIR_REASON_OVERFLOW,
                              NULL);
-        now = handoff_now(pool);
+        now = weir__line_now(pool);
         weir__lock(&pool->lock);
         fate = SLOT_VACANT;
     }
@@ -197,10 +238,11 @@ void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, e
 /* ---- taking ------------------------------------------------------------------------------ */
 
 /* Why no slot can be had without waiting, or WEIR_OK when the caller may stand in line. */
-static weir_status may_wait_locked(weir_pool *pool, struct request *request, weir_time deadline)
+static weir_status may_wait_locked(weir_pool *pool, struct request *request)
     WEIR_REQUIRES(pool->lock)
 {
-    if (deadline != WEIR_DEADLINE_NEVER && deadline <= request->started)
+    assert(request->is_resolved);
+    if (request->deadline != WEIR_DEADLINE_NEVER && request->deadline <= request->started)
         return WEIR_TIMEOUT;
     if (weir__guarded_locked(pool)->waiters >= pool->options.max_waiters)
         return WEIR_FULL;
@@ -209,7 +251,7 @@ static weir_status may_wait_locked(weir_pool *pool, struct request *request, wei
 
 /* Find a slot, or put the waiter in line. *ret_slot is NULL in the second case. */
 static weir_status take_or_enqueue_locked(weir_pool *pool, struct request *request,
-                                          weir_time deadline, struct waiter *waiter,
+                                          struct waiter *waiter, weir_time now,
                                           struct weir_slot **ret_slot, uint64_t *ret_ticket)
     WEIR_REQUIRES(pool->lock)
 {
@@ -220,42 +262,61 @@ static weir_status take_or_enqueue_locked(weir_pool *pool, struct request *reque
         return WEIR_CLOSED;
     *ret_slot = NULL;
     if (is_first || pool->options.handoff_after_us > 0)
-        *ret_slot = weir__slots_take_free_locked(pool, ret_ticket);
+        *ret_slot = weir__slots_take_free_locked(pool, now, ret_ticket);
     if (*ret_slot != NULL) {
         if (!is_first)
             atomic_fetch_add_explicit(&pool->overtaken, 1, memory_order_relaxed);
         return WEIR_OK;
     }
-    weir_status status = may_wait_locked(pool, request, deadline);
+    weir_status status = may_wait_locked(pool, request);
     if (status != WEIR_OK)
         return status;
     if (is_first)
         *ret_slot = weir__slots_want_locked(pool, ret_ticket);
     if (*ret_slot == NULL)
-        enqueue_locked(pool, waiter);
+        enqueue_locked(pool, waiter, now);
     return WEIR_OK;
+}
+
+/* Something may be had, and others are before the one who noticed: it is the first's. */
+static _Atomic uint32_t *serve_first_locked(weir_pool *pool, weir_time now)
+    WEIR_REQUIRES(pool->lock)
+{
+    uint64_t ticket;
+    struct weir_slot *slot = weir__slots_take_free_locked(pool, now, &ticket);
+
+    if (slot == NULL)
+        return NULL;
+    return hand_over_locked(pool, slot, slot->connection != NULL ? SLOT_IDLE : slot->origin);
 }
 
 /*
  * After a wake-up or at the deadline: has the waiter a slot, or does it go on waiting? A grant that
  * raced with the deadline is taken. *ret_word is somebody else to wake.
  */
-static weir_status look_again_locked(weir_pool *pool, struct waiter *waiter, bool is_late,
-                                     _Atomic uint32_t **ret_word) WEIR_REQUIRES(pool->lock)
+static weir_status look_again_locked(weir_pool *pool, struct waiter *waiter, weir_time now,
+                                     bool is_late, _Atomic uint32_t **ret_word)
+    WEIR_REQUIRES(pool->lock)
 {
     uint32_t signal = atomic_load_explicit(&waiter->signal, memory_order_acquire);
+    bool is_first = weir__guarded_locked(pool)->first == waiter;
 
     if (signal == WAITER_GRANTED)
         return WEIR_OK;
     if (signal == WAITER_CLOSED)
         return WEIR_CLOSED;
-    waiter->slot =
-        signal == WAITER_NUDGED ? weir__slots_take_free_locked(pool, &waiter->ticket) : NULL;
+    bool has_to_look = signal == WAITER_NUDGED || (!is_late && now >= waiter->look_at);
+    waiter->slot = NULL;
+    if (has_to_look && is_first)
+        waiter->slot = weir__slots_take_free_locked(pool, now, &waiter->ticket);
+    else if (has_to_look && !is_late)
+        *ret_word = serve_first_locked(pool, now);
+    waiter->look_at = next_look_locked(pool, now);
     signal_locked(waiter, WAITER_ASLEEP);
     if (waiter->slot == NULL && !is_late)
         return WEIR_RETRY;
     unlink_locked(pool, waiter);
-    *ret_word = nudge_locked(pool);
+    *ret_word = nudge_locked(pool, now);
     return waiter->slot != NULL ? WEIR_OK : WEIR_TIMEOUT;
 }
 
@@ -263,20 +324,22 @@ static weir_status look_again_locked(weir_pool *pool, struct waiter *waiter, boo
 static weir_status stand_in_line(weir_pool *pool, struct waiter *waiter, weir_time deadline)
 {
     for (;;) {
-        weir__pool_wait(pool, &waiter->signal, WAITER_ASLEEP, deadline);
+        weir__pool_wait(pool, &waiter->signal, WAITER_ASLEEP,
+                        deadline < waiter->look_at ? deadline : waiter->look_at);
 
         uint32_t signal = atomic_load_explicit(&waiter->signal, memory_order_acquire);
         if (signal == WAITER_GRANTED)
             return WEIR_OK;
         if (signal == WAITER_CLOSED)
             return WEIR_CLOSED;
-        bool is_late = deadline != WEIR_DEADLINE_NEVER && weir__pool_now(pool) >= deadline;
-        if (signal == WAITER_ASLEEP && !is_late)
+        weir_time now = weir__pool_now(pool);
+        bool is_late = deadline != WEIR_DEADLINE_NEVER && now >= deadline;
+        if (signal == WAITER_ASLEEP && !is_late && now < waiter->look_at)
             continue;
 
         _Atomic uint32_t *word = NULL;
         weir__lock(&pool->lock);
-        weir_status status = look_again_locked(pool, waiter, is_late, &word);
+        weir_status status = look_again_locked(pool, waiter, now, is_late, &word);
         weir__unlock(&pool->lock);
         wake(word);
         if (status != WEIR_RETRY)
@@ -284,87 +347,140 @@ static weir_status stand_in_line(weir_pool *pool, struct waiter *waiter, weir_ti
     }
 }
 
-static weir_status report_no_slot(weir_pool *pool, struct request *request, weir_status status,
-                                  weir_error *reterr)
+/* Whoever leaves the line while a pause lasts leaves somebody in it who will look when it is over. */
+static void pass_the_watch(weir_pool *pool)
 {
-    if (status == WEIR_CLOSED)
-        return weir_error_set(reterr, status, "pool \"%s\": closed, no connection can be acquired",
-                              pool->name);
-    if (status == WEIR_FULL) {
-        atomic_fetch_add_explicit(&pool->refused, 1, memory_order_relaxed);
-        return weir_error_set(reterr, status,
-                              "pool \"%s\": %d callers already wait, the most that max_waiters "
-                              "allows",
-                              pool->name, pool->options.max_waiters);
-    }
+    weir_time now = weir__line_now(pool);
 
-    weir_error error;
-    char holders[WEIR_ERROR_TEXT - 256];
-    weir_time waited = weir__pool_now(pool) - request->started;
-
-    atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
-    weir__describe_holders(pool, holders, sizeof holders);
-    weir_error_set(&error, status,
-                   "pool \"%s\": limit of size %d overflow %d reached, connection timed out, "
-                   "timeout %.2f; held by: %s",
-                   pool->name, pool->options.pool_size, pool->slot_count - pool->options.pool_size,
-                   (double)waited / (double)WEIR_SECOND, holders);
-    weir_pool_event event = {.file = request->file,
-                             .line = request->line,
-                             .thread = weir__this_thread(),
-                             .error = &error,
-                             .duration = waited};
-    weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
-    if (reterr != NULL)
-        *reterr = error;
-    return status;
+    weir__lock(&pool->lock);
+    _Atomic uint32_t *word = nudge_locked(pool, now);
+    weir__unlock(&pool->lock);
+    wake(word);
 }
 
-/* It stood in line and has a slot now: count how long, and tell those who listen. */
-static void report_wait(weir_pool *pool, struct request *request, const struct waiter *waiter)
+/* Wait in the line where the waiter is already. */
+static weir_status await_slot(weir_pool *pool, struct request *request, struct waiter *waiter)
 {
-    struct weir_slot *slot = waiter->slot;
-
-    request->waited = weir__pool_now(pool) - waiter->since;
-    weir__histogram_observe(&slot->wait_time, request->waited);
-    if (!weir__is_heard(pool, WEIR_EVENT_WAIT))
-        return;
-    weir_pool_event event = {
-        .connection = slot->connection,
-        .connection_id = atomic_load_explicit(&slot->connection_id, memory_order_relaxed),
-        .file = request->file,
-        .line = request->line,
-        .thread = weir__this_thread(),
-        .duration = request->waited,
-    };
-    weir__emit(pool, WEIR_EVENT_WAIT, &event);
+    WEIR_PROBE1(wait, pool->options.name);
+    weir_status status = stand_in_line(pool, waiter, request->deadline);
+    if (status != WEIR_OK) {
+        atomic_fetch_add_explicit(&pool->failed_waits, 1, memory_order_relaxed);
+        return status;
+    }
+    if (atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0)
+        pass_the_watch(pool);
+    weir__report_wait(pool, request, waiter);
+    return WEIR_OK;
 }
 
 weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
                             uint64_t *ret_ticket, weir_error *reterr)
 {
-    weir_time deadline = weir__request_deadline(pool, request);
-    struct waiter waiter = {.since = request->started};
+    (void)weir__request_deadline(pool, request);
+    struct waiter waiter = {.since = request->started, .queued_at = request->started};
+    weir_time now = weir__line_now(pool);
 
     weir__lock(&pool->lock);
-    weir_status status =
-        take_or_enqueue_locked(pool, request, deadline, &waiter, ret_slot, ret_ticket);
+    weir_status status = take_or_enqueue_locked(pool, request, &waiter, now, ret_slot, ret_ticket);
     weir__unlock(&pool->lock);
     if (status == WEIR_OK && *ret_slot != NULL)
         return WEIR_OK;
-    if (status == WEIR_OK) {
-        WEIR_PROBE1(wait, pool->options.name);
-        status = stand_in_line(pool, &waiter, deadline);
-        if (status != WEIR_OK)
-            atomic_fetch_add_explicit(&pool->failed_waits, 1, memory_order_relaxed);
-    }
+    if (status == WEIR_OK)
+        status = await_slot(pool, request, &waiter);
     if (status != WEIR_OK)
-        return report_no_slot(pool, request, status, reterr);
+        return weir__report_no_slot(pool, request, status, reterr);
 
-    report_wait(pool, request, &waiter);
     *ret_slot = waiter.slot;
     *ret_ticket = waiter.ticket;
     return WEIR_OK;
+}
+
+/* ---- what the peer takes ------------------------------------------------------------------- */
+
+static void publish_limit_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+{
+    atomic_store_explicit(&pool->peer_limit, weir__guarded_locked(pool)->peer.limit,
+                          memory_order_relaxed);
+}
+
+void weir__line_note_opened(weir_pool *pool, weir_time began, weir_time now)
+{
+    weir__lock(&pool->lock);
+    weir__peer_opened(&weir__guarded_locked(pool)->peer, weir__slots_count_open_locked(pool),
+                      pool->slot_count, began, now);
+    publish_limit_locked(pool);
+    _Atomic uint32_t *word = nudge_locked(pool, now);
+    weir__unlock(&pool->lock);
+    wake(word);
+}
+
+/*
+ * Remember a refusal. False when the pool has nothing else, open or being opened, that could be waited
+ * for: then nothing was learned but that the connect failed.
+ */
+static bool learn_locked(weir_pool *pool, const struct request *request, weir_time now)
+    WEIR_REQUIRES(pool->lock)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+    bool has_others = weir__slots_count_taken_locked(pool) > 1;
+
+    if (has_others)
+        weir__peer_refused(&g->peer, weir__slots_count_open_locked(pool), request->began, now,
+                           weir__scatter(pool->id ^ (uint64_t)now));
+    else
+        g->peer = (struct peer){0};
+    publish_limit_locked(pool);
+    return has_others;
+}
+
+/* Free the slot, which nobody else could open either, and take another or a place in line. */
+static weir_status requeue_locked(weir_pool *pool, struct request *request, struct waiter *waiter,
+                                  weir_time now, struct weir_slot **slot, uint64_t *ticket)
+    WEIR_REQUIRES(pool->lock)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+
+    weir_status status = may_wait_locked(pool, request);
+    if (status != WEIR_OK)
+        return status;
+    slot_forget_thread(pool, *slot);
+    weir__slots_move_locked(pool, *slot, (*slot)->origin);
+    *slot = weir__slots_take_free_locked(pool, now, ticket);
+    if (*slot == NULL && g->first == NULL)
+        *slot = weir__slots_want_locked(pool, ticket);
+    if (*slot == NULL)
+        enqueue_locked(pool, waiter, now);
+    return WEIR_OK;
+}
+
+weir_status weir__line_retake(weir_pool *pool, struct request *request, struct weir_slot **slot,
+                              uint64_t *ticket, weir_error *reterr)
+{
+    struct weir_slot *given_up = *slot;
+    weir_time now = weir__pool_now(pool);
+    struct waiter waiter = {.since = request->started, .queued_at = now};
+    weir_status status = WEIR_CONNECT;
+
+    weir__lock(&pool->lock);
+    bool is_limit = learn_locked(pool, request, now);
+    struct peer peer = weir__guarded_locked(pool)->peer;
+    if (weir__guarded_locked(pool)->is_closing)
+        status = WEIR_CLOSED;
+    else if (is_limit)
+        status = requeue_locked(pool, request, &waiter, now, slot, ticket);
+    weir__unlock(&pool->lock);
+    if (is_limit)
+        weir__report_limit(pool, request, &peer, now, reterr);
+    if (status != WEIR_OK)
+        weir__line_free(pool, given_up, *ticket, given_up->origin);
+    if (status == WEIR_CONNECT)
+        return status;
+    if (status == WEIR_OK && *slot == NULL) {
+        status = await_slot(pool, request, &waiter);
+        *slot = waiter.slot;
+        *ticket = waiter.ticket;
+    }
+    return status == WEIR_OK ? WEIR_OK : weir__report_no_slot(pool, request, status, reterr);
 }
 
 /* ---- closing ----------------------------------------------------------------------------- */

@@ -90,11 +90,31 @@ static struct weir_slot *touch_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     return &pool->slots[touched];
 }
 
+/* ---- what the peer takes ------------------------------------------------------------------- */
+
+bool weir__slots_may_open_locked(weir_pool *pool, int taken, weir_time now)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+
+    return g->peer.limit == 0 || weir__peer_allows(&g->peer, taken, now);
+}
+
+void weir__slots_note_open_locked(weir_pool *pool, int taken, weir_time now)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+
+    if (g->peer.limit > 0)
+        weir__peer_attempt(&g->peer, taken, now, weir__scatter(pool->id ^ (uint64_t)now));
+}
+
+/* ---- taking -------------------------------------------------------------------------------- */
+
 /* Take a free slot: an open connection first, then one that is counted already, then a new one. */
-struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, uint64_t *ret_ticket)
+struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, weir_time now, uint64_t *ret_ticket)
 {
     struct weir_slot *hollow = NULL;
     struct weir_slot *vacant = NULL;
+    int taken = 0;
 
     for (int i = 0; i < touched_locked(pool); i++) {
         struct weir_slot *slot = &pool->slots[i];
@@ -106,13 +126,18 @@ struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, uint64_t *ret_ti
             hollow = slot;
         if (state == SLOT_VACANT && vacant == NULL)
             vacant = slot;
+        taken += state == SLOT_LEASED;
     }
+    if (!weir__slots_may_open_locked(pool, taken, now))
+        return NULL;
+    if (hollow == NULL && vacant == NULL)
+        vacant = touch_locked(pool);
+    if (hollow != NULL || vacant != NULL)
+        weir__slots_note_open_locked(pool, taken, now);
     if (hollow != NULL) {
         *ret_ticket = weir__slots_lease_locked(pool, hollow, SLOT_HOLLOW);
         return hollow;
     }
-    if (vacant == NULL)
-        vacant = touch_locked(pool);
     if (vacant != NULL)
         *ret_ticket = weir__slots_lease_locked(pool, vacant, SLOT_VACANT);
     return vacant;
@@ -150,15 +175,20 @@ void weir__slots_want_for_ever_locked(weir_pool *pool)
     set_flag_locked(pool, SLOT_WANT);
 }
 
-bool weir__slots_any_free_locked(weir_pool *pool)
+bool weir__slots_any_free_locked(weir_pool *pool, weir_time now)
 {
-    for (int i = 0; i < touched_locked(pool); i++) {
-        uint64_t word = atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed);
+    bool is_any_closed = false;
 
-        if (slot_state(word) != SLOT_LEASED)
+    for (int i = 0; i < touched_locked(pool); i++) {
+        enum slot_state state =
+            slot_state(atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed));
+
+        if (state == SLOT_IDLE)
             return true;
+        is_any_closed |= state != SLOT_LEASED;
     }
-    return false;
+    return is_any_closed &&
+           weir__slots_may_open_locked(pool, weir__slots_count_taken_locked(pool), now);
 }
 
 struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch,
@@ -207,4 +237,25 @@ void weir__slots_vacate_hollow_locked(weir_pool *pool)
         if (slot_state(atomic_load_explicit(&slot->word, memory_order_relaxed)) == SLOT_HOLLOW)
             weir__slots_move_locked(pool, slot, SLOT_VACANT);
     }
+}
+
+int weir__slots_count_taken_locked(weir_pool *pool)
+{
+    int taken = 0;
+
+    for (int i = 0; i < touched_locked(pool); i++) {
+        enum slot_state state =
+            slot_state(atomic_load_explicit(&pool->slots[i].word, memory_order_relaxed));
+        taken += state == SLOT_IDLE || state == SLOT_LEASED;
+    }
+    return taken;
+}
+
+int weir__slots_count_open_locked(weir_pool *pool)
+{
+    int open = 0;
+
+    for (int i = 0; i < touched_locked(pool); i++)
+        open += atomic_load_explicit(&pool->slots[i].connection_id, memory_order_relaxed) != 0;
+    return open;
 }

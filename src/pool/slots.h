@@ -83,8 +83,6 @@ struct weir_slot {
     enum slot_state
         origin; /* VACANT or HOLLOW while nothing is open: where a failed open puts it */
     weir_time opened_at;
-    weir_time open_took;
-    bool is_announced;           /* the listeners know of the connection */
     _Atomic weir_time leak_told; /* acquired_at of the loan that was last reported as a leak;
                                   * written by whoever tends, once per loan */
 
@@ -93,6 +91,9 @@ struct weir_slot {
     struct histogram wait_time;
     struct histogram create_time;
     struct histogram use_time;
+
+    weir_time open_took;
+    bool is_announced; /* the listeners know of the connection */
 };
 
 static inline enum slot_state slot_state(uint64_t word)

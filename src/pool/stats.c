@@ -40,6 +40,7 @@ static void add_counters(struct weir_slot *slot, weir_pool_stats *stats)
 void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
 {
     weir_pool_stats stats;
+    weir_time now = weir__line_now(pool);
 
     memset(&stats, 0, sizeof stats);
     stats.pool_size = pool->options.pool_size;
@@ -47,6 +48,7 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
     stats.max_overflow = pool->slot_count - pool->options.pool_size;
     stats.timeouts = atomic_load_explicit(&pool->timeouts, memory_order_relaxed);
     stats.refused = atomic_load_explicit(&pool->refused, memory_order_relaxed);
+    stats.peer_refusals = atomic_load_explicit(&pool->peer_refusals, memory_order_relaxed);
     stats.misuses = atomic_load_explicit(&pool->misuses, memory_order_relaxed);
     stats.leaks = atomic_load_explicit(&pool->leaks, memory_order_relaxed);
     stats.nested = atomic_load_explicit(&pool->nested, memory_order_relaxed);
@@ -59,6 +61,7 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
     for (int i = 0; i < touched; i++)
         add_gauges(&pool->slots[i], &stats);
     stats.waiters = g->waiters;
+    stats.peer_limit = weir__peer_limit(&g->peer, now);
     stats.is_closed = g->is_closing;
     stats.overflow = g->counted - pool->options.pool_size;
     weir__unlock(&pool->lock);

@@ -11,8 +11,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import tap
 from explorer import AND, CAS, LOAD, LOCK, OR, TIMED_OUT, UNLOCK, Explorer, Violation
-from slots_model import (ASLEEP, CLOSED, HOLLOW, IDLE, LEASED, OVER, TURN, VACANT, WANT, Notes, Pool, acquire, claim,
-                         close, connect, hold, let_go, line_free, note, put, settle, state_of)
+from slots_model import (ASLEEP, CLOSED, HOLLOW, IDLE, LEASED, OVER, REFUSED, TURN, VACANT, WANT, Notes, Pool, acquire,
+                         claim, close, connect, hold, let_go, line_free, note, note_opened, put, retake, settle,
+                         state_of, try_to_connect)
 
 # --- the threads that use it -----------------------------------------------------------------------------------------
 
@@ -22,13 +23,22 @@ def user(pool, me, fates):
     hint = None
     for _turn, fate in enumerate(fates):  # the turn tells two equal fates apart
         found = yield from acquire(pool, me, hint, fate == "timed")
-        if found in (CLOSED, TIMED_OUT):
+        connected = False
+        while found not in (CLOSED, TIMED_OUT, REFUSED):
+            slot, ticket = found
+            hint = (slot, ticket - LEASED + IDLE)
+            connected = yield hold(me, slot)
+            if connected or fate == "fail":
+                break
+            connected = yield try_to_connect(pool, slot)
+            if connected:
+                yield from note_opened(pool)
+                break
+            found = yield from retake(pool, me, slot, ticket, VACANT, fate == "timed")
+        if found in (CLOSED, TIMED_OUT, REFUSED):
+            if found == REFUSED:
+                hint = None
             continue
-        slot, ticket = found
-        hint = (slot, ticket - LEASED + IDLE)
-        connected = yield hold(me, slot)
-        if not connected and fate != "fail":
-            yield connect(slot, True)
         yield let_go(slot)
         if fate == "fail" and not connected:
             done = yield from line_free(pool, slot, ticket, VACANT)
@@ -108,8 +118,10 @@ def check_unlocked(pool, words, n):
             raise Violation("marks: WANT does not say whether somebody waits")
         if bool(word & OVER) != (n.counted > pool.kept):
             raise Violation("marks: OVER does not say whether more count than are kept")
-        if n.line and state_of(word) != LEASED and not pool.grace:
+        if n.line and (state_of(word) == IDLE or state_of(word) != LEASED and not n.limit) and not pool.grace:
             raise Violation("line: a slot is free while somebody waits")
+    if n.line and not pool.grace and not any(state_of(word) == LEASED for word in words):
+        raise Violation("line: somebody waits, and there is nothing to wait for")
 
 
 def check_end(words, n):
@@ -126,9 +138,9 @@ def check_end(words, n):
 ROLES = {"close": closer, "give up": closer, "hold": holder, "duplicate": duplicate}
 
 
-def explore(slots, kept, resting, scripts, grace=False, weak="", is_thorough=True):
+def explore(slots, kept, resting, scripts, room=0, grace=False, weak="", is_thorough=True):
     """Check one configuration that starts with `resting` idle connections; returns the number of states."""
-    pool = Pool(slots, kept, grace, weak)
+    pool = Pool(slots, kept, room, grace, weak)
     held = {script[1] for script in scripts if script[0] in ("hold", "duplicate")}
     counted = resting + len(held)
     mark = OVER if counted > kept else 0
@@ -179,6 +191,19 @@ PATIENT = [
 ]
 
 
+FULL = [  # the same, and how many connections the peer takes
+    (2, 2, 0, [(R,), (R,), (R,)], 1),
+    (2, 2, 1, [(R, R), (R,), (T,)], 1),
+    (2, 2, 0, [(R,), (D,), (S,)], 1),
+    (2, 2, 1, [(D,), (D,), (R,)], 1),
+    (2, 2, 0, [(F,), (R,), (D,)], 1),
+    (2, 1, 0, [(R,), (R,), (T,)], 1),
+    (3, 3, 0, [(R,), (R,), (R,)], 2),
+    (3, 3, 1, [(D,), (R,), (R,)], 2),
+    (2, 2, 0, [(R,), (R,), ("close",)], 1),
+]
+
+
 def caught(weak, configuration, **options):
     """What the check says of a weakened algorithm."""
     try:
@@ -197,6 +222,19 @@ def test_the_algorithm_holds_in_every_configuration():
 def test_it_holds_when_a_young_waiter_may_be_overtaken():
     for configuration in PATIENT:
         print(f"# {explore(*configuration, grace=True)} states of {configuration}", flush=True)
+
+
+def test_it_holds_when_the_peer_takes_fewer_than_the_pool_may_have():
+    for configuration in FULL:
+        print(f"# {explore(*configuration)} states of {configuration}", flush=True)
+    for configuration in FULL[0], FULL[2]:
+        print(f"# {explore(*configuration, grace=True)} states of {configuration}", flush=True)
+
+
+def test_a_connection_that_ended_under_a_limit_and_is_not_replaced_strands_who_waits():
+    assert caught("what ended is not replaced", (2, 2, 0, [(D,), (R,), (R,)], 1),
+                  is_thorough=False).startswith("lost wake-up")
+    assert caught("what ended is not replaced", (2, 2, 0, [(D,), (R,), (R,)], 1)).startswith("line")
 
 
 def test_a_release_that_stores_without_comparing_loses_a_wake_up():

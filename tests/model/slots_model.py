@@ -12,7 +12,7 @@ from explorer import (AND, CAS, CHOOSE, FENCE, LOAD, LOCK, NOTE, OR, PARK, SLEEP
 VACANT, IDLE, HOLLOW, LEASED, WANT, OVER, TURN = 0, 1, 2, 3, 4, 8, 16
 FLAGS = WANT | OVER
 ASLEEP, GRANTED, NUDGED, TOLD_CLOSED = range(4)  # a waiter's signal
-CLOSED, RETRY = "closed", "retry"
+CLOSED, RETRY, REFUSED = "closed", "retry", "refused"
 
 
 def state_of(word):
@@ -30,6 +30,7 @@ def taken(word):
 class Pool(NamedTuple):
     slots: int
     kept: int
+    room: int = 0  # so many connections the peer takes at once; 0: any number
     grace: bool = False  # handoff_after_us > 0: whether the first in line is old enough is left to chance
     weak: str = ""
 
@@ -60,6 +61,8 @@ class Notes(NamedTuple):
     is_closing: bool = False
     is_orphaned: bool = False
     is_freed: bool = False
+    limit: int = 0  # so many the peer takes, as its refusals told. The pause after which one more is tried never ends
+                    # here: whoever waits must be served without it, as long as one connection is left to wait for.
 
 
 def note(**values):
@@ -72,6 +75,10 @@ def read(name):
 
 def enqueue(t):
     return NOTE, lambda n: (n._replace(line=n.line + (t,)), None)
+
+
+def enqueue_first(t):
+    return NOTE, lambda n: (n._replace(line=(t,) + n.line), None)
 
 
 def unlink(t):
@@ -101,6 +108,15 @@ def hold(t, slot):
 
 def let_go(slot):
     return NOTE, lambda n: (n._replace(holders=replaced(n.holders, slot, None)), None)
+
+
+def try_to_connect(pool, slot):
+    """Open a connection unless the peer has as many as it takes; says whether it did."""
+    def attempt(n):
+        if pool.room and sum(n.connected) >= pool.room:
+            return n, False
+        return n._replace(connected=replaced(n.connected, slot, True)), True
+    return NOTE, attempt
 
 
 def connect(slot, is_open):
@@ -221,10 +237,25 @@ def move(pool, slot, state):
     return ticket_of(new)
 
 
+def count(touched, *states):
+    counted = 0
+    for i in range(touched):
+        word = yield LOAD, i
+        counted += state_of(word) in states
+    return counted
+
+
+def may_open_beside(pool, taken):
+    """Whether the peer would have another connection beside so many that are open, or about to be."""
+    limit = yield read("limit")
+    return limit == 0 or taken < limit and pool.weak != "what ended is not replaced"
+
+
 def take_free(pool):
     """An idle slot, else a hollow one, else a vacant one, else one never used, else None."""
     touched = yield read("touched")
     hollow = vacant = None
+    leased = 0
     for i in range(touched):
         word = yield LOAD, i
         while state_of(word) == IDLE:
@@ -236,6 +267,10 @@ def take_free(pool):
             hollow = i
         if state_of(word) == VACANT and vacant is None:
             vacant = i
+        leased += state_of(word) == LEASED
+    may_open = yield from may_open_beside(pool, leased)
+    if not may_open:
+        return None
     found = vacant if hollow is None else hollow
     if found is None and touched < pool.slots:
         found = touched
@@ -298,11 +333,14 @@ def nudge(pool):
     signal = yield LOAD, pool.signal(first)
     if signal == NUDGED:
         return None
-    for i in range(touched):
-        word = yield LOAD, i
-        if state_of(word) != LEASED:
-            yield STORE, pool.signal(first), NUDGED
-            return first
+    idle = yield from count(touched, IDLE)
+    closed = yield from count(touched, HOLLOW, VACANT)
+    may_open = False
+    if not idle and closed:
+        may_open = yield from may_open_beside(pool, touched - closed)
+    if idle or may_open:
+        yield STORE, pool.signal(first), NUDGED
+        return first
     return None
 
 
@@ -328,7 +366,12 @@ def free(pool, slot, fate, is_strict):
     if fate == VACANT and pool.weak == "a failed open hands nothing on":
         yield from move(pool, slot, fate)
         return None
-    if first is not None and is_strict:
+    is_of_use = fate == IDLE
+    if first is not None and is_strict and not is_of_use:
+        touched = yield read("touched")
+        taken = yield from count(touched, IDLE, LEASED)
+        is_of_use = yield from may_open_beside(pool, taken - 1)
+    if first is not None and is_strict and is_of_use:
         yield from hand_over(pool, slot, first)
         return first
     yield from move(pool, slot, fate)
@@ -377,6 +420,51 @@ def line_free(pool, slot, ticket, fate):
     return True
 
 
+def retake(pool, me, slot, ticket, origin, may_time_out):
+    """The peer refused the connection of this slot: back to the line, unless there is nothing to wait for. Free it in
+    any case."""
+    yield (LOCK,)
+    is_closing = yield read("is_closing")
+    touched = yield read("touched")
+    connected = yield read("connected")
+    taken = yield from count(touched, IDLE, LEASED)
+    has_others = taken > 1
+    yield note(limit=max(1, sum(connected)) if has_others else 0)
+    yield let_go(slot)
+    if is_closing or not has_others:
+        yield (UNLOCK,)
+        yield from line_free(pool, slot, ticket, origin)
+        return CLOSED if is_closing else REFUSED
+    yield from move(pool, slot, origin)
+    found = yield from take_free(pool)
+    first = yield first_in_line()
+    if found is None and first is None:
+        found = yield from want_all(pool)
+    if found is None:
+        yield STORE, pool.signal(me), ASLEEP
+        yield enqueue_first(me)
+    yield (UNLOCK,)
+    if found is None:
+        found = yield from stand_in_line(pool, me, may_time_out)
+    return found
+
+
+def note_opened(pool):
+    """A connection more, where a limit is known."""
+    limit = yield read("limit")
+    if limit == 0:
+        return
+    yield (LOCK,)
+    limit = yield read("limit")
+    connected = yield read("connected")
+    if limit and sum(connected) > limit:
+        yield note(limit=sum(connected) % pool.slots)
+    to_wake = yield from nudge(pool)
+    yield (UNLOCK,)
+    if to_wake is not None:
+        yield WAKE, to_wake
+
+
 def line_take(pool, me, may_time_out):
     yield STORE, pool.signal(me), ASLEEP
     yield (LOCK,)
@@ -418,6 +506,15 @@ def stand_in_line(pool, me, may_time_out):
             return found
 
 
+def serve(pool, first):
+    """Something may be had, and others are before the one who noticed."""
+    found = yield from take_free(pool)
+    if found is None:
+        return None
+    yield from hand_over(pool, found[0], first)
+    return first
+
+
 def look_again(pool, me, is_late):
     """After a wake-up or at the deadline. A grant that raced with the deadline is taken."""
     signal = yield LOAD, pool.signal(me)
@@ -426,12 +523,16 @@ def look_again(pool, me, is_late):
         return (TIMED_OUT if pool.weak == "a timeout drops the grant that raced with it" else found), None
     if signal == TOLD_CLOSED:
         return CLOSED, None
+    first = yield first_in_line()
     found = None
-    if signal == NUDGED:
+    served = None
+    if signal == NUDGED and first == me:
         found = yield from take_free(pool)
+    elif signal == NUDGED and not is_late:
+        served = yield from serve(pool, first)
     yield STORE, pool.signal(me), ASLEEP
     if found is None and not is_late:
-        return RETRY, None
+        return RETRY, served
     yield unlink(me)
     if pool.weak != "the last one out leaves the marks":
         yield from unwant(pool)

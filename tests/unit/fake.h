@@ -50,6 +50,7 @@ struct fake {
     int opened;
     int live;
     int max_live;
+    int room; /* so many the peer takes at once, and refuses others with WEIR_FULL; 0: any number */
     int faults; /* calls that no pool may make: a closed connection used, or closed again */
     weir_reset last_reset;
     weir_pool *pool; /* the one opened last: nothing of this may be called under its lock */
@@ -145,6 +146,12 @@ static inline weir_status fake_connect(void *arg, weir_time deadline, void **ret
 
     if (status != WEIR_OK)
         return weir_error_set(reterr, status, "fake connect: %s", weir_status_text(status));
+    if (fake->room > 0 && fake->live >= fake->room) {
+        weir_error_set(reterr, WEIR_FULL, "fake connect: too many clients already");
+        if (reterr != NULL)
+            memcpy(reterr->sqlstate, "53300", sizeof reterr->sqlstate);
+        return WEIR_FULL;
+    }
     if (fake->opened == FAKE_CONNECTIONS) {
         printf("Bail out! the fake driver has no more connections\n");
         abort();
@@ -376,7 +383,9 @@ static inline int pool_check_line_locked(weir_pool *pool) WEIR_REQUIRES(pool->lo
         uint32_t signal = atomic_load(&w->signal);
 
         fake_must(w->previous == previous);
-        fake_must(signal == WAITER_ASLEEP || (signal == WAITER_NUDGED && previous == NULL));
+        fake_must(signal == WAITER_ASLEEP ||
+                  (signal == WAITER_NUDGED && (previous == NULL || g->peer.limit > 0)));
+        fake_must(previous == NULL || previous->since <= w->since);
     }
     fake_must(g->last == previous);
     fake_must(g->waiters == waiters);
@@ -395,8 +404,12 @@ static inline int pool_check_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     fake_must(g->is_over == (g->counted > pool->kept));
     fake_must(g->counted == pool->slot_count - states[SLOT_VACANT]);
     fake_must(resting <= pool->kept);
-    if (g->first != NULL && pool->options.handoff_after_us == 0)
-        fake_must(states[SLOT_LEASED] == pool->slot_count);
+    if (g->first != NULL && pool->options.handoff_after_us == 0) {
+        fake_must(states[SLOT_IDLE] == 0);
+        fake_must(states[SLOT_LEASED] == pool->slot_count ||
+                  (g->peer.limit > 0 && states[SLOT_LEASED] > 0));
+    }
+    fake_must(atomic_load(&pool->peer_limit) == g->peer.limit);
     if (g->is_closing)
         fake_must(g->first == NULL && states[SLOT_HOLLOW] == 0);
     return broken;

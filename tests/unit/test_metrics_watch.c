@@ -40,6 +40,8 @@ static void a_pool_is_shown_as_its_statistics_are(void)
     check_line("db_client_connection_create_time_seconds_bucket{db_client_connection_pool_name="
                "\"fake\",le=\"0.0025\"} 3");
     check_line("weir_pool_open_connections" POOL "3");
+    check_line("weir_pool_peer_limit" POOL "0");
+    check_line("weir_pool_peer_refusals_total" POOL "0");
     check_line("weir_pool_checkouts_total" POOL "3");
     check_line("weir_pool_waits_total" POOL "1");
     check_line("weir_pool_connects_total" POOL "3");
@@ -52,6 +54,31 @@ static void a_pool_is_shown_as_its_statistics_are(void)
                "db_client_connection_state=\"idle\"} 2");
     check_line("weir_pool_closes_total" POOL "1");
     check(strstr(text, "weir_reason=\"overflow\"") == NULL);
+    weir_metrics_unwatch_pool(registry, pool);
+    weir_pool_close(pool);
+    close_metrics();
+}
+
+static void a_limit_of_the_server_is_shown_while_it_is_known(void)
+{
+    open_metrics();
+    weir_pool *pool = open_pool(3, 0);
+    weir_lease none = {0};
+
+    check_int(weir_metrics_watch_pool(registry, pool, &e), WEIR_OK);
+    f.room = 2;
+    weir_lease a = take(pool);
+    weir_lease b = take(pool);
+    check_int(weir_pool_try_acquire(pool, &none, &e), WEIR_TIMEOUT);
+    render();
+    check_line("weir_pool_peer_limit" POOL "2");
+    check_line("weir_pool_peer_refusals_total" POOL "1");
+    f.now += 61 * WEIR_SECOND;
+    render();
+    check_line("weir_pool_peer_limit" POOL "0");
+    check_line("weir_pool_peer_refusals_total" POOL "1");
+    give(pool, &a);
+    give(pool, &b);
     weir_metrics_unwatch_pool(registry, pool);
     weir_pool_close(pool);
     close_metrics();
@@ -627,6 +654,7 @@ int main(void)
 {
     run(the_process_is_shown_as_it_is);
     run(a_pool_is_shown_as_its_statistics_are);
+    run(a_limit_of_the_server_is_shown_while_it_is_known);
     run(what_is_thrown_away_is_counted_by_reason);
     run(the_bounds_in_seconds_are_those_of_the_pool);
     run(a_pool_is_watched_once_and_pools_of_one_name_are_added_up);

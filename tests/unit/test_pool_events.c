@@ -474,10 +474,10 @@ static void a_timeout_and_a_failed_ping_are_heard_with_their_errors(void)
 static void every_event_and_reason_has_its_word(void)
 {
     static const char *const words[] = {
-        "connect", "first_connect",  "checkout",        "checkin",
-        "reset",   "invalidate",     "soft_invalidate", "close",
-        "detach",  "close_detached", "timeout",         "ping_failure",
-        "wait",    "leak",           "nested",          "ping"};
+        "connect",    "first_connect",   "checkout", "checkin", "reset",
+        "invalidate", "soft_invalidate", "close",    "detach",  "close_detached",
+        "timeout",    "ping_failure",    "wait",     "leak",    "nested",
+        "ping",       "peer_limit"};
 
     check_int(sizeof words / sizeof words[0], WEIR_EVENT_COUNT);
     for (int i = 0; i < WEIR_EVENT_COUNT; i++)
