@@ -260,7 +260,8 @@ weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *
         return query(conn, sql, params, param_count, ret_result, reterr);
 
     struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                        reterr);
     weir_status status = query(conn, sql, params, param_count, ret_result, hearing.error);
     bool has_rows = status == WEIR_OK && ret_result != NULL;
     weir__hearing_end(&hearing, status, has_rows ? weir_result_row_count(*ret_result) : 0);
@@ -288,7 +289,8 @@ weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline,
         return weir__conn_run_quietly(conn, sql, deadline, reterr);
 
     struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                        reterr);
     weir_status status = weir__conn_run_quietly(conn, sql, deadline, hearing.error);
     weir__hearing_end(&hearing, status, 0);
     return status;
@@ -306,7 +308,8 @@ weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reter
         return script(conn, sql, reterr);
 
     struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql), sql, reterr);
+    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                        reterr);
     weir_status status = script(conn, sql, hearing.error);
     weir__hearing_end(&hearing, status, 0);
     return status;

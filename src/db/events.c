@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- what a statement does --------------------------------------------------------------- */
 
@@ -19,44 +18,17 @@ static const char *const operations[] = {
     "LOCK",    "DECLARE",   "FETCH",  "MOVE",    "CLOSE",    "PREPARE",    "EXECUTE",  "DISCARD",
     "LISTEN",  "UNLISTEN",  "NOTIFY", "GRANT",   "REVOKE",   "DEALLOCATE", "REFRESH",  "COMMENT"};
 
-static bool is_blank(char c)
+/* Opening parentheses and empty statements may stand before the first word. */
+const char *weir__operation_of(const char *sql, enum sql_dialect dialect)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+    const char *end = sql + strlen(sql);
+    struct token token;
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-/* What may stand before the first word: blanks, comments, opening parentheses, empty statements. */
-static const char *skip_to_word(const char *at)
-{
-    for (;;) {
-        if (is_blank(*at) || *at == '(' || *at == ';') {
-            at++;
-        } else if (at[0] == '-' && at[1] == '-') {
-            at += strcspn(at, "\n");
-        } else if (at[0] == '/' && at[1] == '*') {
-            const char *end = strstr(at + 2, "*/");
-            if (end == NULL)
-                return at;
-            at = end + 2;
-        } else {
-            return at;
-        }
-    }
-}
-
-const char *weir__operation_of(const char *sql)
-{
-    const char *word = skip_to_word(sql);
-    size_t length = 0;
-
-    while (is_letter(word[length]))
-        length++;
+    do
+        token = weir__token_next(&sql, end, dialect);
+    while (token.kind == TOKEN_OTHER && (*token.at == '(' || *token.at == ';'));
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
-        if (strlen(operations[i]) == length && strncasecmp(operations[i], word, length) == 0)
+        if (weir__token_is_word(&token, operations[i]))
             return operations[i];
     return "OTHER";
 }

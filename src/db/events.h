@@ -3,6 +3,8 @@
 #ifndef WEIR_DB_EVENTS_H
 #define WEIR_DB_EVENTS_H
 
+#include "db/lexer.h"
+
 #include <weir/db.h>
 
 #include <stdatomic.h>
@@ -47,6 +49,6 @@ void weir__hearing_begin(struct hearing *hearing, weir_conn *conn, const char *o
 void weir__hearing_end(struct hearing *hearing, weir_status status, size_t rows);
 
 /* The first word of a statement in upper case where it is one of a fixed set, else "OTHER"; static. */
-const char *weir__operation_of(const char *sql);
+const char *weir__operation_of(const char *sql, enum sql_dialect dialect);
 
 #endif

@@ -375,8 +375,14 @@ static void an_operation_is_the_first_word_and_one_of_a_fixed_set(void)
         {"\xC3\xA9t\xC3\xA9", "OTHER"},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        check_text(weir__operation_of(cases[i][0]), cases[i][1]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_text(weir__operation_of(cases[i][0], DIALECT_SQLITE), cases[i][1]);
+        check_text(weir__operation_of(cases[i][0], DIALECT_POSTGRES), cases[i][1]);
+    }
+    /* Comments nest in PostgreSQL only. */
+    check_text(weir__operation_of("/* a /* b */ SELECT 1 */ DELETE FROM t", DIALECT_POSTGRES),
+               "DELETE");
+    check_text(weir__operation_of("/* a /* b */ SELECT 1", DIALECT_SQLITE), "SELECT");
 }
 
 int main(void)

@@ -424,7 +424,7 @@ static void look_into_error(struct run *run, struct statement *statement, struct
     if (params->count == 0)
         return;
     prepared->checked_at = 0; /* long ago */
-    if (!is_undone(run) || strcmp(weir__operation_of(run->sql), "CALL") == 0 ||
+    if (!is_undone(run) || strcmp(weir__operation_of(run->sql, DIALECT_POSTGRES), "CALL") == 0 ||
         !weir__pg_is_outdated(run->conn, statement, params, run->deadline))
         return;
     weir__pg_renew_edition(run->conn, prepared->edition);

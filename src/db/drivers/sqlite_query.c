@@ -25,7 +25,7 @@ static bool is_vacuum(sqlite3_stmt *stmt)
 {
     const char *sql = sqlite3_sql(stmt);
 
-    return sql != NULL && strcmp(weir__operation_of(sql), "VACUUM") == 0;
+    return sql != NULL && strcmp(weir__operation_of(sql, DIALECT_SQLITE), "VACUUM") == 0;
 }
 
 /* What is known of a statement once it is compiled. sqlite3_stmt_readonly() says false of BEGIN IMMEDIATE
