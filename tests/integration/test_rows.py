@@ -3,6 +3,7 @@
 database holds; run by tests/with_postgres.sh."""
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import urllib.parse
@@ -187,6 +188,23 @@ def test_a_view_that_fails_to_compute_is_no_missing_row():
     with on_postgres() as backend:
         answer = backend.get(path_of("Court Decisions", "0"))
         assert answer.status == 500 and "22012" in answer.detail, (answer.status, answer.body)
+
+
+def test_rows_with_broken_text_of_postgresql_are_shown_and_marked():
+    name = "weir_rows_ascii"
+    command = [postgres.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+    url = postgres.url.replace("/weir_rows", "/" + name)
+    subprocess.run([*command, postgres.admin_url, "-c",
+                    f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"], check=True, timeout=60)
+    subprocess.run([*command, url], check=True, timeout=60, input=rb"""
+CREATE TABLE broken (id int PRIMARY KEY, name text);
+INSERT INTO broken VALUES (1, 'fine'), (2, E'M\xfcller'), (3, E'\xe2\x82'), (4, E'\xc3\xbc');
+CREATE TABLE doc (id int PRIMARY KEY, body jsonb); INSERT INTO doc VALUES (1, E'{"a": "\xff"}');
+""")
+    with Backend(PROGRAM, environment={"SQL_CONN_STRING": url}) as backend:
+        broken_text_is_shown(backend)
+        answer = backend.get("/api/v1/tables/doc")
+        assert answer.json == [{"id": 1, "body": {"a": "\ufffd"}}] and answer.headers["X-Replaced-Text"] == "true", answer.body
 
 
 if __name__ == "__main__":
