@@ -6,6 +6,7 @@
 # Beside the environment of tests/with_postgres.sh the command finds, for each pooler that is installed,
 #   WEIR_TEST_PGBOUNCER_TRANSACTION_URL, WEIR_TEST_PGBOUNCER_SESSION_URL   one server connection each, no password
 #   WEIR_TEST_PGPOOL_URL                                                  pgpool-II, no password
+#   WEIR_TEST_ODYSSEY_TRANSACTION_URL, WEIR_TEST_ODYSSEY_SESSION_URL       no password
 #   WEIR_TEST_POOLERS                                                     the versions, for people
 # Poolers have their defaults: nothing is set but where the server is and whom to let in. They are gone when the
 # command ends. WEIR_TEST_PGBOUNCER names another pgbouncer than the machine's.
@@ -19,6 +20,7 @@ unset WEIR_TEST_POOLERS_INSIDE
 
 pgbouncer=${WEIR_TEST_PGBOUNCER:-$(command -v pgbouncer || ls /usr/sbin/pgbouncer 2>/dev/null || true)}
 pgpool=$(command -v pgpool || ls /usr/sbin/pgpool 2>/dev/null || true)
+odyssey=$(command -v odyssey || ls /usr/bin/odyssey /usr/sbin/odyssey 2>/dev/null | head -n 1 || true)
 if [ -z "$pgbouncer" ]; then
     echo "1..0 # SKIP no pooler is installed (Debian packages pgbouncer, pgpool2)"
     exit 0
@@ -130,6 +132,38 @@ CONF
     exit 1
 }
 
+start_odyssey() {
+    mode=$1
+    for attempt in 1 2 3 4 5 6; do
+        port=$((first_port + attempt * 3))
+        first_port=$port
+        cat >"$home/odyssey-$mode.conf" <<CONF
+daemonize no
+log_to_stdout yes
+log_format "%t %l [%i %s] (%c) %m\n"
+workers 1
+pid_file "$home/odyssey-$mode.pid"
+unix_socket_dir "$home"
+unix_socket_mode "0600"
+listen { host "127.0.0.1" port $port }
+storage "server" { type "remote" host "127.0.0.1" port $server_port }
+database default { user default {
+    authentication "none" storage "server" storage_db "weir" storage_user "weir" storage_password "$WEIR_TEST_PG_PASSWORD"
+    pool "$mode" pool_size $2
+} }
+CONF
+        (cd "$home" && exec env -u LD_PRELOAD $as_owner "$odyssey" "$home/odyssey-$mode.conf") >"$home/odyssey-$mode.log" 2>&1 9>&- &
+        pid=$!
+        if answers "$port" "$pid"; then
+            started="$started $pid"
+            return
+        fi
+        kill "$pid" 2>/dev/null || true
+    done
+    echo "# odyssey does not start" >&2
+    exit 1
+}
+
 [ "$owner" != postgres ] || chown -R postgres "$home"
 WEIR_TEST_POOLERS=$("$pgbouncer" --version | head -n 1)
 start_pgbouncer transaction
@@ -140,6 +174,13 @@ if [ -n "$pgpool" ]; then
     start_pgpool
     export WEIR_TEST_PGPOOL_URL="postgresql://weir@127.0.0.1:$port/weir"
     WEIR_TEST_POOLERS="$WEIR_TEST_POOLERS, $("$pgpool" --version 2>&1 | head -n 1)"
+fi
+if [ -n "$odyssey" ]; then
+    start_odyssey transaction 1
+    export WEIR_TEST_ODYSSEY_TRANSACTION_URL="postgresql://weir@127.0.0.1:$port/weir"
+    start_odyssey session 20
+    export WEIR_TEST_ODYSSEY_SESSION_URL="postgresql://weir@127.0.0.1:$port/weir"
+    WEIR_TEST_POOLERS="$WEIR_TEST_POOLERS, $("$odyssey" --version 2>&1 | head -n 1)"
 fi
 export WEIR_TEST_POOLERS
 

@@ -2,6 +2,7 @@
 /* What a PostgreSQL session starts with: inherited settings kept, the stricter one holding, guards left alone. */
 #include "postgres_session.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -384,6 +385,50 @@ static void a_refused_connection_carries_the_servers_sqlstate(void)
     session_close(&s);
 }
 
+/* Ends the wait for a standby of whoever waits for one, as an administrator would. */
+static void *cancel_who_waits(void *arg)
+{
+    check(comes_to(arg,
+                   "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity "
+                   "WHERE wait_event = 'SyncRep'",
+                   "1"));
+    return NULL;
+}
+
+/* PostgreSQL has committed by then, and says so with a warning: nothing is to be repeated. */
+static void a_commit_whose_wait_for_a_standby_is_cancelled_is_a_success(void)
+{
+    const char *url = url_of("weir", "weir", "&options=-c%20synchronous_commit%3Don");
+    weir_db *db = NULL;
+    weir_error error = {0};
+    pthread_t thread;
+
+    must(&observer, "CREATE TABLE waited (a int)");
+    must(&observer, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    must(&observer, "SELECT pg_reload_conf()");
+    check(comes_to(&observer, "SHOW synchronous_standby_names", "nobody"));
+    check_int(weir_db_open(url, NULL, &db, &error), WEIR_OK);
+    for (int i = 0; i < 3; i++) {
+        weir_conn *conn = NULL;
+        weir_status status = weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error);
+        check_int(status, WEIR_OK);
+        if (i > 0)
+            check_int(weir_conn_begin(conn, i == 1 ? WEIR_TX_WRITE : WEIR_TX_SERIALIZABLE, &error),
+                      WEIR_OK);
+        pthread_create(&thread, NULL, cancel_who_waits, &observer);
+        status = weir_conn_query(conn, "INSERT INTO waited VALUES (1)", NULL, 0, NULL, &error);
+        if (i > 0 && status == WEIR_OK)
+            status = weir_conn_commit(conn, &error);
+        pthread_join(thread, NULL);
+        check_int(status, WEIR_OK);
+        weir_conn_release(conn);
+    }
+    weir_db_close(db);
+    must(&observer, "ALTER SYSTEM RESET synchronous_standby_names");
+    must(&observer, "SELECT pg_reload_conf()");
+    check_text(answer(&observer, "SELECT count(*) FROM waited"), "3");
+}
+
 int main(void)
 {
     session_open(&observer, need_env("WEIR_TEST_PG_SOCKET_URL"));
@@ -398,6 +443,7 @@ int main(void)
     run(ssl_true_asks_for_tls);
     run(the_forms_of_a_database_url_are_read);
     run(a_refused_connection_carries_the_servers_sqlstate);
+    run(a_commit_whose_wait_for_a_standby_is_cancelled_is_a_success);
     session_close(&observer);
     return check_done();
 }

@@ -40,7 +40,8 @@ static bool is_reported_as(const struct pg_conn *conn, const char *name, const c
  * is everybody's (seen with PgBouncer 1.18 to 1.26), or be set on another than the next statement
  * runs on. It is known from the process number, of which poolers have their own; compared here, so
  * that nothing is set on a session that is not ours. The others the server reports, so poolers keep
- * them apart, and they are only set where they are not right.
+ * them apart for their clients; what a pooler reports may be another session's (Odyssey 1.5), so the
+ * server compares these, too.
  */
 static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
 {
@@ -61,12 +62,11 @@ static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
             "extract(epoch FROM current_setting('statement_timeout')::interval) * 1000 > %d) "
             "THEN set_config('statement_timeout', '%d', false) END",
             pid, limit, limit);
-    if (!is_reported_as(conn, "DateStyle", "ISO"))
-        used +=
-            snprintf(sql + used, size - (size_t)used, ", set_config('datestyle', 'ISO', false)");
-    if (!is_reported_as(conn, "standard_conforming_strings", "on"))
-        used += snprintf(sql + used, size - (size_t)used,
-                         ", set_config('standard_conforming_strings', 'on', false)");
+    used += snprintf(sql + used, size - (size_t)used,
+                     ", CASE WHEN current_setting('datestyle') NOT LIKE 'ISO%%' "
+                     "THEN set_config('datestyle', 'ISO', false) END"
+                     ", CASE WHEN current_setting('standard_conforming_strings') <> 'on' "
+                     "THEN set_config('standard_conforming_strings', 'on', false) END");
     if (is_reported_as(conn, "server_encoding", "SQL_ASCII") &&
         !is_reported_as(conn, "client_encoding", "SQL_ASCII"))
         snprintf(sql + used, size - (size_t)used,
@@ -93,7 +93,7 @@ static void read_answer(struct pg_conn *conn, const PGresult *rows)
 
 weir_status weir__pg_set_up(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
 {
-    char sql[1024];
+    char sql[2048];
     PGresult *rows = NULL;
 
     write_set_up(conn, sql, sizeof(sql));
