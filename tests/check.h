@@ -31,26 +31,32 @@ static int check_tests_run;
         }                                                                                          \
     } while (0)
 
+/* Functions, because what a response returned by value holds is gone at the end of a declaration. */
+static inline void check_text_at(const char *file, int line, const char *what, const char *actual,
+                                 const char *expected)
+{
+    if (actual != NULL && strcmp(actual, expected) == 0)
+        return;
+    check_failures_in_test++;
+    printf("# %s:%d: %s is \"%s\", not \"%s\"\n", file, line, what,
+           actual == NULL ? "(null)" : actual, expected);
+}
+
+static inline void check_contains_at(const char *file, int line, const char *what,
+                                     const char *actual, const char *part)
+{
+    if (actual != NULL && strstr(actual, part) != NULL)
+        return;
+    check_failures_in_test++;
+    printf("# %s:%d: %s is \"%s\", without \"%s\"\n", file, line, what,
+           actual == NULL ? "(null)" : actual, part);
+}
+
 #define check_text(actual, expected)                                                               \
-    do {                                                                                           \
-        const char *check_actual = (actual);                                                       \
-        const char *check_expected = (expected);                                                   \
-        if (check_actual == NULL || strcmp(check_actual, check_expected) != 0) {                   \
-            check_failures_in_test++;                                                              \
-            printf("# %s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #actual,             \
-                   check_actual == NULL ? "(null)" : check_actual, check_expected);                \
-        }                                                                                          \
-    } while (0)
+    check_text_at(__FILE__, __LINE__, #actual, (actual), (expected))
 
 #define check_contains(actual, part)                                                               \
-    do {                                                                                           \
-        const char *check_actual = (actual);                                                       \
-        if (check_actual == NULL || strstr(check_actual, (part)) == NULL) {                        \
-            check_failures_in_test++;                                                              \
-            printf("# %s:%d: %s is \"%s\", without \"%s\"\n", __FILE__, __LINE__, #actual,         \
-                   check_actual == NULL ? "(null)" : check_actual, (part));                        \
-        }                                                                                          \
-    } while (0)
+    check_contains_at(__FILE__, __LINE__, #actual, (actual), (part))
 
 /* Run one test; its function's name is its sentence. */
 #define run(test)                                                                                  \
