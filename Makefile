@@ -57,7 +57,7 @@ uninstall: $(BUILD)/build.ninja ## remove from PREFIX below DESTDIR what `make i
 	@test -n "$(DESTDIR)" || PATH=$$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null || true
 
 format: ## let clang-format lay out every C file
-	@tools/sources.sh | xargs clang-format -i
+	@tools/format.sh
 
 clean: ## remove every build directory
 	rm -rf build build-*
