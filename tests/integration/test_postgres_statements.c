@@ -296,6 +296,8 @@ static void no_two_connections_give_the_same_names(void)
 
 static void dropped_statements_do_not_pile_up_on_the_server(void)
 {
+    /* Those in use, what asks, and what waits to be closed or, by an older libpq, cannot be. */
+    const int most = 4 + 1 + (PG_CAN_CLOSE ? 1 : 4);
     struct session s;
     char sql[64];
 
@@ -305,15 +307,14 @@ static void dropped_statements_do_not_pile_up_on_the_server(void)
         snprintf(sql, sizeof(sql), "SELECT %d", i);
         check(atoi(answer(&s, sql)) == i);
     }
-    /* Those in use and, where libpq cannot close them, as many once more. */
-    check(atoi(answer(&s, PREPARED)) <= 4 + 4 + 1);
+    check(atoi(answer(&s, PREPARED)) <= most);
 
     must(&s, "BEGIN");
     for (int i = 0; i < 100; i++) {
         snprintf(sql, sizeof(sql), "SELECT -%d", i);
         check(atoi(answer(&s, sql)) == -i);
     }
-    check(atoi(answer(&s, PREPARED)) <= 4 + 4 + 1);
+    check(atoi(answer(&s, PREPARED)) <= most);
     must(&s, "COMMIT");
 
     /* Where they stay, preparing goes on when the session has been cleaned. */
