@@ -37,11 +37,12 @@ check: ## build with gcc and run the unit tests only
 bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
 	@tools/packages.sh build check test
 	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
-	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http bench/bench_metrics bench/bench_trace >&2
+	@ninja -C $(BUILD) bench/bench_pool bench/bench_db bench/bench_http bench/bench_metrics bench/bench_trace bench/bench_writers >&2
 	@$(BUILD)/bench/bench_pool
 	@$(BUILD)/bench/bench_metrics
 	@$(BUILD)/bench/bench_trace
 	@tests/with_postgres.sh $(BUILD)/bench/bench_db
+	@$(BUILD)/bench/bench_writers
 	@tests/with_nginx.sh $(BUILD)/bench/bench_http
 
 install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR

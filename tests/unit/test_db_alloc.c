@@ -7,6 +7,8 @@
 #include <weir/db.h>
 
 #include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static weir_error error;
 
@@ -131,6 +133,32 @@ static void use_database(void)
     weir_db_close(db);
 }
 
+/* Files have a queue of writers, a look at their place, and a -wal and -shm beside them. */
+static void use_file(void)
+{
+    char directory[] = "/tmp/weir-alloc-XXXXXX";
+    char text[64];
+    weir_db *db = NULL;
+    weir_conn *conn = NULL;
+    if (mkdtemp(directory) == NULL)
+        abort();
+
+    snprintf(text, sizeof text, "sqlite:///%s/x.db?mode=rwc", directory);
+    if (is_fine(weir_db_open(text, NULL, &db, &error))) {
+        if (is_fine(weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error))) {
+            (void)is_fine(weir_conn_query(conn, "CREATE TABLE t (x)", NULL, 0, NULL, &error));
+            weir_conn_release(conn);
+        }
+        weir_db_close(db);
+    }
+    for (int i = 0; i < 3; i++) {
+        static const char *const suffixes[] = {"", "-wal", "-shm"};
+        snprintf(text, sizeof text, "%s/x.db%s", directory, suffixes[i]);
+        unlink(text);
+    }
+    check_int(rmdir(directory), 0);
+}
+
 /* ---- SQLite's allocations ---------------------------------------------------------------- */
 
 static sqlite3_mem_methods plain;
@@ -204,6 +232,14 @@ static void a_database_survives_every_failed_allocation(void)
     check(failed > 100);
 }
 
+static void a_file_survives_every_failed_allocation(void)
+{
+    long failed = alloc_fail_each(use_file);
+
+    printf("# %ld allocations failed, one at a time\n", failed);
+    check(failed > 50);
+}
+
 int main(void)
 {
     hook_sqlite();
@@ -211,5 +247,6 @@ int main(void)
     run(a_translation_without_memory_leaks_nothing);
     run(a_statement_cache_without_memory_stays_sane);
     run(a_database_survives_every_failed_allocation);
+    run(a_file_survives_every_failed_allocation);
     return check_done();
 }

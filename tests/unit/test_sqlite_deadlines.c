@@ -128,8 +128,10 @@ static int count_threads(const char *name)
 {
     DIR *tasks = opendir("/proc/self/task");
     int count = 0;
+    if (tasks == NULL)
+        return -1;
 
-    for (struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;) {
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
         char path[300];
         char is[32] = "";
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);

@@ -28,6 +28,7 @@ static const struct {
     {SQLITE_MISMATCH, WEIR_QUERY, "42804"},
     {SQLITE_TOOBIG, WEIR_QUERY, "54000"},
     {SQLITE_FULL, WEIR_QUERY, "53100"},
+    {SQLITE_IOERR_NOMEM, WEIR_NO_MEMORY, "53200"},
     {SQLITE_IOERR, WEIR_QUERY, "58030"},
     {SQLITE_CANTOPEN, WEIR_QUERY, "58030"},
     {SQLITE_CORRUPT, WEIR_QUERY, "XX001"},
@@ -222,7 +223,7 @@ weir_status weir__sqlite_open_error(struct sqlite_conn *conn, int code, weir_err
     int primary = code & 0xFF;
     char why[640];
 
-    if (primary == SQLITE_NOMEM)
+    if (primary == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite \"%s\": no memory",
                               conn->path);
     if (primary == SQLITE_BUSY || primary == SQLITE_INTERRUPT) {

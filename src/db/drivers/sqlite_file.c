@@ -294,9 +294,11 @@ static struct sqlite_file *join_known(struct file_id id)
     return file;
 }
 
-static weir_status make_file(const char *path, struct file_id id, struct sqlite_file **ret_file,
-                             weir_error *reterr)
+static weir_status make_file(const char *path, const char *name, struct file_id id,
+                             struct sqlite_file **ret_file, weir_error *reterr)
 {
+    char real[PATH_MAX];
+    const char *own = realpath(path, real) != NULL ? real : path;
     struct sqlite_file *file = calloc(1, sizeof *file);
     if (file == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: no memory");
@@ -304,12 +306,15 @@ static weir_status make_file(const char *path, struct file_id id, struct sqlite_
     file->id = id;
     file->users = 1;
     file->side_pins[0] = file->side_pins[1] = -1;
-    file->path = realpath(path, NULL);
-    file->pin = file->path == NULL ? -1 : pin(file->path, id);
+    file->pin = pin(own, id);
+    int error = errno;
+    file->path = strdup(own);
     weir_status status = WEIR_OK;
     if (file->pin < 0)
-        status = weir_error_set(reterr, WEIR_CONNECT, "connect sqlite \"%s\": %s", path,
-                                weir__sqlite_system_text(errno));
+        status = weir_error_set(reterr, WEIR_CONNECT, "connect sqlite \"%s\": %s", name,
+                                weir__sqlite_system_text(error));
+    else if (file->path == NULL)
+        status = weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: no memory");
     if (status == WEIR_OK)
         status = weir__sqlite_writers_open(&file->writers, reterr);
     if (status != WEIR_OK) {
@@ -348,7 +353,7 @@ weir_status weir__sqlite_file_join(const char *path, const char *name,
 
     struct sqlite_file *file = join_known(id);
     if (file == NULL) {
-        weir_status status = make_file(path, id, &file, reterr);
+        weir_status status = make_file(path, name, id, &file, reterr);
         if (status != WEIR_OK)
             return status;
         file = add(file);

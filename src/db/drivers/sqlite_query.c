@@ -96,8 +96,10 @@ static weir_status prepare_cached(struct sqlite_conn *conn, struct statement *st
                                   weir_error *reterr)
 {
     struct sqlite_prepared *prepared = calloc(1, sizeof *prepared);
-    if (prepared == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for a statement");
+    if (prepared == NULL) {
+        weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for a statement");
+        return WEIR_NO_MEMORY;
+    }
 
     weir_status status = prepare(conn, statement, prepared, reterr);
     if (status != WEIR_OK) {
