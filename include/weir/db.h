@@ -86,7 +86,7 @@ typedef struct weir_db_options {
      * statement_cache_size. */
     int statement_cache_size;
 
-    /* SQLite: how long to wait for other writers, in the line of this process and for another's
+    /* SQLite: how long to wait for other writers, in the queue of this process and for another's
      * lock. Milliseconds; default 5000, 0 to 3600000, never beyond the statement's own limit. URL:
      * busy_timeout_ms. */
     int busy_timeout_ms;

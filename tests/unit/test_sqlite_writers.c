@@ -186,7 +186,7 @@ static void each_of_many_writers_waits_for_its_turn_and_not_longer(void)
     check_many_writers(fixture_url("many.db"), path);
 }
 
-static void writers_of_a_database_in_memory_stand_in_line_too(void)
+static void writers_of_a_database_in_memory_wait_in_the_queue_too(void)
 {
     check_many_writers("sqlite:///:memory:", NULL);
 }
@@ -234,7 +234,7 @@ static weir_pool *writers_of(const char *path, struct sqlite_file **ret_file)
     return weir__sqlite_file_writers(*ret_file);
 }
 
-static void wait_until_in_line(weir_pool *writers, int count)
+static void wait_until_in_queue(weir_pool *writers, int count)
 {
     weir_pool_stats stats;
     weir_time limit = weir_deadline_in(20000);
@@ -272,7 +272,7 @@ static void writers_are_served_in_the_order_in_which_they_came(void)
                                            .deadline = WEIR_DEADLINE_NEVER,
                                            .number = i + 1};
         pthread_create(&candidates[i].thread, NULL, write_number, &candidates[i]);
-        wait_until_in_line(writers, i + 1);
+        wait_until_in_queue(writers, i + 1);
     }
     commit(holder);
     for (int i = 0; i < COUNT; i++) {
@@ -286,7 +286,7 @@ static void writers_are_served_in_the_order_in_which_they_came(void)
     weir__sqlite_file_leave(file);
 }
 
-static void one_who_gives_up_leaves_the_line_to_the_others(void)
+static void one_who_gives_up_leaves_the_queue_to_the_others(void)
 {
     weir_db *db = fixture_open(fixture_url("gives-up.db"), NULL);
     weir_conn *holder = fixture_acquire(db);
@@ -298,11 +298,11 @@ static void one_who_gives_up_leaves_the_line_to_the_others(void)
     struct candidate brief = {.db = db, .deadline = weir_deadline_in(100), .number = 1};
     struct candidate patient = {.db = db, .deadline = WEIR_DEADLINE_NEVER, .number = 2};
     pthread_create(&brief.thread, NULL, write_number, &brief);
-    wait_until_in_line(writers, 1);
+    wait_until_in_queue(writers, 1);
     pthread_create(&patient.thread, NULL, write_number, &patient);
     pthread_join(brief.thread, NULL);
     check_int(brief.status, WEIR_TIMEOUT);
-    wait_until_in_line(writers, 1);
+    wait_until_in_queue(writers, 1);
     commit(holder);
     pthread_join(patient.thread, NULL);
     check_int(patient.status, WEIR_OK);
@@ -312,7 +312,7 @@ static void one_who_gives_up_leaves_the_line_to_the_others(void)
     weir__sqlite_file_leave(file);
 }
 
-/* ---- who is not in line ------------------------------------------------------------------ */
+/* ---- who does not wait ------------------------------------------------------------------ */
 
 static void readers_do_not_wait_for_a_writer(void)
 {
@@ -341,7 +341,7 @@ static void readers_do_not_wait_for_a_writer(void)
     weir_db_close(db);
 }
 
-/* Each would wait for the other if it stood in line. */
+/* Each would wait for the other if it waited in the queue. */
 static void one_that_has_read_is_refused_at_once_and_may_repeat(void)
 {
     static const char *const urls[] = {"sqlite:///:memory:", NULL};
@@ -501,12 +501,12 @@ int main(void)
     fixture_start();
     run(another_process_is_waited_for_by_the_busy_timeout); /* first: it forks */
     run(writers_are_served_in_the_order_in_which_they_came);
-    run(one_who_gives_up_leaves_the_line_to_the_others);
+    run(one_who_gives_up_leaves_the_queue_to_the_others);
     run(readers_do_not_wait_for_a_writer);
     run(one_that_has_read_is_refused_at_once_and_may_repeat);
     run(the_turn_comes_back_however_a_transaction_ends);
     run(each_of_many_writers_waits_for_its_turn_and_not_longer);
-    run(writers_of_a_database_in_memory_stand_in_line_too);
+    run(writers_of_a_database_in_memory_wait_in_the_queue_too);
     fixture_stop();
     return check_done();
 }

@@ -126,7 +126,7 @@ weir_status weir__sqlite_look(struct sqlite_conn *conn, bool is_busy, weir_error
 /* Remember how the file lies there now; false: it is written to. */
 bool weir__sqlite_note_still(struct sqlite_conn *conn);
 
-/* Wait in line for the right to write, before a statement that may write. It is given back when no
+/* Wait in the queue for the right to write, before a statement that may write. It is given back when no
  * transaction that writes is open any more. */
 weir_status weir__sqlite_take_turn(struct sqlite_conn *conn, weir_error *reterr);
 void weir__sqlite_leave_turn(struct sqlite_conn *conn);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands around each statement of SQLite: its limits, the line of writers, a look at the file. */
+/* What stands around each statement of SQLite: its limits, the queue of writers, a look at the file. */
 #include "db/drivers/sqlite.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ static weir_time lock_limit(const struct sqlite_conn *conn, weir_time now)
 
 /*
  * Sleep a little while another connection has the lock, or give up. Writers of this process do not come
- * here, they stand in line; this is for other processes, for readers of a database in memory, and for
+ * here, they wait in the queue; this is for other processes, for readers of a database in memory, and for
  * checkpoints. SQLite has no queue for them, so short sleeps are what keeps them from waiting for longer
  * than needed; they grow to 5 ms, and the address of the connection varies them so that two do not march
  * in step.
@@ -89,7 +89,7 @@ static void describe_holder(weir_pool *writers, char *text, size_t size)
 }
 
 /*
- * One who holds a view of the database already does not stand in line. Were another to write meanwhile,
+ * One who holds a view of the database already does not wait in the queue. Were another to write meanwhile,
  * its view would be too old to write from, whenever its turn came; and in a database in memory the
  * writer could not commit while this one reads, so that each would wait for the other. SQLite's own rule
  * is the same: the lock is refused at once, without asking the busy handler.
@@ -170,10 +170,10 @@ static bool is_unchanged(const struct sqlite_conn *conn)
            is_same_time(now.modified, conn->still.modified);
 }
 
-static weir_status lost(struct sqlite_conn *conn, const char *what, weir_error *reterr)
+/* *reterr has its text already. */
+static weir_status lost(struct sqlite_conn *conn, weir_error *reterr)
 {
     conn->is_lost = true;
-    weir_error_set(reterr, WEIR_DISCONNECTED, "sqlite \"%s\": %s", conn->path, what);
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "08006", 6);
     return WEIR_DISCONNECTED;
@@ -184,14 +184,21 @@ weir_status weir__sqlite_look(struct sqlite_conn *conn, bool is_busy, weir_error
     if (conn->file == NULL)
         return WEIR_OK;
     /* Read without locks: then each answer depends on nobody having written. */
-    if (conn->is_still && !is_unchanged(conn))
-        return lost(conn, "the file, of which nobody seemed to write, was written to", reterr);
+    if (conn->is_still && !is_unchanged(conn)) {
+        weir_error_set(reterr, WEIR_DISCONNECTED,
+                       "sqlite \"%s\": the file, which nobody could write here, was written to",
+                       conn->path);
+        return lost(conn, reterr);
+    }
 
     weir_time now = coarse_now();
     if (is_busy && now - conn->looked_at < LOOK_EVERY)
         return WEIR_OK;
-    if (!weir__sqlite_file_is_at(conn->file, conn->engine->path))
-        return lost(conn, "the file was removed or replaced", reterr);
+    if (!weir__sqlite_file_is_at(conn->file, conn->engine->path)) {
+        weir_error_set(reterr, WEIR_DISCONNECTED, "sqlite \"%s\": the file was removed or replaced",
+                       conn->path);
+        return lost(conn, reterr);
+    }
     conn->looked_at = now;
     return WEIR_OK;
 }
