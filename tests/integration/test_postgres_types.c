@@ -594,6 +594,26 @@ static void values_of_other_types_are_declared_as_what_they_are(void)
     session_close(&s);
 }
 
+/* A statement whose values change their types with each use is not prepared each time. */
+static void values_that_change_their_types_pile_up_nothing(void)
+{
+    struct session s;
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    must(&s, "CREATE TEMP TABLE mixed (t text)");
+    for (int i = 0; i < 60; i++) {
+        const weir_value values[] = {weir_int(7), weir_text("x"), weir_double(0.5), weir_null()};
+        static const char *const built[] = {"{\"k\": 7}", "{\"k\": \"x\"}", "{\"k\": 0.5}",
+                                            "{\"k\": null}"};
+        check_text(answer_to(&s, "SELECT jsonb_build_object('k', $1)", &values[i % 4]),
+                   built[i % 4]);
+        check_int(give(&s, "INSERT INTO mixed VALUES ($1)", values[i % 4]), WEIR_OK);
+    }
+    check_text(answer(&s, "SELECT string_agg(DISTINCT t, ',' ORDER BY t) FROM mixed"), "0.5,7,x");
+    check(((struct pg_conn *)s.conn)->last_name < 60);
+    session_close(&s);
+}
+
 /* What no type helps fails as the server says, and as it says it: the transaction has failed. */
 static void what_cannot_be_guessed_fails_as_it_would(void)
 {
@@ -675,6 +695,7 @@ int main(void)
     run(a_type_is_sent_where_the_server_would_have_to_guess);
     run(everything_else_takes_the_type_of_its_place);
     run(values_of_other_types_are_declared_as_what_they_are);
+    run(values_that_change_their_types_pile_up_nothing);
     run(what_cannot_be_guessed_fails_as_it_would);
     run(a_database_that_knows_no_encoding_gives_its_bytes);
     session_close(&observer);

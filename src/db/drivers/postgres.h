@@ -156,6 +156,7 @@ struct pg_prepared {
     uint64_t tried;              /* and this one could not be declared a number */
     Oid *types;                  /* what was declared above PG_UNTYPED; else NULL */
     bool is_settled;             /* typing is */
+    int misfits;                 /* how often values did not fit `types` */
     bool was_lost;               /* the server no longer had it: not prepared any more */
 
     bool touches_session;    /* its text may change the session; weir__pg_touches_session() */

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A statement whose values have changed their types so often will go on with it. */
+#define MOST_MISFITS 8
+
 /* So many statements lost on one database are no accident. */
 #define MOST_LOSSES 2
 
@@ -149,9 +152,9 @@ static weir_status try_numbers(struct job *job, weir_error *reterr)
     struct pg_description description;
     weir_status status;
 
-    if ((job->params->numbers & job->first.texts) == 0)
+    if ((job->params->numbers & job->first.texts & ~job->tried) == 0)
         return WEIR_OK;
-    job->tried = job->params->numbers;
+    job->tried |= job->params->numbers;
     status = try_as(&typed, PG_TYPED, &description, reterr);
     if (status == WEIR_QUERY)
         return WEIR_OK;
@@ -288,6 +291,19 @@ static void adopt(struct pg_prepared *prepared, struct job *job)
     }
 }
 
+/*
+ * Values whose types change with each use would have a statement prepared each time. Where the server
+ * takes them for text it gets them as text from then on; else each goes with its own type, unprepared.
+ */
+static bool is_erratic(struct pg_prepared *prepared, const struct pg_params *params)
+{
+    if (prepared->types != NULL && !weir__pg_types_fit(params, prepared->types))
+        prepared->misfits++;
+    if (prepared->misfits > MOST_MISFITS && prepared->first_typing == PG_UNTYPED)
+        prepared->tried = UINT64_MAX;
+    return prepared->misfits > MOST_MISFITS && prepared->first_typing != PG_UNTYPED;
+}
+
 /* Prepare it, or at least find out how to send it. */
 static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
                              struct pg_params *params, weir_time *now, weir_time deadline,
@@ -305,8 +321,14 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
 
     if (prepared == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+    bool is_settled_by_value = is_erratic(prepared, params);
     weir__pg_unprepare(conn, prepared);
     *ret_way = PG_UNPREPARED;
+    if (is_settled_by_value && prepared->is_settled) {
+        params->typing = PG_TEXTUAL;
+        return WEIR_OK;
+    }
+    job.tried = prepared->misfits > MOST_MISFITS ? UINT64_MAX : 0;
     job.is_named = may_prepare(conn, prepared);
     send_as(params, prepared);
     if (!job.is_named && is_settled(prepared, params))
