@@ -43,6 +43,14 @@ quiet_apt() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" \
         </dev/null >/dev/null
 }
+# Servers are here for tests, which start their own: no package starts one as the system's service, and the poolers,
+# which nobody asked for, do not start at boot either.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+    trap '$as_root rm -f "$policy"' EXIT
+fi
 # A source that cannot be reached need not be one that is wanted.
 quiet_apt update || true
 # shellcheck disable=SC2086
@@ -50,3 +58,8 @@ if ! quiet_apt install -y --no-install-recommends --no-remove $missing; then
     echo "apt-get could not install them; by hand: apt-get install $missing" >&2
     exit 1
 fi
+for service in pgbouncer pgpool2; do
+    case " $missing " in
+    *" $service "*) $as_root systemctl disable "$service" >/dev/null 2>&1 || true ;;
+    esac
+done
