@@ -86,6 +86,7 @@ static void read_holders(const json_t *array, struct top_pool *pool)
         holder->line = read_whole(object, "line");
         holder->thread = read_whole(object, "thread");
         holder->age_ms = read_number(object, "age_ms");
+        holder->is_cancelling = json_is_true(json_object_get(object, "is_cancelling"));
         read_text(object, "file", holder->file, sizeof holder->file);
     }
     qsort(pool->holders, pool->holder_count, sizeof *pool->holders, compare_holders);

@@ -17,6 +17,7 @@
 
 /* Texts are printable ASCII: whatever else came is written out, as \xe2, and what is too long is cut. */
 struct top_holder {
+    bool is_cancelling; /* given back, and its statement still being cancelled */
     int64_t connection, line, thread;
     char file[64]; /* "" : not known */
     double age_ms;

@@ -205,8 +205,11 @@ static void draw_holder(struct canvas *canvas, const struct top_holder *holder)
     if (holder->file[0] != '\0')
         snprintf(place, sizeof place, "%s:%lld", holder->file, (long long)holder->line);
     begin_line(canvas);
-    put(canvas, TOP_PLAIN, "  %10lld  %-40.40s %8lld", (long long)holder->connection, place,
-        (long long)holder->thread);
+    put(canvas, TOP_PLAIN, "  %10lld  %-40.40s ", (long long)holder->connection, place);
+    if (holder->is_cancelling)
+        put(canvas, TOP_PLAIN, "%8s", "cancels");
+    else
+        put(canvas, TOP_PLAIN, "%8lld", (long long)holder->thread);
     put(canvas, holder->age_ms > LONG_LOAN_MS ? TOP_WARN : TOP_PLAIN, " %8s",
         duration(holder->age_ms).text);
 }

@@ -89,13 +89,14 @@ static json_t *holders(weir_pool *pool)
 
     for (size_t i = 0; i < count && i < 64; i++) {
         const char *slash = found[i].file != NULL ? strrchr(found[i].file, '/') : NULL;
-        json_array_append_new(array, json_pack("{s:I, s:s, s:i, s:i, s:f}", "connection",
+        json_array_append_new(array, json_pack("{s:I, s:s, s:i, s:i, s:f, s:b}", "connection",
                                                (json_int_t)found[i].connection_id, "file",
                                                slash != NULL           ? slash + 1
                                                : found[i].file != NULL ? found[i].file
                                                                        : "",
                                                "line", found[i].line, "thread", found[i].thread,
-                                               "age_ms", (double)found[i].age / 1e6));
+                                               "age_ms", (double)found[i].age / 1e6,
+                                               "is_cancelling", (int)found[i].is_cancelling));
     }
     return array;
 }

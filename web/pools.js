@@ -100,7 +100,7 @@ function updateHolders(part, pool) {
       const [connection, place, thread, age] = row.children;
       say(connection, `#${holder.connection}`);
       say(place, holder.file ? visible(`${holder.file}:${holder.line}`, 120) : "unknown");
-      say(thread, String(holder.thread));
+      say(thread, holder.is_cancelling ? "being cancelled" : String(holder.thread));
       say(age, ms(holder.age_ms));
       row.className = holder.age_ms > 10000 ? "old" : "";
     });

@@ -69,9 +69,9 @@ typedef struct weir_db_options {
     weir_pool_options pool;
 
     /* Longest time one statement may take; never beyond the connection's deadline
-     * (weir_conn_set_deadline). A statement that runs into it is stopped, and its connection
-     * closed on return when it could not be stopped cleanly. Milliseconds; default 30000, 0 to
-     * 86400000, 0: no limit. URL: statement_timeout_ms. */
+     * (weir_conn_set_deadline). A statement that runs into it is stopped; PostgreSQL may still be
+     * at it when the call returns (cancel_timeout_ms). Milliseconds; default 30000, 0 to 86400000,
+     * 0: no limit. URL: statement_timeout_ms. */
     int statement_timeout_ms;
 
     /* Longest time to open one connection, the look-up of its host's name included; never beyond the
@@ -94,6 +94,13 @@ typedef struct weir_db_options {
     /* Largest result kept in memory, WEIR_LIMIT above it. Bytes; default 268435456 (256 MiB), 1024
      * to 2^40. URL: max_result_bytes. */
     int64_t max_result_bytes;
+
+    /* PostgreSQL: how long a statement that reached its deadline is cancelled, again and again,
+     * before its connection is given up. Its slot stays taken meanwhile, since the server still
+     * counts the session. After that the sending side is shut down, and the slot stays taken until
+     * the server has closed its own, for 30 times as long at most. Milliseconds; default 10000, 1
+     * to 3600000. URL: cancel_timeout_ms. */
+    int cancel_timeout_ms;
 
     /* What PostgreSQL shows in pg_stat_activity. NULL, the default: what PGAPPNAME or a service file
      * says, or else "weir". Copied, at most 63 bytes. URL: application_name. */
@@ -126,7 +133,7 @@ typedef struct weir_db_options {
          0,                                                                                        \
          WEIR_NESTED_ALLOW,                                                                        \
          NULL},                                                                                    \
-            30000, 10000, 128, 5000, (int64_t)256 << 20, NULL, 20000                               \
+            30000, 10000, 128, 5000, (int64_t)256 << 20, 10000, NULL, 20000                        \
     }
 
 /*

@@ -268,6 +268,16 @@ WEIR_API weir_status weir_pool_discard(weir_lease *lease, const weir_error *erro
 WEIR_API weir_status weir_pool_soft_invalidate(weir_lease *lease);
 
 /*
+ * Say that the holder is done with a loan whose connection is still being cancelled, and that whoever
+ * does that gives it back. The slot stays leased, so that the pool's limit holds for as long as the
+ * other side counts the connection; but nobody holds it any more: it is no leak, no reason to refuse
+ * a nested acquire, and lists of holders say what it is (is_cancelling). Copies of the lease are
+ * refused from here on. Does nothing to a detached one. WEIR_MISUSE when the lease is not held.
+ * Threads: the holder.
+ */
+WEIR_API weir_status weir_pool_set_cancelling(weir_lease *lease);
+
+/*
  * Take the connection out of the pool for good: its slot is free for another at once, and the
  * server may therefore see one connection more than the pool's limit. The lease keeps the
  * connection; weir_pool_release() or weir_pool_discard() then really close it, also after
@@ -356,6 +366,7 @@ typedef struct weir_pool_stats {
     /* gauges */
     int idle;   /* SQLAlchemy's checkedin(): idle, also those whose connection is to be reopened */
     int leased; /* checkedout() */
+    int cancelling; /* of the leased: given back, and still being cancelled */
     int overflow; /* overflow(): counted connections - pool_size; negative before the pool is full */
     int connections; /* connections open now, detached ones not counted */
     int waiters;
@@ -403,8 +414,9 @@ typedef struct weir_pool_holder {
     uint64_t connection_id; /* 0 while it is still being opened */
     const char *file;
     int line;
-    int thread;    /* the kernel's thread id of the acquirer */
+    int thread;    /* the kernel's thread id of the acquirer; 0 when nobody holds it any more */
     weir_time age; /* nanoseconds since the checkout */
+    bool is_cancelling; /* given back, and still being cancelled: weir_pool_set_cancelling() */
 } weir_pool_holder;
 
 /* List up to `capacity` current holders, longest first. Returns how many there are in all. Threads:

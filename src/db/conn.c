@@ -50,6 +50,10 @@ void weir__conn_close(weir_conn *conn)
 
 weir_status weir__conn_check_alive(const weir_conn *conn, weir_error *reterr)
 {
+    if (conn->is_spent)
+        return weir_error_set(reterr, WEIR_DISCONNECTED,
+                              "a begin, commit or rollback reached its deadline and may still take "
+                              "effect: release the connection and acquire another");
     if (!conn->is_lost)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_DISCONNECTED,
@@ -60,7 +64,48 @@ weir_status weir__conn_note(weir_conn *conn, weir_status status)
 {
     if (status == WEIR_DISCONNECTED)
         conn->is_lost = true;
+    else if (status != WEIR_OK && conn->driver->await_stop != NULL)
+        conn->is_stopped = true;
     return status;
+}
+
+weir_status weir__conn_await_stop(weir_conn *conn, weir_time deadline, weir_error *reterr)
+{
+    if (!conn->is_stopped)
+        return WEIR_OK;
+    weir_status status = conn->driver->await_stop(conn->native, deadline, reterr);
+    if (status != WEIR_OK)
+        return status;
+
+    enum conn_state state = conn->driver->state(conn->native);
+    conn->is_stopped = false;
+    if (state != CONN_LOST && state != CONN_DOUBTFUL)
+        return WEIR_OK;
+    return weir__conn_note(conn, weir_error_set(reterr, WEIR_DISCONNECTED,
+                                                "an earlier statement on this connection could not "
+                                                "be stopped: release it and acquire another"));
+}
+
+/* Limits of a second and more are counted from the coarse clock, which lags by some milliseconds and
+ * costs a quarter of the precise one: this is asked before every statement. */
+static weir_time now_for_limit(int timeout_ms)
+{
+    struct timespec t;
+    if (timeout_ms < 1000)
+        return weir_now();
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (weir_time)t.tv_sec * WEIR_SECOND + t.tv_nsec;
+}
+
+weir_time weir__conn_statement_deadline(const weir_conn *conn)
+{
+    int timeout_ms = conn->db->config.options.statement_timeout_ms;
+    if (timeout_ms == 0)
+        return conn->deadline;
+
+    weir_time limit = now_for_limit(timeout_ms) + timeout_ms * WEIR_MS;
+    return conn->deadline < limit ? conn->deadline : limit;
 }
 
 /* What begins too late is not begun: its effect could not be told from that of one in time. */
@@ -84,6 +129,8 @@ static weir_status check_ready(weir_conn *conn, weir_error *reterr)
     weir_status status = weir__conn_check_alive(conn, reterr);
     if (status == WEIR_OK)
         status = check_in_time(conn->deadline, reterr);
+    if (status == WEIR_OK)
+        status = weir__conn_await_stop(conn, weir__conn_statement_deadline(conn), reterr);
     if (status != WEIR_OK || conn->depth == 0 || conn->driver->state(conn->native) != CONN_IDLE)
         return status;
 
@@ -94,28 +141,6 @@ static weir_status check_ready(weir_conn *conn, weir_error *reterr)
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "25P02", 6);
     return WEIR_QUERY;
-}
-
-/* Limits of a second and more are counted from the coarse clock, which lags by some milliseconds and
- * costs a quarter of the precise one: this is asked before every statement. */
-static weir_time now_for_limit(int timeout_ms)
-{
-    struct timespec t;
-    if (timeout_ms < 1000)
-        return weir_now();
-
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return (weir_time)t.tv_sec * WEIR_SECOND + t.tv_nsec;
-}
-
-weir_time weir__conn_statement_deadline(const weir_conn *conn)
-{
-    int timeout_ms = conn->db->config.options.statement_timeout_ms;
-    if (timeout_ms == 0)
-        return conn->deadline;
-
-    weir_time limit = now_for_limit(timeout_ms) + timeout_ms * WEIR_MS;
-    return conn->deadline < limit ? conn->deadline : limit;
 }
 
 void weir_conn_set_deadline(weir_conn *conn, weir_time deadline)
@@ -353,9 +378,26 @@ static weir_lease take_lease(weir_conn *conn)
     return lease;
 }
 
+/*
+ * A statement that reached its deadline goes on until the server has noticed. Whoever gives the
+ * connection back does not wait for that: the lease goes to the driver, which gives it back then, so
+ * that the slot stays taken for as long as the server counts the session.
+ */
+static bool hand_over(weir_conn *conn, bool is_discarded)
+{
+    if (!conn->is_stopped || conn->driver->state(conn->native) != CONN_CANCELLING)
+        return false;
+    weir_lease lease = take_lease(conn);
+    if (weir_pool_set_cancelling(&lease) == WEIR_OK &&
+        conn->driver->hand_over(conn->native, &lease, is_discarded))
+        return true;
+    conn->lease = lease;
+    return false;
+}
+
 void weir_conn_discard(weir_conn *conn)
 {
-    if (conn == NULL)
+    if (conn == NULL || hand_over(conn, true))
         return;
 
     weir_lease lease = take_lease(conn);
@@ -364,14 +406,13 @@ void weir_conn_discard(weir_conn *conn)
 
 void weir_conn_release(weir_conn *conn)
 {
-    if (conn == NULL)
+    if (conn == NULL || hand_over(conn, false))
         return;
 
     enum conn_state state = conn->is_lost ? CONN_LOST : conn->driver->state(conn->native);
-    if (state == CONN_LOST || state == CONN_DOUBTFUL) {
-        weir_conn_discard(conn);
-        return;
-    }
     weir_lease lease = take_lease(conn);
-    weir_pool_release(&lease);
+    if (state == CONN_LOST || state == CONN_DOUBTFUL)
+        weir_pool_discard(&lease, NULL);
+    else
+        weir_pool_release(&lease);
 }

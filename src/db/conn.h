@@ -35,6 +35,8 @@ struct weir_conn {
     weir_time deadline; /* of every statement of this loan */
     int depth;          /* begins without their end */
     bool is_lost;
+    bool is_spent;   /* it may be inside a transaction that nobody knows of: fit for return only */
+    bool is_stopped; /* a statement of this loan was stopped, and may not have ended yet */
     bool is_settled; /* the driver was told that the listeners are done; see struct db_driver */
 };
 
@@ -64,6 +66,10 @@ weir_time weir__conn_rollback_deadline(const weir_conn *conn);
 
 /* WEIR_DISCONNECTED when the connection is known to be lost. */
 weir_status weir__conn_check_alive(const weir_conn *conn, weir_error *reterr);
+
+/* Wait for the end of a statement that was stopped, after which state() is the present one again.
+ * WEIR_TIMEOUT when it does not come in time. */
+weir_status weir__conn_await_stop(weir_conn *conn, weir_time deadline, weir_error *reterr);
 
 /* Take note of a driver's answer, and give it back. */
 weir_status weir__conn_note(weir_conn *conn, weir_status status);

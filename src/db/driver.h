@@ -23,6 +23,7 @@ enum conn_state {
     CONN_IDLE,        /* outside a transaction */
     CONN_TRANSACTION, /* inside one */
     CONN_FAILED,      /* inside one that can only be rolled back */
+    CONN_CANCELLING,  /* its last statement reached a limit and is being stopped: await_stop() */
     CONN_DOUBTFUL,    /* mid-statement, mid-copy, or unknown: only to be closed */
     CONN_LOST
 };
@@ -36,7 +37,8 @@ enum conn_state {
  * are statement->param_count of them. query() with ret_result NULL keeps no rows.
  *
  * A connection that query() reported as WEIR_DISCONNECTED answers CONN_LOST or CONN_DOUBTFUL to
- * state() from then on, and so does one whose statement could not be stopped cleanly.
+ * state() from then on. One whose statement reached its deadline or grew too large and has not ended
+ * yet answers CONN_CANCELLING, and later what came of it.
  */
 struct db_driver {
     const char *engine; /* "sqlite" */
@@ -65,6 +67,13 @@ struct db_driver {
 
     /* weir_conn_note(). NULL: never anything. */
     const char *(*note)(const void *conn);
+
+    /* For engines that go on stopping a statement after its call has returned (CONN_CANCELLING); NULL
+     * both for others. Wait until it has ended; WEIR_TIMEOUT when it does not by then. */
+    weir_status (*await_stop)(void *conn, weir_time deadline, weir_error *reterr);
+    /* Have the driver give the lease back, or discard it, when it has ended. False: it has already,
+     * and the lease is still the caller's. */
+    bool (*hand_over)(void *conn, const weir_lease *lease, bool is_discarded);
 
     /* The text that starts a transaction of this kind. */
     const char *(*begin_sql)(weir_tx kind);

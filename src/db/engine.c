@@ -119,6 +119,8 @@ static weir_status reset_for_pool(void *arg, void *connection, weir_reset how, w
     (void)arg;
     if (how != WEIR_RESET_NONE)
         conn->depth = 0;
+    conn->is_stopped = false;
+    conn->is_spent = false;
     return conn->driver->reset(conn->native, how, deadline, reterr);
 }
 

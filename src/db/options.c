@@ -26,6 +26,7 @@ static const struct number numbers[] = {
     {"statement_cache_size", offsetof(weir_db_options, statement_cache_size), false, 0, 10000, 1},
     {"prepared_max_age_ms", offsetof(weir_db_options, prepared_max_age_ms), false, 0, 86400000, 1},
     {"busy_timeout_ms", offsetof(weir_db_options, busy_timeout_ms), false, 0, 3600000, 1},
+    {"cancel_timeout_ms", offsetof(weir_db_options, cancel_timeout_ms), false, 1, 3600000, 1},
     {"max_result_bytes", offsetof(weir_db_options, max_result_bytes), true, 1024, (int64_t)1 << 40,
      1},
 };

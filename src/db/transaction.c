@@ -35,20 +35,42 @@ weir_time weir__conn_rollback_deadline(const weir_conn *conn)
     return weir_now() + conn->db->config.options.pool.reset_timeout_ms * WEIR_MS;
 }
 
-/* Undo the innermost level, whatever became of it. The depth is the caller's to lower. */
-static weir_status undo(weir_conn *conn, weir_error *reterr)
+/* A begin or commit that reached its deadline may still take effect, or not. What the holder ran next
+ * could be part of a transaction that is rolled back on return, so nothing more runs on this loan. */
+static void note_late(weir_conn *conn, weir_status status)
+{
+    if (status == WEIR_TIMEOUT && conn->driver->state(conn->native) == CONN_CANCELLING)
+        conn->is_spent = true;
+}
+
+static weir_status undo_level(weir_conn *conn, weir_error *reterr)
 {
     weir_time deadline = weir__conn_rollback_deadline(conn);
+    weir_status status = weir__conn_await_stop(conn, deadline, reterr);
 
+    if (status != WEIR_OK)
+        return status;
     if (conn->driver->state(conn->native) == CONN_IDLE)
         return WEIR_OK;
     if (conn->depth == 1)
         return weir__conn_run(conn, "ROLLBACK", deadline, reterr);
 
-    weir_status status =
-        run_on_savepoint(conn, "ROLLBACK TO SAVEPOINT", conn->depth, deadline, reterr);
+    status = run_on_savepoint(conn, "ROLLBACK TO SAVEPOINT", conn->depth, deadline, reterr);
     if (status == WEIR_OK)
         status = run_on_savepoint(conn, "RELEASE SAVEPOINT", conn->depth, deadline, reterr);
+    return status;
+}
+
+/*
+ * Undo the innermost level, whatever became of it. The depth is the caller's to lower. Where that does
+ * not end in time nothing more may run: it would run inside what was to be undone.
+ */
+static weir_status undo(weir_conn *conn, weir_error *reterr)
+{
+    weir_status status = undo_level(conn, reterr);
+
+    if (status == WEIR_TIMEOUT)
+        conn->is_spent = true;
     return status;
 }
 
@@ -56,7 +78,10 @@ static weir_status undo(weir_conn *conn, weir_error *reterr)
 
 weir_status weir_conn_begin(weir_conn *conn, weir_tx kind, weir_error *reterr)
 {
+    weir_time deadline = weir__conn_statement_deadline(conn);
     weir_status status = weir__conn_check_alive(conn, reterr);
+    if (status == WEIR_OK)
+        status = weir__conn_await_stop(conn, deadline, reterr);
     if (status != WEIR_OK)
         return status;
 
@@ -70,13 +95,14 @@ weir_status weir_conn_begin(weir_conn *conn, weir_tx kind, weir_error *reterr)
     if (conn->depth == DEEPEST)
         return weir_error_set(reterr, WEIR_INVALID, "begin: nested deeper than %d", DEEPEST);
 
-    weir_time deadline = weir__conn_statement_deadline(conn);
     if (conn->depth == 0)
         status = weir__conn_run(conn, conn->driver->begin_sql(kind), deadline, reterr);
     else
         status = run_on_savepoint(conn, "SAVEPOINT", conn->depth + 1, deadline, reterr);
     if (status == WEIR_OK)
         conn->depth++;
+    if (conn->depth == 0)
+        note_late(conn, status);
     return status;
 }
 
@@ -96,6 +122,8 @@ weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr)
         return weir_error_set(reterr, WEIR_INVALID, "commit: no transaction was begun");
 
     weir_status status = weir__conn_check_alive(conn, reterr);
+    if (status == WEIR_OK)
+        status = weir__conn_await_stop(conn, weir__conn_statement_deadline(conn), reterr);
     if (status == WEIR_OK) {
         enum conn_state state = conn->driver->state(conn->native);
         /* PostgreSQL answers a COMMIT of a failed transaction with a quiet rollback. */
@@ -109,9 +137,11 @@ weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr)
                             "rolled it back, or a statement ended it)");
         else
             status = commit_level(conn, reterr);
-        if (status != WEIR_OK && !conn->is_lost)
-            (void)undo(conn, NULL);
+        if (conn->depth == 1)
+            note_late(conn, status);
     }
+    if (status != WEIR_OK && !conn->is_lost && !conn->is_spent)
+        (void)undo(conn, NULL);
     conn->depth--;
     return status;
 }

@@ -245,6 +245,7 @@ static inline void slot_forget_thread(weir_pool *pool, struct weir_slot *slot)
 {
     if (pool->is_watched)
         atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
+    slot_note(&slot->is_cancelling, false);
 }
 
 /* events.c */

@@ -374,6 +374,22 @@ weir_status weir_pool_soft_invalidate(weir_lease *lease)
     return WEIR_OK;
 }
 
+weir_status weir_pool_set_cancelling(weir_lease *lease)
+{
+    weir_pool *pool = lease->pool;
+    if (pool == NULL || lease->slot == NULL)
+        return WEIR_OK;
+
+    struct weir_slot *slot = lease->slot;
+    if (!slot_claim(slot, &lease->ticket))
+        return misuse(pool);
+    atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->is_cancelling, true, memory_order_relaxed);
+    /* Not this tick's, so that the return does not take the way that forgets nobody. */
+    atomic_store_explicit(&slot->last_used, INT64_MIN, memory_order_relaxed);
+    return WEIR_OK;
+}
+
 weir_status weir_pool_detach(weir_lease *lease)
 {
     weir_pool *pool = lease->pool;

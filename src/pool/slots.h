@@ -86,6 +86,8 @@ struct weir_slot {
     _Atomic weir_time leak_told; /* acquired_at of the loan that was last reported as a leak;
                                   * written by whoever tends, once per loan */
 
+    _Atomic bool is_cancelling; /* its holder is done; see weir_pool_set_cancelling() */
+
     _Atomic uint64_t counts[SLOT_COUNTS];
     _Atomic uint64_t closed_by[WEIR_REASON_COUNT];
     struct histogram wait_time;

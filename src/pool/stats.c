@@ -17,6 +17,8 @@ static void add_gauges(struct weir_slot *slot, weir_pool_stats *stats)
 
     stats->idle += state == SLOT_IDLE || state == SLOT_HOLLOW;
     stats->leased += state == SLOT_LEASED;
+    stats->cancelling +=
+        state == SLOT_LEASED && atomic_load_explicit(&slot->is_cancelling, memory_order_relaxed);
     stats->connections += atomic_load_explicit(&slot->connection_id, memory_order_relaxed) != 0;
 }
 
@@ -105,6 +107,7 @@ bool weir__read_holder(struct weir_slot *slot, weir_time now, weir_pool_holder *
     holder->age = now - atomic_load_explicit(&slot->acquired_at, memory_order_acquire);
     if (holder->age < 0)
         holder->age = 0;
+    holder->is_cancelling = atomic_load_explicit(&slot->is_cancelling, memory_order_acquire);
 
     uint64_t again = atomic_load_explicit(&slot->word, memory_order_relaxed);
     return (again & ~SLOT_FLAGS) == (word & ~SLOT_FLAGS);
@@ -162,9 +165,12 @@ void weir__describe_holders(weir_pool *pool, char *buffer, size_t size)
         snprintf(buffer, size, "nobody any more");
     for (size_t i = 0; i < count && i < SHOWN && used < size; i++) {
         const weir_pool_holder *h = &holders[i];
+        char who[32] = "being cancelled";
 
-        used += (size_t)snprintf(buffer + used, size - used, "%s%s:%d (thread %d, %.2f s)",
-                                 i == 0 ? "" : ", ", weir__base_name(h->file), h->line, h->thread,
+        if (!h->is_cancelling)
+            snprintf(who, sizeof who, "thread %d", h->thread);
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s:%d (%s, %.2f s)",
+                                 i == 0 ? "" : ", ", weir__base_name(h->file), h->line, who,
                                  (double)h->age / (double)WEIR_SECOND);
     }
     if (count > SHOWN && used < size)

@@ -96,7 +96,7 @@ static void options_of_the_environment_reach_the_session(void)
     check_answer(url_of("weir", "weir", ""), "SHOW search_path", "pg_catalog");
     check_answer(url_of("weir", "weir", ""), "SHOW work_mem", "64kB");
     check_answer(url_of("weir", "weir", ""), "SHOW application_name", "inherited");
-    check_answer(url_of("weir", "weir", ""), "SHOW statement_timeout", "29s");
+    check_answer(url_of("weir", "weir", ""), "SHOW statement_timeout", "29950ms");
     unsetenv("PGOPTIONS");
     unsetenv("PGAPPNAME");
     check_answer(url_of("weir", "weir", ""), "SHOW application_name", "weir");
@@ -203,8 +203,9 @@ static void the_smaller_statement_timeout_holds(void)
         int weirs;
         const char *holds;
     } cases[] = {
-        {"'150ms'", 30000, "150ms"}, {"'2min'", 30000, "29s"}, {"0", 30000, "29s"},
-        {"'1s'", 1000, "800ms"},     {"'1d'", 0, "1d"},        {"700", 1000, "700ms"},
+        {"'150ms'", 30000, "150ms"}, {"'2min'", 30000, "29950ms"},
+        {"0", 30000, "29950ms"},     {"'1s'", 1000, "950ms"},
+        {"'1d'", 0, "1d"},           {"700", 1000, "700ms"},
     };
 
     must(&observer, "CREATE ROLE strict LOGIN SUPERUSER");

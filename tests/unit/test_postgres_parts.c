@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of the PostgreSQL driver that need no server: statuses, session marks, values, patience. */
+/* The parts of the PostgreSQL driver that need no server: statuses, session marks, values. */
 #include "check.h"
 #include "db/drivers/postgres.h"
 
@@ -328,17 +328,6 @@ static void types_of_the_server_become_types_of_weir(void)
     check_int(weir__pg_type(999999), WEIR_TEXT);
 }
 
-/* ---- patience ------------------------------------------------------------------------------ */
-
-static void some_time_is_kept_back_to_stop_a_statement_cleanly(void)
-{
-    check_int(weir__pg_patience(0, 100 * WEIR_MS), 90 * WEIR_MS);
-    check_int(weir__pg_patience(5 * WEIR_SECOND, 65 * WEIR_SECOND),
-              65 * WEIR_SECOND - 500 * WEIR_MS);
-    check_int(weir__pg_patience(0, 5), 5);
-    check(weir__pg_patience(0, WEIR_DEADLINE_NEVER) == WEIR_DEADLINE_NEVER);
-}
-
 int main(void)
 {
     run(a_fatal_error_is_a_disconnect_whatever_its_code);
@@ -361,6 +350,5 @@ int main(void)
     run(many_and_long_parameters_move_to_the_heap_unharmed);
     run(a_parameter_beyond_a_gigabyte_is_refused_unread);
     run(types_of_the_server_become_types_of_weir);
-    run(some_time_is_kept_back_to_stop_a_statement_cleanly);
     return check_done();
 }

@@ -16,6 +16,8 @@ enum conn_state weir__pg_state(void *arg)
 {
     const struct pg_conn *conn = arg;
 
+    if (weir__pg_is_cancelling(conn))
+        return CONN_CANCELLING;
     if (conn->is_lost)
         return CONN_LOST;
     if (conn->is_doubtful)
@@ -48,7 +50,7 @@ static bool pg_look(void *arg)
     struct pg_conn *conn = arg;
     struct pollfd poller = {.fd = PQsocket(conn->pg), .events = POLLIN | POLLRDHUP};
 
-    if (conn->is_lost || conn->is_doubtful)
+    if (weir__pg_is_cancelling(conn) || conn->is_lost || conn->is_doubtful)
         return false;
     if (weir_now() - conn->answered_after < FRESH)
         return true;
@@ -129,9 +131,11 @@ static weir_status look_at_role(struct pg_conn *conn, weir_time deadline, weir_e
 static weir_status pg_reset(void *arg, weir_reset how, weir_time deadline, weir_error *reterr)
 {
     struct pg_conn *conn = arg;
+    weir_status status = weir__pg_await_stop(conn, deadline, reterr);
     enum conn_state state = weir__pg_state(conn);
-    weir_status status = WEIR_OK;
 
+    if (status != WEIR_OK)
+        return status;
     if (state == CONN_LOST || state == CONN_DOUBTFUL)
         return weir_error_set(reterr, WEIR_DISCONNECTED,
                               "the connection came back in the middle of a statement");
@@ -184,6 +188,8 @@ const struct db_driver weir__postgres_driver = {
     .script = weir__pg_script,
     .state = weir__pg_state,
     .note = pg_note,
+    .await_stop = weir__pg_await_stop,
+    .hand_over = weir__pg_hand_over,
     .begin_sql = pg_begin_sql,
     .reflect = weir__pg_reflect,
 };

@@ -4,6 +4,7 @@
 #define WEIR_DB_POSTGRES_H
 
 #include "db/driver.h"
+#include "db/drivers/postgres_cancel.h"
 
 #include <libpq-fe.h>
 
@@ -129,6 +130,8 @@ struct pg_conn {
     int dropped_count;
     int64_t abandoned_count;
     uint64_t abandoned_epoch;
+
+    struct pg_cancel cancel;
 };
 
 /*
@@ -308,24 +311,42 @@ int weir__pg_poll(int fd, int events, weir_time now, weir_time deadline);
 weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_bytes,
                           PGresult **ret_result);
 
-/*
- * When to stop waiting for an answer and ask the server to cancel, so that the cancelled
- * statement's end still comes before the deadline.
- */
-weir_time weir__pg_patience(weir_time now, weir_time deadline);
+/* Read what is there, and count it in conn->received. False: the socket is gone, and
+ * PQgetResult() answers at once, with the reason. */
+bool weir__pg_read(struct pg_conn *conn);
 
-/*
- * Cancel the running statement and throw away what still comes of it, until `deadline`. Whatever
- * cannot be ended by then leaves the connection doubtful.
- */
-void weir__pg_stop(struct pg_conn *conn, weir_time deadline);
+/* What is next of what was read; libpq must not be busy. `was_null` is false before the first. True:
+ * that was nothing of the caller's, and more must be read. */
+bool weir__pg_take(struct pg_conn *conn, bool *was_null, PGresult **ret_result);
 
 /*
  * Run one command of the driver's own. *ret_result, which may be NULL, is its last result,
- * cleared by the caller. Errors as weir__pg_error(); WEIR_TIMEOUT leaves the connection doubtful.
+ * cleared by the caller. Errors as weir__pg_error(); WEIR_TIMEOUT leaves it being cancelled.
  */
 weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time deadline,
                              PGresult **ret_result, weir_error *reterr);
+
+/* ---- postgres_canceller.c ------------------------------------------------------------------ */
+
+/*
+ * Stop the running statement, without waiting for anything: from here on the connection is the
+ * canceller's (CONN_CANCELLING), which asks the server to cancel until the statement has ended,
+ * and throws away what still comes of it. Where that cannot be begun the connection is doubtful.
+ */
+void weir__pg_stop(struct pg_conn *conn);
+
+/* Whether it is the canceller's: then nobody else may touch the session. */
+static inline bool weir__pg_is_cancelling(const struct pg_conn *conn)
+{
+    return atomic_load_explicit(&conn->cancel.phase, memory_order_acquire) == CANCEL_RUNNING;
+}
+
+/* As struct db_driver has them. */
+weir_status weir__pg_await_stop(void *conn, weir_time deadline, weir_error *reterr);
+bool weir__pg_hand_over(void *conn, const weir_lease *lease, bool is_discarded);
+
+/* Before closing: take it from the canceller, however far that has come. */
+void weir__pg_take_back(struct pg_conn *conn);
 
 /* ---- postgres_error.c --------------------------------------------------------------------- */
 

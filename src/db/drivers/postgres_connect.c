@@ -85,6 +85,7 @@ static weir_status try_keywords(struct db_config *config, const struct pg_keywor
         weir__pg_refusal(conn->pg, reterr);
     else if (status == WEIR_OK)
         status = take_over(conn, deadline, reterr);
+    weir__pg_take_back(conn);
     if (status == WEIR_TIMEOUT)
         status = say_late(conn->pg, reterr);
     if (status == WEIR_OK) {
@@ -276,6 +277,7 @@ void weir__pg_close(void *arg)
     struct pg_conn *conn = arg;
     int fd = -1;
 
+    weir__pg_take_back(conn);
     weir__pg_note_close(conn);
 
     /* A second descriptor keeps the socket when libpq has said goodbye and closed its own. */

@@ -93,17 +93,18 @@ weir_status weir__pg_ask(struct pg_conn *conn, const struct pg_question *questio
                          weir_time deadline, struct pg_description *ret_description,
                          weir_error *reterr)
 {
-    int before = send_question(conn, question);
-    weir_status status = WEIR_OK;
+    weir_status status = weir__pg_await_stop(conn, deadline, reterr);
     weir_status waited;
     PGresult *answer = NULL;
 
+    if (status != WEIR_OK)
+        return status;
+    int before = send_question(conn, question);
     if (before < 0) {
         conn->is_doubtful = true;
         return weir__pg_error(conn, NULL, reterr);
     }
-    weir_time patience = weir__pg_patience(weir_now(), deadline);
-    while ((waited = weir__pg_next(conn, patience, INT64_MAX, &answer)) == WEIR_OK &&
+    while ((waited = weir__pg_next(conn, deadline, INT64_MAX, &answer)) == WEIR_OK &&
            answer != NULL) {
         ExecStatusType kind = PQresultStatus(answer);
         if (kind == PGRES_COMMAND_OK && before-- == 0)
@@ -113,7 +114,7 @@ weir_status weir__pg_ask(struct pg_conn *conn, const struct pg_question *questio
         PQclear(answer);
     }
     if (waited != WEIR_OK) {
-        weir__pg_stop(conn, deadline);
+        weir__pg_stop(conn);
         return status == WEIR_OK ? weir__pg_timeout(reterr) : status;
     }
     if (status == WEIR_OK && before >= 0)

@@ -13,8 +13,11 @@
 static weir_status check_usable(struct pg_conn *conn, weir_time now, weir_time deadline,
                                 weir_error *reterr)
 {
+    weir_status status = weir__pg_await_stop(conn, deadline, reterr);
     enum conn_state state = weir__pg_state(conn);
 
+    if (status != WEIR_OK)
+        return status;
     if (state == CONN_LOST)
         return weir_error_set(reterr, WEIR_DISCONNECTED, "the connection is lost");
     if (state == CONN_DOUBTFUL)
@@ -38,7 +41,6 @@ struct run {
     struct pg_conn *conn;
     struct pg_prepared *prepared; /* NULL when it is not */
     weir_time start;
-    weir_time patience; /* until when to wait, and then to stop it */
     weir_time deadline;
     const char *sql;
     bool is_script;
@@ -265,7 +267,7 @@ static void receive(struct run *run)
 
     conn->asked_at = run->start;
     for (;;) {
-        weir_status status = weir__pg_next(conn, run->patience, max_bytes, &result);
+        weir_status status = weir__pg_next(conn, run->deadline, max_bytes, &result);
         if (status == WEIR_TIMEOUT)
             fail(run, weir__pg_timeout(run->reterr));
         if (status == WEIR_LIMIT)
@@ -287,7 +289,7 @@ static void receive(struct run *run)
             break;
     }
     if (!conn->is_doubtful)
-        weir__pg_stop(conn, run->deadline);
+        weir__pg_stop(conn);
 }
 
 /*
@@ -461,7 +463,6 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
         .conn = conn,
         .sql = statement->text,
         .start = now,
-        .patience = weir__pg_patience(now, deadline),
         .deadline = deadline,
         .wants_rows = ret_result != NULL,
         .reterr = reterr,
@@ -499,7 +500,6 @@ weir_status weir__pg_script(void *arg, const char *sql, weir_time deadline, weir
         .sql = sql,
         .is_script = true,
         .start = now,
-        .patience = weir__pg_patience(now, deadline),
         .deadline = deadline,
         .reterr = reterr,
     };

@@ -8,12 +8,12 @@
 
 /* ---- settings ------------------------------------------------------------------------------ */
 
-/* The server stops a statement a little before we would, which leaves the connection usable. */
+/* The server stops a statement just before we would, which is cheaper than a cancel. */
 static int server_timeout(const struct db_config *config)
 {
     int timeout = config->options.statement_timeout_ms;
 
-    return timeout - (timeout / 5 < 1000 ? timeout / 5 : 1000);
+    return timeout - (timeout / 20 < 50 ? timeout / 20 : 50);
 }
 
 static bool is_reported_as(const struct pg_conn *conn, const char *name, const char *start)
@@ -30,13 +30,15 @@ static bool is_reported_as(const struct pg_conn *conn, const char *name, const c
  *   extra_float_digits          fewer than needed cost doubles their last digits; 1 has been
  *                               enough since PostgreSQL 12, which writes the shortest exact form
  *   statement_timeout           the smaller one holds
+ *   client_connection_check_interval  (PostgreSQL 14 and later, where it is off) a statement whose
+ *                               connection was given up ends, and the server no longer counts it
  *   DateStyle                   dates are read as ISO
  *   standard_conforming_strings the statement's scanner reads '\' as the standard has it
  *   client_encoding             not UTF8 where the database has none (SQL_ASCII): nothing is converted
  *                               there, and the server refuses a row with bytes that are not UTF-8
  *                               (pg_server_to_any() in mbutils.c of 15: it validates all the same)
  *
- * The first two are not set behind a pooler: in transaction mode they would stay with a session that
+ * The first three are not set behind a pooler: in transaction mode they would stay with a session that
  * is everybody's (seen with PgBouncer 1.18 to 1.26), or be set on another than the next statement
  * runs on. It is known from the process number, of which poolers have their own; compared here, so
  * that nothing is set on a session that is not ours. The others the server reports, so poolers keep
@@ -62,6 +64,12 @@ static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
             "extract(epoch FROM current_setting('statement_timeout')::interval) * 1000 > %d) "
             "THEN set_config('statement_timeout', '%d', false) END",
             pid, limit, limit);
+    if (PQserverVersion(conn->pg) >= 140000)
+        used += snprintf(sql + used, size - (size_t)used,
+                         ", CASE WHEN pg_backend_pid() = %d AND "
+                         "current_setting('client_connection_check_interval', true) = '0' "
+                         "THEN set_config('client_connection_check_interval', '1s', false) END",
+                         pid);
     used += snprintf(sql + used, size - (size_t)used,
                      ", CASE WHEN current_setting('datestyle') NOT LIKE 'ISO%%' "
                      "THEN set_config('datestyle', 'ISO', false) END"

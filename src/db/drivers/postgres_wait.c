@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for PostgreSQL under a deadline, and stopping a statement that runs into it. */
+/* Waiting for PostgreSQL under a deadline. */
 #include "db/drivers/postgres.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -17,9 +14,6 @@
 /* Results of so few reads are not worth counting. */
 #define FREE_READS 16
 #define LIBPQ_ROOM 8192
-
-/* At most this much of a statement's time is kept back for stopping it cleanly. */
-#define LONGEST_FAREWELL (500 * WEIR_MS)
 
 /* One sleep: whole milliseconds with poll(), whose timer costs less, and what remains with
  * ppoll(). */
@@ -74,7 +68,7 @@ static bool sleep_on_socket(struct pg_conn *conn, weir_time deadline)
  * has room for 8 KiB, so this counts at least what came, and with rows of common size no less
  * than half of it.
  */
-static bool read_socket(struct pg_conn *conn)
+bool weir__pg_read(struct pg_conn *conn)
 {
     int before = 0;
     int after = 0;
@@ -113,6 +107,14 @@ static bool goes_on(struct pg_conn *conn, bool *was_null, PGresult **result)
     return false;
 }
 
+bool weir__pg_take(struct pg_conn *conn, bool *was_null, PGresult **ret_result)
+{
+    *ret_result = PQgetResult(conn->pg);
+    if (PQstatus(conn->pg) == CONNECTION_BAD)
+        conn->is_lost = true;
+    return goes_on(conn, was_null, ret_result);
+}
+
 weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_bytes,
                           PGresult **ret_result)
 {
@@ -124,182 +126,24 @@ weir_status weir__pg_next(struct pg_conn *conn, weir_time deadline, int64_t max_
         while (PQisBusy(conn->pg)) {
             if (!sleep_on_socket(conn, deadline))
                 return WEIR_TIMEOUT;
-            if (!read_socket(conn))
+            if (!weir__pg_read(conn))
                 break; /* the socket is gone, so PQgetResult() answers at once, with the reason */
             if (conn->received > max_bytes)
                 return WEIR_LIMIT;
         }
-        *ret_result = PQgetResult(conn->pg);
-        if (PQstatus(conn->pg) == CONNECTION_BAD)
-            conn->is_lost = true;
-    } while (goes_on(conn, &was_null, ret_result));
+    } while (weir__pg_take(conn, &was_null, ret_result));
     return WEIR_OK;
-}
-
-weir_time weir__pg_patience(weir_time now, weir_time deadline)
-{
-    if (deadline == WEIR_DEADLINE_NEVER)
-        return deadline;
-    weir_time farewell = (deadline - now) / 10;
-    return deadline - (farewell < LONGEST_FAREWELL ? farewell : LONGEST_FAREWELL);
-}
-
-/* ---- cancelling ---------------------------------------------------------------------------- */
-
-/*
- * A cancel under way. PQcancel() connects and waits without any limit of time, so it runs on a
- * thread of its own. Two own this, the thread and the one who waits for it; the last to leave
- * frees it.
- */
-struct cancel {
-    PGcancel *pg;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool has_ended;
-    int owners;
-};
-
-/* More cancels than this at once mean that a server has stopped answering. */
-#define MOST_CANCELS 16
-static atomic_int cancels_running;
-
-/* One owner leaves; the one who waits still finds everything in place until it leaves itself. */
-static void cancel_leave(struct cancel *cancel, bool has_ended)
-{
-    pthread_mutex_lock(&cancel->lock);
-    if (has_ended) {
-        cancel->has_ended = true;
-        pthread_cond_signal(&cancel->ended);
-    }
-    int owners = --cancel->owners;
-    pthread_mutex_unlock(&cancel->lock);
-    if (owners > 0)
-        return;
-    PQfreeCancel(cancel->pg);
-    pthread_cond_destroy(&cancel->ended);
-    pthread_mutex_destroy(&cancel->lock);
-    free(cancel);
-}
-
-static void *cancel_run(void *arg)
-{
-    struct cancel *cancel = arg;
-    char error[256];
-
-    PQcancel(cancel->pg, error, sizeof(error));
-    atomic_fetch_sub_explicit(&cancels_running, 1, memory_order_relaxed);
-    cancel_leave(cancel, true);
-    return NULL;
-}
-
-static struct cancel *cancel_new(PGconn *pg)
-{
-    struct cancel *cancel = calloc(1, sizeof(*cancel));
-    pthread_condattr_t monotonic;
-
-    if (cancel == NULL)
-        return NULL;
-    cancel->pg = PQgetCancel(pg);
-    if (cancel->pg == NULL) {
-        free(cancel);
-        return NULL;
-    }
-    cancel->owners = 1;
-    pthread_mutex_init(&cancel->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&cancel->ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    return cancel;
-}
-
-/* Start cancelling; NULL when it cannot be done. */
-static struct cancel *cancel_start(PGconn *pg)
-{
-    struct cancel *cancel = cancel_new(pg);
-    pthread_attr_t detached;
-    pthread_t thread;
-
-    if (cancel == NULL)
-        return NULL;
-    if (atomic_fetch_add_explicit(&cancels_running, 1, memory_order_relaxed) >= MOST_CANCELS)
-        goto fail;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    cancel->owners = 2;
-    int refused = pthread_create(&thread, &detached, cancel_run, cancel);
-    pthread_attr_destroy(&detached);
-    if (refused == 0)
-        return cancel;
-    cancel->owners = 1;
-fail:
-    atomic_fetch_sub_explicit(&cancels_running, 1, memory_order_relaxed);
-    cancel_leave(cancel, false);
-    return NULL;
-}
-
-/* Wait for the end of the cancel request; false at the deadline. */
-static bool cancel_await(struct cancel *cancel, weir_time deadline)
-{
-    int waited = 0;
-
-    pthread_mutex_lock(&cancel->lock);
-    while (!cancel->has_ended && waited == 0) {
-        if (deadline == WEIR_DEADLINE_NEVER) {
-            waited = pthread_cond_wait(&cancel->ended, &cancel->lock);
-            continue;
-        }
-        struct timespec until = {.tv_sec = deadline / WEIR_SECOND,
-                                 .tv_nsec = deadline % WEIR_SECOND};
-        waited = pthread_cond_timedwait(&cancel->ended, &cancel->lock, &until);
-    }
-    bool has_ended = cancel->has_ended;
-    pthread_mutex_unlock(&cancel->lock);
-    return has_ended;
-}
-
-/* Throw away all that still comes; false when it does not end by the deadline. */
-static bool drain(struct pg_conn *conn, weir_time deadline)
-{
-    for (;;) {
-        PGresult *result = NULL;
-        if (weir__pg_next(conn, deadline, INT64_MAX, &result) != WEIR_OK)
-            return false;
-        if (result == NULL)
-            return true;
-        ExecStatusType kind = PQresultStatus(result);
-        PQclear(result);
-        if (kind == PGRES_COPY_IN || kind == PGRES_COPY_OUT || kind == PGRES_COPY_BOTH)
-            return false;
-    }
-}
-
-/*
- * The statement's end alone does not make the connection clean: a cancel that is still on its way
- * could hit the next statement. PQcancel() returns after the server has sent the signal, and a
- * backend that gets it between two statements ignores it, so both ends together are enough.
- */
-void weir__pg_stop(struct pg_conn *conn, weir_time deadline)
-{
-    struct cancel *cancel = cancel_start(conn->pg);
-
-    conn->is_doubtful = true;
-    if (cancel == NULL)
-        return;
-    bool has_drained = drain(conn, deadline);
-    bool has_ended = cancel_await(cancel, deadline);
-    conn->is_doubtful = !(has_drained && has_ended);
-    conn->is_silent = !has_drained;
-    cancel_leave(cancel, false);
 }
 
 weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time deadline,
                              PGresult **ret_result, weir_error *reterr)
 {
-    weir_status status = WEIR_OK;
+    weir_status status = weir__pg_await_stop(conn, deadline, reterr);
     PGresult *last = NULL;
     PGresult *next = NULL;
 
+    if (status != WEIR_OK)
+        return status;
     if (!PQsendQuery(conn->pg, sql))
         return weir__pg_error(conn, NULL, reterr);
     while ((status = weir__pg_next(conn, deadline, INT64_MAX, &next)) == WEIR_OK && next != NULL) {
@@ -307,7 +151,7 @@ weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time de
         last = next;
     }
     if (status != WEIR_OK) {
-        conn->is_doubtful = conn->is_silent = true;
+        weir__pg_stop(conn);
         PQclear(last);
         return weir__pg_timeout(reterr);
     }

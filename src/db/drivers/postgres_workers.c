@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* A few threads of the process for what may block: started when needed, gone when idle. */
+#include "db/drivers/postgres.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+/* Eight more than the cancels that can be on their way at once (postgres_request.c), so that giving
+ * back never waits for a server that does not answer them. */
+#define MOST_WORKERS 32
+
+/* One that has had nothing to do for so long ends. */
+#define LINGER WEIR_SECOND
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wanted;
+    struct pg_task *first;
+    struct pg_task *last;
+    int queued;
+    int count; /* threads */
+    int busy;  /* of them, with a task */
+} workers = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+void weir__pg_monotonic_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+bool weir__pg_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, weir_time until)
+{
+    if (until == WEIR_DEADLINE_NEVER)
+        return pthread_cond_wait(cond, lock) == 0;
+    struct timespec at = {(time_t)(until / WEIR_SECOND), (long)(until % WEIR_SECOND)};
+    return pthread_cond_timedwait(cond, lock, &at) == 0;
+}
+
+bool weir__pg_thread_start(void *(*run)(void *))
+{
+    pthread_attr_t detached;
+    sigset_t all;
+    sigset_t saved;
+    pthread_t thread;
+
+    /* The program's signals are for the program's threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    bool is_started = pthread_create(&thread, &detached, run, NULL) == 0;
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    return is_started;
+}
+
+static struct pg_task *take_locked(void)
+{
+    struct pg_task *task = workers.first;
+
+    workers.first = task->next;
+    workers.queued--;
+    workers.busy++;
+    return task;
+}
+
+/* False: nothing has come for so long that the thread is to end. */
+static bool await_task_locked(void)
+{
+    weir_time until = weir_now() + LINGER;
+    bool is_in_time = true;
+
+    while (workers.queued == 0 && is_in_time)
+        is_in_time = weir__pg_cond_wait(&workers.wanted, &workers.lock, until);
+    return workers.queued > 0;
+}
+
+static void *work(void *arg)
+{
+    (void)arg;
+    pthread_setname_np(pthread_self(), "weir-cancel");
+    pthread_mutex_lock(&workers.lock);
+    while (await_task_locked()) {
+        struct pg_task *task = take_locked();
+        pthread_mutex_unlock(&workers.lock);
+        task->run(task);
+        pthread_mutex_lock(&workers.lock);
+        workers.busy--;
+    }
+    workers.count--;
+    pthread_mutex_unlock(&workers.lock);
+    return NULL;
+}
+
+static void init(void)
+{
+    weir__pg_monotonic_cond_init(&workers.wanted);
+}
+
+/* Whether somebody will take one more task: a thread that has none, a new one, or, when there are as
+ * many as there may be, the first that is done. */
+static bool will_be_taken_locked(void)
+{
+    if (workers.queued < workers.count - workers.busy || workers.count == MOST_WORKERS)
+        return true;
+    /* Under the lock, so that nobody counts on a thread that does not come to be. */
+    if (!weir__pg_thread_start(work))
+        return false;
+    workers.count++;
+    return true;
+}
+
+bool weir__pg_workers_run(struct pg_task *task)
+{
+    pthread_once(&once, init);
+    pthread_mutex_lock(&workers.lock);
+    bool is_taken = will_be_taken_locked();
+    if (is_taken) {
+        task->next = NULL;
+        if (workers.queued == 0)
+            workers.first = task;
+        else
+            workers.last->next = task;
+        workers.last = task;
+        workers.queued++;
+        pthread_cond_signal(&workers.wanted);
+    }
+    pthread_mutex_unlock(&workers.lock);
+    return is_taken;
+}
+
+void weir__pg_workers_forget(void)
+{
+    workers.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    workers.first = NULL;
+    workers.queued = 0;
+    workers.count = 0;
+    workers.busy = 0;
+    init();
+}
