@@ -111,7 +111,7 @@ static void a_bound_is_a_whole_number_where_only_the_multiplication_says_otherwi
     o.per_unit = 100;
     weir_series *series = weir_metric_series(add(&o), NULL);
 
-    check(0.29 * 100 < 29 && 0.57 * 100 < 57);
+    check((double)(prices[0] * 100) < 29 && (double)(prices[1] * 100) < 57);
     weir_series_record(series, 29);
     weir_series_record(series, 57);
     render();

@@ -213,7 +213,7 @@ static void numbers_are_written_exactly(void)
     check_text(text_of(weir_double(-0.0), &params), "-0");
     check_text(text_of(weir_double(5e-324), &params), "5e-324");
     check(strtod(text_of(weir_double(-1.7976931348623157e308), &params), NULL) ==
-          -1.7976931348623157e308);
+          (double)-1.7976931348623157e308);
     check_text(text_of(weir_double((double)NAN), &params), "NaN");
     check_text(text_of(weir_double(-(double)INFINITY), &params), "-Infinity");
     check_text(text_of(weir_bool(true), &params), "t");

@@ -207,7 +207,7 @@ static void values_come_back_as_their_declared_types_say(void)
     check_status(weir_conn_query(conn, "SELECT * FROM v", NULL, 0, &r, &error), WEIR_OK, error);
     check(weir_result_value(r, 0, 1).type == WEIR_BOOL && weir_result_value(r, 0, 1).boolean);
     check(weir_result_value(r, 0, 2).integer == INT64_MIN);
-    check(weir_result_value(r, 0, 3).real == 0.1);
+    check(weir_result_value(r, 0, 3).real == (double)0.1);
     check_int(weir_result_value(r, 0, 4).size, 3);
     check_int(weir_result_value(r, 0, 5).type, WEIR_BLOB);
     check_int(weir_result_value(r, 0, 6).type, WEIR_JSON);
