@@ -148,6 +148,26 @@ static void inside_a_transaction_the_error_stays_and_the_next_one_is_right(void)
     change("DROP TABLE noted");
 }
 
+static void what_cannot_be_prepared_in_time_costs_no_session(void)
+{
+    struct session s;
+    weir_value one = weir_int(1);
+
+    change("CREATE TABLE busy (v int)");
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    char before[32];
+    snprintf(before, sizeof(before), "%s", answer(&s, "SELECT pg_backend_pid()"));
+    change("BEGIN; LOCK TABLE busy");
+    check_int(
+        session_query(&s, "SELECT v FROM busy WHERE v = $1", &one, weir_deadline_in(200), NULL),
+        WEIR_TIMEOUT);
+    change("ROLLBACK");
+    check_text(answer_to(&s, "SELECT v FROM busy WHERE v = $1", &one), "(no row)");
+    check_text(answer(&s, "SELECT pg_backend_pid()"), before);
+    session_close(&s);
+    change("DROP TABLE busy");
+}
+
 /* ---- what runs twice, and what does not ------------------------------------------------- */
 
 static void an_error_of_the_statement_s_own_runs_it_once(void)
@@ -424,6 +444,7 @@ int main(void)
     run(nothing_is_sent_as_the_type_of_before_for_longer_than_the_limit);
     run(old_statements_that_still_hold_stay_prepared);
     run(inside_a_transaction_the_error_stays_and_the_next_one_is_right);
+    run(what_cannot_be_prepared_in_time_costs_no_session);
     run(an_error_of_the_statement_s_own_runs_it_once);
     run(a_procedure_is_never_called_twice);
     run(only_a_missing_statement_of_weir_s_own_is_prepared_again);
