@@ -91,11 +91,16 @@ class Pooler:
         end = time.monotonic() + 60
         while True:
             assert self.process.poll() is None and time.monotonic() < end, f"{self.name} did not start:\n{self.log()}"
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            if self.is_listening():
                 return self
-            except OSError:
-                time.sleep(0.05)  # nothing tells when it listens
+            time.sleep(0.05)  # nothing tells when it listens
+
+    def is_listening(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self):
         """At once: sessions are cut."""
@@ -202,3 +207,7 @@ class PGlite(Pooler):
             raise tap.Skip("PGlite's socket server could not be had from npm")
         return [node, str(home / "dist/scripts/server.js"), "--db=memory://", "--host=127.0.0.1", f"--port={self.port}",
                 *(f"--{key}={value}" for key, value in self.settings.items())]
+
+    def is_listening(self):
+        """As it says: whoever connects to see takes the place of the one client for a while."""
+        return "listening on" in self.log()
