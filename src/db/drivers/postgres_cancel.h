@@ -113,8 +113,11 @@ bool weir__pg_thread_start(void *(*run)(void *));
 void weir__pg_monotonic_cond_init(pthread_cond_t *cond);
 bool weir__pg_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, weir_time until);
 
-/* After a fork, in the child: there are no threads, no tasks and no requests. */
-void weir__pg_workers_forget(void);
-void weir__pg_requests_forget(void);
+/* Around a fork both are held, so that the child finds them whole; in the child, there are no threads,
+ * no tasks and no requests. */
+void weir__pg_workers_hold(void);
+void weir__pg_workers_let_go(bool is_child);
+void weir__pg_requests_hold(void);
+void weir__pg_requests_let_go(bool is_child);
 
 #endif

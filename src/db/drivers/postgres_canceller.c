@@ -376,10 +376,14 @@ static void at_exit(void)
 static void before_fork(void)
 {
     pthread_mutex_lock(&canceller.lock);
+    weir__pg_workers_hold();
+    weir__pg_requests_hold();
 }
 
 static void after_fork_in_parent(void)
 {
+    weir__pg_requests_let_go(false);
+    weir__pg_workers_let_go(false);
     pthread_mutex_unlock(&canceller.lock);
 }
 
@@ -393,8 +397,8 @@ static void after_fork_in_child(void)
     canceller.giving_back = 0;
     canceller.is_watched = false;
     weir__pg_monotonic_cond_init(&canceller.changed);
-    weir__pg_workers_forget();
-    weir__pg_requests_forget();
+    weir__pg_requests_let_go(true);
+    weir__pg_workers_let_go(true);
     pthread_mutex_unlock(&canceller.lock);
 }
 

@@ -89,8 +89,13 @@ void weir__pg_request_abandon(struct pg_cancel *cancel)
     cancel->request = NULL;
 }
 
-void weir__pg_requests_forget(void)
+void weir__pg_requests_hold(void)
 {
+}
+
+void weir__pg_requests_let_go(bool is_child)
+{
+    (void)is_child;
 }
 
 #else
@@ -146,10 +151,16 @@ static void count_out(uint64_t server)
     pthread_mutex_unlock(&lock);
 }
 
-void weir__pg_requests_forget(void)
+void weir__pg_requests_hold(void)
 {
-    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    memset(on_their_way, 0, sizeof(on_their_way));
+    pthread_mutex_lock(&lock);
+}
+
+void weir__pg_requests_let_go(bool is_child)
+{
+    if (is_child)
+        memset(on_their_way, 0, sizeof(on_their_way));
+    pthread_mutex_unlock(&lock);
 }
 
 static uint64_t mix(uint64_t hash, const char *text)

@@ -136,12 +136,19 @@ bool weir__pg_workers_run(struct pg_task *task)
     return is_taken;
 }
 
-void weir__pg_workers_forget(void)
+void weir__pg_workers_hold(void)
 {
-    workers.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    workers.first = NULL;
-    workers.queued = 0;
-    workers.count = 0;
-    workers.busy = 0;
-    init();
+    pthread_mutex_lock(&workers.lock);
+}
+
+void weir__pg_workers_let_go(bool is_child)
+{
+    if (is_child) {
+        workers.first = NULL;
+        workers.queued = 0;
+        workers.count = 0;
+        workers.busy = 0;
+        init();
+    }
+    pthread_mutex_unlock(&workers.lock);
 }
