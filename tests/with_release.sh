@@ -173,6 +173,8 @@ make_bare() {
     # Proxies, retries and the like.
     apt-config dump | grep -E '^Acquire::[^ ]+ "' | grep -vE '^Acquire::(IndexTargets|Changelogs|CompressionTypes|GzipIndexes)' \
         >"$1/etc/apt/apt.conf.d/99machine" || true
+    # What is thrown away need not be safe from power failures.
+    echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io"
     # Packages that bring a service must not start it.
     printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"
     chmod 755 "$1/usr/sbin/policy-rc.d"
