@@ -99,7 +99,8 @@ int weir__pg_request_socket(const struct pg_cancel *cancel, short *ret_events);
 
 /*
  * A request was answered, or failed: whoever sent it goes on with its connection, so that a
- * statement that ends at once needs no other thread. `request` may be freed already.
+ * statement that ends at once needs no other thread. `request` is only compared, for it may be
+ * freed already; NULL: nobody waits for it any more.
  */
 void weir__pg_canceller_answered(const struct pg_request *request);
 

@@ -279,7 +279,7 @@ void weir__pg_canceller_answered(const struct pg_request *request)
 
     pthread_mutex_lock(&canceller.lock);
     struct pg_cancel *c = canceller.first;
-    while (c != NULL && (c->is_stepped || c->request != request))
+    while (c != NULL && (c->is_stepped || c->request == NULL || c->request != request))
         c = c->next;
     if (c != NULL && !canceller.is_exiting)
         end_locked(c, step_locked(c, weir_now(), END_SLICE), &ended);

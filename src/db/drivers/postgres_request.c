@@ -189,15 +189,18 @@ static void request_free(struct pg_request *request)
 static void send_request(struct pg_task *task)
 {
     struct pg_request *request = (struct pg_request *)task;
+    const struct pg_request *answered = request;
     char error[256];
 
     if (atomic_load_explicit(&request->state, memory_order_relaxed) != REQUEST_ABANDONED)
         PQcancel(request->pg, error, sizeof(error));
     count_out(request->server);
     if (atomic_exchange_explicit(&request->state, REQUEST_ANSWERED, memory_order_acq_rel) ==
-        REQUEST_ABANDONED)
+        REQUEST_ABANDONED) {
         request_free(request);
-    weir__pg_canceller_answered(request);
+        answered = NULL;
+    }
+    weir__pg_canceller_answered(answered);
 }
 
 /* NULL: no memory, or no thread. The place is counted already, and given up then. */
