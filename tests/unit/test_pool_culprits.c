@@ -536,6 +536,66 @@ static void only_listeners_for_each_loan_and_watches_end_the_fast_path(void)
     check(!is_plain_with(0, &refuses));
 }
 
+/* ---- being cancelled --------------------------------------------------------------------- */
+
+static void a_loan_that_is_being_cancelled_is_nobodys_and_keeps_its_slot(void)
+{
+    weir_pool *pool = open_watched(1, 1, WEIR_NESTED_REFUSE);
+    weir_lease c = take(pool);
+    weir_lease copy = c;
+    weir_lease other = {0};
+    weir_pool_holder holder;
+    weir_pool_stats stats;
+    weir_error error;
+
+    check_int(weir_pool_set_cancelling(&c), WEIR_OK);
+    f.now += 10 * WEIR_MS;
+    weir_pool_tend(pool);
+    check_int(weir_pool_acquire(pool, WEIR_DEADLINE_NOW, &other, &error), WEIR_TIMEOUT);
+    check_contains(error.text, "(being cancelled, ");
+    check_counts(pool, 0, 0);
+    check_int(weir_pool_get_holders(pool, &holder, 1), 1);
+    check(holder.is_cancelling);
+    check_int(holder.thread, 0);
+    weir_pool_get_stats(pool, &stats);
+    check_int(stats.leased, 1);
+    check_int(stats.cancelling, 1);
+    check_int(weir_pool_release(&copy), WEIR_MISUSE);
+    check_int(weir_pool_set_cancelling(&copy), WEIR_MISUSE);
+
+    give(pool, &c);
+    weir_pool_get_stats(pool, &stats);
+    check_int(stats.leased, 0);
+    check_int(stats.cancelling, 0);
+    c = take(pool);
+    check_int(weir_pool_get_holders(pool, &holder, 1), 1);
+    check(!holder.is_cancelling);
+    check_int(holder.thread, gettid());
+    give(pool, &c);
+    weir_pool_close(pool);
+}
+
+static void a_plain_pool_forgets_it_too_when_it_comes_back(void)
+{
+    weir_pool_stats stats;
+
+    fake_init(&f);
+    weir_pool_options o = fake_options(&f, 1, 0);
+    weir_pool *pool = fake_open(&f, &o);
+    weir_lease c = take(pool);
+
+    check_int(weir_pool_set_cancelling(&c), WEIR_OK);
+    check_int(weir_pool_release(&c), WEIR_OK);
+    c = take(pool);
+    weir_pool_get_stats(pool, &stats);
+    check_int(stats.leased, 1);
+    check_int(stats.cancelling, 0);
+    weir_lease nothing = {0};
+    check_int(weir_pool_set_cancelling(&nothing), WEIR_OK);
+    give(pool, &c);
+    weir_pool_close(pool);
+}
+
 int main(void)
 {
     run(a_lease_is_reported_once_it_is_out_for_longer_than_allowed);
@@ -557,5 +617,7 @@ int main(void)
     run(a_timeout_after_the_wait_says_how_long_all_of_it_took);
     run(threads_that_share_slots_are_neither_nested_nor_leaking);
     run(only_listeners_for_each_loan_and_watches_end_the_fast_path);
+    run(a_loan_that_is_being_cancelled_is_nobodys_and_keeps_its_slot);
+    run(a_plain_pool_forgets_it_too_when_it_comes_back);
     return check_done();
 }
