@@ -82,6 +82,7 @@ static void judge(const struct crowd *crowd, int slots, int threads, int64_t ser
                   struct verify_finding *finding)
 {
     const weir_pool_options *pool = weir_pool_get_options(weir_db_pool(crowd->scene->db));
+    weir_pool_stats stats = verify_scene_stats(crowd->scene);
     char seen[96];
 
     snprintf(seen, sizeof seen, "%s", verify_hidden_text(crowd->scene));
@@ -96,6 +97,11 @@ static void judge(const struct crowd *crowd, int slots, int threads, int64_t ser
     else if (crowd->failed > 0)
         verify_fail(finding, "%d of %d threads failed: %s", (int)crowd->failed, threads,
                     crowd->error.text);
+    else if (crowd->most < slots && stats.peer_refusals > 0)
+        verify_fail(finding,
+                    "the server takes no more than %d connections at once, where %d are allowed "
+                    "(pool_size %d, max_overflow %d)%s",
+                    (int)crowd->most, slots, pool->pool_size, pool->max_overflow, seen);
     else if (crowd->most < slots)
         verify_fail(finding, "%d threads held only %d connections at once, where %d are allowed%s",
                     threads, (int)crowd->most, slots, seen);
