@@ -197,11 +197,11 @@ def pkg_config(*arguments):
 
 def build_and_run(compiler, name, text, *modules, arguments=()):
     """Compile with pkg-config's flags alone, run, and return what it printed."""
-    source = pathlib.Path(SCRATCH.name) / f"{name}.c"
+    ending, standard = ("cpp", "-std=c++17") if compiler.endswith("++") else ("c", "-std=c99")
+    source = pathlib.Path(SCRATCH.name) / f"{name}.{ending}"
     source.write_text(text)
     program = source.with_name(f"{name}-{compiler}")
-    of_source = ["-x", "c++", "-std=c++17", source, "-x", "none"] if compiler.endswith("++") else ["-std=c99", source]
-    run([compiler, "-Wall", "-Wextra", "-Werror", *of_source, "-o", program, *pkg_config("--cflags", "--libs", *modules)])
+    run([compiler, "-Wall", "-Wextra", "-Werror", standard, source, "-o", program, *pkg_config("--cflags", "--libs", *modules)])
     libraries = ":".join(sorted({str(path.parent) for path in ROOT.rglob("libweir*.so*")}))
     return run([program, *arguments], LD_LIBRARY_PATH=libraries)
 
