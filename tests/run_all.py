@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 MESON = "/usr/bin/meson" if os.access("/usr/bin/meson", os.X_OK) else "meson"
+TIDY_VERSION = 14
 STEP_SECONDS = 1500  # no step can outlast the time the whole matrix is given
 RESULT_LINE = re.compile(r"^(not )?ok\b(?P<rest>.*)$")
 SKIPPED = re.compile(r"#\s*(skip|todo)\b", re.IGNORECASE)
@@ -184,8 +185,19 @@ def sources():
     return execute([TREE / "tools/sources.sh"], quiet=True)[1].split()
 
 
+def skip(tally, why):
+    """A step that this machine cannot judge."""
+    print(f"skipped: {why}")
+    tally.add(0, 0, skipped=1)
+
+
 def check_static(directory, tally):
-    """clang-tidy over every compiled file, as many at a time as there are processors."""
+    """clang-tidy over every compiled file, as many at a time as there are processors, in the version whose checks
+    .clang-tidy was written for: each later one brings others, and takes what an older one sees otherwise."""
+    version = execute(["clang-tidy", "--version"], quiet=True)[1]
+    if f"version {TIDY_VERSION}." not in version:
+        skip(tally, f"clang-tidy {TIDY_VERSION} is wanted, and this is another: {' '.join(version.split())}")
+        return
     database = directory / "compile_commands.json"
     compiled = {entry["file"] for entry in json.loads(database.read_text())} if database.exists() else set()
     files = [name for name in sources() if os.path.relpath(TREE / name, directory) in compiled]
@@ -209,8 +221,7 @@ def check_format(tally):
     done = subprocess.run([TREE / "tools/format.sh", "--check"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", timeout=STEP_SECONDS)
     if done.returncode == 77:
-        print(f"skipped: {done.stdout.strip()}")
-        tally.add(0, 0, skipped=1)
+        skip(tally, done.stdout.strip())
         return
     if done.returncode:
         print(done.stdout[-8000:])
