@@ -91,6 +91,8 @@ struct pg_conn {
     bool was_read_only; /* a statement failed because of it (25006) */
     const char *note;   /* what is left out of the session's settings; NULL: nothing. Static */
 
+    bool met_stale; /* the last error of the server's was weir__pg_is_stale() */
+
     bool is_lost;     /* the server said goodbye or the socket broke */
     bool is_doubtful; /* a statement could not be ended: fit for closing only */
     bool is_silent;   /* and the server did not answer, so closing does not wait for it either */
@@ -213,6 +215,21 @@ void weir__pg_note_close(struct pg_conn *conn);
  * (PgBouncer 1.21 and later) and would hand out the same stale statement for every new name.
  */
 void weir__pg_renew_edition(struct pg_conn *conn, uint64_t edition);
+
+/*
+ * The edition of texts that are parsed now: under a name, or not. Without a pooler between, what has
+ * no name is parsed each time, and its text stays as it is. Odyssey (1.5.2, xplan.c) finds the unnamed
+ * statement by its text as well.
+ */
+uint64_t weir__pg_edition(const struct pg_conn *conn, bool is_named);
+
+/* The statement's text in that edition, which lies in *ret_storage where it is another, and is the
+ * caller's to free. NULL: no memory. */
+const char *weir__pg_text(const struct statement *statement, uint64_t edition, char **ret_storage);
+
+/* How often a statement is tried in all that a pooler has only as it was before a change: each time
+ * with a text that no pooler has yet, unless others use the same edition, and their table changes. */
+#define PG_TRIES 5
 
 /* A random number that is not 0. */
 uint64_t weir__pg_random(void);
@@ -358,6 +375,13 @@ weir_status weir__pg_status_of(const char *sqlstate, const char *severity);
  * is the server's message and hint, never its detail, which quotes values of the row.
  */
 weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr);
+
+/* Whether it is about a statement that was parsed before its table was altered ("cached plan must not
+ * change result type"), and not within a function. It fails before it does anything. */
+bool weir__pg_is_stale(const PGresult *failed);
+
+/* The error of such a statement in *reterr is one that goes away when its transaction is repeated. */
+weir_status weir__pg_stale(weir_error *reterr);
 
 /* Fill *reterr with WEIR_CONNECT, the SQLSTATE, and libpq's words of a connection that it could not
  * open with verbose errors. */

@@ -3,6 +3,7 @@
 #include "db/drivers/postgres.h"
 #include "db/lexer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -39,6 +40,27 @@ void weir__pg_renew_edition(struct pg_conn *conn, uint64_t edition)
     atomic_compare_exchange_strong_explicit(&weir__pg_engine(conn)->edition, &edition,
                                             weir__pg_random(), memory_order_relaxed,
                                             memory_order_relaxed);
+}
+
+uint64_t weir__pg_edition(const struct pg_conn *conn, bool is_named)
+{
+    if (!is_named && !conn->is_pooled)
+        return 0;
+    return atomic_load_explicit(&weir__pg_engine(conn)->edition, memory_order_relaxed);
+}
+
+const char *weir__pg_text(const struct statement *statement, uint64_t edition, char **ret_storage)
+{
+    static const char form[] = "%s /* %016llx */";
+    size_t room = statement->text_size + sizeof(form) + 16;
+
+    *ret_storage = NULL;
+    if (edition == 0)
+        return statement->text;
+    *ret_storage = malloc(room);
+    if (*ret_storage != NULL)
+        snprintf(*ret_storage, room, form, statement->text, (unsigned long long)edition);
+    return *ret_storage;
 }
 
 /* ---- what a command changes ---------------------------------------------------------------- */

@@ -92,6 +92,17 @@ void weir__pg_refusal(PGconn *pg, weir_error *reterr)
     set_sqlstate(reterr, sqlstate);
 }
 
+bool weir__pg_is_stale(const PGresult *failed)
+{
+    const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
+    const char *function = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
+
+    /* 0A000 has many causes; its message is translated, the name of the function is not. */
+    return sqlstate != NULL && strcmp(sqlstate, "0A000") == 0 && function != NULL &&
+           strcmp(function, "RevalidateCachedQuery") == 0 &&
+           PQresultErrorField(failed, PG_DIAG_CONTEXT) == NULL;
+}
+
 weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_error *reterr)
 {
     const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
@@ -100,6 +111,7 @@ weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_er
     weir_status status =
         weir__pg_status_of(sqlstate, PQresultErrorField(failed, PG_DIAG_SEVERITY_NONLOCALIZED));
 
+    conn->met_stale = weir__pg_is_stale(failed);
     if (sqlstate != NULL && strcmp(sqlstate, "25006") == 0)
         conn->was_read_only = true;
     if (PQstatus(conn->pg) == CONNECTION_BAD)
@@ -115,6 +127,13 @@ weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_er
         weir_error_set(reterr, status, "%s (hint: %.200s)", message, hint);
     set_sqlstate(reterr, sqlstate);
     return status;
+}
+
+weir_status weir__pg_stale(weir_error *reterr)
+{
+    if (reterr != NULL)
+        reterr->status = WEIR_RETRY;
+    return WEIR_RETRY;
 }
 
 weir_status weir__pg_timeout(weir_error *reterr)

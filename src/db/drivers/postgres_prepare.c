@@ -45,6 +45,7 @@ struct job {
     weir_time deadline;
     bool is_named; /* prepare it, not only ask */
     uint64_t edition;
+    bool met_stale; /* the last try failed because a pooler had the text from before a change */
 
     uint64_t number; /* of its name; 0: none */
     char name[48];
@@ -79,28 +80,13 @@ static bool is_in_transaction(const struct pg_conn *conn)
     return PQtransactionStatus(conn->pg) == PQTRANS_INTRANS;
 }
 
-/* The statement's text, of this edition, which the caller frees where it is another. */
-static const char *text_of(const struct job *job, char **ret_storage)
-{
-    static const char form[] = "%s /* %016llx */";
-    size_t room = job->statement->text_size + sizeof(form) + 16;
-
-    *ret_storage = NULL;
-    if (job->edition == 0 || !job->is_named)
-        return job->statement->text;
-    *ret_storage = malloc(room);
-    if (*ret_storage != NULL)
-        snprintf(*ret_storage, room, form, job->statement->text, (unsigned long long)job->edition);
-    return *ret_storage;
-}
-
 static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarded,
                           struct pg_description *ret_description, weir_error *reterr)
 {
     char *storage = NULL;
     struct pg_question question = {
         .name = job->name,
-        .text = text_of(job, &storage),
+        .text = weir__pg_text(job->statement, job->edition, &storage),
         .types = job->types,
         .type_count = job->params->count,
         .is_guarded = is_guarded,
@@ -108,6 +94,7 @@ static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarde
 
     if (question.text == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+    job->met_stale = false;
     if (!weir__pg_types_write(job->params, typing, job->types))
         question.type_count = 0;
     job->number = 0;
@@ -120,6 +107,7 @@ static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarde
     free(storage);
     if (status == WEIR_OK)
         job->typing = typing;
+    job->met_stale = status == WEIR_QUERY && job->conn->met_stale;
     return status;
 }
 
@@ -127,8 +115,8 @@ static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarde
  * The same, in a way that a transaction survives when the server cannot tell the types: then it has
  * rolled back to before. Where there is nothing to guess no savepoint is set.
  */
-static weir_status try_as(struct job *job, enum pg_typing typing,
-                          struct pg_description *ret_description, weir_error *reterr)
+static weir_status try_once(struct job *job, enum pg_typing typing,
+                            struct pg_description *ret_description, weir_error *reterr)
 {
     bool is_guarded = job->params->count > 0 && is_in_transaction(job->conn);
     weir_status status = ask_as(job, typing, is_guarded, ret_description, reterr);
@@ -139,6 +127,23 @@ static weir_status try_as(struct job *job, enum pg_typing typing,
         job->conn, "ROLLBACK TO SAVEPOINT " PG_GUARD "; RELEASE SAVEPOINT " PG_GUARD, job->deadline,
         NULL, reterr);
     return undone == WEIR_OK ? status : undone;
+}
+
+/* What a pooler has under this text is out of date: nothing has happened yet, so another text is
+ * tried, unless the transaction has failed by it and is its owner's to repeat. */
+static weir_status try_as(struct job *job, enum pg_typing typing,
+                          struct pg_description *ret_description, weir_error *reterr)
+{
+    weir_status status = try_once(job, typing, ret_description, reterr);
+
+    for (int tries = 1; status == WEIR_QUERY && job->met_stale; tries++) {
+        weir__pg_renew_edition(job->conn, job->edition);
+        job->edition = weir__pg_edition(job->conn, job->is_named);
+        if (PQtransactionStatus(job->conn->pg) == PQTRANS_INERROR || tries == PG_TRIES)
+            return weir__pg_stale(reterr);
+        status = try_once(job, typing, ret_description, reterr);
+    }
+    return status;
 }
 
 /*
@@ -188,6 +193,7 @@ static weir_status settle(struct job *job, weir_error *reterr)
     if (status == WEIR_QUERY && is_collision(&first)) {
         job->conn->has_collided = true;
         job->is_named = false;
+        job->edition = weir__pg_edition(job->conn, false);
         status = try_as(job, typing, &job->first, &first);
     }
     weir_status first_status = status;
@@ -316,7 +322,6 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
         .statement = statement,
         .params = params,
         .deadline = deadline,
-        .edition = atomic_load_explicit(&weir__pg_engine(conn)->edition, memory_order_relaxed),
     };
 
     if (prepared == NULL)
@@ -330,6 +335,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
     }
     job.tried = prepared->misfits > MOST_MISFITS ? UINT64_MAX : 0;
     job.is_named = may_prepare(conn, prepared);
+    job.edition = weir__pg_edition(conn, job.is_named);
     send_as(params, prepared);
     if (!job.is_named && is_settled(prepared, params))
         return WEIR_OK;
@@ -356,7 +362,13 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
 {
     uint64_t key;
     uint64_t *place = place_of(conn, statement, params, &key);
-    struct job job = {.conn = conn, .statement = statement, .params = params, .deadline = deadline};
+    struct job job = {
+        .conn = conn,
+        .statement = statement,
+        .params = params,
+        .deadline = deadline,
+        .edition = weir__pg_edition(conn, false),
+    };
 
     if (params->count == 0)
         return WEIR_OK;
@@ -387,17 +399,27 @@ static weir_status describe_again(struct pg_conn *conn, const struct statement *
     const struct pg_prepared *prepared = statement->prepared;
     Oid *types = prepared->first_typing == PG_UNTYPED ? NULL : prepared->types;
     Oid *blobs = NULL;
-    struct pg_question question = {.name = "", .text = statement->text, .types = types};
+    char *storage = NULL;
+    struct pg_question question = {
+        .name = "",
+        .text = weir__pg_text(statement, weir__pg_edition(conn, false), &storage),
+        .types = types,
+    };
 
+    if (question.text == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to describe a statement");
     if (types == NULL && prepared->blobs != 0) {
         types = blobs = calloc((size_t)params->count, sizeof(Oid));
-        if (blobs == NULL)
+        if (blobs == NULL) {
+            free(storage);
             return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to describe a statement");
+        }
         weir__pg_types_write(params, PG_UNTYPED, blobs);
         question.types = blobs;
     }
     question.type_count = types != NULL ? params->count : 0;
     weir_status status = weir__pg_ask(conn, &question, deadline, ret_description, reterr);
+    free(storage);
     free(blobs);
     return status;
 }
@@ -411,7 +433,7 @@ bool weir__pg_is_outdated(struct pg_conn *conn, const struct statement *statemen
     weir_status status = describe_again(conn, statement, params, deadline, &description, &error);
 
     if (status != WEIR_OK)
-        return status == WEIR_QUERY && is_guess(&error);
+        return status == WEIR_QUERY && (is_guess(&error) || conn->met_stale);
     return description.fingerprint != prepared->description.fingerprint;
 }
 
@@ -436,8 +458,10 @@ static weir_status refresh(struct pg_conn *conn, struct statement *statement,
     }
     weir_status status = describe_again(conn, statement, params, deadline, &description, reterr);
     *now = weir_now();
+    if (status == WEIR_QUERY && conn->met_stale)
+        weir__pg_renew_edition(conn, weir__pg_edition(conn, false));
     if (status != WEIR_OK && (status != WEIR_QUERY || weir__pg_state(conn) != CONN_IDLE))
-        return status;
+        return status == WEIR_QUERY && conn->met_stale ? weir__pg_stale(reterr) : status;
     if (status == WEIR_OK && description.fingerprint == prepared->description.fingerprint) {
         prepared->checked_at = *now;
         prepared->definitions = definitions;

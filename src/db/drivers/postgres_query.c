@@ -32,7 +32,7 @@ static weir_status check_usable(struct pg_conn *conn, weir_time now, weir_time d
 enum failure {
     FAILURE_ITS_OWN,  /* nothing: it is the statement's */
     FAILURE_LOST,     /* the server no longer has what was prepared */
-    FAILURE_REFUSED,  /* and no longer likes it: its table was altered */
+    FAILURE_STALE,    /* or what a pooler has under its text; its table was altered */
     FAILURE_DOUBTFUL, /* types of before may be the cause */
 };
 
@@ -49,7 +49,9 @@ struct run {
     bool was_idle;      /* outside a transaction when it began */
     bool has_ended;     /* the server said how a statement ended */
     enum failure cause; /* what may be done about its error */
+    int tries;          /* that failed because it was lost or stale */
     enum pg_way way;
+    uint64_t edition; /* of the text it was sent with */
     weir_result *result;
     weir_status status;
     weir_error *reterr;
@@ -203,17 +205,14 @@ static bool is_doubtful(const char *sqlstate)
 static enum failure cause_of(const struct run *run, const PGresult *failed)
 {
     const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
-    const char *function = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
 
     if (run->is_script || sqlstate == NULL)
         return FAILURE_ITS_OWN;
     if (run->way == PG_PREPARED && strcmp(sqlstate, "26000") == 0)
         return is_ours(run, failed) ? FAILURE_LOST : FAILURE_ITS_OWN;
-    /* 0A000 has many causes; its message is translated, the name of the function is not. */
-    if (run->way == PG_PREPARED && strcmp(sqlstate, "0A000") == 0 && function != NULL &&
-        strcmp(function, "RevalidateCachedQuery") == 0 &&
-        PQresultErrorField(failed, PG_DIAG_CONTEXT) == NULL)
-        return FAILURE_REFUSED;
+    /* EXECUTE of the caller's own is his own; nothing that could be done would make it another. */
+    if (weir__pg_is_stale(failed) && !names_statements(run->sql))
+        return FAILURE_STALE;
     return is_doubtful(sqlstate) ? FAILURE_DOUBTFUL : FAILURE_ITS_OWN;
 }
 
@@ -309,24 +308,30 @@ static void receive_rows(struct run *run)
             run->status == WEIR_OK && (run->result == NULL || run->result->bytes <= SMALL_RESULT);
 }
 
-static bool send_unprepared(PGconn *pg, const char *sql, const struct pg_params *params,
-                            weir_error *reterr)
+static bool send_unprepared(struct run *run, const struct statement *statement,
+                            const struct pg_params *params, weir_error *reterr)
 {
+    char *storage = NULL;
+    const char *sql = weir__pg_text(statement, run->edition, &storage);
     Oid inline_types[PG_INLINE_PARAMS];
     Oid *types = inline_types;
     const Oid *declared = params->declared;
 
-    if (params->count > PG_INLINE_PARAMS && declared == NULL) {
+    if (params->count > PG_INLINE_PARAMS && declared == NULL)
         types = calloc((size_t)params->count, sizeof(*types));
-        if (types == NULL) {
-            weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters", params->count);
-            return false;
-        }
+    if (sql == NULL || types == NULL) {
+        weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to send a statement with %d parameters",
+                       params->count);
+        free(storage);
+        if (types != inline_types)
+            free(types);
+        return false;
     }
     if (declared == NULL && weir__pg_types_write(params, params->typing, types))
         declared = types;
-    bool is_sent = PQsendQueryParams(pg, sql, params->count, declared, params->texts,
+    bool is_sent = PQsendQueryParams(run->conn->pg, sql, params->count, declared, params->texts,
                                      params->lengths, params->formats, 0) != 0;
+    free(storage);
     if (types != inline_types)
         free(types);
     return is_sent;
@@ -339,11 +344,13 @@ static weir_status send_statement(struct run *run, const struct statement *state
     PGconn *pg = run->conn->pg;
     bool is_sent;
 
+    run->edition =
+        run->way == PG_PREPARED ? run->prepared->edition : weir__pg_edition(run->conn, false);
     if (run->way == PG_PREPARED)
         is_sent = PQsendQueryPrepared(pg, run->prepared->name, params->count, params->texts,
                                       params->lengths, params->formats, 0) != 0;
     else
-        is_sent = send_unprepared(pg, statement->text, params, &error);
+        is_sent = send_unprepared(run, statement, params, &error);
     if (is_sent)
         return WEIR_OK;
     if (error.status == WEIR_OK)
@@ -384,9 +391,10 @@ static bool is_undone(const struct run *run)
 /*
  * What was prepared is of no use any more: the server does not have it (26000), or its table was
  * altered ("cached plan must not change result type"). Such a statement fails before it does
- * anything, so outside a transaction it is run again, unprepared, which is right behind a pooler,
- * too, that would find what it has prepared for this text. Inside one the transaction has failed and
- * is the caller's to repeat.
+ * anything, so outside a transaction it is run again, unprepared. A pooler may find that, too, by
+ * its text (Odyssey since 1.5), so there it goes with the remark of a new edition, and once more
+ * when another connection had that prepared before the next change. Inside a transaction this has
+ * failed and is the caller's to repeat.
  */
 static void run_again(struct run *run, struct statement *statement, struct pg_params *params)
 {
@@ -397,16 +405,21 @@ static void run_again(struct run *run, struct statement *statement, struct pg_pa
         prepared->name[0] = '\0';
         weir__pg_note_loss(run->conn);
     } else {
-        weir__pg_renew_edition(run->conn, prepared->edition);
-        weir__pg_unprepare(run->conn, prepared);
+        weir__pg_renew_edition(run->conn, run->edition);
+        if (prepared != NULL)
+            weir__pg_unprepare(run->conn, prepared);
     }
-    if (is_undone(run)) {
+    run->cause = FAILURE_ITS_OWN;
+    if (is_undone(run) && ++run->tries < PG_TRIES)
         run_unprepared(run, statement, params);
-    } else if (run->status == WEIR_QUERY) {
-        run->status = WEIR_RETRY;
-        if (run->reterr != NULL)
-            run->reterr->status = WEIR_RETRY;
-    }
+    else if (run->status == WEIR_QUERY)
+        run->status = weir__pg_stale(run->reterr);
+}
+
+static void run_while_stale(struct run *run, struct statement *statement, struct pg_params *params)
+{
+    while (run->cause == FAILURE_LOST || run->cause == FAILURE_STALE)
+        run_again(run, statement, params);
 }
 
 /*
@@ -447,10 +460,11 @@ static void run_statement(struct run *run, struct statement *statement, struct p
     if (run->status != WEIR_OK)
         return;
     run_once(run, statement, params);
-    if (run->cause == FAILURE_LOST || run->cause == FAILURE_REFUSED)
-        run_again(run, statement, params);
-    else if (run->cause == FAILURE_DOUBTFUL)
+    run_while_stale(run, statement, params);
+    if (run->cause == FAILURE_DOUBTFUL) {
         look_into_error(run, statement, params);
+        run_while_stale(run, statement, params);
+    }
 }
 
 weir_status weir__pg_query(void *arg, struct statement *statement, const weir_value *values,
