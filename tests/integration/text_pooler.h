@@ -9,6 +9,7 @@
 
 #include "relay.h"
 
+#include <netinet/tcp.h>
 #include <stdint.h>
 
 #define TEXT_POOLER_CLIENTS 8
@@ -224,6 +225,8 @@ static inline void text_pooler_accept(struct text_pooler *pooler)
         abort();
     c->client = client;
     c->server = relay_connect(pooler->server_port);
+    setsockopt(c->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(c->server, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     pooler->clients[pooler->count++] = c;
 }
 

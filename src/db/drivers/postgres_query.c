@@ -344,13 +344,14 @@ static weir_status send_statement(struct run *run, const struct statement *state
     PGconn *pg = run->conn->pg;
     bool is_sent;
 
-    run->edition =
-        run->way == PG_PREPARED ? run->prepared->edition : weir__pg_edition(run->conn, false);
-    if (run->way == PG_PREPARED)
+    if (run->way == PG_PREPARED && run->prepared != NULL) {
+        run->edition = run->prepared->edition;
         is_sent = PQsendQueryPrepared(pg, run->prepared->name, params->count, params->texts,
                                       params->lengths, params->formats, 0) != 0;
-    else
+    } else {
+        run->edition = weir__pg_edition(run->conn, false);
         is_sent = send_unprepared(run, statement, params, &error);
+    }
     if (is_sent)
         return WEIR_OK;
     if (error.status == WEIR_OK)
