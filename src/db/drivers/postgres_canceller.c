@@ -36,6 +36,7 @@ static struct {
     struct pg_cancel *last;
     int giving_back; /* leases, at this moment, by the watcher or a worker */
     bool is_watched; /* the watcher runs */
+    bool is_ending;  /* no more cancels are sent */
     bool is_exiting; /* nothing is touched any more */
     int wake_fd;     /* the watcher's; -1: none */
     int exit_handlers;
@@ -220,15 +221,17 @@ static bool is_due(const struct round *round, const struct pg_cancel *cancel, we
 /* One turn for one connection, without the lock, when something has come or `patience` is over. */
 static enum cancel_end step_locked(struct pg_cancel *cancel, weir_time now, weir_time patience)
 {
+    bool is_ending = canceller.is_ending;
+
     cancel->is_stepped = true;
     pthread_mutex_unlock(&canceller.lock);
     if (patience > 0 && weir__pg_cancel_events(cancel) != 0)
         weir__pg_poll(PQsocket(cancel->conn->pg), POLLIN, now, now + patience);
     weir__pg_request_step(cancel, now);
     enum cancel_end end = weir__pg_cancel_step(cancel, now);
-    if (end == CANCEL_GOES_ON)
+    if (end == CANCEL_GOES_ON && !is_ending)
         weir__pg_request_start(cancel, now);
-    else
+    else if (end != CANCEL_GOES_ON)
         weir__pg_request_abandon(cancel);
     pthread_mutex_lock(&canceller.lock);
     cancel->is_stepped = false;
@@ -337,6 +340,25 @@ static void *watch(void *arg)
 
 /* ---- the process's end and its children ------------------------------------------------------ */
 
+static bool has_request_locked(void)
+{
+    struct pg_cancel *c = canceller.first;
+
+    while (c != NULL && !c->is_stepped && c->request == NULL)
+        c = c->next;
+    return c != NULL;
+}
+
+/* PgBouncer 1.18 ends, for all its clients, when the sender of a cancel is gone before that was
+ * passed on ("bad client state: 0", its issue 801). So what is on its way is waited for. */
+static void await_requests_locked(weir_time deadline)
+{
+    canceller.is_ending = true;
+    while (canceller.is_watched && has_request_locked() &&
+           weir__pg_cond_wait(&canceller.changed, &canceller.lock, deadline))
+        continue;
+}
+
 /*
  * Registered when it is first needed, so it runs before what the program and libpq's TLS library
  * registered earlier: whoever closes a pool after this finds its leases given back.
@@ -347,6 +369,7 @@ static void at_exit(void)
     struct pg_cancel *ended = NULL;
 
     pthread_mutex_lock(&canceller.lock);
+    await_requests_locked(deadline);
     canceller.is_exiting = true;
     wake_locked();
     for (struct pg_cancel *c = canceller.first, *next; c != NULL; c = next) {
