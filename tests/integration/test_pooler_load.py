@@ -112,7 +112,7 @@ def deadlines_of_some_that_spare_the_others(pooler):
     assert told["timed_out"] >= THREADS // 2 and told["late"] == 0, told
     # The statements are stopped, and so nearly all their sessions come back.
     assert told["closes"] <= told["timed_out"] // 20, told
-    # PgBouncer 1.18 is gone when a program ended while its cancel was on the way.
+    # The pooler serves on after a program that had cancels on their way.
     must_be_right(load(pooler, "direct", 0.5, statement_cache_size=0))
 
 

@@ -349,8 +349,7 @@ static bool has_request_locked(void)
     return c != NULL;
 }
 
-/* PgBouncer 1.18 ends, for all its clients, when the sender of a cancel is gone before that was
- * passed on ("bad client state: 0", its issue 801). So what is on its way is waited for. */
+/* What is on its way is waited for: PgBouncer 1.18 bears no other end of a cancel (its issue 801). */
 static void await_requests_locked(weir_time deadline)
 {
     canceller.is_ending = true;
