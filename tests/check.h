@@ -69,6 +69,14 @@ static inline void check_contains_at(const char *file, int line, const char *wha
         fflush(stdout);                                                                            \
     } while (0)
 
+/* Say that a test cannot run here, and why. */
+#define skip(test, why)                                                                            \
+    do {                                                                                           \
+        check_tests_run++;                                                                         \
+        printf("ok %d - %s # SKIP %s\n", check_tests_run, #test, why);                             \
+        fflush(stdout);                                                                            \
+    } while (0)
+
 /* Print the plan; the result of main(). */
 static inline int check_done(void)
 {
