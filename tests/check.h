@@ -70,7 +70,7 @@ static inline void check_contains_at(const char *file, int line, const char *wha
     } while (0)
 
 /* Say that a test cannot run here, and why. */
-#define skip(test, why)                                                                            \
+#define check_skip(test, why)                                                                      \
     do {                                                                                           \
         check_tests_run++;                                                                         \
         printf("ok %d - %s # SKIP %s\n", check_tests_run, #test, why);                             \

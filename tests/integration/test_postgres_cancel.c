@@ -245,8 +245,8 @@ int main(void)
     if (observe("SELECT pg_jit_available()::int") == 1)
         run_chosen(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has);
     else /* from 18 on Debian has it in a package of its own */
-        skip(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has,
-             "the server has no compiler (Debian's postgresql-18-jit)");
+        check_skip(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has,
+                   "the server has no compiler (Debian's postgresql-18-jit)");
     run_chosen(a_statement_that_looks_for_no_cancel_never_makes_more_sessions_than_the_pool_has);
     run_chosen(a_statement_that_sleeps_or_waits_never_makes_more_sessions_than_the_pool_has);
     run_chosen(half_of_the_callers_timing_out_leave_the_other_half_its_throughput);
