@@ -24,15 +24,23 @@ static weir_time next_look_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(
     return g->peer.limit > 0 && g->peer.retry_at > now ? g->peer.retry_at : WEIR_DEADLINE_NEVER;
 }
 
-/* Before those who began their acquire later: mostly at the end. */
-static void enqueue_locked(weir_pool *pool, struct waiter *waiter, weir_time now)
+/* Behind whom one comes who was in the line already: before those who began their acquire later. */
+static struct waiter *place_by_age_locked(weir_pool *pool, const struct waiter *waiter)
     WEIR_REQUIRES(pool->lock)
 {
-    struct guarded *g = weir__guarded_locked(pool);
-    struct waiter *before = g->last;
+    struct waiter *before = weir__guarded_locked(pool)->last;
 
     while (before != NULL && before->since > waiter->since)
         before = before->previous;
+    return before;
+}
+
+/* Into the line behind another, or as the first of all when that is NULL. */
+static void enqueue_locked(weir_pool *pool, struct waiter *waiter, struct waiter *before,
+                           weir_time now) WEIR_REQUIRES(pool->lock)
+{
+    struct guarded *g = weir__guarded_locked(pool);
+
     waiter->previous = before;
     waiter->next = before != NULL ? before->next : g->first;
     if (before != NULL)
@@ -274,7 +282,7 @@ static weir_status take_or_enqueue_locked(weir_pool *pool, struct request *reque
     if (is_first)
         *ret_slot = weir__slots_want_locked(pool, ret_ticket);
     if (*ret_slot == NULL)
-        enqueue_locked(pool, waiter, now);
+        enqueue_locked(pool, waiter, g->last, now);
     return WEIR_OK;
 }
 
@@ -449,7 +457,7 @@ static weir_status requeue_locked(weir_pool *pool, struct request *request, stru
     if (*slot == NULL && g->first == NULL)
         *slot = weir__slots_want_locked(pool, ticket);
     if (*slot == NULL)
-        enqueue_locked(pool, waiter, now);
+        enqueue_locked(pool, waiter, place_by_age_locked(pool, waiter), now);
     return WEIR_OK;
 }
 

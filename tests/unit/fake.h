@@ -385,7 +385,6 @@ static inline int pool_check_line_locked(weir_pool *pool) WEIR_REQUIRES(pool->lo
         fake_must(w->previous == previous);
         fake_must(signal == WAITER_ASLEEP ||
                   (signal == WAITER_NUDGED && (previous == NULL || g->peer.limit > 0)));
-        fake_must(previous == NULL || previous->since <= w->since);
     }
     fake_must(g->last == previous);
     fake_must(g->waiters == waiters);
