@@ -30,7 +30,7 @@ struct waiter {
     struct waiter *previous;
     struct weir_slot *slot;
     uint64_t ticket;
-    weir_time since;     /* the acquire began: who began earlier is before it */
+    weir_time since;     /* the acquire began: who comes back to the line is placed by it */
     weir_time queued_at; /* it came into the line */
     weir_time look_at;   /* it wakes then to look whether the peer takes more; NEVER: it need not */
     _Atomic uint32_t signal;
