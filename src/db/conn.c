@@ -129,7 +129,7 @@ static weir_status check_ready(weir_conn *conn, weir_error *reterr)
     weir_status status = weir__conn_check_alive(conn, reterr);
     if (status == WEIR_OK)
         status = check_in_time(conn->deadline, reterr);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK && conn->is_stopped)
         status = weir__conn_await_stop(conn, weir__conn_statement_deadline(conn), reterr);
     if (status != WEIR_OK || conn->depth == 0 || conn->driver->state(conn->native) != CONN_IDLE)
         return status;

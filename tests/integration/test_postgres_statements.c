@@ -198,6 +198,42 @@ static void a_statement_survives_the_change_of_its_table(void)
     session_close(&s);
 }
 
+static void expect_column(struct session *s, const char *sql, const char *name)
+{
+    weir_result *result = NULL;
+
+    check_int(session_query(s, sql, NULL, SOON, &result), WEIR_OK);
+    check_text(weir_result_column_name(result, 0), name);
+    weir_result_close(result);
+}
+
+static void a_column_that_another_connection_renames_has_its_new_name_at_once(void)
+{
+    static const char *const queries[] = {"SELECT * FROM renamed", "TABLE renamed",
+                                          "/* a view */ SELECT * FROM renamed_view",
+                                          "WITH r AS (SELECT * FROM renamed) SELECT * FROM r"};
+    struct session s;
+    struct session other;
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    session_open(&other, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    must(&other, "CREATE TABLE renamed (a int)");
+    must(&other, "CREATE VIEW renamed_view AS SELECT * FROM renamed");
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++)
+            expect_column(&s, queries[i], "a");
+    }
+    must(&other, "ALTER TABLE renamed RENAME a TO b");
+    must(&other, "ALTER VIEW renamed_view RENAME a TO b");
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++)
+            expect_column(&s, queries[i], "b");
+    }
+    must(&other, "DROP TABLE renamed CASCADE");
+    session_close(&other);
+    session_close(&s);
+}
+
 static void a_stale_plan_inside_a_transaction_asks_to_repeat_it(void)
 {
     struct session s;
@@ -532,6 +568,7 @@ int main(void)
     run(writes_tell_how_many_rows_they_changed_and_reads_do_not);
     run(a_statement_is_prepared_once_and_uncached_ones_never);
     run(a_statement_survives_the_change_of_its_table);
+    run(a_column_that_another_connection_renames_has_its_new_name_at_once);
     run(a_stale_plan_inside_a_transaction_asks_to_repeat_it);
     run(statements_that_others_deallocated_are_prepared_anew);
     run(names_that_are_taken_cost_nothing_but_the_preparing);

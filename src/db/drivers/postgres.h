@@ -164,8 +164,10 @@ struct pg_prepared {
     int misfits;                 /* how often values did not fit `types` */
     bool was_lost;               /* the server no longer had it: not prepared any more */
 
-    bool touches_session;    /* its text may change the session; weir__pg_touches_session() */
-    bool is_small;           /* its last result was; see receive_rows() */
+    bool touches_session; /* its text may change the session; weir__pg_touches_session() */
+    bool is_small;        /* its last result was; see receive_rows() */
+    bool is_select;
+    bool has_same_columns;   /* as long as it is prepared, each result has `columns` */
     struct columns *columns; /* of its last rows */
 };
 

@@ -157,12 +157,17 @@ static unsigned changes_of(const char *tag, const char *sql, bool touches_sessio
         return starts_with(tag, "DROP ") || strcmp(tag, "DO") == 0 ? PG_CHANGE_ALL : 0;
     case 'I':
         return starts_with(tag, "IMPORT ") ? PG_CHANGE_ALL : 0;
+    case 'R':
+        if (strcmp(tag, "RESET") == 0 && sets_names(sql, true))
+            return PG_CHANGE_OWN;
+        break;
+    case 'S':
+        if (strcmp(tag, "SET") == 0 && sets_names(sql, false))
+            return PG_CHANGE_OWN;
+        break;
     default:
         break;
     }
-    bool is_reset = strcmp(tag, "RESET") == 0;
-    if ((is_reset || strcmp(tag, "SET") == 0) && sets_names(sql, is_reset))
-        return PG_CHANGE_OWN;
     return touches_session && calls_set_names(sql) ? PG_CHANGE_OWN : 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Preparing statements on PostgreSQL, seeing that they still hold, and letting go of them. */
 #include "db/drivers/postgres.h"
+#include "db/lexer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ void weir__pg_unprepare(struct pg_conn *conn, struct pg_prepared *prepared)
     if (prepared->name[0] != '\0' && prepared->epoch == conn->epoch && !conn->is_lost)
         weir__pg_drop_name(conn, prepared->number);
     prepared->name[0] = '\0';
+    prepared->has_same_columns = false;
 }
 
 void weir__pg_forget(void *arg, struct statement *statement)
@@ -263,6 +265,14 @@ static void send_as(struct pg_params *params, const struct pg_prepared *prepared
     params->declared = prepared->types;
 }
 
+static bool is_select(const struct statement *statement)
+{
+    const char *at = statement->text;
+    struct token first = weir__token_next(&at, at + statement->text_size, DIALECT_POSTGRES);
+
+    return weir__token_is_word(&first, "select");
+}
+
 static struct pg_prepared *prepared_of(struct statement *statement)
 {
     struct pg_prepared *prepared = statement->prepared;
@@ -270,8 +280,10 @@ static struct pg_prepared *prepared_of(struct statement *statement)
     if (prepared != NULL)
         return prepared;
     prepared = calloc(1, sizeof(*prepared));
-    if (prepared != NULL)
+    if (prepared != NULL) {
         prepared->touches_session = weir__pg_touches_session(statement->text);
+        prepared->is_select = is_select(statement);
+    }
     statement->prepared = prepared;
     return prepared;
 }

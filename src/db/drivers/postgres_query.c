@@ -92,29 +92,37 @@ static struct columns *read_names(const PGresult *rows)
 
 /*
  * The columns of a result: those of the statement's last one when they have the same names, which the
- * server sends with each. One statement may have others each time: FETCH from a cursor that was
- * declared again, EXECUTE of a name that was prepared again. The caller owns a reference.
+ * server sends with each. A command may have others each time: FETCH from a cursor that was declared
+ * again, EXECUTE of a name that was prepared again. A prepared query has the same while it is
+ * prepared: the server (12 to 18) refuses it when types or names are others (0A000). Behind a pooler
+ * it is prepared in several sessions. The caller owns a reference.
  */
-static struct columns *columns_of(struct pg_prepared *prepared, const PGresult *rows)
+static struct columns *columns_of(const struct run *run, const PGresult *rows)
 {
+    struct pg_prepared *prepared = run->prepared;
     struct columns *columns = prepared != NULL ? prepared->columns : NULL;
 
-    if (columns != NULL && has_names(columns, rows)) {
+    if (columns != NULL && run->way == PG_PREPARED && prepared->has_same_columns &&
+        columns->count == (size_t)PQnfields(rows)) {
         atomic_fetch_add_explicit(&columns->references, 1, memory_order_relaxed);
         return columns;
     }
-    columns = read_names(rows);
-    if (columns != NULL && prepared != NULL) {
+    if (columns == NULL || !has_names(columns, rows)) {
+        columns = read_names(rows);
+        if (columns == NULL || prepared == NULL)
+            return columns;
         weir__columns_unref(prepared->columns);
-        atomic_fetch_add_explicit(&columns->references, 1, memory_order_relaxed);
         prepared->columns = columns;
     }
+    prepared->has_same_columns =
+        run->way == PG_PREPARED && prepared->is_select && !run->conn->is_pooled;
+    atomic_fetch_add_explicit(&columns->references, 1, memory_order_relaxed);
     return columns;
 }
 
 static void open_result(struct run *run, const PGresult *rows)
 {
-    struct columns *columns = columns_of(run->prepared, rows);
+    struct columns *columns = columns_of(run, rows);
 
     if (columns == NULL) {
         fail(run, weir_error_set(run->reterr, WEIR_NO_MEMORY, "no memory for a result's columns"));
@@ -308,55 +316,46 @@ static void receive_rows(struct run *run)
             run->status == WEIR_OK && (run->result == NULL || run->result->bytes <= SMALL_RESULT);
 }
 
-static bool send_unprepared(struct run *run, const struct statement *statement,
-                            const struct pg_params *params, weir_error *reterr)
+static weir_status send_unprepared(struct run *run, const struct statement *statement,
+                                   const struct pg_params *params)
 {
     char *storage = NULL;
     const char *sql = weir__pg_text(statement, run->edition, &storage);
     Oid inline_types[PG_INLINE_PARAMS];
     Oid *types = inline_types;
     const Oid *declared = params->declared;
+    weir_status status = WEIR_OK;
 
     if (params->count > PG_INLINE_PARAMS && declared == NULL)
         types = calloc((size_t)params->count, sizeof(*types));
     if (sql == NULL || types == NULL) {
-        weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to send a statement with %d parameters",
-                       params->count);
-        free(storage);
-        if (types != inline_types)
-            free(types);
-        return false;
+        status = weir_error_set(run->reterr, WEIR_NO_MEMORY,
+                                "no memory to send a statement with %d parameters", params->count);
+    } else {
+        if (declared == NULL && weir__pg_types_write(params, params->typing, types))
+            declared = types;
+        if (!PQsendQueryParams(run->conn->pg, sql, params->count, declared, params->texts,
+                               params->lengths, params->formats, 0))
+            status = weir__pg_error(run->conn, NULL, run->reterr);
     }
-    if (declared == NULL && weir__pg_types_write(params, params->typing, types))
-        declared = types;
-    bool is_sent = PQsendQueryParams(run->conn->pg, sql, params->count, declared, params->texts,
-                                     params->lengths, params->formats, 0) != 0;
     free(storage);
     if (types != inline_types)
         free(types);
-    return is_sent;
+    return status;
 }
 
 static weir_status send_statement(struct run *run, const struct statement *statement,
                                   const struct pg_params *params)
 {
-    weir_error error = {.status = WEIR_OK};
-    PGconn *pg = run->conn->pg;
-    bool is_sent;
-
-    if (run->way == PG_PREPARED && run->prepared != NULL) {
-        run->edition = run->prepared->edition;
-        is_sent = PQsendQueryPrepared(pg, run->prepared->name, params->count, params->texts,
-                                      params->lengths, params->formats, 0) != 0;
-    } else {
+    if (run->way != PG_PREPARED || run->prepared == NULL) {
         run->edition = weir__pg_edition(run->conn, false);
-        is_sent = send_unprepared(run, statement, params, &error);
+        return send_unprepared(run, statement, params);
     }
-    if (is_sent)
-        return WEIR_OK;
-    if (error.status == WEIR_OK)
+    run->edition = run->prepared->edition;
+    if (!PQsendQueryPrepared(run->conn->pg, run->prepared->name, params->count, params->texts,
+                             params->lengths, params->formats, 0))
         return weir__pg_error(run->conn, NULL, run->reterr);
-    return weir_error_set(run->reterr, error.status, "%s", error.text);
+    return WEIR_OK;
 }
 
 /* Run it once, as make_ready() has said. */
