@@ -331,8 +331,9 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  * A body that is read while it is sent.
  *
  * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
- * rewind(): go back to the beginning, for a repeat or a redirect. NULL: it cannot be sent twice, so
- *           nothing is repeated once some of it was sent.
+ * rewind(): go back to the beginning: for a repeat, a redirect, or when the request is sent again. NULL:
+ *           it cannot be sent twice, so nothing is repeated once some of it was read, and sending the
+ *           request again is WEIR_INVALID until it is given another reader.
  * size:     of the whole, or -1 when not known; it is then sent in chunks. Giving more, or ending
  *           before, is WEIR_INVALID.
  * Anything but WEIR_OK ends the sending with that status. Called on the sending thread.
@@ -385,7 +386,9 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  * Each attempt must be let through by the origin's gate and breaker, takes a connection from the
  * origin's pool, sends, receives, and gives the connection back, or closes it when it is not clean.
  * What failed is repeated as weir_retry_next() decides, and never sent twice by anyone else. Redirects
- * are followed: 303 with GET, 301 and 302 after a POST too, 307 and 308 with the method and body.
+ * are followed: 303 with GET, 301 and 302 after a POST too, 307 and 308 with the method and body. With a
+ * body that stays behind, so do the fields that describe it (RFC 9110, 15.4): Content-*, Digest,
+ * Repr-Digest, Last-Modified.
  * `deadline` (weir/clock.h) holds for all of it; WEIR_DEADLINE_DEFAULT means total_timeout_ms,
  * WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
  *
@@ -397,7 +400,7 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  * connections without notice (RFC 9112, 9.3.1).
  *
  * Errors, with what was tried, how often and for how long in the text; *ret_response is untouched:
- *   WEIR_INVALID       the request is malformed
+ *   WEIR_INVALID       the request is malformed, or its reader cannot begin again; nothing was sent
  *   WEIR_CONNECT       no connection: refused, unreachable, unknown name, certificate, timeout
  *   WEIR_TIMEOUT       the deadline or the time of an attempt passed; or no connection was free in time
  *   WEIR_DISCONNECTED  the connection was lost under way, and what was asked for is safe to repeat

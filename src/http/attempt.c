@@ -27,8 +27,8 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
         .method = weir_method_of(s->method),
         .has_idempotency_key = request->has_idempotency_key,
         .was_sent = t != NULL && t->was_sent,
-        .is_rewindable =
-            !s->has_body || !request->has_reader || request->reader.rewind != NULL || !s->was_begun,
+        .is_rewindable = !s->has_body || !request->has_reader || request->reader.rewind != NULL ||
+                         !request->is_reader_begun,
     };
     s->leads_elsewhere =
         a->kind == WEIR_ATTEMPT_RESPONSE && weir__follows(s) && weir__is_redirect(s->response);
@@ -208,7 +208,7 @@ static void note_transfer(struct sending *s, const struct transfer *t)
     s->is_reused = t->is_reused;
     s->is_answered = t->is_answered;
     s->has_sunk = s->has_sunk || t->has_sunk;
-    s->was_begun = s->was_begun || t->has_read;
+    s->request->is_reader_begun = s->request->is_reader_begun || t->has_read;
 }
 
 static void make_attempt(struct sending *s, struct admission *admission, weir_time begun)
@@ -221,7 +221,8 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         .url = s->url,
         .method = s->method,
         .has_body = s->has_body,
-        .is_from_start = !s->was_begun,
+        .is_from_start = !s->request->is_reader_begun,
+        .has_turned = s->has_turned,
         .drops_secrets = s->drops_secrets,
         .follows = weir__follows(s),
         .max_body_bytes = s->request->max_body_bytes >= 0 ? s->request->max_body_bytes

@@ -517,6 +517,7 @@ weir_status weir_http_request_reader(weir_http_request *request, const weir_http
     request->has_body = true;
     request->has_reader = true;
     request->reader = *reader;
+    request->is_reader_begun = false;
     request->content_type = type;
     return WEIR_OK;
 }

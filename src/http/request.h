@@ -19,7 +19,8 @@ struct field {
 
 /*
  * The thread that sends owns everything but what `cancel` says. Between sendings the builder
- * (request.c) writes; the sender (send.c and below) writes the report and `cancel` only.
+ * (request.c) writes; the sender (send.c and below) writes the report, `is_reader_begun` and `cancel`
+ * only.
  */
 struct weir_http_request {
     char *method; /* as given; checked to be a token */
@@ -38,7 +39,8 @@ struct weir_http_request {
     size_t body_size;
     bool has_reader;
     weir_http_reader reader;
-    char *content_type; /* given with the body; NULL: none */
+    bool is_reader_begun; /* a sending read of it: it no longer stands at its beginning */
+    char *content_type;   /* given with the body; NULL: none */
 
     weir_http_sink *sink;
     void *sink_arg;

@@ -73,6 +73,7 @@ static enum next hop(struct sending *s)
         s->has_acted = s->has_acted || !may_repeat(s);
         s->method = "GET";
         s->has_body = false;
+        s->has_turned = true;
     }
     /* Once the way has left the request's own origin its secrets stay behind, even where it leads
      * back: that is for the other one to say, then. */
@@ -309,6 +310,21 @@ static weir_status finish(struct sending *s, enum next next, weir_http_response 
     return status;
 }
 
+/* A body that an earlier sending has read, and that cannot be read again. */
+static weir_status check_reader(struct sending *s, weir_error *reterr)
+{
+    const weir_http_request *request = s->request;
+
+    if (!s->has_body || !request->has_reader || !request->is_reader_begun ||
+        request->reader.rewind != NULL)
+        return WEIR_OK;
+    s->report->cause = WEIR_CAUSE_BODY;
+    return weir_error_set(reterr, WEIR_INVALID,
+                          "%s %s: an earlier sending has read its body, and the reader has no "
+                          "rewind; give the request another reader",
+                          s->method, s->url->shown);
+}
+
 static weir_status resolve_deadline(const weir_http *session, weir_time started,
                                     weir_time *deadline, weir_error *reterr)
 {
@@ -340,7 +356,9 @@ weir_status weir_http_send_at(weir_http *session, weir_http_request *request, we
             *reterr = request->error;
         return request->error.status;
     }
-    weir_status status = resolve_deadline(session, s.started, &deadline, reterr);
+    weir_status status = check_reader(&s, reterr);
+    if (status == WEIR_OK)
+        status = resolve_deadline(session, s.started, &deadline, reterr);
     if (status == WEIR_OK)
         status = weir__origin_visit(session, s.url->origin, request, &s.origin, reterr);
     if (status != WEIR_OK)

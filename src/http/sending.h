@@ -41,13 +41,13 @@ struct sending {
     struct url hop;
     const char *method;
     bool has_body;
-    bool has_acted; /* a redirect answered what must not be sent again; a GET since */
+    bool has_acted;  /* a redirect answered what must not be sent again; a GET since */
+    bool has_turned; /* a redirect made it a GET: what described its content is gone */
     bool drops_secrets;
     bool is_deposited;     /* the budget of this hop's origin knows of it */
     struct origin *origin; /* visited; NULL: none */
 
     /* the latest attempt */
-    bool was_begun; /* the reader of the body no longer stands at its beginning */
     weir_http_response *response;
     weir_attempt attempt;
     const char *retry_after[RETRY_AFTERS];

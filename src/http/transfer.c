@@ -181,6 +181,29 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
 static char expect_nothing[] = "Expect:";
 static char in_chunks[] = "Transfer-Encoding: chunked";
 
+/* Whether a field is one of this name; its line has a colon after it, or a semicolon where it is empty. */
+static bool is_field(const struct field *field, const char *name)
+{
+    size_t size = strlen(name);
+
+    return strncasecmp(field->line, name, size) == 0 &&
+           (field->line[size] == ':' || field->line[size] == ';');
+}
+
+/* Whether a field describes the content of a message (RFC 9110, 8; 15.4 says that they go with it). */
+static bool is_of_content(const struct field *field)
+{
+    return strncasecmp(field->line, "Content-", 8) == 0 || is_field(field, "Digest") ||
+           is_field(field, "Repr-Digest") || is_field(field, "Last-Modified");
+}
+
+static bool is_left_out(const struct transfer *t, const struct field *field)
+{
+    return (field->is_secret && t->drops_secrets) ||
+           (!t->has_body && is_field(field, "Content-Type")) ||
+           (t->has_turned && is_of_content(field));
+}
+
 /* The request's own fields, then what libcurl shall send or leave out. The nodes are the transfer's:
  * libcurl only reads them. */
 static void chain_fields(struct transfer *t, char *type_line)
@@ -189,13 +212,8 @@ static void chain_fields(struct transfer *t, char *type_line)
     size_t count = 0;
 
     for (size_t i = 0; i < t->request->field_count; i++) {
-        const struct field *field = &t->request->fields[i];
-        bool is_type = strncasecmp(field->line, "Content-Type", 12) == 0 &&
-                       (field->line[12] == ':' || field->line[12] == ';');
-
-        if ((field->is_secret && t->drops_secrets) || (is_type && !t->has_body))
-            continue;
-        t->fields[count++].data = field->line;
+        if (!is_left_out(t, &t->request->fields[i]))
+            t->fields[count++].data = t->request->fields[i].line;
     }
     if (t->has_body) {
         t->fields[count++].data = expect_nothing;

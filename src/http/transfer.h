@@ -33,6 +33,7 @@ struct transfer {
     const char *method;
     bool has_body;      /* send the request's body */
     bool is_from_start; /* the reader stands at its beginning */
+    bool has_turned;    /* a redirect made it a GET */
     bool drops_secrets; /* the way led through another origin */
     bool follows;       /* a redirect will be followed */
     int timeout_ms;     /* of the whole attempt */

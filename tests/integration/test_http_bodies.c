@@ -128,6 +128,106 @@ static void a_body_that_cannot_be_read_again_outlives_attempts_that_find_no_serv
     close_session(session);
 }
 
+static void a_request_that_is_sent_again_sends_its_body_from_the_beginning(void)
+{
+    for (int i = 0; i < 6; i++) {
+        /* Known size, chunks; after a 503, after a lost connection, after a redirect that was kept. */
+        struct taker taker = {.closes = i / 2 == 1, .redirects = i / 2 == 2};
+        struct peer *peer = start_peer(take, &taker);
+        weir_http *session = open_quick();
+        weir_retry_options none = WEIR_RETRY_OPTIONS_DEFAULT;
+        size_t position = 0;
+        weir_http_reader reader = {read_big, rewind_big, &position, i % 2 == 0 ? BIG_SIZE : -1};
+        char url[PEER_URL_SIZE];
+
+        none.total = 0;
+        weir_http_request *request = new_request("POST", peer_url(peer, "/", url));
+        weir_http_request_reader(request, &reader, NULL);
+        weir_http_request_retry(request, &none);
+        weir_http_request_follow_redirects(request, false);
+        send_request(session, request, -1);
+        check_int(taker.count, 1);
+        for (int k = 1; k <= 2; k++) {
+            struct outcome o = send_request(session, request, -1);
+            check_outcome(o, WEIR_OK);
+            check_int(o.http, 200);
+            check_int(taker.count, k + 1);
+            check_int(taker.sizes[k], BIG_SIZE);
+            check(taker.hashes[k] == peer_hash(PEER_HASH_START, big, BIG_SIZE));
+        }
+        weir_http_request_close(request);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
+static void check_refused_until_it_is_given_another_reader(weir_http *session, struct peer *peer,
+                                                           weir_http_request *request)
+{
+    size_t position = 0;
+    weir_http_reader reader = {read_big, NULL, &position, BIG_SIZE};
+    int before = peer_requests(peer);
+
+    for (int k = 0; k < 2; k++) {
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_INVALID);
+        check_contains(o.error.text, "has no rewind");
+        check_int(o.report.attempts, 0);
+        check_int(o.report.cause, WEIR_CAUSE_BODY);
+        check(!o.report.was_sent);
+    }
+    check_int(peer_requests(peer), before);
+    weir_http_request_reader(request, &reader, NULL);
+    struct outcome o = send_request(session, request, -1);
+    check_outcome(o, WEIR_OK);
+}
+
+static void a_reader_without_rewind_is_refused_a_second_sending_before_anything_is_sent(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct taker taker = {.count = i == 0, .closes = i == 1};
+        struct peer *peer = start_peer(take, &taker);
+        weir_http *session = open_quick();
+        weir_http *other = open_quick();
+        size_t position = 0;
+        weir_http_reader reader = {read_big, NULL, &position, i == 2 ? -1 : BIG_SIZE};
+        char url[PEER_URL_SIZE];
+
+        weir_http_request *request = new_request("POST", peer_url(peer, "/", url));
+        weir_http_request_reader(request, &reader, NULL);
+        send_request(session, request, -1);
+        /* Over another session it is the same reader. */
+        check_refused_until_it_is_given_another_reader(i == 2 ? other : session, peer, request);
+        check_int(taker.sizes[taker.count - 1], BIG_SIZE);
+        weir_http_request_close(request);
+        close_session(session);
+        close_session(other);
+        peer_stop(peer);
+    }
+}
+
+static void a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_sending(void)
+{
+    struct taker taker = {.count = 1};
+    struct peer *peer = start_peer(take, &taker);
+    weir_http *session = open_quick();
+    size_t position = 0;
+    weir_http_reader reader = {read_big, NULL, &position, BIG_SIZE};
+    char url[PEER_URL_SIZE];
+
+    weir_http_request *request = new_request("PUT", peer_url(peer, "/", url));
+    weir_http_request_reader(request, &reader, NULL);
+    weir_http_request_cancel(request);
+    struct outcome o = send_request(session, request, -1);
+    check_outcome(o, WEIR_CANCELLED);
+    o = send_request(session, request, -1);
+    check_outcome(o, WEIR_OK);
+    check_int(taker.sizes[1], BIG_SIZE);
+    weir_http_request_close(request);
+    close_session(session);
+    peer_stop(peer);
+}
+
 /* More than the size that was announced would be a request of its own to the server. */
 static weir_status read_too_much(void *arg, char *buffer, size_t size, size_t *ret_size,
                                  weir_error *reterr)
@@ -392,6 +492,9 @@ int main(void)
     run(a_body_is_sent_whole_again_with_every_repeat_and_redirect);
     run(a_body_that_cannot_be_read_again_is_sent_once_and_the_error_says_so);
     run(a_body_that_cannot_be_read_again_outlives_attempts_that_find_no_server);
+    run(a_request_that_is_sent_again_sends_its_body_from_the_beginning);
+    run(a_reader_without_rewind_is_refused_a_second_sending_before_anything_is_sent);
+    run(a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_sending);
     run(a_reader_that_gives_more_than_its_size_smuggles_nothing);
     run(what_the_callers_functions_fail_with_ends_the_sending);
     run(a_post_that_breaks_off_in_a_sink_is_ambiguous);

@@ -92,6 +92,72 @@ static void a_content_type_that_was_added_by_hand_goes_with_the_body_only(void)
     site_close(&site);
 }
 
+/* Fields of a content that stays behind (RFC 9110, 15.4), and some that only look like them. */
+static const char *const of_content[] = {
+    "Content-Encoding", "Content-Language", "content-location", "Content-Disposition",
+    "Content-MD5",      "CONTENT-DIGEST",   "Content-Range",    "Repr-Digest",
+    "digest",           "Last-Modified"};
+static const char *const of_request[] = {"Digest-Wanted", "Accept-Language", "X-Content-Type",
+                                         "If-Modified-Since", "Contented"};
+
+static void add_all(weir_http_request *request, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        weir_http_request_header(request, names[i], "x-value");
+}
+
+static int count_all(const struct note *note, const char *const *names, size_t count)
+{
+    int found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        char line[64];
+
+        snprintf(line, sizeof line, "\r\n%s: x-value\r\n", names[i]);
+        found += strstr(note->head, line) != NULL;
+    }
+    return found;
+}
+
+static void what_describes_a_body_goes_when_the_body_does(void)
+{
+    static const struct {
+        const char *method;
+        int status;
+        int kept;
+    } cases[] = {{"POST", 301, 0},  {"POST", 302, 0}, {"POST", 303, 0},   {"PUT", 303, 0},
+                 {"POST", 307, 10}, {"PUT", 302, 10}, {"DELETE", 303, 0}, {"GET", 303, 10}};
+    static struct site site;
+    weir_http_options o = scene_options(NULL);
+    weir_http *session = scene_open(&o);
+
+    site_open(&site, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        site_reset(&site);
+        site_lead(&site, "/", cases[i].status, "/there");
+        site_lead(&site, "/there", 307, "/further"); /* they do not come back */
+        struct sending s = site_request(session, &site, cases[i].method, "/");
+        add_all(s.request, of_content, 10);
+        add_all(s.request, of_request, 5);
+        weir_http_request_header(s.request, "Content-Language", ""); /* an empty one, too */
+        if (cases[i].method[0] == 'P')
+            weir_http_request_body(s.request, "x", 1, "text/plain");
+        sending_go(&s);
+        check(sending_is(&s, WEIR_OK, 200));
+        check_int(site.count, 3);
+        check_int(count_all(&site.notes[0], of_content, 10), 10);
+        for (int k = 1; k < 3; k++) {
+            check_int(count_all(&site.notes[k], of_content, 10), cases[i].kept);
+            check_int(count_all(&site.notes[k], of_request, 5), 5);
+            check((strstr(site.notes[k].head, "Content-Language:\r\n") != NULL) ==
+                  (cases[i].kept > 0));
+        }
+        sending_end(&s);
+    }
+    weir_http_close(session);
+    site_close(&site);
+}
+
 /* A body that is read while it is sent. */
 struct text_reader {
     size_t at;
@@ -610,6 +676,7 @@ int main(void)
 {
     run(each_code_goes_on_with_the_method_and_body_that_it_asks_for);
     run(a_content_type_that_was_added_by_hand_goes_with_the_body_only);
+    run(what_describes_a_body_goes_when_the_body_does);
     run(a_body_from_a_reader_is_read_again_if_it_can_be);
     run(a_redirect_that_is_passed_on_has_its_body);
     run(a_sink_is_given_the_last_body_only);
