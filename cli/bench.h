@@ -9,6 +9,8 @@
 
 #include <weir/db.h>
 
+#include "target.h"
+
 /* ---- times ------------------------------------------------------------------------------- */
 
 /* Times in buckets that are at most a thirty-second wide, so that a quantile is right to 3 %. */
@@ -35,7 +37,9 @@ weir_time bench_times_quantile(const struct bench_times *times, double fraction)
 #define BENCH_ROUNDS 4
 
 struct bench_options {
-    const char *url; /* without the pool's options */
+    const char *url;               /* without the pool's options */
+    struct target_missing missing; /* the file that it stands in for, being in memory */
+    const char *note;              /* a sentence for the JSON report; NULL or "": none */
     const char *statement;
     double seconds; /* of each level in each way, over all rounds */
     int levels[BENCH_LEVELS];

@@ -165,6 +165,7 @@ static void add_chart_js(struct text *text)
 
 char *bench_to_html(const struct bench_result *result)
 {
+    const struct target_missing *missing = &result->options->missing;
     struct text text = {0};
     char *json = bench_to_json(result);
 
@@ -175,7 +176,13 @@ char *bench_to_html(const struct bench_result *result)
     add_escaped(&text, result->options->statement);
     text_add(&text, "</code> on <code>");
     add_escaped(&text, result->url);
-    text_addf(&text, "</code>, weir %s, %.3g s of each, in %d rounds%s.</p>\n", weir_version(),
+    text_add(&text, "</code>");
+    if (missing->url != NULL) {
+        text_add(&text, " in place of <code>");
+        add_escaped(&text, missing->url);
+        text_addf(&text, "</code>, which %s", missing->reason);
+    }
+    text_addf(&text, ", weir %s, %.3g s of each, in %d rounds%s.</p>\n", weir_version(),
               result->options->seconds, BENCH_ROUNDS,
               result->was_interrupted ? ", interrupted" : "");
     add_gains(&text, result);

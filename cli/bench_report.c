@@ -74,8 +74,13 @@ static void print_gain(const struct bench_level *level, FILE *out)
 
 void bench_print_table(const struct bench_result *result, FILE *out)
 {
-    fprintf(out, "%s, %s, %.3g s of each, in %d rounds\n\n", result->url,
-            result->options->statement, result->options->seconds, BENCH_ROUNDS);
+    const struct target_missing *missing = &result->options->missing;
+
+    fprintf(out, "%s, %s, %.3g s of each, in %d rounds\n", result->url, result->options->statement,
+            result->options->seconds, BENCH_ROUNDS);
+    if (missing->url != NULL)
+        fprintf(out, "in place of %s, which %s\n", missing->url, missing->reason);
+    fputs("\n", out);
     fprintf(out, "%7s  %-8s  %9s  %9s  %9s  %9s  %12s  %10s  %10s  %6s\n", "threads", "", "p50 ms",
             "p90 ms", "p99 ms", "max ms", "statements/s", "statements", "opened", "errors");
     for (int i = 0; i < result->level_count; i++) {
@@ -128,6 +133,13 @@ char *bench_to_json(const struct bench_result *result)
     text_addf(&text, "{\"version\": \"%s\", \"engine\": \"%s\", \"url\": ", weir_version(),
               result->engine);
     text_add_json(&text, result->url);
+    text_add(&text, ", \"in_place_of\": ");
+    target_add_missing(&text, &result->options->missing);
+    text_add(&text, ", \"note\": ");
+    if (result->options->note != NULL && result->options->note[0] != '\0')
+        text_add_json(&text, result->options->note);
+    else
+        text_add(&text, "null");
     text_add(&text, ", \"statement\": ");
     text_add_json(&text, result->options->statement);
     text_addf(&text, ", \"seconds\": %.3f, \"rounds\": %d, \"interrupted\": %s, \"levels\": [",

@@ -36,7 +36,9 @@ static void print_help(void)
     printf(
         "Usage: weir bench [OPTION]...\n"
         "Measure what pooling saves: the time of a statement and the connections opened, with a\n"
-        "pool and with a connection opened for each statement.\n\n"
+        "pool and with a connection opened for each statement. A SQLite file that does not exist "
+        "is\n"
+        "not made: a database in memory stands in for it, and the report says so.\n\n"
         "  --url URL          the database [SQL_CONN_STRING, from the environment or .env]\n"
         "  --statement SQL    what is asked, again and again; without parameters [SELECT 1]\n"
         "  --seconds N        of each level in each way, %.1f to %.0f [2]\n"
@@ -90,8 +92,22 @@ static bool read_levels(const char *text, struct bench_options *options)
     }
 }
 
-/* The URL that was given, or the configured one, malloc'ed; NULL after saying why not. */
-static char *find_url(const struct flags *flags)
+/* What is to be measured, malloc'ed. */
+struct target {
+    char *url;
+    struct target_missing missing;
+    char *note; /* "" or NULL: none */
+};
+
+static void clear_target(struct target *target)
+{
+    free(target->url);
+    free(target->missing.url);
+    free(target->note);
+}
+
+/* The URL that was given, or the configured one; false after saying why not. */
+static bool find_target(const struct flags *flags, struct target *target)
 {
     const char *given = flags_get(flags, "url");
     const struct config_flag flag = {"sql-conn-string", given};
@@ -100,16 +116,18 @@ static char *find_url(const struct flags *flags)
 
     if (config_load(&flag, given != NULL, ".env", &config, &error) != WEIR_OK) {
         fail(EXIT_USAGE, error.text);
-        return NULL;
+        return false;
     }
-    char *url = strdup(config.sql_conn_string);
+    target->url = strdup(config.sql_conn_string);
+    target->note = config.unused_database != NULL ? strdup(config.unused_database) : NULL;
     config_clear(&config);
-    if (url == NULL || target_stand_in(&url, &error) != WEIR_OK) {
-        free(url);
+    if (target->url == NULL || target_stand_in(&target->url, &target->missing, &error) != WEIR_OK) {
         fail(EXIT_USAGE, "no memory");
-        return NULL;
+        return false;
     }
-    return url;
+    if (target->note != NULL && target->note[0] != '\0')
+        fprintf(stderr, "weir bench: %s\n", target->note);
+    return true;
 }
 
 /* ---- reports ----------------------------------------------------------------------------- */
@@ -187,29 +205,37 @@ static int measure(struct bench_options *options, FILE *json, FILE *html)
     return code;
 }
 
-static int run(struct bench_options *options, const struct flags *flags)
+/* Measure a target, leaving a file of SQLite as it was. */
+static int run_on(const struct target *target, struct bench_options *options, FILE *json,
+                  FILE *html)
 {
     weir_pool_options unused = WEIR_POOL_OPTIONS_DEFAULT;
-    FILE *json = NULL, *html = NULL;
     char *split;
 
-    char *url = find_url(flags);
-    if (url == NULL)
-        return EXIT_USAGE;
-    int status = EXIT_FAILURE;
-    if (!open_report(flags_get(flags, "json"), &json) ||
-        !open_report(flags_get(flags, "html"), &html)) {
-        status = EXIT_USAGE;
-    } else if (target_split(url, &split, &unused) == WEIR_OK) {
-        char *path = target_remember_mode(split);
-        options->url = split;
-        status = measure(options, json, html);
-        target_restore_mode(split, path);
-        free(split);
-    }
+    if (target_split(target->url, &split, &unused) != WEIR_OK)
+        return fail(EXIT_FAILURE, "no memory");
+    char *path = target_remember_mode(split);
+    options->url = split;
+    options->missing = target->missing;
+    options->note = target->note;
+    int status = measure(options, json, html);
+    target_restore_mode(split, path);
+    free(split);
+    return status;
+}
+
+static int run(struct bench_options *options, const struct flags *flags)
+{
+    FILE *json = NULL, *html = NULL;
+    struct target target = {0};
+    int status = EXIT_USAGE;
+
+    if (find_target(flags, &target) && open_report(flags_get(flags, "json"), &json) &&
+        open_report(flags_get(flags, "html"), &html))
+        status = run_on(&target, options, json, html);
     close_report(json);
     close_report(html);
-    free(url);
+    clear_target(&target);
     return status;
 }
 

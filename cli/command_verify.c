@@ -42,7 +42,9 @@ static void print_help(void)
     printf(
         "Usage: weir verify [OPTION]...\n"
         "Check that pooling works here: on the configured databases and NocoDB, or on a database\n"
-        "in memory when nothing is configured. One line for each check; nothing is left behind.\n\n"
+        "in memory when nothing is configured or its SQLite file is not there yet. What was used "
+        "is\n"
+        "said first; then one line for each check. Nothing is left behind.\n\n"
         "  --only NAME   run this check alone; may be given several times\n"
         "  --list        print the names of the checks and what each proves\n"
         "  --json        print JSON instead of lines\n\n"
@@ -156,18 +158,63 @@ static void say(const struct request *request, struct tally *tally,
     text_add(&tally->json, "}");
 }
 
-static void say_all(const struct request *request, struct tally *tally)
+/* Before the checks, so that nobody takes them for those of another database. */
+static void say_databases(const struct verification *verification)
 {
+    for (size_t i = 0; i < verification->database_count; i++) {
+        const struct verify_database *database = &verification->databases[i];
+
+        printf("Database %s: %s", database->label, database->shown);
+        if (database->missing.url != NULL)
+            printf(", in place of %s, which %s", database->missing.url, database->missing.reason);
+        printf("\n");
+    }
+}
+
+static void add_database(struct text *json, const struct verify_database *database)
+{
+    text_addf(json, "{\"name\": \"%s\", \"url\": ", database->label);
+    text_add_json(json, database->shown);
+    text_add(json, ", \"in_place_of\": ");
+    target_add_missing(json, &database->missing);
+    text_add(json, "}");
+}
+
+/* The rest of the report: {"databases": […], "note": …, */
+static void add_databases(struct text *json, const struct verification *verification)
+{
+    const char *note = verification->config->unused_database;
+
+    text_add(json, "\"databases\": [");
+    for (size_t i = 0; i < verification->database_count; i++) {
+        text_add(json, i > 0 ? ", " : "");
+        add_database(json, &verification->databases[i]);
+    }
+    text_add(json, "], \"note\": ");
+    if (note != NULL && note[0] != '\0')
+        text_add_json(json, note);
+    else
+        text_add(json, "null");
+}
+
+static void say_all(const struct request *request, const struct verification *verification,
+                    struct tally *tally)
+{
+    struct text about = {0};
+
     if (!request->is_json) {
         printf("%d passed, %d failed, %d not applicable\n", tally->passed, tally->failed,
                tally->skipped);
         return;
     }
+    add_databases(&about, verification);
+    char *databases = text_take(&about);
     char *checks = text_take(&tally->json);
-    printf("{\"version\": \"%s\", \"passed\": %d, \"failed\": %d, \"skipped\": %d, \"checks\": "
-           "[%s\n]}\n",
-           weir_version(), tally->passed, tally->failed, tally->skipped,
-           checks != NULL ? checks : "");
+    printf("{\"version\": \"%s\", %s, \"passed\": %d, \"failed\": %d, \"skipped\": %d, "
+           "\"checks\": [%s\n]}\n",
+           weir_version(), databases != NULL ? databases : "\"databases\": null", tally->passed,
+           tally->failed, tally->skipped, checks != NULL ? checks : "");
+    free(databases);
     free(checks);
 }
 
@@ -205,12 +252,14 @@ static int run_all(struct config *config, const struct request *request)
         fprintf(stderr, "weir verify: %s\n", error.text);
         return EXIT_FAILURE;
     }
+    if (!request->is_json)
+        say_databases(&verification);
     for (const struct verify_check *check = verify_checks; check->name != NULL && !was_interrupted;
          check++) {
         if (is_wanted(request, check->name))
             have_ended &= run_check(check, &verification, request, &tally);
     }
-    say_all(request, &tally);
+    say_all(request, &verification, &tally);
     bool is_written = fflush(stdout) == 0 && !ferror(stdout);
     int status = tally.failed > 0 || was_interrupted || !is_written ? EXIT_FAILURE : EXIT_SUCCESS;
     if (!have_ended)
@@ -242,6 +291,8 @@ int command_verify(int argc, char **argv)
         fprintf(stderr, "weir verify: %s\n", error.text);
         return EXIT_USAGE;
     }
+    if (config.unused_database != NULL && config.unused_database[0] != '\0')
+        fprintf(stderr, "weir verify: %s\n", config.unused_database);
     /* The checks provoke what a log would warn of. */
     log_set_level(flags_get(&flags, "log-level") != NULL ? (enum log_level)config.log_level
                                                          : LOG_LEVEL_ERROR);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/text.h"
 #include "server/urltext.h"
 
 #define NAME_LIMIT 64
@@ -119,23 +118,60 @@ static bool has_directory(const char *path)
     return exists;
 }
 
-weir_status target_stand_in(char **url, weir_error *reterr)
+char *target_shown(const char *url)
+{
+    weir_url *parsed = NULL;
+
+    weir_status status = weir_url_parse(url, &parsed, NULL);
+    if (status == WEIR_NO_MEMORY)
+        return NULL;
+    char *shown =
+        strdup(status == WEIR_OK ? weir_url_redacted(parsed) : "a URL that cannot be read");
+    weir_url_close(parsed);
+    return shown;
+}
+
+/* *url with another one in its place, and what it was. */
+static weir_status put_in_place(char **url, const char *reason, struct target_missing *ret_missing)
+{
+    const char *query = strchr(*url, '?');
+    char *shown = target_shown(*url);
+    char *memory = text_format("sqlite:///:memory:%s", query != NULL ? query : "");
+
+    if (shown == NULL || memory == NULL) {
+        free(shown);
+        free(memory);
+        return WEIR_NO_MEMORY;
+    }
+    free(*url);
+    *url = memory;
+    *ret_missing = (struct target_missing){shown, reason};
+    return WEIR_OK;
+}
+
+weir_status target_stand_in(char **url, struct target_missing *ret_missing, weir_error *reterr)
 {
     char *path = target_sqlite_path(*url);
     weir_status status = WEIR_OK;
+    struct stat about;
 
-    if (path != NULL && write_version(path) == 0 && has_directory(path)) {
-        const char *query = strchr(*url, '?');
-        char *memory = text_format("sqlite:///:memory:%s", query != NULL ? query : "");
-        if (memory == NULL) {
-            status = weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
-        } else {
-            free(*url);
-            *url = memory;
-        }
-    }
+    *ret_missing = (struct target_missing){0};
+    if (path != NULL && write_version(path) == 0 && has_directory(path))
+        status =
+            put_in_place(url, stat(path, &about) == 0 ? "is empty" : "does not exist", ret_missing);
     free(path);
-    return status;
+    return status == WEIR_OK ? status : weir_error_set(reterr, status, "no memory");
+}
+
+void target_add_missing(struct text *json, const struct target_missing *missing)
+{
+    if (missing->url == NULL) {
+        text_add(json, "null");
+        return;
+    }
+    text_add(json, "{\"url\": ");
+    text_add_json(json, missing->url);
+    text_addf(json, ", \"reason\": \"%s\"}", missing->reason);
 }
 
 /* Opening a file switches it to WAL; a connection that is alone with it can switch it back. */

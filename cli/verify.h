@@ -10,6 +10,7 @@
 #include <weir/http.h>
 
 #include "server/config.h"
+#include "target.h"
 
 /* ---- what was found ---------------------------------------------------------------------- */
 
@@ -73,8 +74,10 @@ extern const struct verify_manager verify_weir_managers[VERIFY_MANAGERS];
 
 /* A database, and how its pool is set. */
 struct verify_database {
-    const char *label; /* "main", "suggestions" */
-    char *url;         /* without the options of the pool, which are in `pool` */
+    const char *label;             /* "main", "suggestions" */
+    char *url;                     /* without the options of the pool, which are in `pool` */
+    char *shown;                   /* the URL for people, without secrets */
+    struct target_missing missing; /* the file that it stands in for, being in memory */
     weir_pool_options pool;
     bool is_postgres;
     char *wal_path; /* a file that was not in WAL mode and is to leave as it came; else NULL */
@@ -93,7 +96,8 @@ struct verification {
 
 /*
  * Find out what is to be checked. A SQLite file that does not exist, or is empty, is not made:
- * `config` is changed to a database in memory that stands in for it. The caller ends *verification
+ * `config` is changed to a database in memory that stands in for it, and the database's `missing` says
+ * so. The caller ends *verification
  * with verify_close(), which puts the journal mode of SQLite files back to what it was.
  *
  * Errors: WEIR_NO_MEMORY.

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "target.h"
-
 /* The sizes that are used at most: enough to be seen, few enough for any server. */
 #define SIZE_LIMIT 10
 
@@ -26,16 +24,30 @@ static void limit(int *size)
         *size = SIZE_LIMIT;
 }
 
+static void clear(struct verify_database *database)
+{
+    free(database->url);
+    free(database->shown);
+    free(database->missing.url);
+}
+
 /* A URL that cannot be read stays as it is, so that every check says what is wrong with it. */
-static weir_status describe(const char *label, const char *url, struct verify_database *ret,
+static weir_status describe(const char *label, char **config_url, struct verify_database *ret,
                             weir_error *reterr)
 {
     static const weir_pool_options defaults = WEIR_POOL_OPTIONS_DEFAULT;
     struct verify_database database = {.label = label, .pool = defaults};
 
-    weir_status status = target_split(url, &database.url, &database.pool);
+    weir_status status = target_stand_in(config_url, &database.missing, reterr);
     if (status != WEIR_OK)
-        return weir_error_set(reterr, status, "no memory");
+        return status;
+    const char *url = *config_url;
+    status = target_split(url, &database.url, &database.pool);
+    database.shown = status == WEIR_OK ? target_shown(database.url) : NULL;
+    if (database.shown == NULL) {
+        clear(&database);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+    }
     if (database.pool.pool_size == 0)
         database.pool.pool_size = SIZE_LIMIT;
     limit(&database.pool.pool_size);
@@ -43,6 +55,18 @@ static weir_status describe(const char *label, const char *url, struct verify_da
     database.is_postgres = strncmp(url, "postgres", 8) == 0;
     database.wal_path = target_remember_mode(url);
     *ret = database;
+    return WEIR_OK;
+}
+
+/* The suggestions go where the main database is, which may be another than the configured one. */
+static weir_status use_same(struct config *config, weir_error *reterr)
+{
+    char *url = strdup(config->sql_conn_string);
+
+    if (url == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+    free(config->suggestions_sql_conn_string);
+    config->suggestions_sql_conn_string = url;
     return WEIR_OK;
 }
 
@@ -55,18 +79,17 @@ weir_status verify_open(struct config *config, struct verification *ret_verifica
                                         .step_ms = STEP_MS};
     bool are_same = strcmp(config->sql_conn_string, config->suggestions_sql_conn_string) == 0;
 
-    weir_status status = target_stand_in(&config->sql_conn_string, reterr);
-    if (status == WEIR_OK)
-        status = target_stand_in(&config->suggestions_sql_conn_string, reterr);
-    if (status == WEIR_OK)
-        status = describe("main", config->sql_conn_string, &verification.databases[0], reterr);
+    weir_status status =
+        describe("main", &config->sql_conn_string, &verification.databases[0], reterr);
     if (status != WEIR_OK)
         return status;
     verification.database_count = 1;
     if (!are_same) {
-        status = describe("suggestions", config->suggestions_sql_conn_string,
+        status = describe("suggestions", &config->suggestions_sql_conn_string,
                           &verification.databases[1], reterr);
-        verification.database_count = 2;
+        verification.database_count += status == WEIR_OK;
+    } else {
+        status = use_same(config, reterr);
     }
     if (status != WEIR_OK)
         verify_close(&verification);
@@ -80,7 +103,7 @@ void verify_close(struct verification *verification)
     for (size_t i = 0; i < verification->database_count; i++) {
         struct verify_database *database = &verification->databases[i];
         target_restore_mode(database->url, database->wal_path);
-        free(database->url);
+        clear(database);
     }
     verification->database_count = 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config_unused.h"
 #include "dotenv.h"
 #include "duration.h"
 #include "text.h"
@@ -432,6 +433,11 @@ static weir_status resolve(const struct config_flag *flags, size_t flag_count,
         struct candidate found = choose(&options[i], flags, flag_count, dotenv, dotenv_path);
         if (found.text != NULL)
             status = set_value(config, &options[i], &found, reterr);
+        if (options[i].offset == AT(sql_conn_string) && found.text == options[i].default_text) {
+            config->unused_database = config_unused_database(dotenv, found.text);
+            if (config->unused_database == NULL)
+                status = weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
+        }
     }
     if (status == WEIR_OK)
         status = check_together(config, reterr);
@@ -468,6 +474,8 @@ void config_clear(struct config *config)
         free(*text);
         *text = NULL;
     }
+    free(config->unused_database);
+    config->unused_database = NULL;
 }
 
 const char *config_option_flag(size_t index)

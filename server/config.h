@@ -64,6 +64,9 @@ struct config {
     int64_t otel_bsp_schedule_delay;
     int64_t otel_bsp_max_queue_size;
     int64_t otel_bsp_max_export_batch_size;
+    /* No option: that DATABASE_URL or the like is set and not used, because SQL_CONN_STRING is not; a
+     * sentence without its value, to be shown. "" or NULL: nothing to say. */
+    char *unused_database;
 };
 
 /* One flag of the command line: its name without the dashes, and its value. */

@@ -2,10 +2,7 @@
 /* The listener's life: options checked, socket bound, threads started, drained and stopped in order. */
 #include "listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,82 +125,6 @@ static void warn_about_descriptors(const struct listener *listener)
             (unsigned long long)limit.rlim_cur);
 }
 
-/* ---- The socket --------------------------------------------------------------------------- */
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static bool parse_host(const char *host, int port, union address *ret_address, socklen_t *ret_size)
-{
-    memset(ret_address, 0, sizeof(*ret_address));
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &ret_address->v4.sin_addr) == 1) {
-        ret_address->v4.sin_family = AF_INET;
-        ret_address->v4.sin_port = htons((uint16_t)port);
-        *ret_size = sizeof(ret_address->v4);
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &ret_address->v6.sin6_addr) == 1) {
-        ret_address->v6.sin6_family = AF_INET6;
-        ret_address->v6.sin6_port = htons((uint16_t)port);
-        *ret_size = sizeof(ret_address->v6);
-        return true;
-    }
-    return false;
-}
-
-/* Accepted sockets inherit all but the first two. "::" serves IPv4 too. */
-static void tune_socket(int fd, const struct listener_options *options)
-{
-    const int on = 1;
-    const int off = 0;
-    const unsigned unacknowledged_ms = (unsigned)options->write_deadline_ms;
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    /* Bounds what the reaper can not see: a response that the kernel took, but the client's does
-     * not acknowledge. */
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
-}
-
-static weir_status bind_socket(const struct listener_options *options, int *ret_fd, int *ret_port,
-                               weir_error *reterr)
-{
-    union address address;
-    socklen_t size;
-    int error;
-    int fd;
-
-    if (!parse_host(options->host, options->port, &address, &size))
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "listener: host \"%s\": must be an IPv4 or IPv6 address or localhost",
-                              options->host);
-    fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0) {
-        tune_socket(fd, options);
-        if (bind(fd, &address.any, size) == 0 && listen(fd, SOMAXCONN) == 0 &&
-            getsockname(fd, &address.any, &size) == 0) {
-            *ret_fd = fd;
-            *ret_port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
-                                                               : address.v6.sin6_port);
-            return WEIR_OK;
-        }
-    }
-    error = errno;
-    if (fd >= 0)
-        close(fd);
-    weir_error_set(reterr, WEIR_SYSTEM, "listen on %s port %d: %s", options->host, options->port,
-                   strerror(error));
-    if (reterr != NULL)
-        reterr->native = error;
-    return WEIR_SYSTEM;
-}
-
 /* ---- The library -------------------------------------------------------------------------- */
 
 /* Targets are decoded by urltext.h, from a copy. */
@@ -313,6 +234,12 @@ static weir_status start_reaper(struct listener *listener, weir_error *reterr)
     return reaper_start(limits, &listener->reaper, reterr);
 }
 
+static void close_socket(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static void free_listener(struct listener *listener)
 {
     reaper_stop(listener->reaper);
@@ -326,17 +253,18 @@ static weir_status start_parts(struct listener *listener, const struct http_rout
 {
     const struct listener_options *o = &listener->options;
     weir_status status = router_open(routes, route_count, &listener->router, reterr);
-    int fd = -1;
+    int fd = o->socket;
 
-    if (status == WEIR_OK)
-        status = bind_socket(o, &fd, &listener->port, reterr);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK && fd < 0)
+        status = listener_bind(o, &fd, reterr);
+    if (status == WEIR_OK) {
+        listener->port = listener_socket_port(fd);
         status = start_reaper(listener, reterr);
+    }
     if (status == WEIR_OK)
         status = workers_start(o->workers, o->queue_limit, &listener->workers, reterr);
     if (status != WEIR_OK) {
-        if (fd >= 0)
-            close(fd);
+        close_socket(fd);
         return status;
     }
     return start_event_thread(listener, fd, reterr);
@@ -348,11 +276,14 @@ weir_status listener_start(const struct listener_options *options, const struct 
     weir_status status = check_options(options, reterr);
     struct listener *listener;
 
-    if (status != WEIR_OK)
+    if (status != WEIR_OK) {
+        close_socket(options->socket);
         return status;
+    }
     listener = calloc(1, sizeof(*listener));
     if (listener == NULL || (listener->host = strdup(options->host)) == NULL) {
         free(listener);
+        close_socket(options->socket);
         return weir_error_set(reterr, WEIR_NO_MEMORY, "listener: out of memory");
     }
     listener->options = *options;

@@ -186,6 +186,9 @@ struct listener_options {
     const char *host;
     /* TCP port, 0 to 65535; 0 lets the kernel choose: ask listener_port(). Default 8000. */
     int port;
+    /* A socket of listener_bind(), which listener_start() takes over, whatever it returns; host and port
+     * are then those of the bind. -1, the default: listener_start() binds. */
+    int socket;
     /* Threads that run handlers, 1 to 1024. About what the pools behind can serve at once.
      * Default 8. */
     int workers;
@@ -233,11 +236,25 @@ struct listener_options {
 
 #define LISTENER_OPTIONS_DEFAULT                                                                   \
     {                                                                                              \
-        .host = "127.0.0.1", .port = 8000, .workers = 8, .queue_limit = 128,                       \
+        .host = "127.0.0.1", .port = 8000, .socket = -1, .workers = 8, .queue_limit = 128,         \
         .max_connections = 1024, .max_body_bytes = 1 << 20, .max_header_bytes = 16 << 10,          \
         .max_headers = 100, .header_deadline_ms = 10000, .body_deadline_ms = 30000,                \
         .keepalive_idle_ms = 60000, .write_deadline_ms = 30000, .handler_deadline_ms = 30000       \
     }
+
+/*
+ * Bind host and port of the options and listen there: for who wants to know that the address is free
+ * before it opens anything else. Who connects from now on waits in the kernel's queue until a listener
+ * takes the socket over, as `socket` of its options. The caller closes a socket that no listener took.
+ *
+ * Errors: WEIR_INVALID (the host is no address), WEIR_SYSTEM (native is the errno). *ret_socket is then
+ *         untouched.
+ */
+WEIR_MUST_CHECK weir_status listener_bind(const struct listener_options *options, int *ret_socket,
+                                          weir_error *reterr);
+
+/* The port of such a socket. */
+int listener_socket_port(int socket);
 
 struct listener;
 

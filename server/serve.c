@@ -33,6 +33,7 @@ static struct server {
     struct server_metrics *metrics;
     struct tracing *tracing;
     char *own_secret; /* made at this start; NULL when the configuration has one */
+    int socket; /* bound before anything else is opened; -1 once the listener has it, or it is closed */
     struct listener *listener;
     /* The same, for the console; NULL before it has started. */
     struct listener *_Atomic shown_listener;
@@ -398,33 +399,54 @@ static struct listener_options listener_options(const struct config *config)
     return options;
 }
 
+/* Bound first: whoever starts a second server by mistake is told before that one has opened a
+ * database, or made a file. */
+static weir_status start_address(void *arg, weir_time deadline, weir_error *reterr)
+{
+    struct listener_options options = listener_options(server.config);
+    weir_error error;
+
+    (void)arg, (void)deadline;
+    weir_status status = listener_bind(&options, &server.socket, &error);
+    if (status != WEIR_OK && error.native == EADDRINUSE)
+        return weir_error_set(reterr, status,
+                              "port %d on %s is in use by another program; --port or PORT chooses "
+                              "another",
+                              options.port, options.host);
+    if (status != WEIR_OK && reterr != NULL)
+        *reterr = error;
+    return status;
+}
+
+static weir_status stop_address(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg, (void)deadline, (void)reterr;
+    if (server.socket >= 0)
+        close(server.socket);
+    server.socket = -1;
+    return WEIR_OK;
+}
+
 static weir_status start_listener(void *arg, weir_time deadline, weir_error *reterr)
 {
     struct listener_options options = listener_options(server.config);
     struct http_route routes[ROUTES_MAX];
     size_t count = routes_fill(&server.app, routes);
-    weir_error error;
 
     (void)arg, (void)deadline;
     tracing_wrap(server.tracing, routes, count);
-    weir_status status = listener_start(&options, routes, count, &server.listener, &error);
-    if (status == WEIR_OK) {
-        server.port = listener_port(server.listener);
-        atomic_store(&server.shown_listener, server.listener);
-        status = server_metrics_watch_listener(server.metrics, server.listener, reterr);
-        if (status != WEIR_OK) {
-            console_end(server.app.console);
-            (void)listener_stop(server.listener, WEIR_DEADLINE_NOW, NULL);
-        }
+    options.socket = server.socket;
+    server.socket = -1;
+    weir_status status = listener_start(&options, routes, count, &server.listener, reterr);
+    if (status != WEIR_OK)
         return status;
+    server.port = listener_port(server.listener);
+    atomic_store(&server.shown_listener, server.listener);
+    status = server_metrics_watch_listener(server.metrics, server.listener, reterr);
+    if (status != WEIR_OK) {
+        console_end(server.app.console);
+        (void)listener_stop(server.listener, WEIR_DEADLINE_NOW, NULL);
     }
-    if (error.native == EADDRINUSE)
-        return weir_error_set(reterr, status,
-                              "port %d on %s is in use by another program; --port or PORT chooses "
-                              "another",
-                              options.port, options.host);
-    if (reterr != NULL)
-        *reterr = error;
     return status;
 }
 
@@ -460,6 +482,7 @@ static void log_step(void *arg, const char *part, const char *step, const weir_e
 static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
 {
     const weir_part parts[] = {
+        {"address", start_address, NULL, stop_address, NULL},
         {"metrics", start_metrics, NULL, stop_metrics, NULL},
         {"traces", start_traces, NULL, stop_traces, NULL},
         {"connection pools", start_pools, NULL, stop_pools, NULL},
@@ -515,8 +538,10 @@ int serve_run(const struct config *config)
     weir_lifecycle *lifecycle = NULL;
     weir_error error;
 
-    server = (struct server){.config = config, .started = weir_now()};
+    server = (struct server){.config = config, .socket = -1, .started = weir_now()};
     signals_block();
+    if (config->unused_database != NULL && config->unused_database[0] != '\0')
+        log_write(LOG_LEVEL_WARNING, "%s", config->unused_database);
     weir_status status = choose_secret(&error);
     if (status == WEIR_OK)
         status = wire(&lifecycle, &error);

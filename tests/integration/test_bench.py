@@ -53,7 +53,8 @@ def test_on_sqlite_without_configuration_it_compares_both_ways_and_makes_no_file
         done = directory.weir(*QUICK)
         assert done.returncode == 0 and done.stderr == "", (done.stdout, done.stderr)
         assert [(threads, way) for threads, way, _ in rows(done)] == [(1, "pooled"), (1, "unpooled"), (3, "pooled"), (3, "unpooled")]
-        assert done.stdout.startswith("sqlite:///:memory:, SELECT 1, 0.4 s of each, in 4 rounds\n")
+        assert done.stdout.startswith("sqlite:///:memory:, SELECT 1, 0.4 s of each, in 4 rounds\n"
+                                      "in place of sqlite:///weir.db, which does not exist\n\n"), done.stdout
         assert "What this does not show:\n- " in done.stdout
         assert directory.files() == []
 
@@ -72,6 +73,24 @@ def test_on_postgresql_pooling_saves_time_for_each_statement_and_connections():
         count = f"avoided {level['connections_avoided']} connections for {level['pooled']['statements']} statements"
         assert re.search(rf"pooling saved [\d.]+ ms per statement at the median .* and {count}\n", done.stdout), done.stdout
     assert "weir:***@" in report["url"] and os.environ["WEIR_TEST_PG_PASSWORD"] not in text + done.stdout
+
+
+def test_a_file_of_sqlite_that_is_missing_or_empty_is_not_replaced_in_silence():
+    with Directory() as directory:
+        (directory.path / "empty.db").touch()
+        for name, reason in (("gone.db", "does not exist"), ("empty.db", "is empty")):
+            done = directory.weir("--seconds", "0.1", "--concurrency", "1", "--json", "report.json", "--html", "report.html", "--url",
+                                  f"sqlite:///{name}?busy_timeout_ms=5")
+            said = f"in place of sqlite:///{name}?busy_timeout_ms=5, which {reason}"
+            assert done.returncode == 0 and done.stdout.splitlines()[1] == said, done
+            report = json.loads((directory.path / "report.json").read_text())
+            assert report["url"].startswith("sqlite:///:memory:"), report["url"]
+            assert report["in_place_of"] == {"url": f"sqlite:///{name}?busy_timeout_ms=5", "reason": reason}, report
+            page = (directory.path / "report.html").read_text()
+            assert f"in place of <code>sqlite:///{name}?busy_timeout_ms=5</code>, which {reason}" in page
+        done = directory.weir("--seconds", "0.1", "--concurrency", "1", "--json", "-", "--url", "sqlite:///:memory:")
+        assert json.loads(done.stdout)["in_place_of"] is None and json.loads(done.stdout)["note"] is None
+        assert directory.files() == ["empty.db", "report.html", "report.json"]
 
 
 def test_the_figures_can_go_to_standard_output_alone():

@@ -85,16 +85,6 @@ def test_database_urls_are_refused_without_their_password():
     says(weir("serve", "--port", "0", "--suggestions-sql-conn-string", "sqlite:///x.db?pool_sise=9"), 1, "pool_sise")
 
 
-def test_a_port_in_use_is_named():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = weir("serve", "--port", str(port))
-        says(done, 1, f"port {port} on 127.0.0.1 is in use")
-        assert "All connection pools shut down successfully" in done.stderr
-
-
 # ---- What wins
 
 

@@ -27,7 +27,7 @@ SECRET = "geheim-1234"
 def clean_environment(extra):
     """Without what would configure another database; libpq's own variables, too."""
     kept = {name: value for name, value in os.environ.items()
-            if not re.match(r"PG|SQL_|SUGGESTIONS_|JWT_|NOCODB_|HOST$|PORT$|LOG_LEVEL$|WEIR_(?!TEST)", name)}
+            if not re.match(r"PG|DATABASE_URL$|SQL_|SUGGESTIONS_|JWT_|NOCODB_|HOST$|PORT$|LOG_LEVEL$|WEIR_(?!TEST)", name)}
     return {**kept, **extra}
 
 
@@ -53,10 +53,17 @@ def lines(done):
     """{"bound (main)": (mark, sentence), …}"""
     found = {}
     for line in done.stdout.splitlines()[:-1]:
+        if line.startswith("Database "):
+            assert not found, line  # they come first
+            continue
         mark, name, text = re.fullmatch(r"(✓|✗|–) (.+?): (.+)", line).groups()
         assert name not in found, line
         found[name] = (mark, text)
     return found
+
+
+def databases(done):
+    return [line.removeprefix("Database ") for line in done.stdout.splitlines() if line.startswith("Database ")]
 
 
 def failed(done):
@@ -99,6 +106,7 @@ def test_without_any_configuration_every_line_passes_or_does_not_apply_and_no_fi
         assert [name.removesuffix(" (main)") for name in found] == CHECKS
         assert {name for name, (mark, _) in found.items() if mark == "–"} == {"pre-ping (main)", "nocodb"}
         assert done.stdout.endswith("\n11 passed, 0 failed, 2 not applicable\n")
+        assert databases(done) == ["main: sqlite:///:memory:, in place of sqlite:///weir.db, which does not exist"]
         assert directory.files() == []
 
 
@@ -112,6 +120,36 @@ def test_on_postgresql_every_line_passes_and_the_server_agrees():
         assert found["overflow (main)"][1].endswith("the server counted 3, then 1")
         assert re.search(r"the server ended session (\d+), .* and session (?!\1)\d+ works", found["pre-ping (main)"][1])
         assert os.environ["WEIR_TEST_PG_PASSWORD"] not in done.stdout
+        (used,) = databases(done)
+        assert used.startswith("main: postgresql://weir:***@") and "in place of" not in used, used
+
+
+def test_a_file_of_sqlite_that_is_missing_or_empty_is_not_replaced_in_silence():
+    with Directory() as directory:
+        (directory.path / "empty.db").touch()
+        sqlite3.connect(directory.path / "there.db").executescript("CREATE TABLE mine (x)")
+        for name, reason in (("gone.db", "does not exist"), ("empty.db", "is empty"), ("there.db", None)):
+            for which, flags in (("main", ("--sql-conn-string", f"sqlite:///{name}?pool_size=2")),
+                                 ("suggestions", ("--sql-conn-string", "sqlite:///:memory:", "--suggestions-sql-conn-string",
+                                                  f"sqlite:///{name}"))):
+                done = directory.weir("--only", "query", *flags)
+                assert done.returncode == 0, done
+                said = f"sqlite:///:memory:, in place of sqlite:///{name}" if reason else f"sqlite:///{name}"
+                (line,) = [line for line in databases(done) if line.startswith(f"{which}: {said}")]
+                assert line.endswith(f", which {reason}") if reason else "in place of" not in line, line
+                report = json.loads(directory.weir("--only", "query", "--json", *flags).stdout)
+                (used,) = [one for one in report["databases"] if one["name"] == which]
+                assert (used["in_place_of"] or {}).get("reason") == reason, used
+                assert name in (used["in_place_of"]["url"] if reason else used["url"]), used
+                assert used["url"].startswith("sqlite:///:memory:") == (reason is not None), used
+        assert directory.files() == ["empty.db", "there.db"] and (directory.path / "empty.db").stat().st_size == 0
+
+
+def test_a_url_that_cannot_be_read_is_not_shown_as_a_database():
+    with Directory() as directory:
+        done = directory.weir("--only", "query", environment={"SQL_CONN_STRING": f"postgresql://u:{SECRET}@h:port/d"})
+    assert done.returncode == 1 and databases(done) == ["main: a URL that cannot be read"], done.stdout
+    assert SECRET not in done.stdout + done.stderr
 
 
 def test_nothing_stays_in_postgresql():
@@ -249,6 +287,7 @@ def test_a_signal_ends_it_with_what_was_found_so_far():
     with Directory() as directory:
         running = subprocess.Popen([PROGRAM, "verify"], cwd=directory.path, env=clean_environment({}), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        assert running.stdout.readline().startswith("Database main: ")
         first = running.stdout.readline()
         running.send_signal(signal.SIGINT)
         rest, errors = running.communicate(timeout=30)
@@ -293,7 +332,7 @@ def test_progress_is_shown_on_a_terminal_only():
         os.close(theirs)
         shown = os.read(ours, 65536).decode()
         os.close(ours)
-        assert done.returncode == 0 and done.stdout.startswith("✓ recycle (main)"), done.stdout
+        assert done.returncode == 0 and list(lines(done)) == ["recycle (main)"], done.stdout
         assert "… recycle (1 s)" in shown and shown.endswith("\r\x1b[K"), repr(shown)
 
 

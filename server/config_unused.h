@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings by which other programs find their database, set here by someone who expected them to count. */
+#ifndef WEIR_SERVER_CONFIG_UNUSED_H
+#define WEIR_SERVER_CONFIG_UNUSED_H
+
+#include "dotenv.h"
+
+/*
+ * When nobody named a main database, so that it is `database`: a sentence that says that DATABASE_URL, or
+ * some of libpq's variables, are set in the environment or the `.env` file and not used, and what uses
+ * them; "" when none is set. Their values are not in it. malloc'ed; NULL when memory ran out.
+ */
+char *config_unused_database(const struct dotenv *dotenv, const char *database);
+
+#endif

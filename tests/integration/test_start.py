@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The start of `weir serve`: an address that is taken is found before anything is made, and settings in vain are told."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+import tap
+from backend import SECRET, Backend
+
+PROGRAM = os.path.abspath(sys.argv[1])
+OTHERS_URL = "postgresql://app:geheim-1234@db.example/orders"
+
+
+def clean_environment(extra):
+    kept = {name: value for name, value in os.environ.items()
+            if not re.match(r"PG|DATABASE_URL$|SQL_|SUGGESTIONS_|JWT_|NOCODB_|HOST$|PORT$|LOG_LEVEL$|WEIR_(?!TEST)", name)}
+    return {**kept, **extra}
+
+
+def run(*arguments, environment=None, dotenv=None):
+    """A command run to its end in an empty directory, and the files that it left there."""
+    with tempfile.TemporaryDirectory(prefix="weir-start-") as directory:
+        if dotenv is not None:
+            (pathlib.Path(directory) / ".env").write_text(dotenv)
+        done = subprocess.run([PROGRAM, *arguments], cwd=directory, env=clean_environment(environment or {}), capture_output=True,
+                              text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return done, sorted(name for name in os.listdir(directory) if name != ".env")
+
+
+@contextlib.contextmanager
+def taken_port(family, host):
+    with socket.socket(family) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def check_refused_first(done, files, *parts):
+    assert done.returncode == 1 and all(part in done.stderr for part in parts), done
+    assert "connection pools" not in done.stderr and "Jurisdictions" not in done.stderr, done.stderr
+    assert files == [] and done.stdout == "", (files, done.stdout)
+
+
+# ---- The address
+
+
+def test_a_port_in_use_is_found_before_a_file_is_made_or_a_pool_opened():
+    with taken_port(socket.AF_INET, "127.0.0.1") as port:
+        check_refused_first(*run("serve", "--port", str(port)), f"port {port} on 127.0.0.1 is in use by another program; --port")
+        check_refused_first(*run("serve", "--port", str(port), "--host", "localhost"), f"port {port} on localhost is in use")
+        check_refused_first(*run("serve", "--port", str(port), "--host", "0.0.0.0", environment={"JWT_SECRET": SECRET}), f"port {port} on")
+    if has_ipv6():
+        with taken_port(socket.AF_INET6, "::1") as port:
+            check_refused_first(*run("serve", "--port", str(port), "--host", "::1"), f"port {port} on ::1 is in use")
+
+
+def test_an_address_that_cannot_be_had_is_found_first_too():
+    secret = {"JWT_SECRET": SECRET}
+    # TEST-NET-1 of RFC 5737 is nobody's address.
+    check_refused_first(*run("serve", "--port", "0", "--host", "192.0.2.1", environment=secret), "listen on 192.0.2.1 port 0: ")
+    check_refused_first(*run("serve", "--port", "0", "--host", "db.example", environment=secret), 'host "db.example": must be')
+
+
+def test_a_server_that_is_running_keeps_its_database_when_another_is_started_by_mistake():
+    with Backend(PROGRAM) as backend:
+        with tempfile.TemporaryDirectory(prefix="weir-start-") as other:
+            done = subprocess.run([PROGRAM, "serve", "--port", str(backend.port), "--sql-conn-string", f"sqlite:///{other}/new.db"],
+                                  cwd=backend.directory, env=clean_environment({}), capture_output=True, text=True, timeout=30,
+                                  stdin=subprocess.DEVNULL)
+            assert done.returncode == 1 and "is in use" in done.stderr and os.listdir(other) == [], done.stderr
+        assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
+
+
+# ---- Settings in vain
+
+IN_VAIN = [
+    ({"DATABASE_URL": OTHERS_URL}, None, "DATABASE_URL is set and not used: ", 'SQL_CONN_STRING="$DATABASE_URL" uses'),
+    ({}, f"DATABASE_URL={OTHERS_URL}\n", "DATABASE_URL is set and not used: ", "the main database is sqlite:///weir.db"),
+    ({"PGHOST": "db.example"}, None, "PGHOST is set and not used: ", "SQL_CONN_STRING=postgresql:// uses what they name"),
+    ({"PGUSER": "app", "PGPASSWORD": "geheim-1234", "PGDATABASE": "orders"}, None, "PGDATABASE, PGUSER and PGPASSWORD are set and not used: ",
+     "SQL_CONN_STRING=postgresql://"),
+    ({"PGSERVICE": "orders"}, "PGPORT=5433\n", "PGPORT and PGSERVICE are set and not used: ", "the file .env gives PG variables to nobody"),
+]
+SILENT = [
+    ({"DATABASE_URL": ""}, None, ()), ({"PGHOST": "", "PGAPPNAME": "me", "PGDATA": "/x", "PGSSLMODE": "require"}, None, ()),
+    ({"DATABASE_URL": OTHERS_URL, "SQL_CONN_STRING": "sqlite:///:memory:"}, None, ()),
+    ({"DATABASE_URL": OTHERS_URL, "PGHOST": "x"}, "SQL_CONN_STRING=sqlite:///:memory:\n", ()),
+    ({"PGHOST": "db.example"}, None, ("--sql-conn-string", "sqlite:///:memory:")),
+]
+
+
+def test_serve_warns_of_database_url_and_libpqs_variables_when_it_does_not_use_them():
+    for environment, dotenv, *parts in IN_VAIN:
+        with Backend(PROGRAM, environment=environment, dotenv=dotenv, wait=False) as backend:
+            (line,) = [line for line in backend.messages() if "not used" in line]
+            assert line.startswith("WARNING ") and all(part in line for part in parts), line
+            backend.stop()
+            assert "geheim" not in "\n".join(backend.log + backend.output)
+    for environment, dotenv, flags in SILENT:
+        with Backend(PROGRAM, *flags, environment=environment, dotenv=dotenv, wait=False) as backend:
+            backend.stop()
+            assert not [line for line in backend.log if "not used" in line], backend.log
+
+
+def test_verify_and_bench_say_the_same_on_standard_error_and_in_json():
+    for environment, dotenv, *parts in IN_VAIN[:3]:
+        for command in (("verify", "--only", "query"), ("bench", "--seconds", "0.1", "--concurrency", "1")):
+            done, files = run(*command, environment=environment, dotenv=dotenv)
+            assert done.returncode == 0 and files == [], done
+            assert done.stderr.startswith(f"weir {command[0]}: ") and all(part in done.stderr for part in parts), done.stderr
+            report = json.loads(run(*command, "--json", *["-"][:command[0] == "bench"], environment=environment, dotenv=dotenv)[0].stdout)
+            assert done.stderr == f"weir {command[0]}: {report['note']}\n" and "geheim" not in str(report) + done.stderr
+    for environment, dotenv, flags in SILENT[:3]:
+        done, _ = run("verify", "--only", "query", "--json", environment=environment, dotenv=dotenv)
+        assert done.stderr == "" and json.loads(done.stdout)["note"] is None, done
+
+
+def test_an_address_without_anything_takes_what_libpqs_variables_name():
+    done, _ = run("verify", "--only", "query", environment={"SQL_CONN_STRING": "postgresql://", "PGHOST": "127.0.0.1", "PGPORT": "1"})
+    assert done.returncode == 1 and '127.0.0.1' in done.stdout and "port 1 " in done.stdout, done.stdout
+
+
+if __name__ == "__main__":
+    tap.run_module(globals())
