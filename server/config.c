@@ -69,6 +69,8 @@ static const struct option options[] = {
      "open connections of one address; 0 for no such limit"},
     {"max-body-bytes", "WEIR_MAX_BODY_BYTES", KIND_NUMBER, AT(max_body_bytes), "1048576", 0,
      1 << 30, "largest request body; beyond it 413"},
+    {"max-total-body-bytes", "WEIR_MAX_TOTAL_BODY_BYTES", KIND_NUMBER, AT(max_total_body_bytes),
+     "67108864", 0, 1LL << 36, "bodies of all requests together, in memory; beyond it 503"},
     {"max-header-bytes", "WEIR_MAX_HEADER_BYTES", KIND_NUMBER, AT(max_header_bytes), "16384", 1024,
      1 << 20, "request line and headers together; beyond it 431"},
     {"header-timeout", "WEIR_HEADER_TIMEOUT", KIND_SPAN, AT(header_timeout_ms), "10s", 10, HOUR_MS,
@@ -414,6 +416,11 @@ static weir_status check_together(struct config *config, weir_error *reterr)
                               "WEIR_MAX_CONNECTIONS_PER_IP \"%" PRId64 "\": must be 0 to "
                               "WEIR_MAX_CONNECTIONS, which is %" PRId64,
                               config->max_connections_per_ip, config->max_connections);
+    if (config->max_total_body_bytes < config->max_body_bytes)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "WEIR_MAX_TOTAL_BODY_BYTES \"%" PRId64 "\": must be at least "
+                              "WEIR_MAX_BODY_BYTES, which is %" PRId64,
+                              config->max_total_body_bytes, config->max_body_bytes);
     if (config->suggestions_sql_conn_string == NULL) {
         config->suggestions_sql_conn_string = strdup(config->sql_conn_string);
         if (config->suggestions_sql_conn_string == NULL)

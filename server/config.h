@@ -32,6 +32,7 @@ struct config {
     int64_t max_connections;
     int64_t max_connections_per_ip;
     int64_t max_body_bytes;
+    int64_t max_total_body_bytes;
     int64_t max_header_bytes;
     int64_t header_timeout_ms;
     int64_t body_timeout_ms;

@@ -2,12 +2,9 @@
 /* The listener's event side: one exchange from its request line to the last byte of its response. */
 #include "exchange.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "exchange_stream.h"
 #include "hygiene.h"
@@ -37,86 +34,14 @@ struct exchange {
     struct hygiene_body framing;
     const struct http_route *route;
     bool must_close;
+    size_t reserved;   /* of the memory for bodies, see reserve_body() */
+    size_t body_bytes; /* that came, kept or not */
     struct http_request request;
     struct http_response response;
     struct stream stream; /* of a response that is read from a feed */
     unsigned sent_status; /* 0 until a response was handed over */
     uint64_t sent_bytes;
 };
-
-/* ---- Connections -------------------------------------------------------------------------- */
-
-static void describe_address(const struct sockaddr *address, char *out, size_t size)
-{
-    out[0] = '\0';
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-
-        inet_ntop(AF_INET, &v4->sin_addr, out, (socklen_t)size);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-
-        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-            inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, (socklen_t)size);
-        else
-            inet_ntop(AF_INET6, &v6->sin6_addr, out, (socklen_t)size);
-    }
-}
-
-enum MHD_Result exchange_on_accept(void *arg, const struct sockaddr *address, socklen_t size)
-{
-    struct listener *listener = arg;
-
-    (void)address;
-    (void)size;
-    return reaper_count(listener->reaper) < (unsigned)listener->options.max_connections ? MHD_YES
-                                                                                        : MHD_NO;
-}
-
-/* What MHD_get_connection_info() returns is valid until its next call, so each is read at once. */
-static struct conn *open_conn(struct MHD_Connection *connection)
-{
-    struct conn *conn = calloc(1, sizeof(*conn));
-    const union MHD_ConnectionInfo *info;
-
-    if (conn == NULL)
-        return NULL;
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    conn->fd = info == NULL ? -1 : info->connect_fd;
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info != NULL)
-        describe_address(info->client_addr, conn->ip, sizeof(conn->ip));
-    return conn;
-}
-
-static void close_conn(struct listener *listener, struct conn *conn)
-{
-    bool was_cut = reaper_remove(listener->reaper, conn);
-
-    if (!was_cut && (conn->wants_linger || conn_has_unread_bytes(conn))) {
-        int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
-
-        if (fd >= 0)
-            reaper_linger(listener->reaper, fd);
-    }
-    free(conn);
-}
-
-void exchange_on_connection(void *arg, struct MHD_Connection *connection, void **slot,
-                            enum MHD_ConnectionNotificationCode code)
-{
-    struct listener *listener = arg;
-
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *slot = open_conn(connection);
-        if (*slot != NULL)
-            reaper_add(listener->reaper, *slot);
-        return;
-    }
-    if (*slot != NULL)
-        close_conn(listener, *slot);
-    *slot = NULL;
-}
 
 /* ---- Responses ---------------------------------------------------------------------------- */
 
@@ -157,6 +82,13 @@ static struct MHD_Response *make_stream(struct exchange *x)
     return made;
 }
 
+static void release_body(struct exchange *x)
+{
+    request_drop_body(&x->request);
+    atomic_fetch_sub(&x->listener->body_bytes, x->reserved);
+    x->reserved = 0;
+}
+
 static enum MHD_Result send_response(struct exchange *x)
 {
     struct listener *listener = x->listener;
@@ -165,6 +97,7 @@ static enum MHD_Result send_response(struct exchange *x)
     struct MHD_Response *made = is_stream ? make_stream(x) : make_body(response);
     enum MHD_Result result;
 
+    release_body(x);
     if (made == NULL)
         return MHD_NO;
     for (size_t i = 0; i < response->header_count; i++)
@@ -182,13 +115,27 @@ static enum MHD_Result send_response(struct exchange *x)
     return result;
 }
 
-/* Answer with a detail and close: nothing that follows on this connection can be trusted. */
-static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *reason)
+/* Answer before the request was read to its end. */
+static enum MHD_Result send_and_close(struct exchange *x)
 {
     x->must_close = true;
     x->conn->wants_linger = true;
-    http_reply_detail(&x->response, status, "%s", reason);
     return send_response(x);
+}
+
+/* Answer with a detail and close: nothing that follows on this connection can be trusted. */
+static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *reason)
+{
+    http_reply_detail(&x->response, status, "%s", reason);
+    return send_and_close(x);
+}
+
+static enum MHD_Result send_busy(struct exchange *x, const char *reason)
+{
+    atomic_fetch_add(&x->listener->rejected_full, 1);
+    http_reply_detail(&x->response, 503, "%s", reason);
+    http_reply_header(&x->response, "Retry-After", "1");
+    return x->stage == STAGE_HEAD ? send_and_close(x) : send_response(x);
 }
 
 /* ---- Heads -------------------------------------------------------------------------------- */
@@ -302,11 +249,8 @@ static enum MHD_Result send_unrouted(struct exchange *x, const struct router_mat
         http_reply_detail(&x->response, 405, "Method Not Allowed");
     else
         http_reply_detail(&x->response, 404, "Not Found");
-    if (has_body(x)) {
-        x->must_close = true;
-        x->conn->wants_linger = true;
-        return send_response(x);
-    }
+    if (has_body(x))
+        return send_and_close(x);
     /* The library closes a connection that is answered this early; at the request's end it keeps
      * it. */
     x->stage = STAGE_DONE;
@@ -318,6 +262,43 @@ static void answer_for_server(struct router_match *match)
 {
     *match = (struct router_match){.status = 204};
     snprintf(match->allow, sizeof(match->allow), "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+}
+
+static bool reads_body(const struct exchange *x)
+{
+    return strcmp(x->request.method, "GET") != 0 && strcmp(x->request.method, "HEAD") != 0;
+}
+
+/*
+ * Reserve memory for the body by what its head says: in the middle of an upload no answer could be given
+ * any more. False when there is not enough.
+ */
+static bool reserve_body(struct exchange *x)
+{
+    struct listener *listener = x->listener;
+    const struct listener_options *options = &listener->options;
+    size_t size = x->framing.is_chunked ? options->max_body_bytes : (size_t)x->framing.length;
+
+    if (atomic_load(&listener->body_bytes) + size > options->max_total_body_bytes)
+        return false;
+    x->reserved = size;
+    x->request.body_limit = size + 1;
+    atomic_fetch_add(&listener->body_bytes, size);
+    return true;
+}
+
+/* The head of a request whose body is still to come: what can be refused is refused now. */
+static enum MHD_Result admit_body(struct exchange *x)
+{
+    const struct http_route *route = x->route;
+
+    if (route->guard != NULL && !route->guard(route->guard_arg, &x->request, &x->response))
+        return send_and_close(x);
+    if (reads_body(x) && !reserve_body(x))
+        return send_busy(x, "the bodies of other requests fill the memory for them");
+    x->stage = STAGE_BODY;
+    reaper_move(x->listener->reaper, x->conn, CONN_BODY);
+    return MHD_YES;
 }
 
 static enum MHD_Result take_head(struct exchange *x)
@@ -348,9 +329,9 @@ static enum MHD_Result take_head(struct exchange *x)
     /* The parsers of chunks are the most lenient part of the library, so whatever follows a
      * chunked body is never read as a request. */
     x->must_close = x->framing.is_chunked;
-    x->stage = STAGE_BODY;
     if (has_body(x))
-        reaper_move(x->listener->reaper, x->conn, CONN_BODY);
+        return admit_body(x);
+    x->stage = STAGE_BODY;
     return MHD_YES;
 }
 
@@ -359,12 +340,13 @@ static enum MHD_Result take_head(struct exchange *x)
 /* In the middle of an upload no answer can be queued: what is too long ends the connection. */
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *data_size)
 {
-    if (*data_size > x->listener->options.max_body_bytes - x->request.body_size) {
+    if (*data_size > x->listener->options.max_body_bytes - x->body_bytes) {
         listener_log(x->listener, LISTENER_LOG_DEBUG, "%s: chunked body over %zu bytes: closed",
                      x->request.id, x->listener->options.max_body_bytes);
         return MHD_NO;
     }
-    if (!request_append_body(&x->request, data, *data_size))
+    x->body_bytes += *data_size;
+    if (reads_body(x) && !request_append_body(&x->request, data, *data_size))
         return MHD_NO;
     *data_size = 0;
     return MHD_YES;
@@ -401,14 +383,6 @@ static void cancel_handler(struct work *work)
     finish(x);
 }
 
-static enum MHD_Result send_busy(struct exchange *x)
-{
-    atomic_fetch_add(&x->listener->rejected_full, 1);
-    http_reply_detail(&x->response, 503, "every worker is busy and the queue is full");
-    http_reply_header(&x->response, "Retry-After", "1");
-    return send_response(x);
-}
-
 static enum MHD_Result dispatch(struct exchange *x)
 {
     int limit_ms = x->listener->options.handler_deadline_ms;
@@ -421,7 +395,7 @@ static enum MHD_Result dispatch(struct exchange *x)
         return send_response(x);
     }
     if (!workers_claim(x->listener->workers))
-        return send_busy(x);
+        return send_busy(x, "every worker is busy and the queue is full");
     x->work.run = run_handler;
     x->work.cancel = cancel_handler;
     x->stage = STAGE_RUNNING;
@@ -494,6 +468,7 @@ void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **
     reaper_move(x->listener->reaper, x->conn, CONN_IDLE);
     tell_access(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->sent_status != 0);
     http_response_clear(&x->response);
+    release_body(x);
     request_clear(&x->request);
     free(x);
 }

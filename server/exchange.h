@@ -31,6 +31,7 @@ struct listener {
     atomic_bool is_draining;
     atomic_uint_least64_t requests;
     atomic_uint_least64_t rejected_full;
+    atomic_uint_least64_t body_bytes; /* written by the event thread only */
 
     uint64_t next_id; /* only the event thread */
 };

@@ -39,6 +39,20 @@ bool is_moderator(const struct app *app, const struct http_request *request,
     return true;
 }
 
+bool guard_user(void *arg, const struct http_request *request, struct http_response *response)
+{
+    struct auth_claims claims;
+
+    return is_authorized(arg, request, response, &claims);
+}
+
+bool guard_moderator(void *arg, const struct http_request *request, struct http_response *response)
+{
+    struct auth_claims claims;
+
+    return is_moderator(arg, request, response, &claims);
+}
+
 static void reply_unavailable(struct http_response *response, const weir_error *error)
 {
     http_reply_detail(response, 503, "%s", error->text);

@@ -39,6 +39,10 @@ bool is_authorized(const struct app *app, const struct http_request *request,
 bool is_moderator(const struct app *app, const struct http_request *request,
                   struct http_response *response, struct auth_claims *ret_claims);
 
+/* The same before a request's body is read, as guards of routes whose argument is the app. */
+bool guard_user(void *arg, const struct http_request *request, struct http_response *response);
+bool guard_moderator(void *arg, const struct http_request *request, struct http_response *response);
+
 /*
  * Tell a failure of the layers below: 503 with Retry-After for what passes by itself, 502 for another
  * server's answer that is of no use, 404, 422, 507 or 500 for what their words are.

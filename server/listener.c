@@ -93,6 +93,8 @@ static weir_status check_options(const struct listener_options *o, weir_error *r
         {"max_connections", o->max_connections, 8, 65536},
         {"max_connections_per_ip", o->max_connections_per_ip, 0, o->max_connections},
         {"max_body_bytes", (long long)o->max_body_bytes, 0, 1LL << 30},
+        {"max_total_body_bytes", (long long)o->max_total_body_bytes, (long long)o->max_body_bytes,
+         64LL << 30},
         {"max_header_bytes", (long long)o->max_header_bytes, 1LL << 10, 1LL << 20},
         {"max_headers", o->max_headers, 1, 1000},
         {"header_deadline_ms", o->header_deadline_ms, 10, 3600000},
@@ -313,6 +315,7 @@ void listener_stats(const struct listener *listener, struct listener_stats *ret_
         .connections = reaper_count(listener->reaper),
         .requests = atomic_load(&listener->requests),
         .rejected_full = atomic_load(&listener->rejected_full),
+        .body_bytes = atomic_load(&listener->body_bytes),
         .reaped = reaper_cut_count(listener->reaper),
     };
     workers_count(listener->workers, &ret_stats->workers_busy, &ret_stats->queued);

@@ -140,6 +140,15 @@ typedef void http_handler(void *arg, const struct http_request *request,
                           struct http_response *response);
 
 /*
+ * Whether a request may send its body. Called on the event thread as soon as the head of a request with a
+ * body is there, before a byte of the body is kept: must not block. False: *response has been filled, is
+ * sent at once, and the connection is closed. A request without a body goes to the handler alone, so the
+ * handler decides for itself as well.
+ */
+typedef bool http_guard(void *arg, const struct http_request *request,
+                        struct http_response *response);
+
+/*
  * One route. `pattern` is a path whose segments are literal or a {name} that matches one whole
  * segment ("/api/v1/tables/{table}/{id}"); every path also answers with a trailing slash. A
  * literal beats a {name} at the same place. GET serves HEAD too (the body is left out), OPTIONS
@@ -151,7 +160,9 @@ struct http_route {
     const char *pattern;
     http_handler *handler;
     void *arg;
-    bool is_inline; /* run on the event thread: must not block, must take well under 1 ms */
+    bool is_inline;    /* run on the event thread: must not block, must take well under 1 ms */
+    http_guard *guard; /* with guard_arg; NULL: every body is taken */
+    void *guard_arg;
 };
 
 /* ---- The listener ------------------------------------------------------------------------- */
@@ -204,6 +215,11 @@ struct listener_options {
     /* Largest request body in bytes, 0 to 1 GiB; beyond it 413, or for a chunked body, where no
      * answer is possible any more, the connection is closed. Default 1 MiB. */
     size_t max_body_bytes;
+    /* Memory of the bodies of all requests together in bytes, max_body_bytes to 64 GiB; a request whose
+     * body would go beyond it is answered 503 on its head, with Retry-After. A body counts with its
+     * announced length, a chunked one with max_body_bytes, from its head to its handler's return; those
+     * of GET and HEAD, which nobody reads, are thrown away and do not count. Default 64 MiB. */
+    size_t max_total_body_bytes;
     /* Request line and headers together in bytes, 1 KiB to 1 MiB; beyond it 431 (414 for a
      * target that does not fit). Default 16 KiB. */
     size_t max_header_bytes;
@@ -237,9 +253,10 @@ struct listener_options {
 #define LISTENER_OPTIONS_DEFAULT                                                                   \
     {                                                                                              \
         .host = "127.0.0.1", .port = 8000, .socket = -1, .workers = 8, .queue_limit = 128,         \
-        .max_connections = 1024, .max_body_bytes = 1 << 20, .max_header_bytes = 16 << 10,          \
-        .max_headers = 100, .header_deadline_ms = 10000, .body_deadline_ms = 30000,                \
-        .keepalive_idle_ms = 60000, .write_deadline_ms = 30000, .handler_deadline_ms = 30000       \
+        .max_connections = 1024, .max_body_bytes = 1 << 20, .max_total_body_bytes = 64 << 20,      \
+        .max_header_bytes = 16 << 10, .max_headers = 100, .header_deadline_ms = 10000,             \
+        .body_deadline_ms = 30000, .keepalive_idle_ms = 60000, .write_deadline_ms = 30000,         \
+        .handler_deadline_ms = 30000                                                               \
     }
 
 /*
@@ -276,12 +293,14 @@ int listener_port(const struct listener *listener);
 
 /* A snapshot for /readyz and for tests; the parts are each exact, not taken at one instant. */
 struct listener_stats {
-    unsigned connections;   /* open now */
-    unsigned workers_busy;  /* handlers running now */
-    unsigned queued;        /* requests waiting for a worker */
-    uint64_t requests;      /* responses handed over for sending, refusals included */
-    uint64_t rejected_full; /* of these, 503 because the queue was full */
-    uint64_t reaped;        /* connections closed because a deadline passed */
+    unsigned connections;  /* open now */
+    unsigned workers_busy; /* handlers running now */
+    unsigned queued;       /* requests waiting for a worker */
+    uint64_t requests;     /* responses handed over for sending, refusals included */
+    uint64_t
+        rejected_full;   /* of these, 503 because the queue, or the memory for bodies, was full */
+    uint64_t body_bytes; /* memory that counts against max_total_body_bytes now */
+    uint64_t reaped;     /* connections closed because a deadline passed */
 };
 void listener_stats(const struct listener *listener, struct listener_stats *ret_stats);
 

@@ -119,8 +119,11 @@ bool request_append_body(struct http_request *request, const char *data, size_t 
 
     if (need > request->body_capacity) {
         size_t capacity = 2 * request->body_capacity < need ? need : 2 * request->body_capacity;
-        char *body = realloc(request->body, capacity);
+        char *body;
 
+        if (capacity > request->body_limit)
+            capacity = request->body_limit;
+        body = realloc(request->body, capacity);
         if (body == NULL)
             return false;
         request->body = body;
@@ -130,6 +133,14 @@ bool request_append_body(struct http_request *request, const char *data, size_t 
     request->body_size += size;
     request->body[request->body_size] = '\0';
     return true;
+}
+
+void request_drop_body(struct http_request *request)
+{
+    free(request->body);
+    request->body = NULL;
+    request->body_size = 0;
+    request->body_capacity = 0;
 }
 
 /* ---- What a handler reads ----------------------------------------------------------------- */

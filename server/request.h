@@ -42,6 +42,7 @@ struct http_request {
     char *body; /* NULL, or body_size bytes and a zero */
     size_t body_size;
     size_t body_capacity;
+    size_t body_limit; /* the most that body_capacity will be */
 };
 
 void request_clear(struct http_request *request);
@@ -58,7 +59,10 @@ const char *request_cut_target(struct http_request *request);
 /* Remember what the router found. */
 void request_bind(struct http_request *request, const struct router_match *match);
 
-/* Append a piece of the body. False when out of memory. */
+/* Append a piece of the body, which must fit body_limit with a byte to spare. False when out of memory. */
 bool request_append_body(struct http_request *request, const char *data, size_t size);
+
+/* Free the body, which nobody reads any more. */
+void request_drop_body(struct http_request *request);
 
 #endif

@@ -2,36 +2,52 @@
 /* The table of routes. */
 #include "routes.h"
 
+struct row {
+    const char *method;
+    const char *pattern;
+    http_handler *handler;
+    http_guard *guard; /* NULL: open to everybody */
+    bool is_inline;
+};
+
 size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX])
 {
-    const struct http_route all[] = {
-        {"GET", "/", handle_console, app, true},
-        {"GET", "/console/{file}", handle_console_file, app, true},
-        {"GET", "/docs", handle_docs, app, true},
-        {"GET", "/api/v1/openapi.json", handle_openapi, app, true},
-        {"GET", "/healthz", handle_healthz, app, true},
-        {"GET", "/readyz", handle_readyz, app, true},
-        {"GET", "/metrics", handle_metrics, app, true},
-        {"GET", "/api/v1", handle_root, app, true},
-        {"GET", "/api/v1/pools", handle_pools, app, true},
-        {"GET", "/api/v1/pools/{name}/connections", handle_connections, app, false},
-        {"GET", "/api/v1/traces", handle_traces, app, false},
-        {"GET", "/api/v1/events", handle_events, app, true},
-        {"GET", "/api/v1/tables", handle_tables, app, false},
-        {"GET", "/api/v1/tables/{table}", handle_rows, app, false},
-        {"GET", "/api/v1/tables/{table}/{id}", handle_row, app, false},
-        {"POST", "/api/v1/suggestions", handle_suggest_generic, app, false},
-        {"POST", "/api/v1/suggestions/{kind}", handle_suggest_kind, app, false},
-        {"GET", "/api/v1/suggestions/{kind}/pending", handle_pending, app, false},
-        {"POST", "/api/v1/suggestions/{kind}/{id}/status", handle_status, app, false},
-        {"PUT", "/api/v1/suggestions/{kind}/{id}/payload", handle_payload, app, false},
-        {"GET", "/api/v1/nocodb/{table}", handle_nocodb_rows, app, false},
-        {"GET", "/api/v1/nocodb/{table}/{id}", handle_nocodb_row, app, false},
+    static const struct row all[] = {
+        {"GET", "/", handle_console, NULL, true},
+        {"GET", "/console/{file}", handle_console_file, NULL, true},
+        {"GET", "/docs", handle_docs, NULL, true},
+        {"GET", "/api/v1/openapi.json", handle_openapi, NULL, true},
+        {"GET", "/healthz", handle_healthz, NULL, true},
+        {"GET", "/readyz", handle_readyz, NULL, true},
+        {"GET", "/metrics", handle_metrics, NULL, true},
+        {"GET", "/api/v1", handle_root, NULL, true},
+        {"GET", "/api/v1/pools", handle_pools, guard_user, true},
+        {"GET", "/api/v1/pools/{name}/connections", handle_connections, guard_user, false},
+        {"GET", "/api/v1/traces", handle_traces, guard_user, false},
+        {"GET", "/api/v1/events", handle_events, guard_user, true},
+        {"GET", "/api/v1/tables", handle_tables, guard_user, false},
+        {"GET", "/api/v1/tables/{table}", handle_rows, guard_user, false},
+        {"GET", "/api/v1/tables/{table}/{id}", handle_row, guard_user, false},
+        {"POST", "/api/v1/suggestions", handle_suggest_generic, guard_user, false},
+        {"POST", "/api/v1/suggestions/{kind}", handle_suggest_kind, guard_user, false},
+        {"GET", "/api/v1/suggestions/{kind}/pending", handle_pending, guard_moderator, false},
+        {"POST", "/api/v1/suggestions/{kind}/{id}/status", handle_status, guard_moderator, false},
+        {"PUT", "/api/v1/suggestions/{kind}/{id}/payload", handle_payload, guard_moderator, false},
+        {"GET", "/api/v1/nocodb/{table}", handle_nocodb_rows, guard_user, false},
+        {"GET", "/api/v1/nocodb/{table}/{id}", handle_nocodb_row, guard_user, false},
     };
     size_t count = sizeof all / sizeof *all;
 
     _Static_assert(sizeof all / sizeof *all <= ROUTES_MAX, "room for every route");
     for (size_t i = 0; i < count; i++)
-        routes[i] = all[i];
+        routes[i] = (struct http_route){
+            .method = all[i].method,
+            .pattern = all[i].pattern,
+            .handler = all[i].handler,
+            .arg = app,
+            .is_inline = all[i].is_inline,
+            .guard = all[i].guard,
+            .guard_arg = app,
+        };
     return count;
 }

@@ -388,6 +388,7 @@ static struct listener_options listener_options(const struct config *config)
     options.max_connections = (int)config->max_connections;
     options.max_connections_per_ip = (int)config->max_connections_per_ip;
     options.max_body_bytes = (size_t)config->max_body_bytes;
+    options.max_total_body_bytes = (size_t)config->max_total_body_bytes;
     options.max_header_bytes = (size_t)config->max_header_bytes;
     options.header_deadline_ms = (int)config->header_timeout_ms;
     options.body_deadline_ms = (int)config->body_timeout_ms;

@@ -124,16 +124,16 @@ static char alive_json[] = "{\"alive\": true}";
 static char released_json[] = "{\"released\": true}";
 
 static const struct http_route routes[] = {
-    {"GET", "/fast", hello, hello_json, false},
-    {"GET", "/healthz", hello, alive_json, true},
-    {"GET", "/block", block, released_json, false},
-    {"POST", "/block", block, released_json, false},
-    {"POST", "/echo", echo, NULL, false},
-    {"GET", "/big", big, NULL, false},
-    {"GET", "/tables/{table}", mirror, NULL, false},
-    {"GET", "/tables/{table}/{id}", mirror, NULL, false},
-    {"GET", "/fail", fail, NULL, false},
-    {"DELETE", "/fast", nothing, NULL, false},
+    {"GET", "/fast", hello, hello_json, false, NULL, NULL},
+    {"GET", "/healthz", hello, alive_json, true, NULL, NULL},
+    {"GET", "/block", block, released_json, false, NULL, NULL},
+    {"POST", "/block", block, released_json, false, NULL, NULL},
+    {"POST", "/echo", echo, NULL, false, NULL, NULL},
+    {"GET", "/big", big, NULL, false, NULL, NULL},
+    {"GET", "/tables/{table}", mirror, NULL, false, NULL, NULL},
+    {"GET", "/tables/{table}/{id}", mirror, NULL, false, NULL, NULL},
+    {"GET", "/fail", fail, NULL, false, NULL, NULL},
+    {"DELETE", "/fast", nothing, NULL, false, NULL, NULL},
 };
 
 /* ---- Options, messages, commands ----------------------------------------------------------- */
@@ -184,6 +184,8 @@ static bool set_option(struct listener_options *o, const char *argument)
         o->host = argument + 5;
     else if (strncmp(argument, "max_body_bytes=", 15) == 0)
         o->max_body_bytes = (size_t)value;
+    else if (strncmp(argument, "max_total_body_bytes=", 21) == 0)
+        o->max_total_body_bytes = (size_t)value;
     else if (strncmp(argument, "max_header_bytes=", 17) == 0)
         o->max_header_bytes = (size_t)value;
     else
@@ -215,9 +217,11 @@ static void print_stats(const struct listener *listener)
     struct listener_stats stats;
 
     listener_stats(listener, &stats);
-    printf("stats connections=%u busy=%u queued=%u requests=%llu rejected=%llu reaped=%llu\n",
+    printf("stats connections=%u busy=%u queued=%u requests=%llu rejected=%llu reaped=%llu "
+           "bodies=%llu\n",
            stats.connections, stats.workers_busy, stats.queued, (unsigned long long)stats.requests,
-           (unsigned long long)stats.rejected_full, (unsigned long long)stats.reaped);
+           (unsigned long long)stats.rejected_full, (unsigned long long)stats.reaped,
+           (unsigned long long)stats.body_bytes);
 }
 
 /* Obey until the end of the input; returns the exit status. */

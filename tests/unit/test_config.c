@@ -270,6 +270,9 @@ static void limits_that_contradict_each_other_are_refused(void)
 
     start_with("");
     check_contains(refuse(flags, 2).text, "WEIR_MAX_CONNECTIONS_PER_IP \"9\": must be 0 to");
+    check_contains(refuse(&(struct config_flag){"max-total-body-bytes", "1048575"}, 1).text,
+                   "WEIR_MAX_TOTAL_BODY_BYTES \"1048575\": must be at least WEIR_MAX_BODY_BYTES, "
+                   "which is 1048576");
 }
 
 static void every_option_explains_itself(void)
@@ -282,7 +285,7 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 44);
+    check_int(count, 45);
     check(config_option_help(count) == NULL);
 }
 
