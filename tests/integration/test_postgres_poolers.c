@@ -184,12 +184,71 @@ static void a_dirty_session_is_cleaned_and_set_up_again(void)
     }
 }
 
+/* pgpool-II in raw mode begins a transaction for it. */
+static void the_first_write_of_a_session_is_stored(void)
+{
+    static const struct {
+        const char *sql;
+        const char *sum; /* of what is stored then, where it was 1 */
+    } writes[] = {
+        {"INSERT INTO first_write VALUES ($1)", "6"},
+        {"INSERT INTO first_write VALUES ($1) RETURNING n", "6"},
+        {"UPDATE first_write SET n = n + $1", "6"},
+        {"WITH w AS (SELECT $1::int AS n) INSERT INTO first_write SELECT n FROM w", "6"},
+        {"DELETE FROM first_write WHERE n < $1", "0"},
+    };
+    const weir_value value = weir_int(5);
+
+    must(&observer, "CREATE TABLE first_write (n int)");
+    for (size_t i = 0; i < POOLERS; i++) {
+        const char *url = url_of(i, "");
+        for (size_t j = 0; url != NULL && j < sizeof(writes) / sizeof(*writes); j++) {
+            struct session s;
+            must(&observer, "TRUNCATE first_write");
+            must(&observer, "INSERT INTO first_write VALUES (1)");
+            if (!connect_to(&s, url))
+                continue;
+            check_int(session_query(&s, writes[j].sql, &value, SOON, NULL), WEIR_OK);
+            check_int(driver.state(s.conn), CONN_IDLE);
+            session_close(&s);
+            check_text(answer(&observer, "SELECT coalesce(sum(n), 0)::text FROM first_write"),
+                       writes[j].sum);
+        }
+    }
+    must(&observer, "DROP TABLE first_write");
+}
+
+/* A transaction that the caller began is the caller's to end. */
+static void a_transaction_begun_by_a_statement_stays_open(void)
+{
+    static const char *const begins[] = {"BEGIN", "START TRANSACTION",
+                                         "/* mine */ begin read write",
+                                         ";BEGIN ISOLATION LEVEL SERIALIZABLE"};
+
+    for (size_t i = 0; i < POOLERS; i++) {
+        const char *url = url_of(i, "");
+        for (size_t j = 0; url != NULL && j < sizeof(begins) / sizeof(*begins); j++) {
+            struct session s;
+            if (!connect_to(&s, url))
+                continue;
+            must(&s, begins[j]);
+            check_int(driver.state(s.conn), CONN_TRANSACTION);
+            must(&s, "SELECT 1");
+            check_int(driver.state(s.conn), CONN_TRANSACTION);
+            must(&s, "ROLLBACK");
+            session_close(&s);
+        }
+    }
+}
+
 int main(void)
 {
     printf("# %s\n", need_env("WEIR_TEST_POOLERS"));
     session_open(&observer, need_env("WEIR_TEST_PG_SOCKET_URL"));
     run(connects_with_the_poolers_defaults);
     run(nothing_is_left_to_other_clients);
+    run(the_first_write_of_a_session_is_stored);
+    run(a_transaction_begun_by_a_statement_stays_open);
     run(dates_are_read_whatever_the_role_has);
     run(deadlines_hold_without_the_servers_own_limit);
     run(options_of_ones_own_are_taken_or_refused_by_name);

@@ -48,6 +48,7 @@ struct run {
     bool wants_rows;
     bool was_idle;      /* outside a transaction when it began */
     bool has_ended;     /* the server said how a statement ended */
+    bool begins;        /* it was BEGIN or START TRANSACTION */
     enum failure cause; /* what may be done about its error */
     int tries;          /* that failed because it was lost or stale */
     enum pg_way way;
@@ -165,6 +166,7 @@ static void take_end(struct run *run, PGresult *done)
     const char *tag = PQcmdStatus(done);
 
     run->has_ended = true;
+    run->begins = tag[0] == 'B' || (tag[0] == 'S' && tag[1] == 'T');
     weir__pg_note_command(run->conn, tag);
     weir__pg_note_change(run->conn, tag, run->sql, run->touches_session, run->is_script);
     take_rows(run, done);
@@ -467,6 +469,18 @@ static void run_statement(struct run *run, struct statement *statement, struct p
     }
 }
 
+/*
+ * Outside of a transaction each statement stands for itself. pgpool-II 4.3.5 in raw mode begins a
+ * transaction of its own for the first write of a session by the extended protocol, and leaves it
+ * open: what was stored would be rolled back when the connection is released.
+ */
+static void commit_what_others_began(struct run *run)
+{
+    if (run->status == WEIR_OK && run->was_idle && !run->begins &&
+        PQtransactionStatus(run->conn->pg) == PQTRANS_INTRANS)
+        run->status = weir__pg_command(run->conn, "COMMIT", run->deadline, NULL, run->reterr);
+}
+
 weir_status weir__pg_query(void *arg, struct statement *statement, const weir_value *values,
                            weir_time deadline, weir_result **ret_result, weir_error *reterr)
 {
@@ -490,6 +504,7 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
     run.status = weir__pg_params_init(&params, statement, values, reterr);
     if (run.status == WEIR_OK)
         run_statement(&run, statement, &params);
+    commit_what_others_began(&run);
     weir__pg_params_clear(&params);
     if (run.status == WEIR_OK && commits_failed)
         run.status = weir__pg_commit_failed(reterr);
