@@ -23,8 +23,7 @@ $(BUILD)/build.ninja:
 
 run: ## start the backend on SQLite at http://127.0.0.1:8000, nothing to configure
 	@tools/packages.sh build
-	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
-	@ninja -C $(BUILD) cli/weir >&2
+	@tools/quiet_build.sh $(BUILD) cli/weir $(SETUP)
 	@exec $(BUILD)/cli/weir serve
 
 test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an hour on two cores)

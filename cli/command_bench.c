@@ -247,10 +247,8 @@ int command_bench(int argc, char **argv)
 
     if (!flags_read(argc, argv, names, &flags))
         return EXIT_USAGE;
-    if (flags.wants_help) {
-        print_help();
+    if (flags_answer(&flags, print_help))
         return EXIT_SUCCESS;
-    }
     if (!read_seconds(flags_get(&flags, "seconds"), &options.seconds))
         return fail(EXIT_USAGE, "--seconds: must be 0.1 to 60");
     if (!read_levels(flags_get(&flags, "concurrency"), &options))

@@ -34,10 +34,8 @@ int command_serve(int argc, char **argv)
         names[i] = config_option_flag(i);
     if (!flags_read(argc, argv, names, &flags))
         return EXIT_USAGE;
-    if (flags.wants_help) {
-        print_help();
+    if (flags_answer(&flags, print_help))
         return EXIT_SUCCESS;
-    }
     if (config_load(flags.list, flags.count, ".env", &config, &error) != WEIR_OK) {
         fprintf(stderr, "weir serve: %s\n", error.text);
         return EXIT_USAGE;

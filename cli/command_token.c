@@ -54,10 +54,8 @@ int command_token(int argc, char **argv)
 
     if (!flags_read(argc, argv, names, &flags))
         return EXIT_USAGE;
-    if (flags.wants_help) {
-        print_help();
+    if (flags_answer(&flags, print_help))
         return EXIT_SUCCESS;
-    }
     if (flags_get(&flags, "sub") == NULL)
         return fail("--sub NAME is missing: whom does the token name?");
     const char *ttl = flags_get(&flags, "ttl");

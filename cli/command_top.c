@@ -173,10 +173,8 @@ int command_top(int argc, char **argv)
 
     if (!flags_read(argc, argv, names, &flags))
         return EXIT_USAGE;
-    if (flags.wants_help) {
-        print_help();
+    if (flags_answer(&flags, print_help))
         return EXIT_SUCCESS;
-    }
     if (!read_interval(&flags, &interval_ms))
         return fail(EXIT_USAGE, "--interval: must be a duration from 100ms to 1h, as in 500ms, 2s");
     const char *url = flags_get(&flags, "url");

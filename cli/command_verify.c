@@ -283,8 +283,10 @@ int command_verify(int argc, char **argv)
     request.is_list = flags_take_switch(&argc, argv, "--list");
     if (!flags_read(argc, argv, names, &flags) || !read_request(&flags, &request))
         return EXIT_USAGE;
-    if (flags.wants_help || request.is_list) {
-        flags.wants_help ? print_help() : print_list();
+    if (flags_answer(&flags, print_help))
+        return EXIT_SUCCESS;
+    if (request.is_list) {
+        print_list();
         return EXIT_SUCCESS;
     }
     if (config_load(flags.list, flags.count, ".env", &config, &error) != WEIR_OK) {

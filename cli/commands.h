@@ -20,11 +20,12 @@ int command_verify(int argc, char **argv);
 
 #define MAX_FLAGS 128
 
-/* The flags of one command line, in its order. `--help` counts apart. */
+/* The flags of one command line, in its order. `--help` and `--version` count apart. */
 struct flags {
     struct config_flag list[MAX_FLAGS];
     size_t count;
     bool wants_help;
+    bool wants_version;
 };
 
 /*
@@ -32,6 +33,9 @@ struct flags {
  * what is wrong on standard error, for an unknown flag, a missing value, or a stray argument.
  */
 bool flags_read(int argc, char **argv, const char *const *names, struct flags *ret_flags);
+
+/* Print the help or the version if the flags ask for one; whether they did, and all is done. */
+bool flags_answer(const struct flags *flags, void (*print_help)(void));
 
 /* Take a word that stands alone, like --json, out of the arguments before the others are read; whether it
  * was there. */

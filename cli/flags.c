@@ -9,6 +9,7 @@
 #include "server/text.h"
 
 #define HELP_VALUE 1
+#define VERSION_VALUE 2
 
 const char *nearest(const char *word, const char *const *names)
 {
@@ -36,21 +37,25 @@ static bool complain(const char *command, const char *what, const char *word, co
 
 static bool complain_unknown(const char *command, const char *argument, const char *const *names)
 {
+    const char *all[MAX_FLAGS] = {"help", "version"};
     char word[64];
     size_t dashes = strspn(argument, "-");
 
     snprintf(word, sizeof word, "%.*s", (int)strcspn(argument + dashes, "="), argument + dashes);
-    return complain(command, "unknown option", argument, nearest(word, names));
+    for (size_t i = 0; names[i] != NULL && i + 3 < MAX_FLAGS; i++)
+        all[i + 2] = names[i];
+    return complain(command, "unknown option", argument, nearest(word, all));
 }
 
-/* getopt's own table; value HELP_VALUE is --help, the others take an argument. */
+/* getopt's own table; those with a value of their own stand alone, the others take an argument. */
 static void fill_options(const char *const *names, struct option options[MAX_FLAGS])
 {
     size_t count = 0;
 
-    for (; names[count] != NULL && count + 2 < MAX_FLAGS; count++)
+    for (; names[count] != NULL && count + 3 < MAX_FLAGS; count++)
         options[count] = (struct option){names[count], required_argument, NULL, 0};
     options[count++] = (struct option){"help", no_argument, NULL, HELP_VALUE};
+    options[count++] = (struct option){"version", no_argument, NULL, VERSION_VALUE};
     options[count] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -66,6 +71,8 @@ bool flags_read(int argc, char **argv, const char *const *names, struct flags *r
     while ((found = getopt_long(argc, argv, "+:h", options, &index)) != -1) {
         if (found == HELP_VALUE || found == 'h')
             ret_flags->wants_help = true;
+        else if (found == VERSION_VALUE)
+            ret_flags->wants_version = true;
         else if (found == ':')
             return complain(argv[0], "no value for", argv[optind - 1], NULL);
         else if (found != 0)
@@ -76,6 +83,15 @@ bool flags_read(int argc, char **argv, const char *const *names, struct flags *r
     if (optind < argc)
         return complain(argv[0], "unexpected argument", argv[optind], NULL);
     return true;
+}
+
+bool flags_answer(const struct flags *flags, void (*print_help)(void))
+{
+    if (flags->wants_help)
+        print_help();
+    else if (flags->wants_version)
+        printf("weir %s\n", weir_version());
+    return flags->wants_help || flags->wants_version;
 }
 
 bool flags_take_switch(int *argc, char **argv, const char *word)

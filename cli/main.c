@@ -31,18 +31,25 @@ static void print_help(FILE *out)
                  "version.\n");
 }
 
+/* One that begins with a dash was meant as an option of the command itself, which are two. */
 static int complain(const char *word)
 {
-    const char *names[COMMAND_COUNT + 1] = {0};
+    const char *names[COMMAND_COUNT + 3] = {"--version", "--help"};
+    bool is_option = word[0] == '-';
 
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT && !is_option; i++)
         names[i] = commands[i].name;
     const char *guess = nearest(word, names);
-    fprintf(stderr, "weir: unknown command %s", word);
+    fprintf(stderr, "weir: unknown %s %s", is_option ? "option" : "command", word);
     if (guess != NULL)
         fprintf(stderr, "; did you mean %s?", guess);
-    fprintf(stderr, "\n`weir --help` lists them.\n");
+    fprintf(stderr, "\n`weir --help` lists %s.\n", is_option ? "what there is" : "them");
     return EXIT_USAGE;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
 }
 
 int main(int argc, char **argv)
@@ -51,12 +58,11 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (is_one_of(argv[1], "--version", "-V", "version")) {
         printf("weir %s\n", weir_version());
         return EXIT_SUCCESS;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    if (is_one_of(argv[1], "--help", "-h", "help")) {
         print_help(stdout);
         return EXIT_SUCCESS;
     }

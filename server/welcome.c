@@ -24,14 +24,18 @@ static bool has_jurisdictions(const struct welcome *welcome)
     return is_there;
 }
 
-/* The fragment of a link stays in the browser: it is in no request and no log. */
+/*
+ * The token stands in one line, which is a link and sets a variable of the shell. The fragment of a link
+ * stays in the browser: it is in no request and no log.
+ */
 static void print_token(const struct welcome *welcome, const char *address, const char *token)
 {
-    printf("JWT_SECRET is not set, so this start made its own; this token works until it ends:\n"
-           "\n  %s\n\nSee it work, in the browser:\n\n  %s/#token=%s\n\nOr ask it:\n\n"
-           "  curl -H 'Authorization: Bearer %s' %s/api/v1/tables%s\n\n",
-           token, address, token, token, address,
-           has_jurisdictions(welcome) ? "/Jurisdictions/CHE" : "");
+    printf(
+        "JWT_SECRET is not set, so this start made its own. The link opens the console, with a "
+        "token that works until the server ends:\n"
+        "\n  console=%s/#token=%s\n\nPasted into a shell, that line and this one ask the API:\n\n"
+        "  curl -H \"Authorization: Bearer ${console#*=}\" %s/api/v1/tables%s\n\n",
+        address, token, address, has_jurisdictions(welcome) ? "/Jurisdictions/CHE" : "");
 }
 
 void welcome_print(const struct welcome *welcome)

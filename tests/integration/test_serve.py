@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 import re
-import shlex
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -42,7 +42,11 @@ def says(done, status, *parts):
 def test_version_and_help_go_to_standard_output():
     done = weir("--version")
     assert done.returncode == 0 and re.fullmatch(r"weir \d+\.\d+\.\d+\n", done.stdout)
-    for arguments in (["--help"], ["help"], ["serve", "--help"], ["token", "-h"]):
+    for arguments in (["-V"], ["version"], *([name, "--version"] for name in ("serve", "token", "verify", "bench", "top")),
+                      ["serve", "--port", "0", "--version"]):
+        again = weir(*arguments)
+        assert (again.returncode, again.stdout, again.stderr) == (0, done.stdout, ""), arguments
+    for arguments in (["--help"], ["help"], ["serve", "--help"], ["token", "-h"], ["serve", "--version", "--help"]):
         done = weir(*arguments)
         assert done.returncode == 0 and "Usage: weir" in done.stdout and done.stderr == "", arguments
     assert "--drain-timeout VALUE    (WEIR_DRAIN_TIMEOUT)" in weir("serve", "--help").stdout
@@ -52,6 +56,12 @@ def test_wrong_calls_exit_with_2_and_a_guess():
     says(weir(), 2, "Usage: weir")
     says(weir("serv"), 2, "unknown command serv; did you mean serve?")
     says(weir("xyzzy"), 2, "unknown command xyzzy\n")
+    says(weir("--versoin"), 2, "unknown option --versoin; did you mean --version?")
+    says(weir("-version"), 2, "unknown option -version; did you mean --version?")
+    says(weir("--hepl"), 2, "unknown option --hepl; did you mean --help?")
+    says(weir("--port"), 2, "unknown option --port\n")
+    says(weir("serve", "--versoin"), 2, "unknown option --versoin; did you mean --version?")
+    says(weir("token", "--hlep"), 2, "unknown option --hlep; did you mean --help?")
     says(weir("serve", "--prot", "1"), 2, "unknown option --prot; did you mean --port?")
     says(weir("serve", "--prot=1"), 2, "did you mean --port?")
     says(weir("serve", "--port"), 2, "no value for --port")
@@ -145,30 +155,37 @@ def test_ipv6_is_listened_on():
 
 def test_the_first_start_prints_a_line_that_works_when_pasted():
     with Backend(PROGRAM, secret=None) as backend:
+        link = backend.wait_output(r"^\s*(console=.*)$")[1]
         line = backend.wait_output(r"^\s*(curl .*)$")[1]
         assert line.endswith("/api/v1/tables/Jurisdictions/CHE")
-        arguments = shlex.split(line)
-        header, url = arguments[2], arguments[3]
-        assert arguments[:2] == ["curl", "-H"] and url == f"http://127.0.0.1:{backend.port}/api/v1/tables/Jurisdictions/CHE"
-        name, value = header.split(": ", 1)
+        # As a shell understands them, each shell of Debian's that there is.
+        for shell in filter(shutil.which, ("sh", "bash", "zsh")):
+            done = subprocess.run([shell, "-c", f'curl() {{ for word in "$@"; do printf "%s\\n" "$word"; done; }}\n{link}\n{line}\n'],
+                                  capture_output=True, text=True, timeout=20, check=True)
+            flag, header, url = done.stdout.splitlines()
+            assert flag == "-H" and url == f"http://127.0.0.1:{backend.port}/api/v1/tables/Jurisdictions/CHE", (shell, done)
+            name, value = header.split(": ", 1)
+            assert value.startswith("Bearer eyJ"), (shell, header)
+        made = value.removeprefix("Bearer ")
+        assert "\n".join(backend.output).count(made) == 1, "the token is printed once"
         row = backend.get("/api/v1/tables/Jurisdictions/CHE", {name: value}).json
         assert (row["Name"], row["Alpha-2 Code"], row["Numeric Code"]) == ("Switzerland", "CH", "756")
         # The printed token may moderate, and no other secret is known.
         assert backend.get("/api/v1/suggestions/literature/pending", {name: value}).status == 200
         assert backend.get("/api/v1/tables").status == 401
-        assert value not in "\n".join(backend.log)
+        assert made not in "\n".join(backend.log)
 
 
 def test_each_start_without_a_secret_makes_another():
     with tempfile.TemporaryDirectory(prefix="weir-serve-") as directory:
         with Backend(PROGRAM, secret=None, directory=directory) as first:
-            header = {"Authorization": "Bearer " + first.wait_output(r"^\s*(eyJ\S+)$")[1]}
+            header = {"Authorization": "Bearer " + first.wait_output(r"#token=(eyJ\S+)$")[1]}
             assert first.get("/api/v1/tables", header).status == 200
             first.stop()
         with Backend(PROGRAM, secret=None, directory=directory) as second:
             assert second.get("/api/v1/tables", header).status == 401
             rows = second.get("/api/v1/tables/Jurisdictions?limit=1000",
-                              {"Authorization": "Bearer " + second.wait_output(r"^\s*(eyJ\S+)$")[1]}).json
+                              {"Authorization": "Bearer " + second.wait_output(r"#token=(eyJ\S+)$")[1]}).json
             assert len(rows) > 200 and len({row["Alpha-3 Code"] for row in rows}) == len(rows)
 
 
