@@ -85,6 +85,9 @@ static const struct option options[] = {
      HOUR_MS, "for a request to be served, waiting and database included"},
     {"drain-timeout", "WEIR_DRAIN_TIMEOUT", KIND_SPAN, AT(drain_timeout_ms), "10s", 0, HOUR_MS,
      "for requests in flight to finish after SIGTERM"},
+    {"shutdown-delay", "WEIR_SHUTDOWN_DELAY", KIND_SPAN, AT(shutdown_delay_ms), "0s", 0, HOUR_MS,
+     "from SIGTERM to the drain: /readyz says 503, so that a load balancer looks elsewhere, and "
+     "everything else goes on"},
     {"max-streams", "WEIR_MAX_STREAMS", KIND_NUMBER, AT(max_streams), "32", 0, 1024,
      "consoles that may follow the figures at once; beyond it 503"},
     {"sql-echo", "WEIR_SQL_ECHO", KIND_BOOL, AT(sql_echo), "false", 0, 1,

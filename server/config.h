@@ -40,6 +40,7 @@ struct config {
     int64_t write_timeout_ms;
     int64_t request_timeout_ms;
     int64_t drain_timeout_ms;
+    int64_t shutdown_delay_ms;
     int64_t max_streams;
     int64_t sql_echo;      /* 0 or 1 */
     char *nocodb_base_url; /* NULL when not given, as the texts below */

@@ -347,15 +347,32 @@ static void stop_event_thread(struct listener *listener)
         close(listener->quiesced_fd);
 }
 
+/* Requests that have not arrived whole are not waited for to the end: one open body would take all of
+ * the time, and those that are being answered would be cut with it. */
+static void cut_unfinished(struct listener *listener)
+{
+    unsigned count = reaper_cut_unfinished(listener->reaper);
+
+    if (count > 0)
+        listener_log(listener, LISTENER_LOG_WARNING,
+                     "%u %s not arrived whole when the drain's time ran out: closed", count,
+                     count == 1 ? "request had" : "requests had");
+}
+
 /* True when every connection is gone. Idle ones are closed; one that was answered before the
  * drain began may become idle at any step. */
 static bool drain(struct listener *listener, weir_time deadline)
 {
+    weir_time begin = weir_now();
+    weir_time cut_at = begin + (deadline > begin ? (deadline - begin) / 10 * 9 : 0);
+
     for (;;) {
         weir_time now = weir_now();
         weir_time until = deadline - now < DRAIN_STEP ? deadline : now + DRAIN_STEP;
 
         reaper_close_idle(listener->reaper, DRAIN_IDLE_AGE);
+        if (now >= cut_at)
+            cut_unfinished(listener);
         if (reaper_wait_gone(listener->reaper, CONN_PHASES, until))
             return true;
         if (until == deadline)

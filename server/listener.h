@@ -313,7 +313,9 @@ void listener_set_draining(struct listener *listener);
 /*
  * Stop: set draining, close the listening socket (newcomers are refused by the kernel), close
  * connections that have been idle for 200 ms, let requests in flight finish until `deadline`, then
- * close what is left, join the threads and free the listener.
+ * close what is left, join the threads and free the listener. When nine tenths of the time have passed,
+ * connections are closed whose request has not arrived whole, with one warning that counts them: an
+ * open body does not take the others' time, and makes no stop incomplete.
  *
  * Returns WEIR_OK when everything in flight was answered. WEIR_TIMEOUT when the deadline passed
  * first; then there are two cases. If every handler has returned meanwhile, the listener is freed

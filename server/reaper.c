@@ -255,6 +255,21 @@ void reaper_close_idle(struct reaper *reaper, weir_time age)
     pthread_mutex_unlock(&reaper->lock);
 }
 
+unsigned reaper_cut_unfinished(struct reaper *reaper)
+{
+    static const enum conn_phase phases[] = {CONN_HEADER, CONN_BODY};
+    weir_time now = weir_now();
+    unsigned count = 0;
+
+    pthread_mutex_lock(&reaper->lock);
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        for (; reaper->lists[phases[i]].first != NULL; count++)
+            cut_locked(reaper, reaper->lists[phases[i]].first, now);
+    }
+    pthread_mutex_unlock(&reaper->lock);
+    return count;
+}
+
 /* ---- The thread --------------------------------------------------------------------------- */
 
 static void wake(struct reaper *reaper)

@@ -93,6 +93,12 @@ uint64_t reaper_cut_count(struct reaper *reaper);
  */
 void reaper_close_idle(struct reaper *reaper, weir_time age);
 
+/*
+ * Shut the connections whose request has not arrived whole, in its head or its body; how many. For a
+ * drain that runs out: who has been sent nothing can send it again elsewhere.
+ */
+unsigned reaper_cut_unfinished(struct reaper *reaper);
+
 /* Wait until no connection is in `phase` (CONN_PHASES: none at all) or `until` came; true when
  * none is. Threads: any. */
 bool reaper_wait_gone(struct reaper *reaper, enum conn_phase phase, weir_time until);

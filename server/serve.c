@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weir/lifecycle.h>
@@ -508,6 +509,22 @@ static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
     return WEIR_OK;
 }
 
+/* Not ready, but serving: load balancers need a while to notice. */
+static void delay_shutdown(int number)
+{
+    weir_time until = weir_now() + server.config->shutdown_delay_ms * WEIR_MS;
+    struct timespec at = {until / WEIR_SECOND, until % WEIR_SECOND};
+
+    if (server.config->shutdown_delay_ms == 0)
+        return;
+    log_write(LOG_LEVEL_INFO, "SIG%s: not ready any more; the drain begins in %lld ms",
+              sigabbrev_np(number), (long long)server.config->shutdown_delay_ms);
+    health_set_draining(server.app.health);
+    listener_set_draining(server.listener);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+        continue;
+}
+
 static int stop(weir_lifecycle *lifecycle)
 {
     weir_error error;
@@ -562,6 +579,7 @@ int serve_run(const struct config *config)
 
     int number = signals_wait();
     signals_let_next_exit();
+    delay_shutdown(number);
     log_write(LOG_LEVEL_INFO, "SIG%s: draining for at most %lld ms", sigabbrev_np(number),
               (long long)config->drain_timeout_ms);
     int result = stop(lifecycle);

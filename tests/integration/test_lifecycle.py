@@ -15,7 +15,7 @@ import threading
 import time
 
 import tap
-from backend import SECRET, Backend, wait_for
+from backend import SECRET, Backend, user, wait_for
 
 PROGRAM = os.path.abspath(sys.argv[1])
 
@@ -201,6 +201,88 @@ def test_the_drain_ends_at_its_limit_and_says_so():
         assert 0.9 <= took < 4, took
         assert "ERROR stopped with a request still running" in backend.messages(), backend.log[-5:]
         assert any("ERROR drain listener: " in line for line in backend.messages())
+
+
+UNFINISHED = {
+    "a head": b"GET /api/v1/tables HTTP/1.1\r\nHost: x\r\nX-Half",
+    "a body": b"POST /api/v1/suggestions/literature HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\n{",
+    "a chunked body": b"POST /api/v1/suggestions/literature HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+}
+
+
+def begin(backend, what):
+    """A connection on which the beginning of a request was sent, and taken in."""
+    client = socket.create_connection((backend.host, backend.port), timeout=20)
+    client.sendall(UNFINISHED[what].replace(b"%s", user()["Authorization"].encode()))
+    return client
+
+
+def test_a_request_that_does_not_arrive_whole_does_not_make_the_drain_fail():
+    for what in UNFINISHED:
+        with Backend(PROGRAM, "--drain-timeout", "2s") as backend:
+            client = begin(backend, what)
+            assert backend.request("GET", "/healthz").status == 200
+            started = time.monotonic()
+            assert backend.stop() == 0, (what, backend.log[-5:])
+            took = time.monotonic() - started
+            assert took > 1.6, (what, took)  # it had its chance
+            messages = backend.messages()
+            assert "WARNING 1 request had not arrived whole when the drain's time ran out: closed" in messages, (what, messages)
+            assert not [line for line in messages if line.startswith("ERROR")] and client.recv(100) == b"", (what, messages)
+            client.close()
+
+
+def test_one_that_arrives_whole_in_time_is_answered():
+    with Backend(PROGRAM, "--drain-timeout", "20s") as backend:
+        client = socket.create_connection((backend.host, backend.port), timeout=20)
+        client.sendall(UNFINISHED["a body"].replace(b"%s", user()["Authorization"].encode())[:-1])
+        assert backend.request("GET", "/healthz").status == 200
+        backend.signal(signal.SIGTERM)
+        backend.wait_log("SIGTERM: draining")
+        client.sendall(b"{" + b" " * 98 + b"}")
+        assert client.recv(100).startswith(b"HTTP/1.1 201 ")
+        client.close()
+        assert backend.wait_exit() == 0 and not [line for line in backend.log if "arrived whole" in line]
+
+
+def test_an_open_body_does_not_cut_those_that_are_being_answered():
+    with Backend(PROGRAM, *PATIENT, "--drain-timeout", "12s") as backend, write_lock(backend) as release:
+        clients = [begin(backend, what) for what in UNFINISHED]
+        post = Posting(backend)
+        wait_blocked(backend, 1)
+        backend.signal(signal.SIGTERM)
+        backend.wait_log("3 requests had not arrived whole", timeout=20)
+        release()
+        assert backend.wait_exit() == 0, backend.log[-5:]
+        post.join(10)
+        assert getattr(post.answer, "status", None) == 201, post.answer
+        for client in clients:
+            client.close()
+
+
+def test_shutdown_delay_serves_on_while_readyz_says_no():
+    with Backend(PROGRAM, "--shutdown-delay", "1500ms") as backend:
+        started = time.monotonic()
+        backend.signal(signal.SIGTERM)
+        backend.wait_log("SIGTERM: not ready any more; the drain begins in 1500 ms")
+        wait_for(lambda: backend.readiness().status == 503, 5, "not ready")
+        assert b"server: draining" in backend.readiness().body
+        answer = backend.post("/api/v1/suggestions/literature", {})
+        assert answer.status == 201 and answer.headers["Connection"] == "close", (answer.status, answer.headers)
+        assert backend.request("GET", "/healthz").status == 200
+        assert backend.wait_exit() == 0
+        assert time.monotonic() - started >= 1.5
+        messages = backend.messages()
+        assert messages.index("INFO SIGTERM: draining for at most 10000 ms") > 0, messages
+
+
+def test_a_second_signal_ends_it_in_the_delay_too():
+    with Backend(PROGRAM, "--shutdown-delay", "60s") as backend:
+        backend.signal(signal.SIGTERM)
+        backend.wait_log("SIGTERM: not ready any more")
+        time.sleep(0.1)  # later than the twin that timeout(1) sends
+        backend.signal(signal.SIGTERM)
+        assert backend.wait_exit(5) == 128 + signal.SIGTERM
 
 
 def test_a_second_signal_ends_it_at_once():

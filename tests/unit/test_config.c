@@ -72,6 +72,7 @@ static void defaults_are_those_of_the_documentation(void)
     check_int(config.workers, 8);
     check_int(config.max_body_bytes, 1 << 20);
     check_int(config.drain_timeout_ms, 10000);
+    check_int(config.shutdown_delay_ms, 0);
     check_int(config.request_timeout_ms, 30000);
     check_int(config.sql_echo, 0);
     config_clear(&config);
@@ -285,7 +286,7 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 45);
+    check_int(count, 46);
     check(config_option_help(count) == NULL);
 }
 
