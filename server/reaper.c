@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -27,10 +28,17 @@ struct conn_list {
     unsigned count;
 };
 
+/* How often the event thread is reminded of clients that have left. */
+#define REMIND_MS 20
+
+/* Events that are taken at once. */
+enum { EVENTS = 64 };
+
 struct reaper {
     weir_time limits[CONN_PHASES];
     int tick_ms;
     int wake_fd;
+    int epoll_fd; /* wake_fd, and each connection until its client has left */
     pthread_t thread;
     atomic_bool is_stopping;
     struct linger_set linger;
@@ -39,6 +47,8 @@ struct reaper {
     /* Guarded by lock. */
     pthread_cond_t has_left; /* some connection left its phase */
     struct conn_list lists[CONN_PHASES];
+    struct conn *first_left; /* of the connections whose client has left */
+    weir_time remind_at;
     uint64_t cut_count;
 };
 
@@ -77,10 +87,92 @@ static void move_locked(struct reaper *reaper, struct conn *conn, enum conn_phas
     pthread_cond_broadcast(&reaper->has_left);
 }
 
+/* ---- Clients that have left --------------------------------------------------------------- */
+
+static void note_left_locked(struct reaper *reaper, struct conn *conn)
+{
+    if (reaper->first_left == NULL)
+        reaper->remind_at = weir_now() + REMIND_MS * WEIR_MS;
+    conn->has_left = true;
+    conn->previous_left = NULL;
+    conn->next_left = reaper->first_left;
+    if (reaper->first_left != NULL)
+        reaper->first_left->previous_left = conn;
+    reaper->first_left = conn;
+}
+
+/* An event that nobody has taken yet goes with the descriptor, so none is of a connection that is gone. */
+static void forget_left_locked(struct reaper *reaper, struct conn *conn)
+{
+    epoll_ctl(reaper->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+    if (!conn->has_left)
+        return;
+    *(conn->previous_left == NULL ? &reaper->first_left : &conn->previous_left->next_left) =
+        conn->next_left;
+    if (conn->next_left != NULL)
+        conn->next_left->previous_left = conn->previous_left;
+}
+
+static bool is_being_read(const struct conn *conn)
+{
+    return conn->phase == CONN_HEADER || conn->phase == CONN_BODY || conn->phase == CONN_IDLE;
+}
+
+/*
+ * Shutting the side that the client has shut already loses nothing that it sent, and is an edge for
+ * everybody who waits for one. The first may come before the event thread has read the last bytes and be
+ * taken for them again; one of the next does not.
+ */
+static void remind_locked(struct reaper *reaper)
+{
+    for (struct conn *conn = reaper->first_left; conn != NULL; conn = conn->next_left) {
+        if (is_being_read(conn))
+            shutdown(conn->fd, SHUT_RD);
+    }
+}
+
+/* Returns how long to wait before the next step, in milliseconds. */
+static int tend_left(struct reaper *reaper)
+{
+    struct epoll_event events[EVENTS];
+    weir_time now = weir_now();
+    uint64_t woken;
+    int wait_ms;
+    int count;
+
+    pthread_mutex_lock(&reaper->lock);
+    count = epoll_wait(reaper->epoll_fd, events, EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr != NULL)
+            note_left_locked(reaper, events[i].data.ptr);
+        else if (read(reaper->wake_fd, &woken, sizeof(woken)) < 0)
+            woken = 0;
+    }
+    if (now >= reaper->remind_at) {
+        remind_locked(reaper);
+        reaper->remind_at = now + REMIND_MS * WEIR_MS;
+    }
+    wait_ms =
+        reaper->first_left != NULL && REMIND_MS < reaper->tick_ms ? REMIND_MS : reaper->tick_ms;
+    pthread_mutex_unlock(&reaper->lock);
+    return wait_ms;
+}
+
+static bool watch(struct reaper *reaper, int fd, uint32_t what, void *owner)
+{
+    struct epoll_event event = {.events = what, .data.ptr = owner};
+
+    return epoll_ctl(reaper->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* ---- In and out --------------------------------------------------------------------------- */
+
 void reaper_add(struct reaper *reaper, struct conn *conn)
 {
     pthread_mutex_lock(&reaper->lock);
     link_locked(reaper, conn, CONN_HEADER, weir_now());
+    /* Without memory for it the deadlines are left. */
+    (void)watch(reaper, conn->fd, EPOLLRDHUP | EPOLLONESHOT, conn);
     pthread_mutex_unlock(&reaper->lock);
 }
 
@@ -106,6 +198,7 @@ bool reaper_remove(struct reaper *reaper, struct conn *conn)
     pthread_mutex_lock(&reaper->lock);
     was_cut = conn->phase == CONN_CUT;
     unlink_locked(reaper, conn);
+    forget_left_locked(reaper, conn);
     pthread_cond_broadcast(&reaper->has_left);
     pthread_mutex_unlock(&reaper->lock);
     return was_cut;
@@ -284,12 +377,11 @@ static void wake(struct reaper *reaper)
 static void *reap(void *arg)
 {
     struct reaper *reaper = arg;
-    uint64_t count;
+    int wait_ms = reaper->tick_ms;
 
     while (!atomic_load(&reaper->is_stopping)) {
-        linger_tend(&reaper->linger, reaper->wake_fd, reaper->tick_ms);
-        if (read(reaper->wake_fd, &count, sizeof(count)) < 0)
-            count = 0;
+        linger_tend(&reaper->linger, reaper->epoll_fd, wait_ms);
+        wait_ms = tend_left(reaper);
         cut_overdue(reaper);
     }
     return NULL;
@@ -341,6 +433,8 @@ static void free_reaper(struct reaper *reaper)
     pthread_mutex_destroy(&reaper->lock);
     if (reaper->wake_fd >= 0)
         close(reaper->wake_fd);
+    if (reaper->epoll_fd >= 0)
+        close(reaper->epoll_fd);
     free(reaper);
 }
 
@@ -359,8 +453,10 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
     pthread_mutex_init(&reaper->lock, NULL);
     condition_init(&reaper->has_left);
     reaper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (reaper->wake_fd < 0) {
-        status = system_error("eventfd", errno, reterr);
+    reaper->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (reaper->wake_fd < 0 || reaper->epoll_fd < 0 ||
+        !watch(reaper, reaper->wake_fd, EPOLLIN, NULL)) {
+        status = system_error("descriptors", errno, reterr);
         goto fail;
     }
     error = spawn(reaper);

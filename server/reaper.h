@@ -34,6 +34,12 @@ enum conn_phase {
     CONN_PHASES
 };
 
+/*
+ * The event thread may miss that a client has closed: its library waits for edges, and takes one that
+ * comes with the last bytes for those bytes alone. So the reaper watches for it too, and reminds the event
+ * thread until it has read the end, as long as the connection is in a phase in which it would read.
+ */
+
 /* One connection. The event thread allocates it and frees it after reaper_remove(). */
 struct conn {
     int fd;
@@ -45,6 +51,9 @@ struct conn {
     weir_time since;
     struct conn *previous;
     struct conn *next;
+    bool has_left; /* its client sends no more, and it is in the list of those: */
+    struct conn *previous_left;
+    struct conn *next_left;
 };
 
 struct reaper;

@@ -177,5 +177,50 @@ def test_bodies_together_have_a_limit():
                  "room, once the others are gone")
 
 
+# ---- Clients that leave
+
+
+def leave_with(port, data):
+    """A connection whose end is in the same packet as its last bytes."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    client.send(data)
+    client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def seconds_until_closed(port, data, count=40):
+    """For each of `count` connections that leave at once, in order."""
+    taken = []
+    clients = [(leave_with(port, data), time.monotonic()) for _ in range(count)]
+    for client, left in clients:
+        with contextlib.suppress(ConnectionError):
+            while client.recv(65536):
+                pass
+        taken.append(time.monotonic() - left)
+        client.close()
+    return sorted(taken)
+
+
+def test_a_client_that_left_with_its_last_bytes_is_noticed_soon():
+    with Backend(PROGRAM) as backend:
+        for name, data in (("half a request line", b"GET"), ("nothing", b""), ("half a head", b"GET / HTTP/1.1\r\nHost: h\r\nX"),
+                           ("a whole request", b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
+                           ("half a body", b"POST /api/v1/suggestions HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n"
+                                           b"Authorization: " + user()["Authorization"].encode() + b"\r\n\r\nabc")):
+            taken = seconds_until_closed(backend.port, data)
+            print(f"# {name}: after {taken[20] * 1000:.1f} ms, the last after {taken[-1] * 1000:.1f} ms")
+            assert taken[20] < 0.1 and taken[-1] < 5, (name, taken)
+
+
+def test_a_request_that_came_with_the_end_is_answered():
+    with Backend(PROGRAM) as backend:
+        clients = [leave_with(backend.port, b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 3) for _ in range(40)]
+        for client in clients:
+            data = client.makefile("rb").read()
+            assert data.count(b"HTTP/1.1 200 OK") == 3, data
+            client.close()
+
+
 if __name__ == "__main__":
     tap.run_module(globals())
