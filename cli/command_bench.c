@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "server/pool_url.h"
 #include "target.h"
 
 #define SECONDS_LEAST 0.1
@@ -212,7 +213,7 @@ static int run_on(const struct target *target, struct bench_options *options, FI
     weir_pool_options unused = WEIR_POOL_OPTIONS_DEFAULT;
     char *split;
 
-    if (target_split(target->url, &split, &unused) != WEIR_OK)
+    if (pool_url_split(target->url, &split, &unused) != WEIR_OK)
         return fail(EXIT_FAILURE, "no memory");
     char *path = target_remember_mode(split);
     options->url = split;

@@ -42,7 +42,8 @@ int command_serve(int argc, char **argv)
     }
     log_set_level((enum log_level)config.log_level);
     log_set_format((enum log_format)config.log_format);
-    int status = serve_run(&config);
+    const struct config_source source = {flags.list, flags.count, ".env"};
+    int status = serve_run(&config, &source);
     config_clear(&config);
     return status;
 }

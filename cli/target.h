@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A database's URL taken apart, for commands that set its pool themselves. */
+/* Files of SQLite behind a URL, for commands that leave nothing behind. */
 #ifndef WEIR_CLI_TARGET_H
 #define WEIR_CLI_TARGET_H
 
 #include <weir/db.h>
 
 #include "server/text.h"
-
-/*
- * Split a URL into one without the pool's options and application_name, which the caller frees, and
- * those options, set in *pool. An option that cannot be read stays in the URL, whose opening then
- * says what is wrong with it.
- *
- * Errors: WEIR_NO_MEMORY; *ret_url and *pool are then untouched.
- */
-WEIR_MUST_CHECK weir_status target_split(const char *url, char **ret_url, weir_pool_options *pool);
 
 /* The file a SQLite URL names, malloc'ed; NULL for memory, another engine, or when memory ran out. */
 char *target_sqlite_path(const char *url);

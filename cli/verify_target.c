@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/pool_url.h"
+
 /* The sizes that are used at most: enough to be seen, few enough for any server. */
 #define SIZE_LIMIT 10
 
@@ -42,7 +44,7 @@ static weir_status describe(const char *label, char **config_url, struct verify_
     if (status != WEIR_OK)
         return status;
     const char *url = *config_url;
-    status = target_split(url, &database.url, &database.pool);
+    status = pool_url_split(url, &database.url, &database.pool);
     database.shown = status == WEIR_OK ? target_shown(database.url) : NULL;
     if (database.shown == NULL) {
         clear(&database);

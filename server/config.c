@@ -488,6 +488,31 @@ void config_clear(struct config *config)
     config->unused_database = NULL;
 }
 
+bool config_option_differs(const struct config *a, const struct config *b, size_t index)
+{
+    const struct option *option = &options[index];
+
+    if (!is_text(option))
+        return memcmp((const char *)a + option->offset, (const char *)b + option->offset,
+                      sizeof(int64_t)) != 0;
+    const char *x = *text_field((struct config *)(uintptr_t)a, option);
+    const char *y = *text_field((struct config *)(uintptr_t)b, option);
+    return x == NULL || y == NULL ? x != y : strcmp(x, y) != 0;
+}
+
+void config_option_take(struct config *to, struct config *from, size_t index)
+{
+    const struct option *option = &options[index];
+
+    if (is_text(option)) {
+        char *text = *text_field(to, option);
+        *text_field(to, option) = *text_field(from, option);
+        *text_field(from, option) = text;
+    } else {
+        *number_field(to, option) = *number_field(from, option);
+    }
+}
+
 const char *config_option_flag(size_t index)
 {
     return index < OPTION_COUNT ? options[index].flag : NULL;

@@ -77,6 +77,13 @@ struct config_flag {
     const char *value;
 };
 
+/* Where a configuration is read from: enough to read it again. */
+struct config_source {
+    const struct config_flag *flags;
+    size_t flag_count;
+    const char *dotenv_path;
+};
+
 /*
  * Resolve the configuration: for each option the last flag of its name, else the environment
  * variable, else the `.env` file's, else the default. Only the winner is checked. An empty text
@@ -91,6 +98,11 @@ struct config_flag {
 WEIR_MUST_CHECK weir_status config_load(const struct config_flag *flags, size_t flag_count,
                                         const char *dotenv_path, struct config *ret_config,
                                         weir_error *reterr);
+
+/* Whether an option of the table below is not the same in both; and take one's value over, of a text
+ * leaving the former one there, for config_clear(). */
+bool config_option_differs(const struct config *a, const struct config *b, size_t index);
+void config_option_take(struct config *to, struct config *from, size_t index);
 
 /* Free the texts, overwriting the secrets. */
 void config_clear(struct config *config);

@@ -34,6 +34,7 @@ struct exchange {
     struct hygiene_body framing;
     const struct http_route *route;
     bool must_close;
+    size_t max_body;   /* the limit when the head came */
     size_t reserved;   /* of the memory for bodies, see reserve_body() */
     size_t body_bytes; /* that came, kept or not */
     struct http_request request;
@@ -228,7 +229,8 @@ static struct hygiene_verdict judge(struct exchange *x)
         !hygiene_accounts_for_block(x->method_at, size, x->target_at, &head))
         return (struct hygiene_verdict){400, "a line of the head is folded, holds a NUL, or does "
                                              "not end with CRLF"};
-    if (x->framing.has_length && x->framing.length > options->max_body_bytes)
+    x->max_body = atomic_load(&x->listener->max_body_bytes);
+    if (x->framing.has_length && x->framing.length > x->max_body)
         return (struct hygiene_verdict){413, "the request's body is too large"};
     return verdict;
 }
@@ -276,10 +278,9 @@ static bool reads_body(const struct exchange *x)
 static bool reserve_body(struct exchange *x)
 {
     struct listener *listener = x->listener;
-    const struct listener_options *options = &listener->options;
-    size_t size = x->framing.is_chunked ? options->max_body_bytes : (size_t)x->framing.length;
+    size_t size = x->framing.is_chunked ? x->max_body : (size_t)x->framing.length;
 
-    if (atomic_load(&listener->body_bytes) + size > options->max_total_body_bytes)
+    if (atomic_load(&listener->body_bytes) + size > atomic_load(&listener->max_total_body_bytes))
         return false;
     x->reserved = size;
     x->request.body_limit = size + 1;
@@ -340,9 +341,9 @@ static enum MHD_Result take_head(struct exchange *x)
 /* In the middle of an upload no answer can be queued: what is too long ends the connection. */
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *data_size)
 {
-    if (*data_size > x->listener->options.max_body_bytes - x->body_bytes) {
+    if (*data_size > x->max_body - x->body_bytes) {
         listener_log(x->listener, LISTENER_LOG_DEBUG, "%s: chunked body over %zu bytes: closed",
-                     x->request.id, x->listener->options.max_body_bytes);
+                     x->request.id, x->max_body);
         return MHD_NO;
     }
     x->body_bytes += *data_size;
@@ -385,7 +386,7 @@ static void cancel_handler(struct work *work)
 
 static enum MHD_Result dispatch(struct exchange *x)
 {
-    int limit_ms = x->listener->options.handler_deadline_ms;
+    int limit_ms = atomic_load(&x->listener->handler_deadline_ms);
 
     x->request.arrived = weir_now();
     x->request.deadline =

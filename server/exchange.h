@@ -22,10 +22,16 @@ struct listener {
     struct reaper *reaper;
     struct workers *workers;
     struct MHD_Daemon *daemon;
+    int socket;      /* the listening socket, the library's */
     int quiesced_fd; /* the listening socket, while stopping */
     int port;
     uint64_t id_prefix;
     bool checks_block; /* the parser is one that hygiene_accounts_for_block() has to watch */
+
+    /* Of the options, what listener_set_limits() changes. */
+    atomic_size_t max_body_bytes;
+    atomic_size_t max_total_body_bytes;
+    atomic_int handler_deadline_ms;
 
     atomic_bool is_started;
     atomic_bool is_draining;
@@ -35,6 +41,9 @@ struct listener {
 
     uint64_t next_id; /* only the event thread */
 };
+
+/* What of the options is set on a listening socket and may change later. */
+void listener_tune_socket(int fd, const struct listener_options *options);
 
 /* A message for options.log, if there is one. */
 void listener_log(const struct listener *listener, int level, const char *format, ...)

@@ -141,7 +141,7 @@ unsigned feed_reader_count(struct feed *feed)
 
 static bool link_locked(struct feed *feed, struct feed_reader *reader)
 {
-    if (feed->has_ended || feed->reader_count == feed->max_readers)
+    if (feed->has_ended || feed->reader_count >= feed->max_readers)
         return false;
     reader->next = feed->readers;
     if (reader->next != NULL)
@@ -151,6 +151,13 @@ static bool link_locked(struct feed *feed, struct feed_reader *reader)
     if (feed->newest == NULL)
         pthread_cond_broadcast(&feed->is_wanted);
     return true;
+}
+
+void feed_set_max_readers(struct feed *feed, unsigned max_readers)
+{
+    pthread_mutex_lock(&feed->lock);
+    feed->max_readers = max_readers;
+    pthread_mutex_unlock(&feed->lock);
 }
 
 struct feed_reader *feed_join(struct feed *feed)

@@ -62,6 +62,9 @@ void feed_end(struct feed *feed);
  */
 bool feed_wait(struct feed *feed, weir_time until);
 
+/* Another limit; those who read already stay. Threads: any. */
+void feed_set_max_readers(struct feed *feed, unsigned max_readers);
+
 unsigned feed_reader_count(struct feed *feed);
 
 /* Follow the feed, beginning with the newest issue if there is one. NULL: it is full, has ended, or

@@ -13,6 +13,7 @@
 #include "health.h"
 #include "listener.h"
 #include "nocodb_service.h"
+#include "secret.h"
 #include "suggestion_service.h"
 #include "validate.h"
 
@@ -20,7 +21,7 @@ struct console;
 
 /* What handlers work with; the argument of every route. Nothing in it changes while they run. */
 struct app {
-    const char *jwt_secret;
+    struct secret *jwt_secret; /* its text may be replaced */
     struct database_service *database;
     struct suggestion_service *suggestions;
     struct nocodb_service *nocodb; /* NULL: not configured */

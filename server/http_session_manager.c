@@ -18,6 +18,7 @@
 struct http_handle {
     weir_http *session;
     uint64_t number;
+    bool is_followed_closely; /* by the log; only the thread that opens and reloads */
     /* Counts up under the manager's lock, down anywhere; acquire-release, so that the closer sees
      * everything the others did. */
     _Atomic unsigned holders;
@@ -56,6 +57,7 @@ static weir_status open_handle(const struct http_session_options *options,
         return WEIR_NO_MEMORY;
     }
     atomic_init(&handle->holders, 1);
+    handle->is_followed_closely = log_is_on(LOG_LEVEL_DEBUG);
     weir_status status = weir_http_open(&all, &handle->session, reterr);
     if (status == WEIR_OK) {
         status = log_follow_http(handle->session, reterr);
@@ -171,6 +173,20 @@ weir_http *http_handle_session(const struct http_handle *handle)
 uint64_t http_handle_number(const struct http_handle *handle)
 {
     return handle->number;
+}
+
+weir_status http_manager_follow_closely(weir_error *reterr)
+{
+    struct http_handle *handle;
+    weir_status status = WEIR_OK;
+
+    if (!http_manager_find_session(&handle))
+        return WEIR_OK;
+    if (!handle->is_followed_closely)
+        status = log_follow_http_closely(handle->session, reterr);
+    handle->is_followed_closely |= status == WEIR_OK;
+    http_manager_put_session(handle);
+    return status;
 }
 
 void http_manager_tend(void)

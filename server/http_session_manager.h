@@ -64,6 +64,10 @@ weir_http *http_handle_session(const struct http_handle *handle);
  * next. */
 uint64_t http_handle_number(const struct http_handle *handle);
 
+/* Log what the level DEBUG tells of the session also where that level came after it; nothing without a
+ * session. Errors: WEIR_FULL. Threads: the one that initializes. */
+WEIR_MUST_CHECK weir_status http_manager_follow_closely(weir_error *reterr);
+
 /* One step of housekeeping: close connections that rested for too long. Threads: any. */
 void http_manager_tend(void);
 

@@ -222,17 +222,28 @@ static weir_status start_event_thread(struct listener *listener, int fd, weir_er
 
 /* ---- Starting ----------------------------------------------------------------------------- */
 
+static void fill_limits(const struct listener_options *o, weir_time limits[CONN_PHASES])
+{
+    memset(limits, 0, CONN_PHASES * sizeof(*limits));
+    limits[CONN_HEADER] = o->header_deadline_ms * WEIR_MS;
+    limits[CONN_BODY] = o->body_deadline_ms * WEIR_MS;
+    limits[CONN_WRITE] = o->write_deadline_ms * WEIR_MS;
+    limits[CONN_STREAM_WRITE] = o->write_deadline_ms * WEIR_MS;
+    limits[CONN_IDLE] = o->keepalive_idle_ms * WEIR_MS;
+}
+
+static void publish_limits(struct listener *listener, const struct listener_options *o)
+{
+    atomic_store(&listener->max_body_bytes, o->max_body_bytes);
+    atomic_store(&listener->max_total_body_bytes, o->max_total_body_bytes);
+    atomic_store(&listener->handler_deadline_ms, o->handler_deadline_ms);
+}
+
 static weir_status start_reaper(struct listener *listener, weir_error *reterr)
 {
-    const struct listener_options *o = &listener->options;
-    const weir_time limits[CONN_PHASES] = {
-        [CONN_HEADER] = o->header_deadline_ms * WEIR_MS,
-        [CONN_BODY] = o->body_deadline_ms * WEIR_MS,
-        [CONN_WRITE] = o->write_deadline_ms * WEIR_MS,
-        [CONN_STREAM_WRITE] = o->write_deadline_ms * WEIR_MS,
-        [CONN_IDLE] = o->keepalive_idle_ms * WEIR_MS,
-    };
+    weir_time limits[CONN_PHASES];
 
+    fill_limits(&listener->options, limits);
     return reaper_start(limits, &listener->reaper, reterr);
 }
 
@@ -260,6 +271,7 @@ static weir_status start_parts(struct listener *listener, const struct http_rout
     if (status == WEIR_OK && fd < 0)
         status = listener_bind(o, &fd, reterr);
     if (status == WEIR_OK) {
+        listener->socket = fd;
         listener->port = listener_socket_port(fd);
         status = start_reaper(listener, reterr);
     }
@@ -290,6 +302,7 @@ weir_status listener_start(const struct listener_options *options, const struct 
     }
     listener->options = *options;
     listener->options.host = listener->host;
+    publish_limits(listener, options);
     listener->checks_block = parser_is_lenient();
     if (getrandom(&listener->id_prefix, sizeof(listener->id_prefix), 0) < 0)
         listener->id_prefix = (uint64_t)weir_now() ^ (uint64_t)getpid() << 48;
@@ -301,6 +314,22 @@ weir_status listener_start(const struct listener_options *options, const struct 
         return status;
     }
     *ret_listener = listener;
+    return WEIR_OK;
+}
+
+weir_status listener_set_limits(struct listener *listener, const struct listener_options *options,
+                                weir_error *reterr)
+{
+    weir_time limits[CONN_PHASES];
+    weir_status status = check_options(options, reterr);
+
+    if (status != WEIR_OK)
+        return status;
+    fill_limits(options, limits);
+    publish_limits(listener, options);
+    reaper_set_limits(listener->reaper, limits);
+    workers_set_queue_limit(listener->workers, options->queue_limit);
+    listener_tune_socket(listener->socket, options);
     return WEIR_OK;
 }
 

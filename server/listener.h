@@ -288,6 +288,17 @@ WEIR_MUST_CHECK weir_status listener_start(const struct listener_options *option
                                            const struct http_route *routes, size_t route_count,
                                            struct listener **ret_listener, weir_error *reterr);
 
+/*
+ * Take other limits: queue_limit, max_body_bytes, max_total_body_bytes and the deadlines. The other
+ * options stay as they were at the start. Limits of time also hold for connections that are open, those
+ * of the body for requests whose head comes from now on.
+ *
+ * Errors: WEIR_INVALID as listener_start(); nothing has changed then. Threads: one, that which stops it.
+ */
+WEIR_MUST_CHECK weir_status listener_set_limits(struct listener *listener,
+                                                const struct listener_options *options,
+                                                weir_error *reterr);
+
 /* The port actually bound. Threads: any. */
 int listener_port(const struct listener *listener);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The listening socket: an address read, bound and listened on. */
-#include "listener.h"
+#include "exchange.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,19 +36,25 @@ static bool parse_host(const char *host, int port, union address *ret_address, s
     return false;
 }
 
+/* Accepted sockets inherit it. Bounds what the reaper can not see: a response that the kernel took, but
+ * the client's does not acknowledge. */
+void listener_tune_socket(int fd, const struct listener_options *options)
+{
+    const unsigned unacknowledged_ms = (unsigned)options->write_deadline_ms;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
+}
+
 /* Accepted sockets inherit all but the first two. "::" serves IPv4 too. */
 static void tune_socket(int fd, const struct listener_options *options)
 {
     const int on = 1;
     const int off = 0;
-    const unsigned unacknowledged_ms = (unsigned)options->write_deadline_ms;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    /* Bounds what the reaper can not see: a response that the kernel took, but the client's does
-     * not acknowledge. */
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
+    listener_tune_socket(fd, options);
 }
 
 weir_status listener_bind(const struct listener_options *options, int *ret_socket,

@@ -84,4 +84,9 @@ weir_status log_follow_db(weir_db *db, weir_error *reterr);
  */
 weir_status log_follow_http(weir_http *session, weir_error *reterr);
 
+/* The same for what these leave out below DEBUG, when that is wanted later; once for each database and
+ * session, which it then costs the same until it is closed. Errors: WEIR_FULL. Threads: any. */
+WEIR_MUST_CHECK weir_status log_follow_db_closely(weir_db *db, weir_error *reterr);
+WEIR_MUST_CHECK weir_status log_follow_http_closely(weir_http *session, weir_error *reterr);
+
 #endif

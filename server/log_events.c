@@ -73,6 +73,12 @@ weir_status log_follow_db(weir_db *db, weir_error *reterr)
     return status;
 }
 
+weir_status log_follow_db_closely(weir_db *db, weir_error *reterr)
+{
+    return weir_pool_listen(weir_db_pool(db), WEIR_EVENT_ALL & ~(unsigned)TROUBLE, log_pool_event,
+                            NULL, reterr);
+}
+
 /* What an attempt or a sending led to: a status, or why there is none. */
 static void describe_end(const weir_http_event *event, char *out, size_t size)
 {
@@ -120,9 +126,19 @@ static void log_http_event(const weir_http_event *event, void *arg)
         log_request_event(event);
 }
 
+#define HTTP_TROUBLE                                                                               \
+    (WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_GATE))
+
+weir_status log_follow_http_closely(weir_http *session, weir_error *reterr)
+{
+    unsigned mask = (WEIR_EVENT_BIT(WEIR_HTTP_EVENT_COUNT) - 1) & ~HTTP_TROUBLE;
+
+    return weir_http_listen(session, mask, log_http_event, NULL, reterr);
+}
+
 weir_status log_follow_http(weir_http *session, weir_error *reterr)
 {
-    unsigned mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_GATE);
+    unsigned mask = HTTP_TROUBLE;
 
     if (log_is_on(LOG_LEVEL_DEBUG))
         mask = WEIR_EVENT_BIT(WEIR_HTTP_EVENT_COUNT) - 1;

@@ -21,6 +21,7 @@ struct db_handle {
     weir_db *db;
     struct pool_history *history;
     bool echo;
+    bool is_followed_closely; /* by the log; only the thread that opens and reloads */
 
     /* The last failure of a write for want of space or of the right to write. `stops_writes` spares those
      * who succeed the lock. */
@@ -69,6 +70,7 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     db_options.pool.pool_pre_ping = options->pool_pre_ping;
     db_options.pool.leak_report_after_ms = LEAK_REPORT_AFTER_MS;
     handle->echo = options->echo;
+    handle->is_followed_closely = log_is_on(LOG_LEVEL_DEBUG);
     atomic_init(&handle->holders, 1);
     pthread_mutex_init(&handle->trouble_lock, NULL);
 
@@ -87,15 +89,16 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     return WEIR_OK;
 }
 
-static void log_initialized(const struct managed_db *manager, const struct db_handle *handle)
+static void log_opened(const struct managed_db *manager, const struct db_handle *handle,
+                       const char *how)
 {
     const weir_pool_options *options = weir_pool_get_options(weir_db_pool(handle->db));
 
     log_write(LOG_LEVEL_INFO,
-              "%s initialized: %s, pool_size %d, max_overflow %d, pool_timeout %d ms, pool_recycle "
+              "%s %s: %s, pool_size %d, max_overflow %d, pool_timeout %d ms, pool_recycle "
               "%d s, pool_pre_ping %s",
-              manager->name, weir_db_url(handle->db), options->pool_size, options->max_overflow,
-              options->pool_timeout_ms, options->pool_recycle_s,
+              manager->name, how, weir_db_url(handle->db), options->pool_size,
+              options->max_overflow, options->pool_timeout_ms, options->pool_recycle_s,
               options->pool_pre_ping ? "on" : "off");
 }
 
@@ -129,8 +132,74 @@ weir_status managed_db_initialize(struct managed_db *manager, const char *url,
         managed_db_put_engine(handle);
         return already(manager, reterr);
     }
-    log_initialized(manager, handle);
+    log_opened(manager, handle, "initialized");
     return WEIR_OK;
+}
+
+static bool is_in_memory(const struct db_handle *handle)
+{
+    return strncmp(weir_db_url(handle->db), "sqlite:///:memory:", 18) == 0;
+}
+
+/* Put the handle in the manager's place of another one, unless that is not there any more. */
+static bool exchange(struct managed_db *manager, struct db_handle *former, struct db_handle *next)
+{
+    pthread_mutex_lock(&manager->lock);
+    bool is_there = manager->handle_locked == former;
+    if (is_there)
+        manager->handle_locked = next;
+    pthread_mutex_unlock(&manager->lock);
+    return is_there;
+}
+
+/* The same for an engine that the caller holds. */
+static weir_status reopen(struct managed_db *manager, struct db_handle *former, const char *url,
+                          const struct managed_db_options *options, weir_error *reterr)
+{
+    struct db_handle *next = NULL;
+
+    if (is_in_memory(former))
+        return weir_error_set(reterr, WEIR_UNSUPPORTED,
+                              "%s: a database in memory cannot be opened anew", manager->name);
+    weir_status status = open_handle(manager, url, options, &next, reterr);
+    if (status != WEIR_OK)
+        return status;
+    if (!exchange(manager, former, next)) {
+        managed_db_put_engine(next);
+        return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed meanwhile", manager->name);
+    }
+    log_opened(manager, next, "opened anew");
+    weir_pool_trim(weir_db_pool(former->db), 0);
+    /* The manager's own hold; the caller's is still there. */
+    atomic_fetch_sub_explicit(&former->holders, 1, memory_order_acq_rel);
+    return WEIR_OK;
+}
+
+weir_status managed_db_reopen(struct managed_db *manager, const char *url,
+                              const struct managed_db_options *options, weir_error *reterr)
+{
+    struct db_handle *former;
+
+    weir_status status = managed_db_get_engine(manager, &former, reterr);
+    if (status != WEIR_OK)
+        return status;
+    status = reopen(manager, former, url, options, reterr);
+    managed_db_put_engine(former);
+    return status;
+}
+
+weir_status managed_db_follow_closely(struct managed_db *manager, weir_error *reterr)
+{
+    struct db_handle *handle;
+
+    weir_status status = managed_db_get_engine(manager, &handle, reterr);
+    if (status != WEIR_OK)
+        return status;
+    if (!handle->is_followed_closely)
+        status = log_follow_db_closely(handle->db, reterr);
+    handle->is_followed_closely |= status == WEIR_OK;
+    managed_db_put_engine(handle);
+    return status;
 }
 
 bool managed_db_is_initialized(struct managed_db *manager)

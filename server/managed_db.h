@@ -45,6 +45,25 @@ WEIR_MUST_CHECK weir_status managed_db_initialize(struct managed_db *manager, co
                                                   const struct managed_db_options *options,
                                                   weir_error *reterr);
 
+/*
+ * Open the same database again, with other options of its pool, and use that from now on. Who is in the
+ * middle of something, or in line, finishes on the former pool, whose connections at rest are closed at
+ * once, the others as they come back; until then there may be as many as both pools allow. The
+ * figures of the pool begin anew.
+ *
+ * Errors:  as managed_db_initialize() but for WEIR_ALREADY; WEIR_NOT_READY; WEIR_UNSUPPORTED for a
+ *          database in memory, which would be lost. All stays as it was then.
+ * Threads: any.
+ */
+WEIR_MUST_CHECK weir_status managed_db_reopen(struct managed_db *manager, const char *url,
+                                              const struct managed_db_options *options,
+                                              weir_error *reterr);
+
+/* Log what the level DEBUG tells of its pool also where that level came after the pool. Errors: as
+ * managed_db_get_engine(), WEIR_FULL. Threads: the one that reopens. */
+WEIR_MUST_CHECK weir_status managed_db_follow_closely(struct managed_db *manager,
+                                                      weir_error *reterr);
+
 bool managed_db_is_initialized(struct managed_db *manager);
 
 /*

@@ -35,8 +35,7 @@ struct conn_list {
 enum { EVENTS = 64 };
 
 struct reaper {
-    weir_time limits[CONN_PHASES];
-    int tick_ms;
+    atomic_int tick_ms;
     int wake_fd;
     int epoll_fd; /* wake_fd, and each connection until its client has left */
     pthread_t thread;
@@ -49,6 +48,7 @@ struct reaper {
     struct conn_list lists[CONN_PHASES];
     struct conn *first_left; /* of the connections whose client has left */
     weir_time remind_at;
+    weir_time limits[CONN_PHASES];
     uint64_t cut_count;
 };
 
@@ -377,7 +377,7 @@ static void wake(struct reaper *reaper)
 static void *reap(void *arg)
 {
     struct reaper *reaper = arg;
-    int wait_ms = reaper->tick_ms;
+    int wait_ms = atomic_load(&reaper->tick_ms);
 
     while (!atomic_load(&reaper->is_stopping)) {
         linger_tend(&reaper->linger, reaper->epoll_fd, wait_ms);
@@ -448,7 +448,7 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
     if (reaper == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "start the connection reaper: out of memory");
     memcpy(reaper->limits, limits, sizeof(reaper->limits));
-    reaper->tick_ms = tick_of(limits);
+    atomic_init(&reaper->tick_ms, tick_of(limits));
     linger_init(&reaper->linger);
     pthread_mutex_init(&reaper->lock, NULL);
     condition_init(&reaper->has_left);
@@ -470,6 +470,15 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
 fail:
     free_reaper(reaper);
     return status;
+}
+
+void reaper_set_limits(struct reaper *reaper, const weir_time limits[CONN_PHASES])
+{
+    pthread_mutex_lock(&reaper->lock);
+    memcpy(reaper->limits, limits, sizeof(reaper->limits));
+    pthread_mutex_unlock(&reaper->lock);
+    atomic_store(&reaper->tick_ms, tick_of(limits));
+    wake(reaper);
 }
 
 void reaper_stop(struct reaper *reaper)

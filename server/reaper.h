@@ -68,6 +68,9 @@ struct reaper;
 WEIR_MUST_CHECK weir_status reaper_start(const weir_time limits[CONN_PHASES],
                                          struct reaper **ret_reaper, weir_error *reterr);
 
+/* Other limits, also for those who are in a phase already. Threads: any. */
+void reaper_set_limits(struct reaper *reaper, const weir_time limits[CONN_PHASES]);
+
 /* Join the thread, close lingering sockets, free. Every connection must be gone. NULL is fine. */
 void reaper_stop(struct reaper *reaper);
 

@@ -3,6 +3,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "db_trouble.h"
 #include "http_session_manager.h"
 #include "metrics.h"
+#include "reload.h"
 #include "routes.h"
 #include "seed.h"
 #include "signals.h"
@@ -29,7 +31,8 @@
 
 /* Static, because a handler that outlives the drain's deadline goes on using it. */
 static struct server {
-    const struct config *config;
+    struct config
+        *config; /* in force; this thread changes it, and only what the others do not read */
     struct app app;
     struct server_metrics *metrics;
     struct tracing *tracing;
@@ -98,10 +101,8 @@ static weir_status stop_traces(void *arg, weir_time deadline, weir_error *reterr
 
 static weir_status initialize(struct managed_db *manager, const char *url, weir_error *reterr)
 {
-    struct managed_db_options options = manager->defaults;
+    struct managed_db_options options = reload_pool_options(manager, server.config);
 
-    options.echo = server.config->sql_echo != 0;
-    options.shows_loans = server.config->connection_tracing != 0;
     return managed_db_initialize(manager, url, &options, reterr);
 }
 
@@ -543,15 +544,43 @@ static int stop(weir_lifecycle *lifecycle)
 
 static weir_status choose_secret(weir_error *reterr)
 {
-    server.app.jwt_secret = server.config->jwt_secret;
-    if (server.app.jwt_secret != NULL)
-        return WEIR_OK;
-    weir_status status = auth_make_secret(&server.own_secret, reterr);
-    server.app.jwt_secret = server.own_secret;
-    return status;
+    const char *text = server.config->jwt_secret;
+
+    if (text == NULL) {
+        weir_status status = auth_make_secret(&server.own_secret, reterr);
+        if (status != WEIR_OK)
+            return status;
+        text = server.own_secret;
+    }
+    return secret_open(text, &server.app.jwt_secret, reterr);
 }
 
-int serve_run(const struct config *config)
+/* Until a signal that ends the server, which is returned; SIGHUP is no such. */
+static int wait_for_end(const struct config_source *source)
+{
+    const struct reload_parts parts = {.config = server.config,
+                                       .source = source,
+                                       .secret = server.app.jwt_secret,
+                                       .listener = server.listener,
+                                       .listener_options = listener_options,
+                                       .console = server.app.console,
+                                       .metrics = server.metrics};
+    int number;
+
+    while ((number = signals_wait()) == SIGHUP)
+        reload(&parts);
+    return number;
+}
+
+static void clear(void)
+{
+    secret_close(server.app.jwt_secret);
+    if (server.own_secret != NULL)
+        explicit_bzero(server.own_secret, strlen(server.own_secret));
+    free(server.own_secret);
+}
+
+int serve_run(struct config *config, const struct config_source *source)
 {
     weir_lifecycle *lifecycle = NULL;
     weir_error error;
@@ -565,11 +594,13 @@ int serve_run(const struct config *config)
         status = wire(&lifecycle, &error);
     if (status != WEIR_OK) {
         log_write(LOG_LEVEL_ERROR, "%s", error.text);
+        clear();
         return 1;
     }
     /* The observer has logged what went wrong. */
     if (weir_lifecycle_start(lifecycle, weir_deadline_in(START_LIMIT_MS), NULL) != WEIR_OK) {
         weir_lifecycle_close(lifecycle);
+        clear();
         return 1;
     }
     welcome_print(&(struct welcome){.config = config,
@@ -577,12 +608,12 @@ int serve_run(const struct config *config)
                                     .own_secret = server.own_secret,
                                     .database = server.app.database});
 
-    int number = signals_wait();
+    int number = wait_for_end(source);
     signals_let_next_exit();
     delay_shutdown(number);
     log_write(LOG_LEVEL_INFO, "SIG%s: draining for at most %lld ms", sigabbrev_np(number),
               (long long)config->drain_timeout_ms);
     int result = stop(lifecycle);
-    free(server.own_secret);
+    clear();
     return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The signals that end the backend: the first drains it, the second ends it at once. */
+/* The signals of the backend: those that end it, the first by a drain and the second at once, and SIGHUP. */
 #include "signals.h"
 
 #include <errno.h>
@@ -62,6 +62,6 @@ void signals_let_next_exit(void)
     fill_set(&set);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    signal(SIGHUP, SIG_IGN); /* there is nothing to read it for, and no reason to end */
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The signals that end the backend: the first drains it, the second ends it at once. */
+/* The signals of the backend: those that end it, the first by a drain and the second at once, and SIGHUP. */
 #ifndef WEIR_SERVER_SIGNALS_H
 #define WEIR_SERVER_SIGNALS_H
 
@@ -7,10 +7,11 @@
  * thread inherits that. On the process's first thread, before it has others. */
 void signals_block(void);
 
-/* Sleep until one of the three comes; its number. */
+/* Sleep until one of the three comes; its number. Several SIGHUP may come as one. */
 int signals_wait(void);
 
-/* From now on they end the process, even while this thread waits for the drain. */
+/* From now on SIGTERM and SIGINT end the process, even while this thread waits for the drain, and SIGHUP
+ * is ignored. */
 void signals_let_next_exit(void);
 
 #endif

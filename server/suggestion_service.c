@@ -15,7 +15,7 @@
 
 struct suggestion_service {
     struct managed_db *manager;
-    char *jwt_secret; /* NULL: no token is valid */
+    struct secret *jwt_secret; /* the caller's; NULL: no token is valid */
     /* Whether the tables are known to be there. Set by whoever made sure, cleared when a statement
      * misses one; a stale value costs one look too many or one failed statement. */
     _Atomic bool is_prepared;
@@ -23,7 +23,8 @@ struct suggestion_service {
 
 static const struct db_retry retry = DB_RETRY_DEFAULT;
 
-weir_status suggestion_service_open(const char *url, const char *main_url, const char *jwt_secret,
+weir_status suggestion_service_open(const char *url, const char *main_url,
+                                    struct secret *jwt_secret,
                                     struct suggestion_service **ret_service, weir_error *reterr)
 {
     struct managed_db *manager = suggestions_db_manager();
@@ -35,25 +36,16 @@ weir_status suggestion_service_open(const char *url, const char *main_url, const
             return status;
     }
     struct suggestion_service *service = calloc(1, sizeof *service);
-    char *secret = jwt_secret != NULL ? strdup(jwt_secret) : NULL;
-    if (service == NULL || (jwt_secret != NULL && secret == NULL)) {
-        free(service);
-        free(secret);
+    if (service == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "open SuggestionService: out of memory");
-    }
     service->manager = manager;
-    service->jwt_secret = secret;
+    service->jwt_secret = jwt_secret;
     *ret_service = service;
     return WEIR_OK;
 }
 
 void suggestion_service_close(struct suggestion_service *service)
 {
-    if (service == NULL)
-        return;
-    if (service->jwt_secret != NULL)
-        explicit_bzero(service->jwt_secret, strlen(service->jwt_secret));
-    free(service->jwt_secret);
     free(service);
 }
 
@@ -117,16 +109,26 @@ static weir_status run(struct suggestion_service *service, char *sql, bool is_re
 
 /* ---- Storing ------------------------------------------------------------------------------ */
 
+static bool is_token_valid(struct suggestion_service *service, const char *authorization,
+                           struct auth_claims *ret_claims)
+{
+    if (service->jwt_secret == NULL)
+        return false;
+    struct secret_hold *secret = secret_take(service->jwt_secret);
+    bool is_valid =
+        auth_check(secret_text(secret), authorization, time(NULL), ret_claims) == AUTH_OK;
+    secret_put(secret);
+    return is_valid;
+}
+
 weir_status suggestions_save(struct suggestion_service *service, const struct suggestion_kind *kind,
                              const struct suggestion *suggestion, weir_time deadline,
                              int64_t *ret_id, weir_error *reterr)
 {
     struct auth_claims claims;
     weir_result *result = NULL;
-    bool is_known = service->jwt_secret != NULL &&
-                    auth_check(service->jwt_secret, suggestion->authorization, time(NULL),
-                               &claims) == AUTH_OK &&
-                    claims.sub[0] != '\0';
+    bool is_known =
+        is_token_valid(service, suggestion->authorization, &claims) && claims.sub[0] != '\0';
     const weir_param params[] = {
         {"payload", weir_json(suggestion->payload)},
         {"client_ip", weir_text(suggestion->client_ip)},

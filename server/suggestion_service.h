@@ -4,6 +4,7 @@
 #define WEIR_SERVER_SUGGESTION_SERVICE_H
 
 #include "managed_db.h"
+#include "secret.h"
 
 /* One kind of suggestion and its table. */
 struct suggestion_kind {
@@ -35,12 +36,12 @@ struct suggestion_service;
 
 /*
  * Open a service. `url` (else `main_url`), if not NULL, initializes the manager, unless it is
- * initialized already. `jwt_secret` is copied; NULL trusts no token.
+ * initialized already. `jwt_secret` is the caller's and must outlive the service; NULL trusts no token.
  *
  * Errors: as managed_db_initialize() except WEIR_ALREADY.
  */
 WEIR_MUST_CHECK weir_status suggestion_service_open(const char *url, const char *main_url,
-                                                    const char *jwt_secret,
+                                                    struct secret *jwt_secret,
                                                     struct suggestion_service **ret_service,
                                                     weir_error *reterr);
 void suggestion_service_close(struct suggestion_service *service);

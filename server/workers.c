@@ -11,7 +11,6 @@
 #include "condition.h"
 
 struct workers {
-    unsigned capacity; /* threads + queue_limit */
     unsigned thread_count;
     pthread_t *threads;
 
@@ -21,7 +20,8 @@ struct workers {
     pthread_cond_t is_quiet; /* running fell to 0 */
     struct work *head;
     struct work **tail;
-    unsigned claimed; /* places taken: claimed only, waiting or running */
+    unsigned capacity; /* threads + queue_limit */
+    unsigned claimed;  /* places taken: claimed only, waiting or running */
     unsigned waiting;
     unsigned running;
     bool is_stopping;
@@ -114,6 +114,13 @@ weir_status workers_start(int threads, int queue_limit, struct workers **ret_wor
     }
     *ret_workers = workers;
     return WEIR_OK;
+}
+
+void workers_set_queue_limit(struct workers *workers, int queue_limit)
+{
+    pthread_mutex_lock(&workers->lock);
+    workers->capacity = workers->thread_count + (unsigned)queue_limit;
+    pthread_mutex_unlock(&workers->lock);
 }
 
 bool workers_claim(struct workers *workers)

@@ -28,6 +28,9 @@ struct workers;
 WEIR_MUST_CHECK weir_status workers_start(int threads, int queue_limit,
                                           struct workers **ret_workers, weir_error *reterr);
 
+/* Another limit; what waits already stays. Threads: any. */
+void workers_set_queue_limit(struct workers *workers, int queue_limit);
+
 /*
  * Claim a place for one piece of work; workers_push() must follow. False when as many are running
  * as there are threads and queue_limit more are waiting, or when the workers are stopping.

@@ -15,13 +15,15 @@ static const char secret[] = "a secret of more than thirty-two bytes";
 /* ---- Suggestions --------------------------------------------------------------------------- */
 
 static struct suggestion_service *suggestions;
+static struct secret *shared;
 
 static void the_tables_are_made_when_missing_and_never_altered(void)
 {
     weir_error error;
     struct suggestion_service *again = NULL;
 
-    must(suggestion_service_open(NULL, url, secret, &suggestions, &error), &error);
+    must(secret_open(secret, &shared, &error), &error);
+    must(suggestion_service_open(NULL, url, shared, &suggestions, &error), &error);
     script(suggestions_db_manager(),
            on_sqlite
                ? "CREATE TABLE suggestions_literature (id INTEGER PRIMARY KEY, created_at "
@@ -32,7 +34,7 @@ static void the_tables_are_made_when_missing_and_never_altered(void)
                  "user_agent TEXT, source TEXT, token_sub TEXT, extra TEXT)");
     must(suggestions_prepare(suggestions, soon(), &error), &error);
     must(suggestions_prepare(suggestions, soon(), &error), &error);
-    must(suggestion_service_open(NULL, url, secret, &again, &error), &error);
+    must(suggestion_service_open(NULL, url, shared, &again, &error), &error);
     must(suggestions_prepare(again, soon(), &error), &error);
     suggestion_service_close(again);
 

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "server/pool_url.h"
 #include "target.h"
 
 static bool never(void)
@@ -138,7 +139,7 @@ static void split(const char *url, const char *expected, int pool_size)
     weir_pool_options pool = WEIR_POOL_OPTIONS_DEFAULT;
     char *rest = NULL;
 
-    check(target_split(url, &rest, &pool) == WEIR_OK);
+    check(pool_url_split(url, &rest, &pool) == WEIR_OK);
     check_text(rest, expected);
     check_int(pool.pool_size, pool_size);
     free(rest);

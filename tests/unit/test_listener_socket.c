@@ -18,7 +18,8 @@ static void hello(void *arg, const struct http_request *request, struct http_res
     http_reply_json_text(response, 200, strdup("{}"));
 }
 
-static const struct http_route routes[] = {{"GET", "/", hello, NULL, true}};
+static const struct http_route routes[] = {
+    {.method = "GET", .pattern = "/", .handler = hello, .is_inline = true}};
 
 static struct listener_options any_port(void)
 {
@@ -92,7 +93,8 @@ static void an_address_is_taken_as_soon_as_it_is_bound(void)
 
 static void a_start_that_fails_closes_the_socket_that_it_was_given(void)
 {
-    static const struct http_route wrong[] = {{"GET", "no slash", hello, NULL, true}};
+    static const struct http_route wrong[] = {
+        {.method = "GET", .pattern = "no slash", .handler = hello}};
     struct listener_options options = any_port();
     struct listener *listener = NULL;
 
