@@ -2,15 +2,16 @@
 /*
  * A GET of 1 KiB through weir_http beside the same through libcurl alone, over connections that are
  * kept, from nginx on loopback. What counts is the CPU time of this process per request; nginx works
- * in processes of its own. Then beside a new handle per request; and over https where each request
- * needs a new connection, with the system's bundle of certificates to trust.
+ * in processes of its own. Then the same for 64 KiB of gzipped text, which libcurl decodes by itself;
+ * beside a new handle per request; and over https where each request needs a new connection, with the
+ * system's bundle of certificates to trust.
  *
  * All take turns in short rounds, each round begins with another one, and a ratio is the median of
  * the rounds' ratios, so that what else the machine does meets all. A single client shares one
  * processor with nginx, for the reason that bench_db.c gives. A new handle per request leaves its port
  * taken for a minute: 8 threads that make 2,000 requests each so come to search for free ones, which
  * is half of what they cost (200 each: some 2.5 times weir_http_send). Not shown: a network,
- * large bodies, repeats and redirects, and what a cheaper server or a busier machine would do to the
+ * larger bodies, repeats and redirects, and what a cheaper server or a busier machine would do to the
  * wall time.
  *
  * Needs tests/with_nginx.sh. With --check, a ratio outside of its limit is a failure.
@@ -29,19 +30,21 @@
 #define MOST_ROUNDS 60
 #define MOST_WAYS 8
 #define BODY_SIZE 1024
+#define TEXT_SIZE 65536 /* of /gzip, once it is decoded */
 #define USER_AGENT "weir/" WEIR_VERSION
 
 /* ---- what is asked, and by whom ------------------------------------------------------------ */
 
 static char url[128];
 static const char *ca_file;
+static size_t body_size = BODY_SIZE; /* what is to come */
 
 /* One thread's handles, made when first used and kept for all rounds. */
 struct client {
     CURL *once; /* its options are set once */
     CURL *again;
     weir_http_request *request;
-    char body[4 * BODY_SIZE];
+    char body[TEXT_SIZE];
     size_t size;
     char *copy; /* body and head of the response, for those who keep them */
     size_t copied;
@@ -118,7 +121,7 @@ static void perform(CURL *easy, struct client *client)
 {
     client->size = 0;
     must_perform(easy);
-    bench_must(client->size == BODY_SIZE, "reading the body");
+    bench_must(client->size == body_size, "reading the body");
 }
 
 /* ---- one request, each way ----------------------------------------------------------------- */
@@ -199,7 +202,7 @@ static void take_response(weir_status status, weir_http_response *response, cons
         exit(1);
     }
     weir_http_response_body(response, &size);
-    bench_must(weir_http_response_status(response) == 200 && size == BODY_SIZE, "a response");
+    bench_must(weir_http_response_status(response) == 200 && size == body_size, "a response");
     weir_http_response_close(response);
 }
 
@@ -433,6 +436,26 @@ static void bench_kept(const char *base, const char *scheme, int threads, int re
     close_all();
 }
 
+static void bench_gzip(const char *base, const char *scheme, int threads, int requests)
+{
+    enum { ONCE, SEND, COUNT };
+    const struct way ways[COUNT] = {
+        [ONCE] = {"libcurl, which decodes by itself", ask_once, requests},
+        [SEND] = {"weir_http_send", ask_send, requests},
+    };
+
+    printf("\n%s, %d thread%s, connections kept, 64 KiB of gzipped text\n", scheme, threads,
+           threads == 1 ? "" : "s");
+    snprintf(url, sizeof(url), "%s/gzip", base);
+    body_size = TEXT_SIZE;
+    open_session(30000);
+    measure(ways, COUNT, threads, 60);
+    hold("weir_http_send to libcurl's own decoding",
+         summarize(records[SEND].cpu, records[ONCE].cpu).median, 0, 1.10);
+    close_all();
+    body_size = BODY_SIZE;
+}
+
 /* As many requests in a round that the start of the threads is of no account. */
 static void bench_new_handles(const char *base, const char *scheme, int threads, int requests,
                               int rounds)
@@ -508,6 +531,7 @@ static void bench_all(void)
     pin(worker, &one);
     bench_kept(http, "http", 1, 200);
     bench_kept(https, "https", 1, 200);
+    bench_gzip(http, "http", 1, 60);
     bench_new_handles(http, "http", 1, 2000, 5);
     bench_new_handles(https, "https", 1, 100, 5);
     bench_new_connections(https);
@@ -516,6 +540,7 @@ static void bench_all(void)
     pin(worker, &all);
     bench_kept(http, "http", 8, 2400);
     bench_kept(https, "https", 8, 2400);
+    bench_gzip(http, "http", 8, 800);
     bench_new_handles(https, "https", 8, 800, 5);
     bench_new_handles(http, "http", 8, 16000, 3);
 }

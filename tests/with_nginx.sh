@@ -14,8 +14,8 @@
 #   WEIR_TEST_NGINX_PID      the file with the process id of the master, whose only child is the worker
 #   WEIR_TEST_NGINX_CONTROL  a command: `start`, `stop` (connections are cut), `reload` (they are closed
 #                            when their exchange is over); each returns when it is done
-# GET / answers 200 with 1024 bytes of text, "0123456789abcdef" 64 times over. A connection serves any
-# number of requests.
+# GET / answers 200 with 1024 bytes of text, "0123456789abcdef" 64 times over; GET /gzip with 65536 bytes
+# of other text, gzipped, whoever asks. A connection serves any number of requests.
 set -eu
 
 if [ $# -eq 0 ]; then
@@ -108,6 +108,12 @@ openssl req -new -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 
 body=$(for _ in $(seq 64); do printf 0123456789abcdef; done)
 
+# What a table looks like as JSON. The server's worker may be another user.
+seq 5000 | awk '{ printf "{\"Id\":%d,\"Name\":\"row %d\",\"Value\":%d.%02d}\n", $1, $1 * 7919 % 1009, $1 * 31 % 977, $1 % 100 }' |
+    head -c 65536 | gzip -c >"$home/text.gz"
+chmod 711 "$home"
+chmod 644 "$home/text.gz"
+
 # The paths of temporary files are those of the system unless each is set, and nginx makes them all.
 configure() {
     cat >"$home/nginx.conf" <<CONF
@@ -135,6 +141,10 @@ http {
         default_type text/plain;
         location = / {
             return 200 $body;
+        }
+        location = /gzip {
+            add_header Content-Encoding gzip;
+            alias $home/text.gz;
         }
         location = /status {
             stub_status;

@@ -121,11 +121,18 @@ typedef struct weir_http_options {
      * The rest is not read: the connection is closed. Bytes; default 65536, 0 to 16777216. */
     int max_error_bytes;
 
-    /* Ask for compressed responses and decode them. Default true. */
+    /*
+     * Ask for compressed bodies (gzip, deflate, and br and zstd unless weir was built without them), and
+     * decode them, whatever was asked for. A body that ends before its stream does is lost
+     * (WEIR_DISCONNECTED, or WEIR_AMBIGUOUS), one that is no such stream is WEIR_PROTOCOL, and of one with
+     * a status of 300 and above there is what could be had: weir_http_response_is_truncated(). A
+     * request with an Accept-Encoding of its own asks for that, one with a Range for no coding; a
+     * 206 is handed out as it came, since a part cannot be decoded. Default true.
+     */
     bool decompress;
 
-    /* How many bytes one compressed byte may become, looked at beyond the first mebibyte. More is
-     * WEIR_LIMIT. Default 100, 1 to 10000. */
+    /* How many bytes one compressed byte may become, in each of its codings, looked at beyond the first
+     * mebibyte. More is WEIR_LIMIT. Default 100, 1 to 10000. */
     int max_expansion;
 
     /* Follow redirects. Default true. */
@@ -393,7 +400,9 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  * WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
  *
  * WEIR_OK means a response, which the caller ends with weir_http_response_close(); its status is 400
- * or more where no repeat was called for (404), or where raise_on_status is false.
+ * or more where no repeat was called for (404), or where raise_on_status is false. A status of 300
+ * and above counts as soon as its header is complete, whatever becomes of its body
+ * (weir_http_response_is_truncated()); one below needs all of it.
  *
  * An attempt over a connection used before that ends before the first byte of a response is repeated
  * at once on a new one, if it may be repeated at all and the budget allows it: the server closes idle
@@ -411,7 +420,8 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline
  *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
- *   WEIR_PROTOCOL      the other side does not speak HTTP, or redirects to where nobody follows
+ *   WEIR_PROTOCOL      the other side does not speak HTTP, sends a body that cannot be decoded, or
+ *                      redirects to where nobody follows
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered
  * With WEIR_REFUSED and WEIR_FULL the last attempt was not made; an earlier one may have been: the
  * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as
@@ -445,7 +455,7 @@ typedef struct weir_http_report {
     unsigned redirects;     /* followed */
     unsigned opened;        /* connections opened for it */
     int status;             /* of the last response seen, 0: none */
-    int curl_code;          /* libcurl's result of the last attempt */
+    int curl_code;          /* libcurl's result of the last attempt; with a response, its body's */
     weir_retry_cause cause; /* why there was no further attempt */
     weir_time elapsed;      /* the whole, in nanoseconds */
     weir_time waited;       /* of it in line and at gates */
@@ -475,7 +485,9 @@ WEIR_API bool weir_http_response_header_at(const weir_http_response *response, s
 /* The body, decoded, and its size; a zero follows it. Empty, not NULL, when there is none. */
 WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
 
-/* Whether the body is only the beginning of an error's (max_error_bytes). */
+/* Whether the body is not all that belongs to a status of 300 and above: longer than max_error_bytes,
+ * broken off, not ended in time, or no stream of its coding. Such a status counts without it, as does
+ * what goes with it: Retry-After, Location. Below 300 there is no response without its whole body. */
 WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);
 
 /* Where it came from, after redirects; query included. */

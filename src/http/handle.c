@@ -74,8 +74,6 @@ static void set_session(struct handle *handle)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, handle);
     curl_easy_setopt(easy, CURLOPT_SHARE, handle->session->names);
     set_proxy(easy, options);
-    if (options->decompress)
-        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     if (options->user_agent != NULL && options->user_agent[0] != '\0')
         curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
     if (options->idle_timeout_ms == 0)

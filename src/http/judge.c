@@ -137,6 +137,14 @@ struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
         j.status = t->error->status;
         snprintf(text, WEIR_ERROR_TEXT, "%s", t->error->text);
         break;
+    case STOP_BROKEN:
+        j.status = t->error->status;
+        snprintf(text, WEIR_ERROR_TEXT, "%s", t->error->text);
+        break;
+    case STOP_CUT:
+        j = begin(WEIR_ATTEMPT_READ, t->error->status);
+        snprintf(text, WEIR_ERROR_TEXT, "%s", t->error->text);
+        break;
     case STOP_SIGNALLED:
         j.is_ours = true;
         snprintf(text, WEIR_ERROR_TEXT, "cut on the wire");

@@ -253,6 +253,7 @@ static void put_line(weir_http_request *request, const char *name, char *line, b
     request->has_idempotency_key |= weir__is_same_name(name, "Idempotency-Key");
     request->has_user_agent |= weir__is_same_name(name, "User-Agent");
     request->has_accept_encoding |= weir__is_same_name(name, "Accept-Encoding");
+    request->has_range |= weir__is_same_name(name, "Range");
     request->has_content_type |= weir__is_same_name(name, "Content-Type");
 }
 

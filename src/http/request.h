@@ -31,6 +31,7 @@ struct weir_http_request {
     bool has_idempotency_key;
     bool has_user_agent;
     bool has_accept_encoding;
+    bool has_range;
     bool has_content_type; /* a field of that name was added by hand */
 
     /* The body: in memory, from a reader, or none. */

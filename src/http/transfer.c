@@ -35,6 +35,13 @@ static void blame(struct transfer *t, weir_status status, const char *what)
         weir_error_set(t->error, status, "%s: %s", what, weir_status_text(status));
 }
 
+/* Whether the response is nothing without its body. Any other status stands, with what goes with it,
+ * as soon as the head is complete. */
+static bool needs_body(const struct transfer *t)
+{
+    return !t->is_head_done || t->response->status < 300;
+}
+
 size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct handle *handle = arg;
@@ -44,6 +51,11 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     size *= count;
     t->is_answered = true;
     t->header_bytes += size;
+    if (t->header_bytes > limit && !needs_body(t)) {
+        t->response->is_truncated = true;
+        t->stop = STOP_ENOUGH;
+        return 0;
+    }
     if (t->header_bytes > limit) {
         weir_error_set(t->error, WEIR_LIMIT,
                        "the header of the response is larger than max_header_bytes, %zu", limit);
@@ -58,34 +70,14 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     return size;
 }
 
-/* Whether a compressed body became more than it may. Looked at beyond the first mebibyte, because
- * small ones do no harm and libcurl counts what it received by the bufferful. */
-static bool is_bomb(struct handle *handle, struct transfer *t)
+static bool is_too_much(struct transfer *t)
 {
-    curl_off_t received = 0;
-
-    if (t->decoded <= 1048576)
+    if (t->decoded <= t->max_body_bytes)
         return false;
-    curl_easy_getinfo(handle->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-    return t->decoded / (received + 16384) >= t->session->options.max_expansion;
-}
-
-static bool is_too_much(struct handle *handle, struct transfer *t)
-{
-    if (t->decoded > t->max_body_bytes) {
-        weir_error_set(t->error, WEIR_LIMIT,
-                       "the body of the response is larger than max_body_bytes, %lld",
-                       (long long)t->max_body_bytes);
-        return true;
-    }
-    if (is_bomb(handle, t)) {
-        weir_error_set(t->error, WEIR_LIMIT,
-                       "the body of the response expands to more than max_expansion, %d times what "
-                       "was received",
-                       t->session->options.max_expansion);
-        return true;
-    }
-    return false;
+    weir_error_set(t->error, WEIR_LIMIT,
+                   "the body of the response is larger than max_body_bytes, %lld",
+                   (long long)t->max_body_bytes);
+    return true;
 }
 
 /* Whether the body is not what was asked for: that of an error, or of a redirect to be followed. */
@@ -95,20 +87,50 @@ static bool goes_aside(const struct transfer *t)
 }
 
 /* Such a body is kept up to a limit; then it is enough. */
-static size_t take_aside(struct transfer *t, const char *data, size_t size)
+static bool take_aside(struct transfer *t, const char *data, size_t size)
 {
     size_t limit = (size_t)t->session->options.max_error_bytes;
     size_t before = (size_t)t->decoded - size;
     size_t room = before < limit ? limit - before : 0;
     size_t part = size < room ? size : room;
 
-    if (weir__response_add_body(t->response, data, part, t->error) != WEIR_OK)
-        return fail(t);
+    if (weir__response_add_body(t->response, data, part, t->error) != WEIR_OK) {
+        t->stop = STOP_FAILED;
+        return false;
+    }
     if (part == size)
-        return size;
+        return true;
     t->response->is_truncated = true;
     t->stop = STOP_ENOUGH;
-    return 0;
+    return false;
+}
+
+static bool take_sunk(struct transfer *t, const char *data, size_t size)
+{
+    t->has_sunk = true;
+    weir_status status = t->request->sink(t->request->sink_arg, data, size, t->error);
+    if (status == WEIR_OK)
+        return true;
+    blame(t, status, "the sink refused the body");
+    t->stop = STOP_FAILED;
+    return false;
+}
+
+/* A piece of the body as it is handed out. false: no more of it, and `stop` says why. */
+static bool take_piece(void *arg, const char *data, size_t size)
+{
+    struct transfer *t = arg;
+
+    t->decoded += (int64_t)size;
+    if (goes_aside(t))
+        return take_aside(t, data, size);
+    if (!is_too_much(t) && t->request->sink != NULL)
+        return take_sunk(t, data, size);
+    if (t->error->status == WEIR_OK &&
+        weir__response_add_body(t->response, data, size, t->error) == WEIR_OK)
+        return true;
+    t->stop = STOP_FAILED;
+    return false;
 }
 
 /* How many bytes the server says are to come; what is compressed becomes more than that. */
@@ -121,6 +143,38 @@ static void expect_body(struct handle *handle, struct transfer *t)
     weir__response_expect_body(t->response, size < most ? size : most);
 }
 
+/* Most bodies have no coding. That of a 206 is a part of one that may have (RFC 9110, 14.2). */
+static weir_status open_decoder(struct transfer *t)
+{
+    const char *values[DECODE_MOST + 1];
+    size_t count = 0;
+
+    if (t->session->options.decompress && t->response->status != 206)
+        count = weir__response_values(t->response, "Content-Encoding", values, DECODE_MOST + 1);
+    if (count == 0)
+        return WEIR_OK;
+    return weir__decoder_open(values, count < DECODE_MOST + 1 ? count : DECODE_MOST + 1,
+                              t->session->options.max_expansion, take_piece, t, &t->decoder,
+                              t->error);
+}
+
+static weir_status add_to_body(struct handle *handle, struct transfer *t, const char *data,
+                               size_t size)
+{
+    weir_status status = WEIR_OK;
+
+    if (t->received == 0) {
+        expect_body(handle, t);
+        status = open_decoder(t);
+    }
+    t->received += (int64_t)size;
+    if (status != WEIR_OK)
+        return status;
+    if (t->decoder != NULL)
+        return weir__decoder_add(t->decoder, data, size, t->error);
+    return take_piece(t, data, size) ? WEIR_OK : WEIR_CANCELLED;
+}
+
 size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct handle *handle = arg;
@@ -128,24 +182,13 @@ size_t weir__on_body(char *data, size_t size, size_t count, void *arg)
 
     size *= count;
     t->is_answered = true;
-    if (t->decoded == 0)
-        expect_body(handle, t);
-    t->decoded += (int64_t)size;
-    if (goes_aside(t))
-        return take_aside(t, data, size);
-    if (is_too_much(handle, t))
-        return fail(t);
-    if (t->request->sink == NULL) {
-        if (weir__response_add_body(t->response, data, size, t->error) != WEIR_OK)
-            return fail(t);
-        return size;
-    }
-    t->has_sunk = true;
-    weir_status status = t->request->sink(t->request->sink_arg, data, size, t->error);
+    weir_status status = add_to_body(handle, t, data, size);
     if (status == WEIR_OK)
         return size;
-    blame(t, status, "the sink refused the body");
-    return fail(t);
+    bool is_broken = status == WEIR_PROTOCOL || (status == WEIR_LIMIT && !needs_body(t));
+    if (t->stop == STOP_NONE)
+        t->stop = is_broken ? STOP_BROKEN : STOP_FAILED;
+    return 0;
 }
 
 /* ---- what is sent ------------------------------------------------------------------------ */
@@ -180,6 +223,9 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
 /* libcurl's list has no const. */
 static char expect_nothing[] = "Expect:";
 static char in_chunks[] = "Transfer-Encoding: chunked";
+static char ask_coded[] = "Accept-Encoding: " DECODE_CODINGS;
+/* Nobody can decode a part of a coded body. */
+static char ask_plain[] = "Accept-Encoding: identity";
 
 /* Whether a field is one of this name; its line has a colon after it, or a semicolon where it is empty. */
 static bool is_field(const struct field *field, const char *name)
@@ -222,6 +268,8 @@ static void chain_fields(struct transfer *t, char *type_line)
         if (t->request->has_reader && t->request->reader.size < 0)
             t->fields[count++].data = in_chunks;
     }
+    if (t->session->options.decompress && !t->request->has_accept_encoding)
+        t->fields[count++].data = t->request->has_range ? ask_plain : ask_coded;
     if (t->propagation->traceparent[0] != '\0')
         t->fields[count++].data = t->propagation->traceparent;
     if (t->propagation->tracestate[0] != '\0')
@@ -430,6 +478,32 @@ static void note_result(struct handle *handle, struct transfer *t)
     t->detail = is_fit ? handle->detail : curl_easy_strerror(t->code);
 }
 
+/* libcurl is done; is the body, too? */
+static void end_body(struct transfer *t)
+{
+    if (t->stop == STOP_NONE && t->code == CURLE_OK && t->decoder != NULL &&
+        weir__decoder_end(t->decoder, t->error) != WEIR_OK)
+        t->stop = STOP_CUT;
+    if (t->stop == STOP_BROKEN)
+        t->code = CURLE_BAD_CONTENT_ENCODING;
+    weir__decoder_close(t->decoder);
+    t->decoder = NULL;
+}
+
+/* What broke in a body that is not needed hides no status. `code` says what it was. */
+static void keep_head(struct transfer *t)
+{
+    bool is_broken = t->stop == STOP_BROKEN || t->stop == STOP_CUT ||
+                     (t->stop == STOP_NONE && t->code != CURLE_OK);
+
+    if (t->stop == STOP_ENOUGH)
+        t->code = CURLE_OK;
+    if (!is_broken || needs_body(t))
+        return;
+    t->response->is_truncated = true;
+    t->stop = STOP_ENOUGH;
+}
+
 void weir__transfer_run(struct transfer *transfer, struct handle *handle)
 {
     char *type_line = NULL;
@@ -447,12 +521,12 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
         let_wake(transfer->request, handle->multi);
         drive(handle, transfer);
         let_wake(transfer->request, NULL);
+        end_body(transfer);
         note_result(handle, transfer);
         note_connection(handle, transfer);
         curl_multi_remove_handle(handle->multi, handle->easy);
     }
-    if (transfer->stop == STOP_ENOUGH)
-        transfer->code = CURLE_OK;
+    keep_head(transfer);
     handle->transfer = NULL;
     free(type_line);
 }

@@ -3,6 +3,7 @@
 #ifndef WEIR_HTTP_TRANSFER_H
 #define WEIR_HTTP_TRANSFER_H
 
+#include "http/decode.h"
 #include "http/handle.h"
 #include "http/propagate.h"
 #include "http/request.h"
@@ -11,7 +12,9 @@
 /* Why a callback stopped libcurl, if one did. */
 enum transfer_stop {
     STOP_NONE,
-    STOP_ENOUGH,   /* an error's body beyond what is kept: the response is complete for us */
+    STOP_ENOUGH,   /* the head says all, and of the body no more is wanted or to be had */
+    STOP_BROKEN,   /* the body is no stream of its coding; `error` says what */
+    STOP_CUT,      /* the body ended before its coding's stream did; `error` says so */
     STOP_FAILED,   /* `error` says what */
     STOP_RESEND,   /* libcurl was about to send a second time */
     STOP_SIGNALLED /* cancelled, or the session is closed */
@@ -21,7 +24,7 @@ enum transfer_stop {
 struct transfer_room {
     weir_error error; /* its status is WEIR_OK until something fails */
     struct propagation propagation;
-    struct curl_slist fields[FIELDS_LIMIT + 5]; /* libcurl only reads them */
+    struct curl_slist fields[FIELDS_LIMIT + 6]; /* libcurl only reads them */
 };
 
 /* Set by the sender, then filled by weir__transfer_run(). Lives for one attempt. */
@@ -44,7 +47,7 @@ struct transfer {
     /* how it went */
     CURLcode code;
     enum transfer_stop stop;
-    weir_error *error;  /* with STOP_FAILED */
+    weir_error *error;  /* with STOP_FAILED, STOP_BROKEN and STOP_CUT */
     int sends;          /* how often libcurl began to send; never more than 1 */
     bool was_sent;      /* at least a byte left */
     bool is_reused;     /* over a connection used before */
@@ -58,7 +61,9 @@ struct transfer {
     /* between the callbacks */
     bool is_head_done;
     size_t header_bytes;
+    int64_t received; /* of the body */
     int64_t decoded;
+    struct decoder *decoder; /* NULL: the body has no coding, or is not to be decoded */
     int64_t read;
     struct curl_slist *fields;
 };

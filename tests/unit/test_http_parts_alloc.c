@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every allocation of URLs, requests, responses and options fails once, libcurl's too: no crash, no leak. */
 #include "alloc_fail.h"
+#include "http/decode.h"
 #include "http/options.h"
 #include "http/request.h"
 #include "http/response.h"
@@ -171,6 +172,58 @@ static void receive_response(void)
     weir_http_response_close(response);
 }
 
+/* ---- codings ----------------------------------------------------------------------------- */
+
+/* "hello" as each of them. */
+static const struct {
+    const char *list;
+    const char *data;
+    size_t size;
+} bodies[] = {
+    {"gzip",
+     "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\x07\x00\x86"
+     "\xa6\x10\x36\x05\x00\x00\x00",
+     25},
+    {"deflate", "\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15", 13},
+    {"deflate, deflate",
+     "\x78\x9c\xab\x98\x73\xda\xe3\xec\xc9\x93\xec\x0c\x6c\x3a\x4c\xa2\x00\x2c"
+     "\xd9\x04\xd7",
+     21},
+#ifdef WEIR_WITH_BROTLI
+    {"br",
+     "\x0b\x02\x80"
+     "hello"
+     "\x03",
+     9},
+#endif
+};
+
+static bool keep_hello(void *arg, const char *data, size_t size)
+{
+    size_t *taken = arg;
+
+    check(*taken + size <= 5 && memcmp(data, &"hello"[*taken], size) == 0);
+    *taken += size;
+    return true;
+}
+
+static void decode_bodies(void)
+{
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct decoder *decoder = NULL;
+        size_t taken = 0;
+
+        if (!is_fine(
+                weir__decoder_open(&bodies[i].list, 1, 100, keep_hello, &taken, &decoder, &error)))
+            continue;
+        if (is_fine(weir__decoder_add(decoder, bodies[i].data, bodies[i].size, &error))) {
+            check_int(weir__decoder_end(decoder, &error), WEIR_OK);
+            check_int(taken, 5);
+        }
+        weir__decoder_close(decoder);
+    }
+}
+
 /* ---- options ----------------------------------------------------------------------------- */
 
 static void check_and_copy_options(void)
@@ -218,6 +271,11 @@ static void a_response_without_memory_leaks_nothing(void)
     check(alloc_fail_each(receive_response) >= 8);
 }
 
+static void a_coding_without_memory_is_an_error(void)
+{
+    check(alloc_fail_each(decode_bodies) >= 10);
+}
+
 static void options_without_memory_leak_nothing(void)
 {
     check(alloc_fail_each(check_and_copy_options) >= 6);
@@ -235,6 +293,7 @@ int main(void)
     run(a_url_that_grows_without_memory_leaks_nothing);
     run(a_request_keeps_that_there_was_no_memory);
     run(a_response_without_memory_leaks_nothing);
+    run(a_coding_without_memory_is_an_error);
     run(options_without_memory_leak_nothing);
     return check_done();
 }
