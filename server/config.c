@@ -98,8 +98,10 @@ static const struct option options[] = {
     {"nocodb-api-token", "NOCODB_API_TOKEN", KIND_SECRET, AT(nocodb_api_token), NULL, 0, 0,
      "token for it, sent as header xc-token. Other users of the machine can read flags: prefer the "
      "variable"},
-    {"nocodb-rate-limit", "NOCODB_RATE_LIMIT", KIND_NUMBER, AT(nocodb_rate_limit), "5", 0, 1000,
-     "requests to it per second, over all clients; 0 for no such limit"},
+    {"nocodb-rate-limit", "NOCODB_RATE_LIMIT", KIND_NUMBER, AT(nocodb_rate_limit), "0", 0, 1000,
+     "requests to it per second, over all clients: 5 for NocoDB's own cloud; 0 for no such limit"},
+    {"nocodb-calls", "NOCODB_CALLS", KIND_NUMBER, AT(nocodb_calls), "16", 1, 1024,
+     "calls to it at once, each on a thread that is none of the workers"},
     {"http-pool-connections", "WEIR_HTTP_POOL_CONNECTIONS", KIND_NUMBER, AT(http_pool_connections),
      "10", 1, 1024, "servers whose connections are kept"},
     {"http-pool-maxsize", "WEIR_HTTP_POOL_MAXSIZE", KIND_NUMBER, AT(http_pool_maxsize), "20", 1,

@@ -46,6 +46,7 @@ struct config {
     char *nocodb_base_url; /* NULL when not given, as the texts below */
     char *nocodb_api_token;
     int64_t nocodb_rate_limit;
+    int64_t nocodb_calls;
     int64_t http_pool_connections;
     int64_t http_pool_maxsize;
     int64_t http_pool_block; /* 0 or 1 */

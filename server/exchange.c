@@ -395,14 +395,16 @@ static enum MHD_Result dispatch(struct exchange *x)
         x->route->handler(x->route->arg, &x->request, &x->response);
         return send_response(x);
     }
-    if (!workers_claim(x->listener->workers))
+    bool is_outbound = x->route->is_outbound && x->listener->outbound != NULL;
+    struct workers *workers = is_outbound ? x->listener->outbound : x->listener->workers;
+    if (!workers_claim(workers))
         return send_busy(x, "every worker is busy and the queue is full");
     x->work.run = run_handler;
     x->work.cancel = cancel_handler;
     x->stage = STAGE_RUNNING;
     reaper_move(x->listener->reaper, x->conn, CONN_HANDLER);
     MHD_suspend_connection(x->connection);
-    workers_push(x->listener->workers, &x->work);
+    workers_push(workers, &x->work);
     return MHD_YES;
 }
 

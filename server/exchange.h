@@ -21,6 +21,7 @@ struct listener {
     struct router *router;
     struct reaper *reaper;
     struct workers *workers;
+    struct workers *outbound; /* NULL: the workers do it all */
     struct MHD_Daemon *daemon;
     int socket;      /* the listening socket, the library's */
     int quiesced_fd; /* the listening socket, while stopping */

@@ -89,6 +89,7 @@ static weir_status check_options(const struct listener_options *o, weir_error *r
     const struct range ranges[] = {
         {"port", o->port, 0, 65535},
         {"workers", o->workers, 1, 1024},
+        {"outbound_workers", o->outbound_workers, 0, 1024},
         {"queue_limit", o->queue_limit, 0, 65536},
         {"max_connections", o->max_connections, 8, 65536},
         {"max_connections_per_ip", o->max_connections_per_ip, 0, o->max_connections},
@@ -277,6 +278,8 @@ static weir_status start_parts(struct listener *listener, const struct http_rout
     }
     if (status == WEIR_OK)
         status = workers_start(o->workers, o->queue_limit, &listener->workers, reterr);
+    if (status == WEIR_OK && o->outbound_workers > 0)
+        status = workers_start(o->outbound_workers, o->queue_limit, &listener->outbound, reterr);
     if (status != WEIR_OK) {
         close_socket(fd);
         return status;
@@ -310,6 +313,7 @@ weir_status listener_start(const struct listener_options *options, const struct 
     status = start_parts(listener, routes, route_count, reterr);
     if (status != WEIR_OK) {
         (void)workers_stop(listener->workers, WEIR_DEADLINE_NEVER);
+        (void)workers_stop(listener->outbound, WEIR_DEADLINE_NEVER);
         free_listener(listener);
         return status;
     }
@@ -348,6 +352,8 @@ void listener_stats(const struct listener *listener, struct listener_stats *ret_
         .reaped = reaper_cut_count(listener->reaper),
     };
     workers_count(listener->workers, &ret_stats->workers_busy, &ret_stats->queued);
+    if (listener->outbound != NULL)
+        workers_count(listener->outbound, &ret_stats->outbound_busy, &ret_stats->outbound_queued);
 }
 
 /* ---- Stopping ----------------------------------------------------------------------------- */
@@ -409,6 +415,14 @@ static bool drain(struct listener *listener, weir_time deadline)
     }
 }
 
+/* Both are told to stop, also where the first has not ended. */
+static bool stop_workers(struct listener *listener, weir_time deadline)
+{
+    bool has_stopped = workers_stop(listener->outbound, deadline);
+
+    return workers_stop(listener->workers, deadline) && has_stopped;
+}
+
 weir_status listener_stop(struct listener *listener, weir_time deadline, bool *ret_is_abandoned)
 {
     bool is_drained;
@@ -424,7 +438,7 @@ weir_status listener_stop(struct listener *listener, weir_time deadline, bool *r
     is_drained = drain(listener, deadline);
     /* The library aborts the process when stopped with a suspended connection: every handler must
      * have handed its own back, or the library has to be left running. */
-    if (!workers_stop(listener->workers, deadline)) {
+    if (!stop_workers(listener, deadline)) {
         if (ret_is_abandoned != NULL)
             *ret_is_abandoned = true;
         return WEIR_TIMEOUT;

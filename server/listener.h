@@ -163,6 +163,7 @@ struct http_route {
     bool is_inline;    /* run on the event thread: must not block, must take well under 1 ms */
     http_guard *guard; /* with guard_arg; NULL: every body is taken */
     void *guard_arg;
+    bool is_outbound; /* waits for another server: run on workers of its own, if there are any */
 };
 
 /* ---- The listener ------------------------------------------------------------------------- */
@@ -203,8 +204,11 @@ struct listener_options {
     /* Threads that run handlers, 1 to 1024. About what the pools behind can serve at once.
      * Default 8. */
     int workers;
-    /* Requests that may wait for a worker, 0 to 65536; beyond that 503 at once, with Retry-After,
-     * and the connection stays usable. Default 128. */
+    /* Threads for the handlers of routes that are is_outbound, 0 to 1024, so that others do not wait
+     * behind a slow server elsewhere; 0: the workers run them too. Default 0. */
+    int outbound_workers;
+    /* Requests that may wait for a worker, 0 to 65536, and as many again for an outbound one; beyond
+     * that 503 at once, with Retry-After, and the connection stays usable. Default 128. */
     int queue_limit;
     /* Open connections, 8 to 65536. When full, the listener takes a newcomer only to close it at
      * once, unanswered; those inside are not disturbed. Default 1024. */
@@ -304,10 +308,12 @@ int listener_port(const struct listener *listener);
 
 /* A snapshot for /readyz and for tests; the parts are each exact, not taken at one instant. */
 struct listener_stats {
-    unsigned connections;  /* open now */
-    unsigned workers_busy; /* handlers running now */
-    unsigned queued;       /* requests waiting for a worker */
-    uint64_t requests;     /* responses handed over for sending, refusals included */
+    unsigned connections;   /* open now */
+    unsigned workers_busy;  /* handlers running now */
+    unsigned queued;        /* requests waiting for a worker */
+    unsigned outbound_busy; /* the same two of the outbound workers */
+    unsigned outbound_queued;
+    uint64_t requests; /* responses handed over for sending, refusals included */
     uint64_t
         rejected_full;   /* of these, 503 because the queue, or the memory for bodies, was full */
     uint64_t body_bytes; /* memory that counts against max_total_body_bytes now */

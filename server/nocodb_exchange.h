@@ -8,6 +8,8 @@
 
 #include <weir/http.h>
 
+#include "nocodb_address.h"
+#include "nocodb_failure.h"
 #include "nocodb_where.h"
 
 /*
@@ -20,10 +22,9 @@
 
 /* A NocoDB as it was configured. All but the last two never change. */
 struct nocodb_server {
-    char *base_url;              /* without slashes at its end */
+    struct nocodb_address address;
     char *api_token;             /* NULL: none is sent */
-    enum nocodb_dialect dialect; /* by the path of the base URL */
-    bool has_records;            /* the rows lie at {table}/records, not at {table} */
+    enum nocodb_dialect dialect; /* of its filters, by the API of the address */
     int rate_limit; /* requests in any second, as the server counts them; 0: no limit */
     int max_calls;
     /* Calls under way; any thread, relaxed: only the count matters. */
@@ -33,18 +34,9 @@ struct nocodb_server {
     _Atomic uint64_t gated_session;
 };
 
-/* What is known of a failed exchange beyond its error. */
-struct nocodb_failure {
-    int status;    /* of the answer; 0: there was none */
-    char code[48]; /* NocoDB's own, such as ERR_INVALID_OFFSET_VALUE; "" when it has none */
-    /* How long to stay away: what the gate makes of what the server asked for, 30 s where a 429 does not
-     * say, or until breaker and gate let the next through. 0: nobody said. */
-    weir_time retry_after;
-};
-
 /*
- * Fill *ret_server. Errors: WEIR_INVALID "NocoDB base URL not configured" for an empty or NULL URL, or
- * why it or the token cannot be used; WEIR_NO_MEMORY.
+ * Fill *ret_server. Errors: as nocodb_address_read(); WEIR_INVALID why the URL or the token cannot be
+ * used; WEIR_NO_MEMORY.
  */
 WEIR_MUST_CHECK weir_status nocodb_server_init(const char *base_url, const char *api_token,
                                                int rate_limit, int max_calls,
@@ -57,7 +49,8 @@ void nocodb_server_clear(struct nocodb_server *server);
 WEIR_MUST_CHECK weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr);
 
 /* Begin a GET of a table's rows, or of one row where `id` is not NULL. The caller closes it. Errors:
- * as weir_http_request_open(). */
+ * WEIR_INVALID for an id that reads like a path of NocoDB's own, such as "count", which would answer
+ * something else; otherwise as weir_http_request_open(). */
 WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *server,
                                                 const char *table, const char *id,
                                                 weir_http_request **ret_request,
@@ -68,11 +61,8 @@ WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *serv
  *
  * Errors, whose texts carry NocoDB's own message, bounded, and never the token; *ret_failure tells
  * more:
- *   WEIR_NOT_FOUND  404
- *   WEIR_INVALID    400 and 422: the request was understood and refused
- *   WEIR_REFUSED    429, or 503 with a Retry-After above 0; not sent because the breaker is open or
- *                   the gate closed
- *   WEIR_RESPONSE   any other status; `native` is it
+ *   WEIR_NOT_FOUND, WEIR_INVALID, WEIR_REFUSED, WEIR_RESPONSE  as nocodb_failure_read()
+ *   WEIR_REFUSED    also: not sent because the breaker is open or the gate closed
  *   WEIR_CLOSED     there is no session any more; none is made, which would not have its options
  *   otherwise as weir_http_send() and weir_http_set_gate()
  */

@@ -52,9 +52,8 @@ static enum nocodb_more more_of(const json_t *json, const char *member)
     enum nocodb_more more = more_by_link(json);
     if (more == NOCODB_MORE_UNKNOWN)
         more = more_by_link(info);
-    /* v3 leaves the link out after the last page. */
     bool is_v3 = member != NULL && strcmp(member, "records") == 0;
-    return more == NOCODB_MORE_UNKNOWN && is_v3 ? NOCODB_MORE_NO : more;
+    return more == NOCODB_MORE_UNKNOWN && is_v3 ? NOCODB_MORE_NO_LINK : more;
 }
 
 static int64_t page_size_of(const json_t *json)
@@ -178,4 +177,9 @@ int nocodb_key_compare(const char *a, const char *b)
         return is_negative ? -1 : 1;
     int order = a_size != b_size ? (a_size < b_size ? -1 : 1) : strcmp(a, b);
     return is_negative ? -order : order;
+}
+
+bool nocodb_key_is_exact(const char *key)
+{
+    return nocodb_key_compare(key[0] == '-' ? key + 1 : key, "9007199254740991") <= 0;
 }

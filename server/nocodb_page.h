@@ -7,8 +7,9 @@
 
 #include "json_text.h"
 
-/* What an answer says about a page after it. */
-enum nocodb_more { NOCODB_MORE_UNKNOWN, NOCODB_MORE_NO, NOCODB_MORE_YES };
+/* What an answer says about a page after it. NO_LINK: one of v3 without a link, which there is to no page
+ * but one that begins at a multiple of its size. */
+enum nocodb_more { NOCODB_MORE_UNKNOWN, NOCODB_MORE_NO_LINK, NOCODB_MORE_NO, NOCODB_MORE_YES };
 
 /* A page. The rows point into the answer's text. */
 struct nocodb_page {
@@ -21,7 +22,7 @@ struct nocodb_page {
 
 /*
  * Read an answer: `{"list": [row…], "pageInfo": {isLastPage, pageSize}}` (v1, v2),
- * `{"records": [row…], "next": URL or null}` (v3), `{"data": [row…]}` or a bare array.
+ * `{"records": [row…], "next": URL}` (v3), `{"data": [row…]}` or a bare array.
  *
  * Errors: WEIR_PROTOCOL when it is none of these, or no JSON; WEIR_NO_MEMORY.
  */
@@ -38,6 +39,12 @@ bool nocodb_row_key(const char *row, size_t size, const char *column, char out[N
 
 /* Whether a row has a member "Id" or, as in v3, "id", so that no two rows of a table are alike. */
 bool nocodb_row_has_id(const char *row, size_t size);
+
+/*
+ * Whether such a key can be told from its neighbours: from -(2^53 - 1) to 2^53 - 1. NocoDB answers a whole
+ * number beyond as the nearest double, so that the rows above it are not those above the row's.
+ */
+bool nocodb_key_is_exact(const char *key);
 
 /* Compare two such keys as numbers: negative, 0 or positive. */
 int nocodb_key_compare(const char *a, const char *b);

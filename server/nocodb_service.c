@@ -3,10 +3,10 @@
 #include "nocodb_service.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nocodb_blank.h"
 #include "nocodb_exchange.h"
 #include "nocodb_page.h"
 #include "text.h"
@@ -79,39 +79,39 @@ static weir_status copy_row(const weir_http_response *response, char **ret_text,
     return WEIR_OK;
 }
 
-static weir_status get_row(struct nocodb_server *server, const char *table, const char *id,
-                           weir_time deadline, char **ret_text, struct nocodb_failure *failure,
-                           weir_error *reterr)
+static weir_status send_for_row(struct nocodb_server *server, weir_http_request *request,
+                                weir_time deadline, char **ret_text, struct nocodb_failure *failure,
+                                weir_error *reterr)
 {
-    weir_http_request *request;
     weir_http_response *response;
 
-    weir_status status = nocodb_request_open(server, table, id, &request, reterr);
-    if (status != WEIR_OK)
-        return status;
     weir_http_request_max_body(request, NOCODB_MAX_ANSWER);
-    status = nocodb_request_send(server, request, deadline, &response, failure, reterr);
+    weir_status status = nocodb_request_send(server, request, deadline, &response, failure, reterr);
     if (status == WEIR_OK) {
         status = copy_row(response, ret_text, reterr);
         weir_http_response_close(response);
     }
-    weir_http_request_close(request);
     return status;
 }
 
 weir_status nocodb_get_row(struct nocodb_service *service, const char *table, const char *id,
-                           weir_time deadline, char **ret_text, weir_time *ret_retry_after,
-                           weir_error *reterr)
+                           const char *const *fields, size_t field_count, weir_time deadline,
+                           char **ret_text, weir_time *ret_retry_after, weir_error *reterr)
 {
+    struct nocodb_server *server = &service->server;
     struct nocodb_failure failure = {0};
-    weir_status status;
+    weir_http_request *request = NULL;
 
-    if (enter(&service->server)) {
-        status = get_row(&service->server, table, id, deadline, ret_text, &failure, reterr);
-        leave(&service->server);
-    } else {
-        status = refuse_call(&service->server, reterr);
+    weir_status status = nocodb_request_open(server, table, id, &request, reterr);
+    if (status == WEIR_OK)
+        status = nocodb_fields_write(fields, field_count, request, reterr);
+    if (status == WEIR_OK && !enter(server)) {
+        status = refuse_call(server, reterr);
+    } else if (status == WEIR_OK) {
+        status = send_for_row(server, request, deadline, ret_text, &failure, reterr);
+        leave(server);
     }
+    weir_http_request_close(request);
     if (status != WEIR_OK && ret_retry_after != NULL)
         *ret_retry_after = failure.retry_after;
     return status;
@@ -123,7 +123,9 @@ weir_status nocodb_get_row(struct nocodb_service *service, const char *table, co
 struct list {
     struct nocodb_server *server;
     const char *table;
-    const struct nocodb_query *query;
+    struct nocodb_query query; /* with its conditions below */
+    struct nocodb_condition conditions[NOCODB_WHERE_CONDITIONS];
+    bool has_resolved; /* which of the conditions are of Checkboxes */
     weir_time deadline;
     const char *key;
     int page_size;                  /* asked for, the same for all pages */
@@ -139,96 +141,6 @@ struct list {
     struct nocodb_failure failure;
 };
 
-static weir_status check_query(const struct nocodb_server *server, const struct nocodb_query *query,
-                               weir_error *reterr)
-{
-    const char *key = query->key;
-
-    if (query->page_size < 1 || query->page_size > 1000)
-        return weir_error_set(reterr, WEIR_INVALID, "page_size %d: must be 1 to 1000",
-                              query->page_size);
-    if (query->offset < 0 || query->limit < -1)
-        return weir_error_set(reterr, WEIR_INVALID, "limit and offset: must not be negative");
-    if (query->offset > 0 && (query->paging == NOCODB_KEYSET || server->dialect == NOCODB_V3))
-        return weir_error_set(reterr, WEIR_INVALID, "offset: not possible with %s",
-                              query->paging == NOCODB_KEYSET ? "keyset paging"
-                                                             : "NocoDB's v3 API, which has none");
-    if (key != NULL &&
-        (key[0] == '\0' || key[0] == '-' || key[0] == '+' || strchr(key, ',') != NULL))
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "key: NocoDB cannot sort by a column of that name");
-    return WEIR_OK;
-}
-
-static void add_number(weir_http_request *request, const char *name, int64_t number)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%" PRId64, number);
-    weir_http_request_query(request, name, text);
-}
-
-/* Where the page begins, and how long it may be. */
-static void add_place(const struct list *list, weir_http_request *request)
-{
-    bool is_v3 = list->server->dialect == NOCODB_V3;
-
-    add_number(request, is_v3 ? "pageSize" : "limit", list->page_size);
-    if (list->query->paging == NOCODB_KEYSET)
-        return;
-    /* v3 gives a link to the next page. It is not followed but counted, because it may lead to another
-     * server or another scheme than the one configured, and some versions leave the filters out. */
-    if (is_v3)
-        add_number(request, "page", list->pages + 1);
-    else
-        add_number(request, "offset", list->query->offset + list->seen);
-}
-
-static weir_status add_sort(const struct list *list, weir_http_request *request, weir_error *reterr)
-{
-    struct text sort = {0};
-
-    if (list->query->paging != NOCODB_KEYSET)
-        return WEIR_OK;
-    if (list->server->dialect == NOCODB_V3) {
-        text_add(&sort, "[{\"field\":");
-        text_add_json(&sort, list->key);
-        text_add(&sort, ",\"direction\":\"asc\"}]");
-    } else {
-        text_add(&sort, list->key);
-    }
-    char *value = text_take(&sort);
-    if (value == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "list rows: out of memory");
-    weir_http_request_query(request, "sort", value);
-    free(value);
-    return WEIR_OK;
-}
-
-/* The conditions asked for, and with keyset paging that the key is above the last one. */
-static weir_status add_where(const struct list *list, weir_http_request *request,
-                             weir_error *reterr)
-{
-    struct nocodb_condition all[NOCODB_WHERE_CONDITIONS + 1];
-    size_t count = list->query->condition_count;
-    char *clause;
-
-    if (count >= NOCODB_WHERE_CONDITIONS)
-        return weir_error_set(reterr, WEIR_INVALID, "%zu filters: at most %d are possible", count,
-                              NOCODB_WHERE_CONDITIONS - 1);
-    for (size_t i = 0; i < count; i++)
-        all[i] = list->query->conditions[i];
-    if (list->last_key[0] != '\0')
-        all[count++] = (struct nocodb_condition){list->key, NOCODB_GT, list->last_key};
-    weir_status status = nocodb_where(all, count, list->server->dialect, &clause, reterr);
-    if (status != WEIR_OK)
-        return status;
-    if (clause[0] != '\0')
-        weir_http_request_query(request, "where", clause);
-    free(clause);
-    return WEIR_OK;
-}
-
 static weir_status open_page_request(const struct list *list, weir_http_request **ret_request,
                                      weir_error *reterr)
 {
@@ -238,10 +150,8 @@ static weir_status open_page_request(const struct list *list, weir_http_request 
     if (status != WEIR_OK)
         return status;
     weir_http_request_max_body(request, NOCODB_MAX_ANSWER);
-    add_place(list, request);
-    status = add_sort(list, request, reterr);
-    if (status == WEIR_OK)
-        status = add_where(list, request, reterr);
+    const struct nocodb_place place = {list->page_size, list->seen, list->last_key};
+    status = nocodb_query_write(&list->query, list->server->dialect, &place, request, reterr);
     if (status != WEIR_OK) {
         weir_http_request_close(request);
         return status;
@@ -260,6 +170,13 @@ static weir_status check_key(struct list *list, const char *row, size_t size, we
         return weir_error_set(reterr, WEIR_PROTOCOL,
                               "keyset paging: a row has no whole number in column \"%.64s\"",
                               list->key);
+    if (!nocodb_key_is_exact(key))
+        return weir_error_set(
+            reterr, WEIR_INVALID,
+            "keyset paging: key %s of column \"%.64s\" is beyond 2^53 - 1, where "
+            "NocoDB rounds numbers and rows would be lost: leave out paging=keyset, "
+            "or name another key",
+            key, list->key);
     if (list->last_key[0] != '\0' && nocodb_key_compare(key, list->last_key) <= 0)
         return weir_error_set(reterr, WEIR_PROTOCOL,
                               "keyset paging: after key %s of column \"%.64s\" came %s; NocoDB did "
@@ -323,7 +240,7 @@ static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_er
     bool must_differ = are_pages_distinct(page);
 
     while (status == WEIR_OK && !is_full(list) && json_text_next(&page->rows, &row, &size)) {
-        if (list->query->paging == NOCODB_KEYSET)
+        if (list->query.paging == NOCODB_KEYSET)
             status = check_key(list, row, size, reterr);
         if (status == WEIR_OK)
             status = add_row(list, row, size, reterr);
@@ -340,6 +257,13 @@ static weir_status add_rows(struct list *list, struct nocodb_page *page, weir_er
     return WEIR_OK;
 }
 
+/* Whether v3 takes the page just read, which is not counted yet, for one that has a number. */
+static bool begins_at_multiple(const struct list *list)
+{
+    return list->query.paging == NOCODB_KEYSET ||
+           (list->query.offset + list->seen) % list->page_size == 0;
+}
+
 /*
  * Whether the page is the last. Where the server does not say, a page is short when it has fewer rows
  * than a page is said to have, or than an earlier page had: fewer than were asked for may be all that
@@ -351,8 +275,18 @@ static bool is_last(const struct list *list, const struct nocodb_page *page)
 
     if (page->row_count == 0 || is_full(list))
         return true;
-    if (page->more != NOCODB_MORE_UNKNOWN)
-        return page->more == NOCODB_MORE_NO;
+    switch (page->more) {
+    case NOCODB_MORE_YES:
+        return false;
+    case NOCODB_MORE_NO:
+        return true;
+    case NOCODB_MORE_NO_LINK:
+        if (begins_at_multiple(list))
+            return true;
+        break;
+    case NOCODB_MORE_UNKNOWN:
+        break;
+    }
     return page->row_count < whole;
 }
 
@@ -368,23 +302,19 @@ static weir_status take_page(struct list *list, const weir_http_response *respon
         status = add_rows(list, &page, reterr);
     if (status != WEIR_OK)
         return status;
-    list->pages++;
-    list->seen += (int64_t)page.row_count;
     if (page.row_count > list->largest_page)
         list->largest_page = page.row_count;
     *ret_is_last = is_last(list, &page);
+    list->pages++;
+    list->seen += (int64_t)page.row_count;
     return WEIR_OK;
 }
 
-/* Servers answer so, the older ones without ERR_, where a page would begin behind the last row. */
+/* Servers answer so where a page would begin behind the last row. */
 static bool is_past_the_end(const struct list *list)
 {
-    const char *code = list->failure.code;
-
-    return list->query->paging == NOCODB_OFFSET && list->query->offset + list->seen > 0 &&
-           list->failure.status == 422 &&
-           (strcmp(code, "ERR_INVALID_OFFSET_VALUE") == 0 ||
-            strcmp(code, "INVALID_OFFSET_VALUE") == 0);
+    return list->query.paging == NOCODB_OFFSET && list->query.offset + list->seen > 0 &&
+           strcmp(list->failure.code, "INVALID_OFFSET_VALUE") == 0;
 }
 
 /*
@@ -413,6 +343,17 @@ static weir_status tell_out_of_time(struct list *list, weir_error *reterr)
         list->rows, list->table, list->pages, list->pages == 1 ? "" : "s");
 }
 
+/* What was too large is told by the words of the error that is passed in. */
+static weir_status tell_large_page(const struct list *list, const weir_error *error,
+                                   weir_error *reterr)
+{
+    return weir_error_set(
+        reterr, WEIR_LIMIT,
+        "%s; that was a page of %d rows of table \"%.64s\": ask for shorter pages "
+        "(page_size)",
+        error->text, list->page_size, list->table);
+}
+
 static weir_status read_page(struct list *list, bool *ret_is_last, weir_error *reterr)
 {
     weir_http_request *request;
@@ -435,8 +376,17 @@ static weir_status read_page(struct list *list, bool *ret_is_last, weir_error *r
     } else if (is_past_the_end(list)) {
         *ret_is_last = true;
         status = WEIR_OK;
+    } else if (!list->has_resolved &&
+               nocodb_is_blank_refused(list->conditions, list->query.condition_count,
+                                       &list->failure)) {
+        list->has_resolved = true; /* and the page is asked for again */
+        status = nocodb_blank_resolve(list->server, list->table, list->conditions,
+                                      list->query.condition_count, list->deadline, &list->failure,
+                                      reterr);
     } else if (is_out_of_time(list, status)) {
         status = tell_out_of_time(list, reterr);
+    } else if (status == WEIR_LIMIT && list->page_size > 1) {
+        status = tell_large_page(list, &error, reterr);
     } else if (reterr != NULL) {
         *reterr = error;
     }
@@ -469,19 +419,22 @@ weir_status nocodb_list_rows(struct nocodb_service *service, const char *table,
 {
     struct list list = {.server = &service->server,
                         .table = table,
-                        .query = query,
+                        .query = *query,
                         .deadline = deadline,
-                        .key = query->key != NULL ? query->key : "Id",
+                        .key = nocodb_query_key(query),
                         .page_size = query->page_size,
                         .limit = query->limit};
 
     if (ret_retry_after != NULL)
         *ret_retry_after = 0;
-    weir_status status = check_query(&service->server, query, reterr);
+    weir_status status = nocodb_query_check(query, service->server.dialect, reterr);
     if (status != WEIR_OK)
         return status;
     if (query->limit > 0 && query->limit < query->page_size)
         list.page_size = (int)query->limit;
+    for (size_t i = 0; i < query->condition_count; i++)
+        list.conditions[i] = query->conditions[i];
+    list.query.conditions = list.conditions;
     if (!enter(&service->server))
         return refuse_call(&service->server, reterr);
     status = list_rows(&list, ret_text, reterr);

@@ -7,7 +7,7 @@
 
 #include <weir/clock.h>
 
-#include "nocodb_where.h"
+#include "nocodb_query.h"
 
 /* Most rows, pages and bytes of one list, and most bytes of one answer of NocoDB's. */
 #define NOCODB_MAX_ROWS 100000
@@ -33,10 +33,11 @@ struct nocodb_options {
     int max_calls;         /* calls under way at once; the next is refused at once with WEIR_FULL */
 };
 
-/* NocoDB itself allows 5 requests per second and blocks for 30 seconds what is above it. */
+/* NocoDB's own cloud allows 5 requests per second and blocks for 30 seconds what is above it; a server of
+ * one's own has no limit. */
 #define NOCODB_OPTIONS_DEFAULT                                                                     \
     {                                                                                              \
-        NULL, NULL, 5, 16                                                                          \
+        NULL, NULL, 0, 16                                                                          \
     }
 
 /*
@@ -54,7 +55,7 @@ WEIR_MUST_CHECK weir_status nocodb_service_open(const struct nocodb_options *opt
 void nocodb_service_close(struct nocodb_service *service);
 
 /*
- * One row: {…}.
+ * One row: {…}; `fields` are its columns, none: all.
  *
  * Errors, here and below; on failure *ret_retry_after (which may be NULL) is how long to stay away, 0
  * when nobody said:
@@ -70,34 +71,9 @@ void nocodb_service_close(struct nocodb_service *service);
  *   otherwise as weir_http_send()
  */
 WEIR_MUST_CHECK weir_status nocodb_get_row(struct nocodb_service *service, const char *table,
-                                           const char *id, weir_time deadline, char **ret_text,
+                                           const char *id, const char *const *fields,
+                                           size_t field_count, weir_time deadline, char **ret_text,
                                            weir_time *ret_retry_after, weir_error *reterr);
-
-/* How a list gets from one page to the next. */
-enum nocodb_paging {
-    /* By counting rows. While others insert and delete rows, some may come twice or not at all. */
-    NOCODB_OFFSET,
-    /* By asking for keys above the last one: every row that is there all the time comes exactly once. */
-    NOCODB_KEYSET
-};
-
-/* What is asked of a table. Start from NOCODB_QUERY_DEFAULT. */
-struct nocodb_query {
-    const struct nocodb_condition *conditions; /* all must hold; see nocodb_where.h */
-    size_t condition_count;
-    int page_size;  /* rows asked for at a time; servers may give fewer. 1 to 1000 */
-    int64_t limit;  /* rows at most; -1: all, and WEIR_LIMIT if these are above NOCODB_MAX_ROWS */
-    int64_t offset; /* rows left out before the first; only with NOCODB_OFFSET, and not in v3 */
-    enum nocodb_paging paging;
-    /* The column of NOCODB_KEYSET: whole numbers, no two alike. NULL: Id, which may be the id that v3
-     * gives beside the fields; a row without any other column is an error. */
-    const char *key;
-};
-
-#define NOCODB_QUERY_DEFAULT                                                                       \
-    {                                                                                              \
-        NULL, 0, 100, -1, 0, NOCODB_OFFSET, NULL                                                   \
-    }
 
 /*
  * The rows of a table, page after page until the last: [{…}, …].

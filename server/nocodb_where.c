@@ -10,6 +10,7 @@
 
 #include "text.h"
 #include "urltext.h"
+#include "validate.h"
 
 /* ---- What can be said at all ---------------------------------------------------------------- */
 
@@ -44,18 +45,44 @@ static const char *text_fault(const char *text)
     return has_control(text) ? "holds a control character" : NULL;
 }
 
-/* A JSON number in shape, or a boolean: nothing in it that a grammar could take for its own. */
-static bool is_literal(const char *value)
+static bool is_truth(const char *value)
 {
-    if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
-        return true;
-    return strpbrk(value, "0123456789") != NULL && value[strspn(value, "+-.0123456789eE")] == '\0';
+    return strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
 }
 
-static bool is_whole(const char *value)
+/* Step over digits; whether there were any. */
+static bool skip_digits(const char **at)
+{
+    size_t count = strspn(*at, "0123456789");
+
+    *at += count;
+    return count > 0;
+}
+
+/* A number in shape, as JSON has it, but for zeros at its beginning. */
+static bool is_number(const char *value)
 {
     value += *value == '-';
-    return *value != '\0' && value[strspn(value, "0123456789")] == '\0';
+    if (!skip_digits(&value))
+        return false;
+    if (*value == '.') {
+        value++;
+        if (!skip_digits(&value))
+            return false;
+    }
+    if (*value == 'e' || *value == 'E') {
+        value++;
+        value += *value == '+' || *value == '-';
+        if (!skip_digits(&value))
+            return false;
+    }
+    return *value == '\0';
+}
+
+/* NocoDB compares times of the day by the minute, or as texts: only days come out right on each database. */
+static bool is_day(const char *value)
+{
+    return validate_is_date(value, NULL);
 }
 
 static weir_status refuse(const struct nocodb_condition *condition, const char *what,
@@ -65,23 +92,43 @@ static weir_status refuse(const struct nocodb_condition *condition, const char *
                           condition->column, what, fault);
 }
 
+static const char *like_fault(const char *value)
+{
+    if (strchr(value, '\\') != NULL)
+        return "holds a backslash, which NocoDB on PostgreSQL takes for an escape and elsewhere "
+               "does "
+               "not: write _ in its place, which stands for any one character, or ask for the "
+               "whole "
+               "text";
+    return text_fault(value);
+}
+
 static weir_status check(const struct nocodb_condition *condition, weir_error *reterr)
 {
-    const char *fault = text_fault(condition->column);
+    const char *value = condition->value, *fault = text_fault(condition->column);
 
     if (fault != NULL)
         return weir_error_set(reterr, WEIR_INVALID, "filter: the name of a column %s", fault);
     switch (condition->op) {
     case NOCODB_LIKE:
-        fault = text_fault(condition->value);
+        fault = like_fault(value);
+        break;
+    case NOCODB_TEXT:
+        fault = value[0] == '\0' ? NULL : text_fault(value);
         break;
     case NOCODB_EQ:
-        fault = is_literal(condition->value) ? NULL : "is neither a number nor true or false";
+        if (!is_number(value) && !is_truth(value) && !is_day(value))
+            fault = "is neither a number, true, false nor a day";
         break;
+    case NOCODB_LT:
+    case NOCODB_LE:
     case NOCODB_GT:
-        fault = is_whole(condition->value) ? NULL : "is no whole number";
+    case NOCODB_GE:
+        if (!is_number(value) && !is_day(value))
+            fault = "is neither a number nor a day, as 2024-01-31";
         break;
     case NOCODB_BLANK:
+    case NOCODB_UNSET:
         break;
     }
     return fault == NULL ? WEIR_OK : refuse(condition, "value", fault, reterr);
@@ -89,31 +136,50 @@ static weir_status check(const struct nocodb_condition *condition, weir_error *r
 
 /* ---- Which grammar --------------------------------------------------------------------------- */
 
-/* Whether the older grammar takes the text for what it is. */
-static bool is_plain(const char *text)
+static bool is_text(const struct nocodb_condition *condition)
 {
-    return strpbrk(text, "(),~") == NULL && text[0] != ' ' && text[strlen(text) - 1] != ' ';
+    return condition->op == NOCODB_LIKE || condition->op == NOCODB_TEXT;
 }
 
-static bool can_be_plain(const struct nocodb_condition *conditions, size_t count)
+static bool has_edges(const char *text)
+{
+    return text[0] == ' ' || (text[0] != '\0' && text[strlen(text) - 1] == ' ');
+}
+
+/* Whether the older grammar takes the condition for what it is. A value ends at the last parenthesis, so
+ * that a comma does not end it. */
+static bool can_be_plain(const struct nocodb_condition *condition)
+{
+    if (strpbrk(condition->column, "(),~") != NULL || has_edges(condition->column))
+        return false;
+    if (!is_text(condition))
+        return true;
+    /* The signs of `like` stand around a text, so that its own edges do not matter. */
+    return strpbrk(condition->value, "()~") == NULL &&
+           (condition->op == NOCODB_LIKE || !has_edges(condition->value));
+}
+
+static bool can_all_be_plain(const struct nocodb_condition *conditions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        /* The signs of `like` stand around a text, so that its own edges do not matter. */
-        if (!is_plain(conditions[i].column) ||
-            (conditions[i].op == NOCODB_LIKE && strpbrk(conditions[i].value, "(),~") != NULL))
+        if (!can_be_plain(&conditions[i]))
             return false;
     }
     return true;
 }
 
-/* The quote to wrap a text in, or why there is none. */
+/* The quote to wrap a text in, or why there is none. The reader takes a backslash before a quote for part
+ * of the text, and reads on. */
 static const char *choose_quote(const char *text, const char **ret_fault)
 {
-    if (strchr(text, '"') == NULL)
+    if (text[0] != '\0' && text[strlen(text) - 1] == '\\')
+        *ret_fault = "ends with a backslash, which NocoDB's filters cannot express here";
+    else if (strchr(text, '"') == NULL)
         return "\"";
-    if (strchr(text, '\'') == NULL)
+    else if (strchr(text, '\'') == NULL)
         return "'";
-    *ret_fault = "holds both kinds of quotes, which NocoDB's filters cannot express here";
+    else
+        *ret_fault = "holds both kinds of quotes, which NocoDB's filters cannot express here";
     return NULL;
 }
 
@@ -121,42 +187,66 @@ static const char *choose_quote(const char *text, const char **ret_fault)
 
 static const char *op_name(enum nocodb_op op)
 {
-    switch (op) {
-    case NOCODB_LIKE:
-        return "like";
-    case NOCODB_EQ:
-        return "eq";
-    case NOCODB_BLANK:
-        return "is";
-    case NOCODB_GT:
-        break;
-    }
-    return "gt";
+    static const char *const names[] = {
+        [NOCODB_LIKE] = "like", [NOCODB_TEXT] = "eq", [NOCODB_EQ] = "eq", [NOCODB_LT] = "lt",
+        [NOCODB_LE] = "lte",    [NOCODB_GT] = "gt",   [NOCODB_GE] = "gte"};
+
+    return names[op];
+}
+
+/* A value that is no text. SQLite has no truth values: there, true is a text that no Checkbox equals. */
+static void add_value(struct text *out, const struct nocodb_condition *condition)
+{
+    const char *value = condition->value;
+
+    if (is_truth(value))
+        text_add(out, strcmp(value, "true") == 0 ? "1" : "0");
+    else if (is_day(value))
+        text_addf(out, "exactDate,%s", value);
+    else
+        text_add(out, value);
+}
+
+/* PostgreSQL cannot compare a Checkbox with the empty text, as `blank` does. `null` finds every row where the
+ * column is one of dates or links. */
+static void add_absence(struct text *out, const struct nocodb_condition *condition,
+                        const char *quote)
+{
+    const char *column = condition->column;
+
+    if (condition->op == NOCODB_BLANK)
+        text_addf(out, "(%s%s%s,is,blank)", quote, column, quote);
+    else
+        text_addf(out, "(%s%s%s,notchecked)~and(%s%s%s,neq,0)", quote, column, quote, quote, column,
+                  quote);
 }
 
 static weir_status add_condition(struct text *out, const struct nocodb_condition *condition,
                                  bool is_quoted, weir_error *reterr)
 {
-    bool is_text = condition->op == NOCODB_LIKE;
-    const char *value = condition->op == NOCODB_BLANK ? "blank" : condition->value;
-    const char *fault = NULL, *around_name = "", *around_value = "";
+    const char *fault = NULL, *quote = "", *sign = condition->op == NOCODB_LIKE ? "%" : "";
 
     if (is_quoted) {
-        around_name = choose_quote(condition->column, &fault);
-        /* The reader takes a backslash before a quote for part of the text, and reads on. */
-        if (condition->column[strlen(condition->column) - 1] == '\\')
-            fault = "ends with a backslash, which NocoDB's filters cannot express here";
+        quote = choose_quote(condition->column, &fault);
         if (fault != NULL)
             return refuse(condition, "name", fault, reterr);
     }
-    if (is_quoted && is_text) {
-        around_value = choose_quote(value, &fault);
-        if (fault != NULL)
-            return refuse(condition, "value", fault, reterr);
+    if (condition->op == NOCODB_BLANK || condition->op == NOCODB_UNSET) {
+        add_absence(out, condition, quote);
+        return WEIR_OK;
     }
-    text_addf(out, "(%s%s%s,%s,%s%s%s%s%s)", around_name, condition->column, around_name,
-              op_name(condition->op), around_value, is_text ? "%" : "", value, is_text ? "%" : "",
-              around_value);
+    text_addf(out, "(%s%s%s,%s,", quote, condition->column, quote, op_name(condition->op));
+    if (is_text(condition)) {
+        if (is_quoted) {
+            quote = choose_quote(condition->value, &fault);
+            if (fault != NULL)
+                return refuse(condition, "value", fault, reterr);
+        }
+        text_addf(out, "%s%s%s%s%s", quote, sign, condition->value, sign, quote);
+    } else {
+        add_value(out, condition);
+    }
+    text_add(out, ")");
     return WEIR_OK;
 }
 
@@ -172,7 +262,7 @@ weir_status nocodb_where(const struct nocodb_condition *conditions, size_t count
     for (size_t i = 0; i < count && status == WEIR_OK; i++)
         status = check(&conditions[i], reterr);
     bool is_quoted =
-        status == WEIR_OK && (dialect == NOCODB_V3 || !can_be_plain(conditions, count));
+        status == WEIR_OK && (dialect == NOCODB_V3 || !can_all_be_plain(conditions, count));
     if (is_quoted && dialect == NOCODB_V2 && count > 0)
         text_add(&out, "@");
     for (size_t i = 0; i < count && status == WEIR_OK; i++) {
@@ -231,23 +321,28 @@ static const char *copy_plain(const char *text, size_t size, const json_t *json,
     return copy;
 }
 
-static enum nocodb_op op_for(const json_t *json)
+/* What is meant by a value that is JSON, or a day, where `op` is NOCODB_LIKE or NOCODB_TEXT. A
+ * text that contains a date is one that has its signs. */
+static enum nocodb_op op_for(enum nocodb_op op, const json_t *json, const char *value)
 {
     if (json_is_null(json))
         return NOCODB_BLANK;
-    return json_is_number(json) || json_is_boolean(json) ? NOCODB_EQ : NOCODB_LIKE;
+    if (json_is_boolean(json) || (json_is_number(json) && op == NOCODB_LIKE) ||
+        (op == NOCODB_TEXT && is_day(value)))
+        return NOCODB_EQ;
+    return op;
 }
 
-weir_status nocodb_condition_parse(const char *text, struct nocodb_condition *ret_condition,
-                                   char **ret_memory, weir_error *reterr)
+weir_status nocodb_condition_parse(enum nocodb_op op, const char *text,
+                                   struct nocodb_condition *ret_condition, char **ret_memory,
+                                   weir_error *reterr)
 {
     size_t name_size = json_string_size(text);
 
     if (name_size == 0 || text[name_size] != ':')
         name_size = strcspn(text, ":");
     if (text[name_size] != ':' || name_size == 0)
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "filter: must be column:value, as in filter=Name:Smith");
+        return weir_error_set(reterr, WEIR_INVALID, "must be column:value, as in Name:Smith");
     const char *value = text + name_size + 1;
     /* No text of JSON is longer than its escapes. */
     char *memory = malloc(strlen(text) + 2);
@@ -257,7 +352,7 @@ weir_status nocodb_condition_parse(const char *text, struct nocodb_condition *re
     char *out = memory;
     json_t *name_json = text[0] == '"' ? whole_json(text, name_size) : NULL;
     json_t *json = whole_json(value, strlen(value));
-    ret_condition->op = op_for(json);
+    ret_condition->op = op == NOCODB_LIKE || op == NOCODB_TEXT ? op_for(op, json, value) : op;
     ret_condition->column = copy_plain(text, name_size, name_json, &out);
     ret_condition->value = copy_plain(value, strlen(value), json, &out);
     if (ret_condition->op == NOCODB_BLANK)

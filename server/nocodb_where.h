@@ -12,19 +12,24 @@
 #define NOCODB_WHERE_BYTES 8000
 
 enum nocodb_op {
-    NOCODB_LIKE,  /* contains the text; % and _ in it stand for anything, as in SQL */
-    NOCODB_EQ,    /* equals the number, or `true` or `false` */
-    NOCODB_BLANK, /* is null, or an empty text */
-    NOCODB_GT     /* is greater than the whole number */
+    NOCODB_LIKE, /* contains the text, which may have no backslash; % and _ in it stand for anything, as in SQL */
+    NOCODB_TEXT,  /* equals the text exactly, which may be empty */
+    NOCODB_EQ,    /* equals the value; true and false are a Checkbox's */
+    NOCODB_BLANK, /* is null, or an empty text; PostgreSQL refuses it of a Checkbox and of links */
+    NOCODB_UNSET, /* the same of a Checkbox, and of nothing else */
+    NOCODB_LT,    /* is less than the number, or before the day */
+    NOCODB_LE,
+    NOCODB_GT,
+    NOCODB_GE
 };
 
 /* One condition. Texts are UTF-8 and borrowed. */
 struct nocodb_condition {
     const char *column;
     enum nocodb_op op;
-    const char
-        *value; /* as JSON would write it, except for the plain text of NOCODB_LIKE; NULL with
-                          NOCODB_BLANK */
+    /* A number, `true` and `false` as JSON has them; a day as 2024-01-31; for NOCODB_TEXT and NOCODB_LIKE
+     * a text as it stands; NULL where the operator takes none. */
+    const char *value;
 };
 
 /* The grammars that NocoDB's APIs read: v1 and v2, and v3. */
@@ -52,15 +57,20 @@ WEIR_MUST_CHECK weir_status nocodb_where(const struct nocodb_condition *conditio
                                          weir_error *reterr);
 
 /*
- * Read a condition from `column:value`, as it stands in a query. A value that is JSON is what JSON
- * says: a number, true or false to equal, null to be blank, a string in quotes a text; any other
- * value is a text as it stands. A column in JSON's quotes may contain a colon.
+ * Read a condition from `column:value`, as it stands in a query, for one of these:
  *
- * *ret_condition points into *ret_memory, which the caller frees.
+ *   NOCODB_LIKE  a number, true or false to equal; any other text to be contained
+ *   NOCODB_TEXT  true, false or a day to equal; any other text, a number's digits too, to be equal to
+ *                the whole of it
+ *   both         null is to be blank; what stands in JSON's quotes is a text and nothing else
+ *   NOCODB_LT, NOCODB_LE, NOCODB_GT, NOCODB_GE  the value as it stands
+ *
+ * A column in JSON's quotes may contain a colon. *ret_condition points into *ret_memory, which the caller
+ * frees.
  *
  * Errors: WEIR_INVALID, WEIR_NO_MEMORY.
  */
-WEIR_MUST_CHECK weir_status nocodb_condition_parse(const char *text,
+WEIR_MUST_CHECK weir_status nocodb_condition_parse(enum nocodb_op op, const char *text,
                                                    struct nocodb_condition *ret_condition,
                                                    char **ret_memory, weir_error *reterr);
 

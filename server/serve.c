@@ -186,7 +186,6 @@ static void seed(void)
         log_write(LOG_LEVEL_WARNING, "no table Jurisdictions: %s", error.text);
 }
 
-/* A request to NocoDB may wait long for its turn; half of the workers are left for everything else. */
 static weir_status open_nocodb(weir_error *reterr)
 {
     const struct config *config = server.config;
@@ -197,7 +196,7 @@ static weir_status open_nocodb(weir_error *reterr)
     options.base_url = config->nocodb_base_url;
     options.api_token = config->nocodb_api_token;
     options.rate_limit = (int)config->nocodb_rate_limit;
-    options.max_calls = config->workers > 1 ? (int)config->workers / 2 : 1;
+    options.max_calls = (int)config->nocodb_calls;
     return nocodb_service_open(&options, &server.app.nocodb, reterr);
 }
 
@@ -386,6 +385,7 @@ static struct listener_options listener_options(const struct config *config)
     options.host = config->host;
     options.port = (int)config->port;
     options.workers = (int)config->workers;
+    options.outbound_workers = config->nocodb_base_url != NULL ? (int)config->nocodb_calls : 0;
     options.queue_limit = (int)config->queue_limit;
     options.max_connections = (int)config->max_connections;
     options.max_connections_per_ip = (int)config->max_connections_per_ip;

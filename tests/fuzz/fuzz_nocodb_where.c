@@ -18,6 +18,9 @@ const char *const fuzz_seeds[] = {
     "LSize (cm)\t((1))\nL'\t\"",
     "L ~or( \t~not(\\\"",
     "Ex\t-1.5e+3\nEy\ttrue",
+    "Ea\t2024-02-29\n<b\t-1\n[c\t2024-01-31\n]d\t1e3",
+    "Ta\tx, y\nTb\t\nTc\tnull",
+    "Ta\t x \nTb\t\\",
     "L\xc3\xbc,\t\xe6\x97\xa5\xe6\x9c\xac",
     "L@\t@",
     "La\tx\xe2\x80\xa8y",
@@ -114,7 +117,7 @@ static size_t read_plain(const char *clause, struct reading out[MOST + 1])
     return count;
 }
 
-/* A text in quotes, (?:\\q|[^q])+ between two of q; NULL when it does not end. */
+/* A text in quotes, (?:\\q|[^q])* between two of q; NULL when it does not end. */
 static const char *read_quotes(const char *at, struct piece *out)
 {
     const char quote = *at;
@@ -131,7 +134,7 @@ static const char *read_quotes(const char *at, struct piece *out)
             break;
         }
     }
-    if (close == NULL || close == at + 1)
+    if (close == NULL)
         return NULL;
     *out = (struct piece){at + 1, (size_t)(close - at - 1)};
     return close + 1;
@@ -141,7 +144,7 @@ static const char *read_token(const char *at, struct piece *out)
 {
     if (*at == '"' || *at == '\'')
         return read_quotes(at, out);
-    *out = (struct piece){at, strcspn(at, "(),'\"~")};
+    *out = (struct piece){at, strcspn(at, "()'\"~")};
     return out->size > 0 ? at + out->size : NULL;
 }
 
@@ -189,15 +192,21 @@ static bool is_text(const struct piece *piece, const char *before, const char *t
 static void must_mean(const struct reading *reading, const struct nocodb_condition *condition)
 {
     static const char *const ops[] = {
-        [NOCODB_LIKE] = "like", [NOCODB_EQ] = "eq", [NOCODB_BLANK] = "is", [NOCODB_GT] = "gt"};
-    const char *wild = condition->op == NOCODB_LIKE ? "%" : "";
+        [NOCODB_LIKE] = "like", [NOCODB_TEXT] = "eq", [NOCODB_EQ] = "eq", [NOCODB_BLANK] = "is",
+        [NOCODB_LT] = "lt",     [NOCODB_LE] = "lte",  [NOCODB_GT] = "gt", [NOCODB_GE] = "gte"};
+    const char *wild = condition->op == NOCODB_LIKE ? "%" : "", *value = condition->value;
 
     must(is_text(&reading->name, "", condition->column, ""));
     must(is_text(&reading->op, "", ops[condition->op], ""));
     if (condition->op == NOCODB_BLANK)
         must(is_text(&reading->value, "", "blank", ""));
+    else if (condition->op == NOCODB_LIKE || condition->op == NOCODB_TEXT)
+        must(is_text(&reading->value, wild, value, wild));
+    else if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
+        must(is_text(&reading->value, "", value[0] == 't' ? "1" : "0", ""));
     else
-        must(is_text(&reading->value, wild, condition->value, wild));
+        must(is_text(&reading->value, "", value, "") ||
+             is_text(&reading->value, "exactDate,", value, ""));
 }
 
 /* Whether a text gives no reason to be refused. */
@@ -214,12 +223,18 @@ static bool is_harmless(const char *text)
            utf8_is_valid(text, strlen(text));
 }
 
+static bool may_be_value(const struct nocodb_condition *one)
+{
+    if (one->op == NOCODB_TEXT)
+        return one->value[0] == '\0' || is_harmless(one->value);
+    return one->op == NOCODB_LIKE && is_harmless(one->value) && strchr(one->value, '\\') == NULL;
+}
+
 static bool may_be_refused(const struct nocodb_condition *conditions, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct nocodb_condition *one = &conditions[i];
-        if (!is_harmless(one->column) || one->op == NOCODB_EQ || one->op == NOCODB_GT ||
-            (one->op == NOCODB_LIKE && !is_harmless(one->value)))
+        if (!is_harmless(one->column) || (one->op != NOCODB_BLANK && !may_be_value(one)))
             return true;
     }
     return false;
@@ -251,7 +266,9 @@ static void try_dialect(const struct nocodb_condition *conditions, size_t count,
 
 static size_t split(char *text, struct nocodb_condition conditions[MOST])
 {
-    static const char letters[] = "LEBG";
+    static const char letters[] = "LTEB<[G]";
+    static const enum nocodb_op ops[] = {NOCODB_LIKE, NOCODB_TEXT, NOCODB_EQ, NOCODB_BLANK,
+                                         NOCODB_LT,   NOCODB_LE,   NOCODB_GT, NOCODB_GE};
     size_t count = 0;
     char *rest = NULL;
 
@@ -259,10 +276,10 @@ static size_t split(char *text, struct nocodb_condition conditions[MOST])
          line = strtok_r(NULL, "\n", &rest)) {
         const char *letter = strchr(letters, line[0]);
         char *tab = strchr(line, '\t');
-        if (letter == NULL || tab == NULL)
+        if (line[0] == '\0' || letter == NULL || tab == NULL)
             continue;
         *tab = '\0';
-        conditions[count].op = (enum nocodb_op)(letter - letters);
+        conditions[count].op = ops[letter - letters];
         conditions[count].column = line + 1;
         conditions[count].value = conditions[count].op == NOCODB_BLANK ? NULL : tab + 1;
         count++;
@@ -271,13 +288,13 @@ static size_t split(char *text, struct nocodb_condition conditions[MOST])
 }
 
 /* Whatever is read from `column:value` can be written, or is refused with a reason. */
-static void try_text(const char *text)
+static void try_text(enum nocodb_op op, const char *text)
 {
     struct nocodb_condition condition;
     weir_error error = {0};
     char *memory = NULL;
 
-    if (nocodb_condition_parse(text, &condition, &memory, &error) != WEIR_OK) {
+    if (nocodb_condition_parse(op, text, &condition, &memory, &error) != WEIR_OK) {
         must(error.text[0] != '\0');
         return;
     }
@@ -292,7 +309,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct nocodb_condition conditions[MOST];
     char *text = fuzz_text(data, size);
 
-    try_text(text);
+    try_text(NOCODB_LIKE, text);
+    try_text(NOCODB_TEXT, text);
+    try_text(NOCODB_GE, text);
     size_t count = split(text, conditions);
     try_dialect(conditions, count, NOCODB_V2);
     try_dialect(conditions, count, NOCODB_V3);

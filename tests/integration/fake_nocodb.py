@@ -41,12 +41,12 @@ def parse_plain(clause):
         raise Refusal(422, "ERR_INVALID_FILTER", "nested groups are not needed in these tests")
     found = []
     for part in re.split(r"(?=~(?:or(?:not)?|and(?:not)?|not)\()", clause):
-        match = re.search(rf"(?:~(and|or|not))?\(({dot}*?),(\w+),({dot}*)\)", part)
+        match = re.search(rf"(?:~(and|or|not))?\(({dot}*?),(\w+)(?:,({dot}*))?\)", part)
         if match is None:
             continue
         if match[1] not in (None, "and"):
             raise Refusal(422, "ERR_INVALID_FILTER", "only ~and is needed in these tests")
-        found.append((match[2], match[3], match[4]))
+        found.append((match[2], match[3], match[4] or ""))
     return found
 
 
@@ -70,6 +70,12 @@ def parse_quoted(clause):
     while tokens:
         if found and tokens.pop(0) != ("joint", "~and"):
             raise Refusal(422, "ERR_INVALID_FILTER", "expected ~and")
+        if [kind for kind, _ in tokens[:5]] == ["open", "text", "comma", "word", "close"]:
+            found.append((tokens[1][1], tokens[3][1], ""))
+            del tokens[:5]
+            continue
+        if len(tokens) > 5 and tokens[5] == ("word", "exactDate"):
+            tokens[5:8] = [("word", "exactDate," + tokens[7][1])]
         if [kind for kind, _ in tokens[:7:2]] != ["open", "comma", "comma", "close"]:
             raise Refusal(422, "ERR_INVALID_FILTER", "expected (field,operator,value)")
         kinds = [kind for kind, _ in tokens[1:6:2]]
@@ -80,6 +86,22 @@ def parse_quoted(clause):
     return found
 
 
+def rounded(value):
+    """A number as JavaScript has it."""
+    return int(float(value)) if re.fullmatch(r"-?\d+", value) else float(value)
+
+
+def compare(stored, op, value):
+    """Numbers, and dates, which their texts order."""
+    if stored is None:
+        return False
+    if value.startswith("exactDate,"):
+        pair = (str(stored), value.removeprefix("exactDate,"))
+    else:
+        pair = (rounded(str(stored)), rounded(value))
+    return {"lt": pair[0] < pair[1], "lte": pair[0] <= pair[1], "gt": pair[0] > pair[1], "gte": pair[0] >= pair[1]}[op]
+
+
 def matches(row, column, op, value):
     stored = row.get(column)
     if op == "like":
@@ -88,9 +110,16 @@ def matches(row, column, op, value):
     if op == "is" and value == "blank":
         return stored in (None, "")
     if op == "eq":
-        return to_json(stored) == value
-    if op == "gt":
-        return stored is not None and int(stored) > int(value)
+        # `true` is a text on SQLite, which no Checkbox equals.
+        if isinstance(stored, bool):
+            return value == ("1" if stored else "0")
+        return (stored if isinstance(stored, str) else to_json(stored)) == value.removeprefix("exactDate,")
+    if op == "notchecked":
+        return not stored
+    if op == "neq":
+        return stored is None or to_json(int(stored)) != value
+    if op in ("lt", "lte", "gt", "gte"):
+        return compare(stored, op, value)
     raise Refusal(422, "ERR_INVALID_FILTER", f"{op} is not supported.")
 
 
@@ -110,6 +139,10 @@ class Request:
 
     def number(self, name, fallback):
         return int(self.query.get(name, fallback))
+
+    def names(self, name):
+        """The columns of a list with commas."""
+        return [each for each in self.query.get(name, "").split(",") if each]
 
 
 class Server:
@@ -238,19 +271,37 @@ class FakeNocoDB(Server):
         v2 = re.fullmatch(r"/api/v2/tables/([^/]+)/records(?:/([^/]+))?", request.path)
         v3 = re.fullmatch(r"/api/v3/data/base1/([^/]+)/records(?:/([^/]+))?", request.path)
         found = v1 or v2 or v3
-        table = self.tables.get(urllib.parse.unquote(found[1])) if found else None
+        if found is None:
+            raise Refusal(404, "Not Found", f"Cannot GET {request.path}")
+        table = self.tables.get(urllib.parse.unquote(found[1]))
         if table is None:
-            raise Refusal(404, "ERR_TABLE_NOT_FOUND", f"Table '{found[1] if found else ''}' not found")
+            raise Refusal(422 if v3 else 404, "ERR_TABLE_NOT_FOUND", f"Table '{found[1]}' not found")
+        self.check_names(request, table, v3 is not None)
         if found[2] is None:
             return self.page(request, table, found[1], v3 is not None)
+        if not v3 and found[2].lower() == "count":
+            return {"count": len(table)}
         row = next((row for row in table if str(row.get("Id")) == urllib.parse.unquote(found[2])), None)
         if row is None:
             raise Refusal(404, "ERR_RECORD_NOT_FOUND", f"Record '{found[2]}' not found")
+        row = self.chosen(request, row, v3 is not None)
         return self.v3_row(row) if v3 else row
 
     @staticmethod
+    def check_names(request, table, is_v3):
+        known = {name for row in table for name in row}
+        for name in request.names("fields"):
+            if table and name not in known:
+                raise Refusal(422 if is_v3 else 404, "ERR_FIELD_NOT_FOUND", f"Field '{name}' not found")
+
+    @staticmethod
+    def chosen(request, row, is_v3):
+        names = request.names("fields")
+        return {name: value for name, value in row.items() if not names or name in names or (is_v3 and name == "Id")}
+
+    @staticmethod
     def v3_row(row):
-        return {"id": row["Id"], "fields": {name: value for name, value in row.items() if name != "Id"}}
+        return {"id": row.get("Id"), "fields": {name: value for name, value in row.items() if name != "Id"}}
 
     def conditions(self, request, is_v3, table):
         clause = request.query.get("where", "")
@@ -271,28 +322,36 @@ class FakeNocoDB(Server):
     def select(self, request, is_v3, table):
         conditions = self.conditions(request, is_v3, table)
         rows = [row for row in table if all(matches(row, *condition) for condition in conditions)]
-        sort = request.query.get("sort")
-        if sort and not self.ignores_sort:
-            key = json.loads(sort)[0]["field"] if is_v3 else sort
-            rows.sort(key=lambda row: int(row[key]))
+        if self.ignores_sort:
+            return rows
+        if is_v3:
+            order = [(each["field"], each["direction"] == "desc") for each in json.loads(request.query.get("sort", "[]"))]
+        else:
+            order = [(name.removeprefix("-"), name.startswith("-")) for name in request.names("sort")]
+        for name, is_descending in reversed(order):
+            if table and name not in table[0]:
+                raise Refusal(422 if is_v3 else 404, "ERR_FIELD_NOT_FOUND", f"Field '{name}' not found")
+            rows.sort(key=lambda row: row[name] if isinstance(row[name], str) and not isinstance(row[name], Raw) else int(row[name]),
+                      reverse=is_descending)
         return rows
 
     def page(self, request, table, name, is_v3):
         rows = self.select(request, is_v3, table)
-        asked = request.number("pageSize" if is_v3 else "limit", self.usual_limit)
+        asked = request.number("limit", request.number("pageSize", self.usual_limit))
         size = min(max(asked, self.least_limit), self.most_limit)
-        offset = (request.number("page", 1) - 1) * size if is_v3 else request.number("offset", 0)
+        offset = (request.number("page", 1) - 1) * size if "page" in request.query else request.number("offset", 0)
         if self.ignores_offset:
             offset = 0
-        if offset > 0 and offset >= len(rows) and self.refuses_far_offsets and not is_v3:
+        if offset > 0 and offset >= len(rows) and self.refuses_far_offsets:
             raise Refusal(422, self.far_offset_code, f"Offset value '{offset}' is invalid")
-        shown = rows[offset:offset + size]
+        shown = [self.chosen(request, row, is_v3) for row in rows[offset:offset + size]]
         if self.after_page is not None:
             self.after_page(table)
         if is_v3:
-            is_last = offset + size >= len(rows)
-            link = f"{self.next_base or self.v3}/{name}/records?page={request.number('page', 1) + 1}&pageSize={size}"
-            return {"records": [self.v3_row(row) for row in shown], **({} if is_last else {"next": link})}
+            # A page that begins at no multiple of its size has no number, and so no link to the next.
+            is_last = offset + size >= len(rows) or offset % size != 0
+            link = f"{self.next_base or self.v3}/{name}/records?page={offset // size + 2}&pageSize={size}"
+            return {"records": [self.v3_row(row) for row in shown], **({} if is_last else {"next": link}), "nestedNext": None}
         if self.shape == "bare":
             return shown
         if self.shape == "data":

@@ -103,10 +103,26 @@ def test_names_and_ids_stay_one_segment_whatever_is_in_them():
     assert len(fake.requests) == count
 
 
+def test_paths_of_nocodbs_own_are_not_asked_for_as_rows():
+    for base, words in ((fake.url + "/base", ("count", "Count", "find-one", "FIND-ONE", "groupby")), (fake.v2, ("count", "COUNT"))):
+        with serving(base) as other:
+            fake.forget()
+            for word in words:
+                refused(get("many/" + word, other), 422, "NocoDB has a path of its own there", "by a filter")
+                refused(get("many/" + word, other, fields="Name"), 422, "NocoDB has a path of its own there")
+            assert fake.requests == []
+            refused(get("many/counts", other), 404, "Record 'counts' not found")
+    with serving(fake.v3) as other:
+        refused(get("many/count", other), 404, "Record 'count' not found")
+
+
 def test_a_missing_row_or_table_is_404_with_nocodbs_words():
     refused(get("many/999"), 404, "NocoDB answered 404: Record '999' not found")
     refused(get("nothing/1"), 404, "Table 'nothing' not found")
     refused(get("nothing"), 404, "Table 'nothing' not found")
+    with serving(fake.v3) as other:  # where the server's own status is 422
+        for path in ("nothing", "nothing/1", "many/999"):
+            refused(get(path, other), 404, "not found")
 
 
 # ---- Pages
@@ -237,6 +253,9 @@ def test_no_text_changes_what_a_filter_means():
                 if "\u2028" in text or "\u2029" in text:
                     refused(answer, 422, 'filter on column "Name"', "a line or paragraph separator")
                     continue
+                if "\\" in text:
+                    refused(answer, 422, 'filter on column "Name"', "a backslash")
+                    continue
                 if "'" in text and '"' in text and base == "v3":
                     refused(answer, 422, 'filter on column "Name"', "both kinds of quotes")
                     continue
@@ -250,6 +269,92 @@ def test_no_text_changes_what_a_filter_means():
                     assert [row.get("Id", row.get("id")) for row in answer.json] == [3], (base, text, answer.body)
 
 
+def test_a_checkbox_is_asked_for_as_both_kinds_of_database_have_it():
+    fake.tables["boxes"] = [{"Id": 1, "Done": True, "Name": "true"}, {"Id": 2, "Done": False, "Name": "1"}, {"Id": 3, "Done": 1, "Name": "0"},
+                            {"Id": 4, "Done": 0, "Name": "false"}, {"Id": 5, "Done": None, "Name": ""}]
+    for base in (fake.url + "/base", fake.v2, fake.v3):
+        with serving(base) as other:
+            for query, expected in (({"filter": "Done:true"}, [1, 3]), ({"filter": "Done:false"}, [2, 4]), ({"eq": "Done:true"}, [1, 3]),
+                                    ({"filter": ["Done:true", "Name:tr"]}, [1])):
+                assert [row.get("Id", row.get("id")) for row in rows("boxes", other, **query)] == expected, (base, query)
+    for text, expected in (('"true"', [1]), ('"false"', [4]), ("1", [2]), ("0", [3])):
+        assert ids("boxes", eq="Name:" + text) == expected, text
+
+
+def test_null_is_asked_of_a_checkbox_as_postgresql_takes_it():
+    def like_postgresql(request):
+        where = request.query.get("where", "").replace('"', "")
+        for column, code in (("Done", "22P02"), ("Ready", "22P02"), ("Links", "42804")):
+            if f"({column},is,blank)" in where:
+                body = {"error": "ERR_DATABASE_OP_FAILED", "code": code}
+                return 422 if "/v3/" in request.path else 400, {}, json.dumps(body).encode()
+        return None
+
+    fake.tables["boxes"] = [{"Id": 1, "Done": True, "Ready": None, "Note": None, "Links": 2}, {"Id": 2, "Done": None, "Ready": None, "Note": "", "Links": 0},
+                            {"Id": 3, "Done": None, "Ready": False, "Note": "x", "Links": 0}, {"Id": 4, "Done": False, "Ready": True, "Note": None, "Links": 1}]
+    for base in (fake.v2, fake.v3):
+        with serving(base) as other, changed(override=like_postgresql):
+            for filters, expected in ((["Done:null"], [2, 3]), (["Done:null", "Ready:null"], [2]), (["Note:null", "Done:null"], [2]),
+                                      (["Note:null"], [1, 2, 4]), (["Ready:null", "Done:true", "Note:null"], [1])):
+                for query in ({}, {"page_size": 1}, {"paging": "keyset", "page_size": 1}):
+                    found = [row.get("Id", row.get("id")) for row in rows("boxes", other, filter=filters, **query)]
+                    assert found == expected, (base, filters, query, found)
+            for filters in (["Links:null"], ["Note:null", "Links:null"], ["Done:null", "Links:null"]):
+                refused(get("boxes", other, filter=filters), 422, "NocoDB answered", 'null cannot be asked of column "Links"')
+            fake.override = lambda request: (400, {}, b'{"error":"ERR_DATABASE_OP_FAILED","code":"22P02","message":"bad"}')
+            fake.forget()
+            refused(get("boxes", other, filter=["Year:1.5", "Done:null"]), 422, "bad")
+            assert len(fake.requests) == 3
+
+
+def test_whole_texts_numbers_and_dates_are_compared():
+    fake.tables["events"] = [
+        {"Id": 1, "Name": "Ada", "Zip": "8001", "Year": 1815, "Day": "2024-01-31"},
+        {"Id": 2, "Name": "ada, too", "Zip": "80011", "Year": -3, "Day": "2024-02-01"},
+        {"Id": 3, "Name": " Ada", "Zip": "2024-01-31", "Year": Raw("2020.5"), "Day": "2024-12-31"},
+        {"Id": 4, "Name": 'a\\"b\'c', "Zip": "null", "Year": None, "Day": None}]
+    for base in (fake.v2, fake.v3):
+        with serving(base) as other:
+            for query, expected in (
+                    ({"eq": "Name:Ada"}, [1]), ({"eq": "Name: Ada"}, [3]), ({"eq": "Name:ada, too"}, [2]), ({"eq": "Zip:8001"}, [1]),
+                    ({"eq": 'Zip:"2024-01-31"'}, [3]), ({"eq": 'Zip:"null"'}, [4]), ({"eq": "Day:2024-01-31"}, [1]),
+                    ({"eq": "Year:-3"}, [2]), ({"gt": "Year:-3"}, [1, 3]), ({"ge": "Year:-3"}, [1, 2, 3]), ({"lt": "Year:1815"}, [2]),
+                    ({"le": "Year:1815"}, [1, 2]), ({"gt": "Year:2020"}, [3]), ({"lt": "Day:2024-02-01"}, [1]),
+                    ({"le": "Day:2024-02-01"}, [1, 2]), ({"gt": "Day:2024-02-01"}, [3]), ({"ge": "Day:2024-02-01"}, [2, 3]),
+                    ({"gt": "Day:2024-01-01", "lt": "Day:2024-12-01"}, [1, 2]), ({"ge": "Year:0", "eq": "Name:Ada"}, [1]),
+                    ({"gt": ["Year:0", "Year:1900"]}, [3]), ({"filter": "Name:ada", "le": "Year:0"}, [2])):
+                assert [row.get("Id", row.get("id")) for row in rows("events", other, **query)] == expected, (base, query)
+    assert ids("events", eq="Name:a\\\"b'c") == [4]
+
+
+def test_columns_are_chosen_and_rows_sorted():
+    fake.tables["towns"] = [{"Id": number, "Name": name, "Size": size, "Note": "x" * number}
+                            for number, (name, size) in enumerate((("Bern", 3), ("Genf", 7), ("Chur", 3), ("Zug", 1)), 1)]
+    for query, expected in (({"fields": "Name"}, [{"Name": name} for name in ("Bern", "Genf", "Chur", "Zug")]),
+                            ({"fields": ["Id", "Size"], "sort": "-Size,Id", "limit": 2}, [{"Id": 2, "Size": 7}, {"Id": 1, "Size": 3}]),
+                            ({"fields": "Name", "sort": ["Size", "-Name"]}, [{"Name": name} for name in ("Zug", "Chur", "Bern", "Genf")]),
+                            ({"fields": "Name", "sort": "-Id", "page_size": 1, "offset": 1},
+                             [{"Name": name} for name in ("Chur", "Genf", "Bern")])):
+        assert rows("towns", **query) == expected, query
+    # The key comes too, without which the next page could not be asked for.
+    fake.forget()
+    found = rows("towns", fields="Name", paging="keyset", key="Id", page_size=3)
+    assert [sorted(row) for row in found] == [["Id", "Name"]] * 4 and asked("fields") == ["Name,Id"] * 2
+    assert rows("towns/2", fields="Name,Size") == {"Name": "Genf", "Size": 7}
+    assert rows("towns/2", other=1) == fake.tables["towns"][1]
+    refused(get("towns/2", fields="Name,"), 422, "fields: column", "is empty")
+    with serving(fake.v3) as other:
+        fake.forget()
+        assert rows("towns", other, fields="Name", sort="-Size,Name", limit=2) == [{"id": 2, "fields": {"Name": "Genf"}},
+                                                                                     {"id": 1, "fields": {"Name": "Bern"}}]
+        assert json.loads(asked("sort")[0]) == [{"field": "Size", "direction": "desc"}, {"field": "Name", "direction": "asc"}]
+        assert rows("towns/4", other, fields="Size") == {"id": 4, "fields": {"Size": 1}}
+        for base in (backend, other):
+            refused(get("towns", base, fields="Nme"), 422, "Field 'Nme' not found")
+            refused(get("towns/1", base, fields="Nme"), 422, "Field 'Nme' not found")
+            refused(get("towns", base, sort="Nme"), 422, "Field 'Nme' not found")
+
+
 def test_quotes_are_used_only_where_they_are_understood():
     fake.tables["people"] = [{"Id": 1, "Na:me": "x", "Name": "a,b"}]
     fake.forget()
@@ -257,7 +362,9 @@ def test_quotes_are_used_only_where_they_are_understood():
     rows("people", filter='"Na:me":x')
     with serving(fake.v3) as other:
         rows("people", other, filter="Name:x")
-    assert asked("where") == ['@("Name",like,"%a,b%")', "(Na:me,like,%x%)", '("Name",like,"%x%")']
+        rows("people", other, filter="Name:a,b")
+    rows("people", filter="Name:a(b")
+    assert asked("where") == ["(Name,like,%a,b%)", "(Na:me,like,%x%)", '("Name",like,"%x%")', '("Name",like,"%a,b%")', '@("Name",like,"%a(b%")']
 
 
 def test_what_cannot_be_asked_is_422_and_not_sent():
@@ -267,8 +374,14 @@ def test_what_cannot_be_asked_is_422_and_not_sent():
                          ({"filter": 'Name:"\\u0007"'}, ["control character"]),
                          ({"filter": "Na\u2028me:x"}, ["name of a column", "line or paragraph separator"]),
                          ({"filter": 'Name:"\\u2029"'}, ["line or paragraph separator"]),
-                         ({"filter": "Name:a'b\"c,"}, ['column "Name"', "both kinds of quotes"]),
-                         ({"filter": "a,b\\:x"}, ["backslash"]), ({"filter": "Name:" + "x" * 8000}, ["at most 8000"]),
+                         ({"filter": "Name:a'b\"c("}, ['column "Name"', "both kinds of quotes"]),
+                         ({"filter": "a,b\\:x"}, ["backslash"]), ({"eq": "Name"}, ["eq: must be column:value"]),
+                         ({"lt": "Name:x"}, ['column "Name"', "neither a number nor a day"]),
+                         ({"ge": "Day:2024-02-30"}, ["neither a number nor a day"]), ({"gt": "Year:null"}, ["neither a number"]),
+                         ({"ge": "At:2024-01-31 10:20"}, ["nor a day"]),
+                         ({"fields": ","}, ["is empty"]), ({"fields": ",".join("ab" * 40)}, ["at most 64"]),
+                         ({"sort": "+Year"}, ["begins with a sign"]), ({"sort": ",".join("abcdefghi")}, ["at most 8"]),
+                         ({"sort": "Id", "paging": "keyset"}, ["sort: not possible with keyset paging"]), ({"filter": "Name:" + "x" * 8000}, ["at most 8000"]),
                          ({"Name": "x"}, ["Name: is no parameter", "filter=column:value"]),
                          ({"limit": "0"}, ["limit: must be a whole number from 1 to 100000"]), ({"page_size": "1001"}, ["page_size"]),
                          ({"offset": "-1"}, ["offset"]), ({"paging": "cursor"}, ["paging: must be offset or keyset"]),
@@ -310,10 +423,23 @@ def test_keyset_paging_asks_for_keys_above_the_last():
     assert asked("where") == [None, "(N,gt,-25)", "(N,gt,50)"]
     fake.forget()
     assert ids("keys", paging="keyset", page_size=2, filter="Name:a,b", limit=5) == [1, 3, 5, 7, 9]
-    assert asked("where")[1] == '@("Name",like,"%a,b%")~and("Id",gt,3)'
-    huge = [Raw(f"1{number:030}") for number in range(5)]
-    fake.tables["huge"] = [{"Id": key} for key in huge]
-    assert get("huge", paging="keyset", page_size=2).body.decode() == "[" + ",".join(f'{{"Id":{key}}}' for key in huge) + "]"
+    assert asked("where")[1] == "(Name,like,%a,b%)~and(Id,gt,3)"
+    largest = [9007199254740991 - number for number in (3, 2, 1, 0)]
+    fake.tables["largest"] = [{"Id": key} for key in largest]
+    assert ids("largest", paging="keyset", page_size=1) == largest
+
+
+def test_keys_that_nocodb_rounds_are_refused_and_no_row_is_lost():
+    # What a live server does with keys beyond 2^53 - 1: they are answered as doubles, and so is what is compared with them.
+    for first in (2**53, 2**53 + 1, 2**62 + 1, -2**53 - 3, 10**30):
+        fake.tables["rounded"] = [{"Id": Raw(str(int(float(first + number)))), "N": number} for number in range(7)]
+        for base in (fake.v2, fake.v3):
+            with serving(base) as other:
+                refused(get("rounded", other, paging="keyset", page_size=3), 422, "keyset paging: key", "beyond 2^53 - 1", "paging")
+                assert len(rows("rounded", other, page_size=3)) == 7
+    fake.tables["rounded"] = [{"Id": 1, "N": 1}, {"Id": 2, "N": 2**53}]
+    refused(get("rounded", paging="keyset", key="N"), 422, 'key 9007199254740992 of column "N"')
+    assert len(rows("rounded", paging="keyset", key="N", limit=1)) == 1
 
 
 def test_keys_that_do_not_rise_are_an_error():
@@ -349,17 +475,25 @@ def test_v3_counts_pages_and_asks_the_configured_address_only():
     with Server() as thief, serving(fake.v3) as other, changed(next_base=thief.url + "/api/v3/data/base1", most_limit=40):
         found = rows("many", other, page_size=100)
         assert found == [FakeNocoDB.v3_row(row) for row in fake.tables["many"]]
-        assert asked("page") == [str(page) for page in range(1, 8)] and set(asked("pageSize")) == {"100"}
+        assert asked("offset") == [str(offset) for offset in range(0, 250, 40)] and set(asked("limit")) == {"100"}
+        assert set(asked("page")) == {None}
         assert rows("many/7", other) == {"id": 7, "fields": {"Name": "row 7"}}
         assert thief.requests == []
-        refused(get("many", other, offset=5), 422, "offset: not possible with NocoDB's v3 API")
+        for offset, limit in ((5, 3), (39, 100), (200, 100), (249, 1), (250, 1), (9999, 5)):
+            expected = list(range(offset + 1, min(offset + limit, 250) + 1))
+            assert [row["id"] for row in rows("many", other, offset=offset, limit=limit)] == expected, (offset, limit)
         fake.forget()
         assert [row["id"] for row in rows("many", other, paging="keyset", page_size=30, limit=100)] == list(range(1, 101))
-        assert json.loads(asked("sort")[0]) == [{"field": "Id", "direction": "asc"}] and asked("page") == [None] * 4
+        assert json.loads(asked("sort")[0]) == [{"field": "Id", "direction": "asc"}] and asked("offset") == [None] * 4
         assert asked("where")[1:] == ['("Id",gt,30)', '("Id",gt,60)', '("Id",gt,90)']
 
 
 def test_any_base_with_rows_below_it_will_do_and_slashes_at_its_end_do_not_count():
+    for base in (fake.url, fake.url + "/", fake.url + "/api/v2", fake.url + "/api/v2/"):
+        with serving(base) as other:
+            fake.forget()
+            assert ids("many", other, limit=2) == [1, 2] and rows("many/3", other)["Id"] == 3
+            assert [request.path for request in fake.requests] == ["/api/v2/tables/many/records", "/api/v2/tables/many/records/3"]
     for base in (fake.url + "/base", fake.url + "/base///"):
         with serving(base) as other:
             fake.forget()
@@ -403,6 +537,15 @@ def test_no_token_and_no_query_is_in_the_log_even_at_debug():
 
 def test_statuses_become_fitting_ones_with_nocodbs_words():
     with serving(fake.v2, "--http-max-retries", "0") as other:
+        for code, ours in (("TABLE_NOT_FOUND", 404), ("BASE_NOT_FOUND", 404), ("RECORD_NOT_FOUND", 404), ("VIEW_NOT_FOUND", 404),
+                           ("FIELD_NOT_FOUND", 422), ("INVALID_FILTER", 422), ("INVALID_OFFSET_VALUE", 422), ("INVALID_PK_VALUE", 422),
+                           ("INVALID_REQUEST_BODY", 422), ("INVALID_VALUE_FOR_FIELD", 422), ("FILTER_VERIFICATION_FAILED", 422),
+                           ("DATABASE_OP_FAILED", 422)):
+            for status in (400, 404, 422, 500):
+                for name in (code, "ERR_" + code):
+                    body = json.dumps({"error": name, "code": "22P02", "message": "why"}).encode()
+                    with changed(override=lambda request: (status, {}, body)):
+                        refused(get("many/1", other), ours, f"NocoDB answered {status}", "why")
         for status, ours, part in ((400, 422, "400: why"), (401, 502, "check NOCODB_API_TOKEN"), (403, 502, "check NOCODB_API_TOKEN"),
                                    (404, 404, "404: why"), (409, 502, "409: why"), (422, 422, "422: why"), (500, 502, "500: why"),
                                    (503, 502, "503: why"), (504, 502, "504: why")):
@@ -411,6 +554,9 @@ def test_statuses_become_fitting_ones_with_nocodbs_words():
                     for path in ("many", "many/1"):
                         answer = get(path, other)
                         refused(answer, ours, "NocoDB answered", part)
+        for base in (fake.v3.replace("base1", "other"), fake.url + "/elsewhere"):
+            with serving(base) as lost:
+                refused(get("many", lost), 502, "it has no such path; check NOCODB_BASE_URL", "Cannot GET /")
         with changed(override=lambda request: (502, {}, b"<html>no such thing</html>")):
             assert get("many", other).detail == "NocoDB answered 502"
 
@@ -441,8 +587,10 @@ def test_answers_that_are_of_no_use_are_502():
 
 def test_giant_answers_are_not_taken():
     with changed(override=lambda request: (200, {}, b'{"list":[{"a":"' + b"x" * (9 << 20) + b'"}]}')):
-        refused(get("many"), 507, "NocoDB")
-        refused(get("many/1"), 507, "NocoDB")
+        refused(get("many"), 507, 'that was a page of 100 rows of table "many": ask for shorter pages (page_size)')
+        refused(get("many", limit=7), 507, "that was a page of 7 rows", "shorter pages")
+        assert "page_size" not in get("many", page_size=1).detail and get("many", page_size=1).status == 507
+        assert "page_size" not in get("many/1").detail and get("many/1").status == 507
 
 
 def test_a_slow_nocodb_is_504_in_time():
@@ -609,27 +757,46 @@ def test_a_call_that_finds_no_turn_in_its_time_is_to_come_again():
 # ---- Beside the rest of the service
 
 
-def test_calls_that_wait_leave_workers_for_everything_else():
-    release = threading.Event()
-    with changed(override=lambda request: release.wait(20) and None), serving(fake.v2, "--workers", "4") as other:
-        statuses = []
-        threads = [threading.Thread(target=lambda: statuses.append(get("many/1", other).status)) for _ in range(2)]
+def hold(other, count, release, path="many/1"):
+    """That many calls on their way, none of them answered before `release`."""
+    statuses = []
+    threads = [threading.Thread(target=lambda: statuses.append(get(path, other).status)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+
+    def end():
+        release.set()
         for thread in threads:
-            thread.start()
+            thread.join()
+
+    return end, statuses
+
+
+def test_calls_that_wait_hold_no_workers():
+    for workers in ("1", "2", "4"):
+        release = threading.Event()
+        with changed(override=lambda request: release.wait(20) and None), serving(fake.v2, "--workers", workers) as other:
+            end, statuses = hold(other, 16, release)
+            try:
+                wait_for(lambda: len(fake.requests) == 16, 10, "all calls on their way")
+                assert other.get("/api/v1/tables").status == 200
+            finally:
+                end()
+            assert statuses == [200] * 16, statuses
+
+
+def test_calls_beyond_the_limit_wait_for_their_turn_and_beyond_the_queue_are_refused():
+    release = threading.Event()
+    with changed(override=lambda request: release.wait(20) and None), \
+            serving(fake.v2, "--nocodb-calls", "2", "--queue-limit", "3") as other:
+        end, statuses = hold(other, 8, release)
         try:
-            wait_for(lambda: len(fake.requests) == 2, 5, "both calls under way")
-            started = time.monotonic()
-            answer = get("many/1", other)
-            refused(answer, 503, "2 calls to NocoDB are under way already")
-            assert answer.headers["Retry-After"] == "1"
+            wait_for(lambda: len(statuses) == 3 and len(fake.requests) == 2, 10, "three to be refused")
             assert other.get("/api/v1/tables").status == 200
-            assert time.monotonic() - started < 1
+            assert len(fake.requests) == 2
         finally:
-            release.set()
-            for thread in threads:
-                thread.join()
-        assert statuses == [200, 200]
-        assert get("many/1", other).status == 200
+            end()
+        assert statuses == [503] * 3 + [200] * 5 and len(fake.requests) == 5, statuses
 
 
 def test_a_drain_ends_the_wait_at_a_closed_gate():
@@ -693,6 +860,10 @@ def test_settings_that_cannot_work_are_refused_at_the_start():
                               ({"NOCODB_BASE_URL": "ftp://nocodb.example"}, "NocoDB base URL"),
                               ({"NOCODB_BASE_URL": "http://u:geheim@nocodb.example"}, "NocoDB base URL"),
                               ({"NOCODB_BASE_URL": "http://h/?geheim=1"}, "without a query"),
+                              ({"NOCODB_BASE_URL": "http://h/api/v2/tables/m1/records"}, "it must end with /api/v2/tables"),
+                              ({"NOCODB_BASE_URL": "http://h/api/v3/data"}, "it must end with /api/v3/data/{base id}"),
+                              ({"NOCODB_BASE_URL": "http://127.0.0.1:8000/api/v1"}, "it must end with /api/v2/tables"),
+                              ({"NOCODB_BASE_URL": "http://h/dashboard"}, "that is NocoDB's page"),
                               ({"NOCODB_BASE_URL": "http://h/", "NOCODB_API_TOKEN": "geheim\r\nX: y"}, "NocoDB API token"),
                               ({"WEIR_HTTP_CA_FILE": "/nowhere.pem"}, "/nowhere.pem"),
                               ({"WEIR_HTTP_PROXY": "gopher://u:geheim@h"}, "proxy")):

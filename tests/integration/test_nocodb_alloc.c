@@ -115,16 +115,16 @@ static void get_rows(struct nocodb_service *service)
     weir_time retry_after = 0;
     char *text = NULL;
 
-    if (is_fine(nocodb_get_row(service, "t", "7", weir_deadline_in(20000), &text, &retry_after,
-                               &error)))
+    if (is_fine(nocodb_get_row(service, "t", "7", NULL, 0, weir_deadline_in(20000), &text,
+                               &retry_after, &error)))
         check_text(text, "{\"Id\":7,\"Title\":\"seven\"}");
     else
         check(text == NULL);
     free(text);
 
     text = NULL;
-    weir_status status =
-        nocodb_get_row(service, "t", "8", weir_deadline_in(20000), &text, &retry_after, &error);
+    weir_status status = nocodb_get_row(service, "t", "8", NULL, 0, weir_deadline_in(20000), &text,
+                                        &retry_after, &error);
     if (status != WEIR_NOT_FOUND)
         check(!is_fine(status));
     check(text == NULL);

@@ -23,6 +23,7 @@ static const char *const variables[] = {"SQL_CONN_STRING",
                                         "NOCODB_BASE_URL",
                                         "NOCODB_API_TOKEN",
                                         "NOCODB_RATE_LIMIT",
+                                        "NOCODB_CALLS",
                                         "WEIR_HTTP_POOL_MAXSIZE",
                                         "WEIR_HTTP_PROXY",
                                         "OTEL_TRACES_SAMPLER_ARG"};
@@ -286,7 +287,7 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 46);
+    check_int(count, 47);
     check(config_option_help(count) == NULL);
 }
 
@@ -298,15 +299,18 @@ static void nocodb_is_not_configured_until_it_has_a_url(void)
     struct config config = load(empty, 2);
     check(config.nocodb_base_url == NULL && config.nocodb_api_token == NULL);
     check(config.http_ca_file == NULL && config.http_proxy == NULL && config.http_no_proxy == NULL);
-    check_int(config.nocodb_rate_limit, 5);
+    check_int(config.nocodb_rate_limit, 0);
+    check_int(config.nocodb_calls, 16);
     config_clear(&config);
 
     start_with("NOCODB_BASE_URL=https://n.example/api/v2/tables/\nNOCODB_API_TOKEN=t\n");
-    setenv("NOCODB_RATE_LIMIT", "0", 1);
+    setenv("NOCODB_RATE_LIMIT", "5", 1);
+    setenv("NOCODB_CALLS", "2", 1);
     config = load(NULL, 0);
     check_text(config.nocodb_base_url, "https://n.example/api/v2/tables/");
     check_text(config.nocodb_api_token, "t");
-    check_int(config.nocodb_rate_limit, 0);
+    check_int(config.nocodb_rate_limit, 5);
+    check_int(config.nocodb_calls, 2);
     config_clear(&config);
     check(config.nocodb_api_token == NULL);
 }

@@ -55,7 +55,8 @@ static void what_comes_after_is_told_by_flags_and_links(void)
     check_int(read_page("{\"list\":[],\"pageInfo\":{\"next\":\"u\"}}").more, NOCODB_MORE_YES);
     check_int(read_page("{\"records\":[],\"next\":\"u\"}").more, NOCODB_MORE_YES);
     check_int(read_page("{\"records\":[],\"next\":null}").more, NOCODB_MORE_NO);
-    check_int(read_page("{\"records\":[]}").more, NOCODB_MORE_NO);
+    check_int(read_page("{\"records\":[]}").more, NOCODB_MORE_NO_LINK);
+    check_int(read_page("{\"records\":[],\"nestedNext\":null}").more, NOCODB_MORE_NO_LINK);
 }
 
 static void the_servers_page_size_is_kept_if_it_is_one(void)
@@ -177,6 +178,19 @@ static void keys_are_compared_as_numbers(void)
     }
 }
 
+static void keys_beyond_what_a_double_holds_are_not_exact(void)
+{
+    static const char *const exact[] = {"0", "-1", "9007199254740991", "-9007199254740991"};
+    static const char *const rounded[] = {"9007199254740992", "9007199254740993",
+                                          "-9007199254740992", "12345678901234567890",
+                                          "1000000000000000000000000000000"};
+
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
+        check(nocodb_key_is_exact(exact[i]));
+    for (size_t i = 0; i < sizeof rounded / sizeof *rounded; i++)
+        check(!nocodb_key_is_exact(rounded[i]));
+}
+
 int main(void)
 {
     run(rows_of_every_shape_come_as_they_were_sent);
@@ -188,5 +202,6 @@ int main(void)
     run(a_row_has_an_id_under_either_name);
     run(what_is_no_whole_number_is_no_key);
     run(keys_are_compared_as_numbers);
+    run(keys_beyond_what_a_double_holds_are_not_exact);
     return check_done();
 }

@@ -90,6 +90,39 @@ static void queries_that_make_no_sense_are_refused_before_anything_is_sent(void)
     query.offset = 0;
     query.key = "";
     check_contains(list_refusal(service, &query), "cannot sort by a column of that name");
+    const struct nocodb_sort sort = {"Year", true}, signed_sort = {"-Year", false};
+    const char *const fields[] = {"Name", "a,b"};
+    query.key = NULL;
+    query.sorts = &sort;
+    query.sort_count = 1;
+    check_contains(list_refusal(service, &query), "sort: not possible with keyset paging");
+    query.paging = NOCODB_OFFSET;
+    query.sorts = &signed_sort;
+    check_contains(list_refusal(service, &query), "sort: column \"-Year\" begins with a sign");
+    query.sort_count = NOCODB_SORTS + 1;
+    check_contains(list_refusal(service, &query), "sort: 9 columns: at most 8 are possible");
+    query = fine;
+    query.fields = fields;
+    query.field_count = 2;
+    check_contains(list_refusal(service, &query), "fields: column \"a,b\" holds a comma");
+    query.field_count = NOCODB_FIELDS + 1;
+    check_contains(list_refusal(service, &query), "fields: 65 columns: at most 64 are possible");
+    nocodb_service_close(service);
+}
+
+static void ids_that_are_paths_of_nocodbs_own_are_refused_before_anything_is_sent(void)
+{
+    static const char *const words[] = {"count", "COUNT", "find-one", "groupby", "GroupBy"};
+    struct nocodb_service *service = open_service(0, 1);
+    weir_error error;
+    char *text = NULL;
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        check(nocodb_get_row(service, "t", words[i], NULL, 0, weir_deadline_in(1000), &text, NULL,
+                             &error) == WEIR_INVALID);
+        check_contains(error.text, "NocoDB has a path of its own there");
+    }
+    check(text == NULL);
     nocodb_service_close(service);
 }
 
@@ -114,7 +147,7 @@ static void calls_beyond_the_limit_are_refused_at_once(void)
     weir_error error;
     char *text = NULL;
 
-    check(nocodb_get_row(service, "t", "1", weir_deadline_in(1000), &text, NULL, &error) ==
+    check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(1000), &text, NULL, &error) ==
           WEIR_FULL);
     check_text(error.text, "0 calls to NocoDB are under way already");
     check(nocodb_list_rows(service, "t", &query, weir_deadline_in(1000), &text, NULL, &error) ==
@@ -129,12 +162,12 @@ static void check_limit(struct nocodb_service *service)
     weir_error error = {0};
     char *text = NULL;
 
-    check(nocodb_get_row(service, "t", "1", weir_deadline_in(900), &text, &retry_after, &error) ==
-          WEIR_CONNECT);
+    check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(900), &text, &retry_after,
+                         &error) == WEIR_CONNECT);
     check_contains(error.text, "NocoDB: ");
     check(strstr(error.text, "geheim") == NULL);
-    check(nocodb_get_row(service, "t", "1", weir_deadline_in(300), &text, &retry_after, &error) ==
-          WEIR_REFUSED);
+    check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(300), &text, &retry_after,
+                         &error) == WEIR_REFUSED);
     check(retry_after > 0 && retry_after <= 1250 * WEIR_MS);
     check(text == NULL);
 }
@@ -180,8 +213,8 @@ static void a_call_after_the_session_was_closed_makes_no_other(void)
     char *text = NULL;
 
     check(http_manager_close(WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
-    check(nocodb_get_row(service, "t", "1", weir_deadline_in(1000), &text, &retry_after, &error) ==
-          WEIR_CLOSED);
+    check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(1000), &text, &retry_after,
+                         &error) == WEIR_CLOSED);
     check_text(error.text, "NocoDB: the HTTP session is closed");
     check_int(retry_after, 0);
     check(nocodb_list_rows(service, "t", &query, weir_deadline_in(1000), &text, NULL, &error) ==
@@ -197,6 +230,7 @@ int main(void)
     run(an_empty_base_url_is_refused);
     run(a_url_or_token_that_cannot_be_used_is_refused_without_being_told);
     run(queries_that_make_no_sense_are_refused_before_anything_is_sent);
+    run(ids_that_are_paths_of_nocodbs_own_are_refused_before_anything_is_sent);
     run(a_limit_of_no_rows_asks_for_none);
     run(calls_beyond_the_limit_are_refused_at_once);
     run(the_rate_limit_holds_on_the_next_session_too);

@@ -39,10 +39,43 @@ static void each_kind_of_condition_has_its_operator(void)
 {
     check_text(like("Name", "Smith"), "(Name,like,%Smith%)");
     check_text(where_one("Year", NOCODB_EQ, "-1.5e+3", NOCODB_V2), "(Year,eq,-1.5e+3)");
-    check_text(where_one("Alive", NOCODB_EQ, "false", NOCODB_V2), "(Alive,eq,false)");
+    check_text(where_one("Zip", NOCODB_TEXT, "8001", NOCODB_V2), "(Zip,eq,8001)");
+    check_text(where_one("Year", NOCODB_LT, "1.5", NOCODB_V2), "(Year,lt,1.5)");
+    check_text(where_one("Year", NOCODB_LE, "-1", NOCODB_V2), "(Year,lte,-1)");
+    check_text(where_one("Year", NOCODB_GE, "1e3", NOCODB_V3), "(\"Year\",gte,1e3)");
     check_text(where_one("Note", NOCODB_BLANK, NULL, NOCODB_V2), "(Note,is,blank)");
     check_text(where_one("Id", NOCODB_GT, "-12345678901234567890", NOCODB_V2),
                "(Id,gt,-12345678901234567890)");
+}
+
+/* On SQLite NocoDB takes `true` for a text, which no Checkbox equals. */
+static void truth_is_a_number_on_every_backend(void)
+{
+    check_text(where_one("Alive", NOCODB_EQ, "true", NOCODB_V2), "(Alive,eq,1)");
+    check_text(where_one("Alive", NOCODB_EQ, "false", NOCODB_V2), "(Alive,eq,0)");
+    check_text(where_one("Alive", NOCODB_EQ, "true", NOCODB_V3), "(\"Alive\",eq,1)");
+    check_text(where_one("Alive", NOCODB_TEXT, "true", NOCODB_V2), "(Alive,eq,true)");
+}
+
+static void days_are_said_to_be_exact(void)
+{
+    check_text(where_one("Day", NOCODB_EQ, "2024-02-29", NOCODB_V2),
+               "(Day,eq,exactDate,2024-02-29)");
+    check_text(where_one("Day", NOCODB_GE, "2024-01-31", NOCODB_V3),
+               "(\"Day\",gte,exactDate,2024-01-31)");
+    check_text(where_one("Name", NOCODB_TEXT, "2024-01-31", NOCODB_V2), "(Name,eq,2024-01-31)");
+    check_contains(where_one("At", NOCODB_LT, "2024-01-31 10:20", NOCODB_V2), "nor a day");
+    check_contains(where_one("At", NOCODB_EQ, "2023-02-29", NOCODB_V2), "nor a day");
+}
+
+static void a_checkbox_is_unset_where_it_is_neither(void)
+{
+    check_text(where_one("Done", NOCODB_UNSET, NULL, NOCODB_V2),
+               "(Done,notchecked)~and(Done,neq,0)");
+    check_text(where_one("Done", NOCODB_UNSET, NULL, NOCODB_V3),
+               "(\"Done\",notchecked)~and(\"Done\",neq,0)");
+    check_text(where_one("D,", NOCODB_UNSET, NULL, NOCODB_V2),
+               "@(\"D,\",notchecked)~and(\"D,\",neq,0)");
 }
 
 static void conditions_are_joined_and_none_is_the_empty_clause(void)
@@ -62,35 +95,52 @@ static void the_older_grammar_serves_wherever_it_can(void)
     check_text(like("Na me", "it's \"x\""), "(Na me,like,%it's \"x\"%)");
     check_text(like("\xc3\x84", " \xf0\x9f\x98\x80 "), "(\xc3\x84,like,% \xf0\x9f\x98\x80 %)");
     check_text(like("null", "null"), "(null,like,%null%)");
-    check_text(like("a\\", "b\\"), "(a\\,like,%b\\%)");
+    check_text(where_one("a\\", NOCODB_TEXT, "b\\", NOCODB_V2), "(a\\,eq,b\\)");
+    check_text(like("a", "x,'\","), "(a,like,%x,'\",%)");
+    check_text(where_one("a", NOCODB_TEXT, "x, y", NOCODB_V2), "(a,eq,x, y)");
+    check_text(where_one("a", NOCODB_TEXT, "", NOCODB_V2), "(a,eq,)");
     check_text(like("a=&#@", "50%_"), "(a=&#@,like,%50%_%)");
 }
 
 static void structure_in_a_name_or_text_puts_all_of_them_in_quotes(void)
 {
-    const struct nocodb_condition conditions[] = {{"a", NOCODB_LIKE, "x,y"}, {"b", NOCODB_GT, "1"}};
+    const struct nocodb_condition conditions[] = {{"a", NOCODB_LIKE, "x)y"}, {"b", NOCODB_GT, "1"}};
 
-    check_text(where(conditions, 2, NOCODB_V2), "@(\"a\",like,\"%x,y%\")~and(\"b\",gt,1)");
+    check_text(where(conditions, 2, NOCODB_V2), "@(\"a\",like,\"%x)y%\")~and(\"b\",gt,1)");
+    check_text(where_one("a", NOCODB_TEXT, " x", NOCODB_V2), "@(\"a\",eq,\" x\")");
     check_text(like("Size (cm)", "3"), "@(\"Size (cm)\",like,\"%3%\")");
     check_text(like("a", "x)~and(b,eq,1"), "@(\"a\",like,\"%x)~and(b,eq,1%\")");
     check_text(like("a", "~"), "@(\"a\",like,\"%~%\")");
     check_text(like(" a", "x"), "@(\" a\",like,\"%x%\")");
     check_text(like("a ", "x"), "@(\"a \",like,\"%x%\")");
-    check_text(like("a", "say \"x\","), "@(\"a\",like,'%say \"x\",%')");
+    check_text(like("a", "say \"x\"("), "@(\"a\",like,'%say \"x\"(%')");
     check_text(like("it's, a", "it's"), "@(\"it's, a\",like,\"%it's%\")");
     check_text(where_one("a,b", NOCODB_BLANK, NULL, NOCODB_V2), "@(\"a,b\",is,blank)");
 }
 
 static void what_quotes_cannot_hold_is_refused_with_the_column(void)
 {
-    check_text(like("Name", "a'b\"c,"),
+    check_text(like("Name", "a'b\"c("),
                "filter on column \"Name\": its value holds both kinds of quotes, which NocoDB's "
                "filters cannot express here");
     check_contains(where_one("Name", NOCODB_LIKE, "a'b\"c", NOCODB_V3), "both kinds of quotes");
     check_contains(where_one("a'b\"c", NOCODB_EQ, "1", NOCODB_V3), "its name holds both kinds");
     check_contains(where_one("a\\", NOCODB_EQ, "1", NOCODB_V3), "its name ends with a backslash");
-    check_contains(like("a\\", "x,y"), "its name ends with a backslash");
-    check_text(where_one("a\\b", NOCODB_LIKE, "x\\", NOCODB_V3), "(\"a\\b\",like,\"%x\\%\")");
+    check_contains(like("a\\", "x(y"), "its name ends with a backslash");
+    check_contains(where_one("a", NOCODB_TEXT, "x\\", NOCODB_V3),
+                   "its value ends with a backslash");
+    check_text(where_one("a\\b", NOCODB_TEXT, "x\\y", NOCODB_V3), "(\"a\\b\",eq,\"x\\y\")");
+}
+
+/* What stands for a backslash is another thing on PostgreSQL than on SQLite. */
+static void a_text_to_be_contained_may_not_have_a_backslash(void)
+{
+    static const char *const texts[] = {"\\", "a\\b", "C:\\", "100\\%", "\\_,"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        check_contains(like("Path", texts[i]), "column \"Path\": its value holds a backslash");
+        check_contains(where_one("Path", NOCODB_LIKE, texts[i], NOCODB_V3), "write _ in its place");
+    }
 }
 
 static void what_no_filter_can_say_is_refused(void)
@@ -108,12 +158,15 @@ static void what_no_filter_can_say_is_refused(void)
     check_text(like("a", "\xe2\x80\xa7\xe2\x80\xaa"), "(a,like,%\xe2\x80\xa7\xe2\x80\xaa%)");
     check_contains(like("a", "\xff"), "is not UTF-8");
     check_contains(like("a\xc0\xaf", "x"), "is not UTF-8");
-    check_contains(where_one("a", NOCODB_EQ, "x", NOCODB_V2), "neither a number nor true or false");
+    check_contains(where_one("a", NOCODB_EQ, "x", NOCODB_V2),
+                   "neither a number, true, false nor a day");
     check_contains(where_one("a", NOCODB_EQ, "1,2", NOCODB_V2), "neither a number");
     check_contains(where_one("a", NOCODB_EQ, "", NOCODB_V2), "neither a number");
     check_contains(where_one("a", NOCODB_EQ, "-", NOCODB_V2), "neither a number");
-    check_contains(where_one("a", NOCODB_GT, "1.5", NOCODB_V2), "no whole number");
-    check_contains(where_one("a", NOCODB_GT, "-", NOCODB_V2), "no whole number");
+    check_contains(where_one("a", NOCODB_GT, "true", NOCODB_V2), "neither a number nor a day");
+    check_contains(where_one("a", NOCODB_LE, "2024-02-30", NOCODB_V2),
+                   "neither a number nor a day");
+    check_contains(where_one("a", NOCODB_LT, "", NOCODB_V2), "neither a number nor a day");
 }
 
 static void clauses_have_a_limit(void)
@@ -135,13 +188,15 @@ static void clauses_have_a_limit(void)
 
 /* ---- column:value ---------------------------------------------------------------------------- */
 
+static enum nocodb_op parameter; /* how the next texts are read */
+
 static void reads_as(const char *text, const char *column, enum nocodb_op op, const char *value)
 {
     struct nocodb_condition condition = {0};
     char *memory = NULL;
     weir_error error = {0};
 
-    check(nocodb_condition_parse(text, &condition, &memory, &error) == WEIR_OK);
+    check(nocodb_condition_parse(parameter, text, &condition, &memory, &error) == WEIR_OK);
     check_text(condition.column, column);
     check_int(condition.op, op);
     if (value == NULL)
@@ -178,6 +233,32 @@ static void any_other_value_is_a_text_as_it_stands(void)
     reads_as("Name:\"x\"y", "Name", NOCODB_LIKE, "\"x\"y");
 }
 
+static void a_text_to_be_equal_is_a_text_unless_it_is_a_truth_a_date_or_null(void)
+{
+    parameter = NOCODB_TEXT;
+    reads_as("Zip:8001", "Zip", NOCODB_TEXT, "8001");
+    reads_as("Name:a\\b", "Name", NOCODB_TEXT, "a\\b");
+    reads_as("Name:", "Name", NOCODB_TEXT, "");
+    reads_as("Name:\"\"", "Name", NOCODB_TEXT, "");
+    reads_as("Alive:true", "Alive", NOCODB_EQ, "true");
+    reads_as("Name:\"true\"", "Name", NOCODB_TEXT, "true");
+    reads_as("Day:2024-01-31", "Day", NOCODB_EQ, "2024-01-31");
+    reads_as("Name:\"2024-01-31\"", "Name", NOCODB_TEXT, "2024-01-31");
+    reads_as("Note:null", "Note", NOCODB_BLANK, NULL);
+    reads_as("Note:\"null\"", "Note", NOCODB_TEXT, "null");
+    parameter = NOCODB_LIKE;
+    reads_as("Day:2024-01-31", "Day", NOCODB_LIKE, "2024-01-31");
+}
+
+static void a_comparison_takes_its_value_as_it_stands(void)
+{
+    parameter = NOCODB_GE;
+    reads_as("Year:2000", "Year", NOCODB_GE, "2000");
+    reads_as("Day:2024-01-31", "Day", NOCODB_GE, "2024-01-31");
+    reads_as("Year:null", "Year", NOCODB_GE, "null");
+    parameter = NOCODB_LIKE;
+}
+
 static void a_column_in_quotes_may_hold_a_colon(void)
 {
     reads_as("\"a:b\":x", "a:b", NOCODB_LIKE, "x");
@@ -194,8 +275,9 @@ static void what_names_no_column_is_refused(void)
     weir_error error;
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        check(nocodb_condition_parse(wrong[i], &condition, &memory, &error) == WEIR_INVALID);
-        check_text(error.text, "filter: must be column:value, as in filter=Name:Smith");
+        check(nocodb_condition_parse(NOCODB_LIKE, wrong[i], &condition, &memory, &error) ==
+              WEIR_INVALID);
+        check_text(error.text, "must be column:value, as in Name:Smith");
     }
     check(memory == NULL);
 }
@@ -203,14 +285,20 @@ static void what_names_no_column_is_refused(void)
 int main(void)
 {
     run(each_kind_of_condition_has_its_operator);
+    run(truth_is_a_number_on_every_backend);
+    run(days_are_said_to_be_exact);
+    run(a_checkbox_is_unset_where_it_is_neither);
     run(conditions_are_joined_and_none_is_the_empty_clause);
     run(the_older_grammar_serves_wherever_it_can);
     run(structure_in_a_name_or_text_puts_all_of_them_in_quotes);
     run(what_quotes_cannot_hold_is_refused_with_the_column);
+    run(a_text_to_be_contained_may_not_have_a_backslash);
     run(what_no_filter_can_say_is_refused);
     run(clauses_have_a_limit);
     run(a_value_that_is_json_is_what_json_says);
     run(any_other_value_is_a_text_as_it_stands);
+    run(a_text_to_be_equal_is_a_text_unless_it_is_a_truth_a_date_or_null);
+    run(a_comparison_takes_its_value_as_it_stands);
     run(a_column_in_quotes_may_hold_a_colon);
     run(what_names_no_column_is_refused);
     return check_done();
