@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP sessions against a server of the command's own, which fails as it is told, and the configured NocoDB. */
+/* HTTP sessions against a server of the command's own, which fails as it is told. */
 #include "verify.h"
 
 #include <stdlib.h>
@@ -214,66 +214,4 @@ void verify_http_breaker(const struct verification *verification,
                     "once that answered again, %.0f ms later",
                     CALLS, CALLS, (double)(weir_now() - opened) / (double)WEIR_MS);
     end(&talk);
-}
-
-/* ---- the configured NocoDB --------------------------------------------------------------- */
-
-static weir_status ask_nocodb(const struct verification *verification, int *ret_code,
-                              weir_error *reterr)
-{
-    const struct config *config = verification->config;
-    weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
-    weir_http_request *request;
-    weir_http_response *response;
-    weir_http *session;
-
-    options.name = "weir-verify";
-    options.ca_file = config->http_ca_file;
-    options.proxy = config->http_proxy;
-    options.no_proxy = config->http_no_proxy;
-    options.retry.total = WEIR_RETRY_DISABLED; /* the first answer is wanted, as it comes */
-    options.follow_redirects = false;          /* as in the backend, which follows none */
-    weir_status status = verification->calls->open_http(&options, &session, reterr);
-    if (status != WEIR_OK)
-        return status;
-    status = weir_http_request_open("GET", config->nocodb_base_url, &request, reterr);
-    if (status == WEIR_OK) {
-        if (config->nocodb_api_token != NULL)
-            weir_http_request_secret(request, "xc-token", config->nocodb_api_token);
-        status = weir_http_send(session, request, weir_deadline_in(LIMIT_MS), &response, reterr);
-        if (status == WEIR_OK) {
-            *ret_code = weir_http_response_status(response);
-            weir_http_response_close(response);
-        }
-        weir_http_request_close(request);
-    }
-    weir_http_close(session);
-    return status;
-}
-
-void verify_nocodb(const struct verification *verification, const struct verify_database *database,
-                   struct verify_finding *finding)
-{
-    weir_time begin_at = weir_now();
-    weir_error error;
-    int code = 0;
-
-    (void)database;
-    if (verification->config->nocodb_base_url == NULL) {
-        verify_skip(finding, "NOCODB_BASE_URL is not set");
-        return;
-    }
-    if (ask_nocodb(verification, &code, &error) != WEIR_OK)
-        verify_fail(finding, "%s", error.text);
-    else if (code == 401 || code == 403)
-        verify_fail(finding, "it answers %d: NOCODB_API_TOKEN is %s", code,
-                    verification->config->nocodb_api_token != NULL ? "refused" : "not set");
-    else if (code >= 300 && code < 400)
-        verify_fail(finding, "it answers %d, a redirect: set NOCODB_BASE_URL to where the API is",
-                    code);
-    else if (code >= 500)
-        verify_fail(finding, "it answers %d", code);
-    else
-        verify_pass(finding, "it answers, with %d, after %.0f ms; its tables were not asked for",
-                    code, (double)(weir_now() - begin_at) / (double)WEIR_MS);
 }

@@ -32,7 +32,8 @@ const struct verify_check verify_checks[] = {
      verify_http_retries},
     {"http-breaker", "a server that keeps failing is left alone, then tried again", false, 60000,
      verify_http_breaker},
-    {"nocodb", "the configured NocoDB answers", false, 60000, verify_nocodb},
+    {"nocodb", "the configured NocoDB takes the token and gives a row", false, 60000,
+     verify_nocodb},
     {NULL, NULL, false, 0, NULL},
 };
 

@@ -223,6 +223,8 @@ class FakeNocoDB(Server):
         self.block_seconds, self.retry_after = 30, None
         self.override = None          # request -> answer or None
         self.after_page = None        # called after a page was made
+        self.version = "0.301.3"
+        self.bases = ["base1"]
         self.window, self.blocked_until = [], 0.0
         super().__init__(context)
 
@@ -259,6 +261,9 @@ class FakeNocoDB(Server):
             if self.rate is not None and not self.check_rate(request):
                 headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
                 return 429, headers, b'{"message":"ThrottlerException: Too Many Requests"}'
+            if request.path == "/api/v1/version":
+                version = {} if self.version is None else {"currentVersion": self.version}
+                return 200, {}, json.dumps({**version, "releaseVersion": None}).encode()
             if request.headers.get("xc-token") != TOKEN:
                 raise Refusal(401, "ERR_AUTHENTICATION_REQUIRED", "Authentication required - Invalid token")
             return 200, {"Content-Type": "application/json"}, to_json(self.find(request)).encode()
@@ -267,6 +272,14 @@ class FakeNocoDB(Server):
             return status, {"Content-Type": "application/json"}, json.dumps({"error": code, "message": message}).encode()
 
     def find(self, request):
+        if request.path == "/api/v2/meta/bases":
+            return {"list": [{"id": base, "title": "Base"} for base in self.bases], "pageInfo": {"isLastPage": True}}
+        tables_of = re.fullmatch(r"/api/v2/meta/bases/([^/]+)/tables", request.path)
+        if tables_of:
+            if tables_of[1] not in self.bases:
+                raise Refusal(422, "ERR_BASE_NOT_FOUND", f"Base '{tables_of[1]}' not found")
+            names = self.tables if tables_of[1] == "base1" else []
+            return {"list": [{"id": name, "title": name.title()} for name in names], "pageInfo": {"isLastPage": True}}
         v1 = re.fullmatch(r"/base/([^/]+)(?:/([^/]+))?", request.path)
         v2 = re.fullmatch(r"/api/v2/tables/([^/]+)/records(?:/([^/]+))?", request.path)
         v3 = re.fullmatch(r"/api/v3/data/base1/([^/]+)/records(?:/([^/]+))?", request.path)

@@ -15,7 +15,8 @@ import tempfile
 import threading
 
 import tap
-from backend import PostgresDatabase, wait_for
+from backend import Backend, PostgresDatabase, wait_for
+from fake_nocodb import TOKEN, FakeNocoDB
 
 PROGRAM = os.path.abspath(sys.argv[1])
 CHECKS = ["managers", "lifecycle", "shared-engine", "query", "bound", "overflow", "timeout", "recycle", "pre-ping", "http-reuse",
@@ -206,16 +207,61 @@ def test_a_pool_that_refuses_to_wait_or_to_lend_twice_can_be_checked_all_the_sam
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
-def test_nocodb_is_asked_with_its_token_and_the_answer_is_judged():
-    for status, mark, part in ((200, "✓", "it answers, with 200"), (404, "✓", "it answers, with 404"),
-                               (401, "✗", "it answers 401: NOCODB_API_TOKEN is refused"), (502, "✗", "it answers 502")):
+def verify_nocodb(url, token=TOKEN, **environment):
+    with Directory() as directory:
+        done = directory.weir("--only", "nocodb", environment={"NOCODB_BASE_URL": url, "NOCODB_API_TOKEN": token, **environment})
+    assert token not in done.stdout + done.stderr
+    mark, text = lines(done)["nocodb"]
+    assert done.returncode == (0 if mark == "✓" else 1), done.stdout
+    return mark, text
+
+
+def test_nocodb_is_proved_by_its_version_the_token_and_a_row():
+    with FakeNocoDB() as fake:
+        fake.tables["laws"] = [{"Id": 1, "Title": "On pools"}]
+        for url, rows in ((fake.url, "/api/v2/tables/laws/records"), (fake.v2, "/api/v2/tables/laws/records"),
+                          (fake.v3, "/api/v3/data/base1/laws/records"), (fake.url + "/base", "/base/laws")):
+            fake.forget()
+            mark, text = verify_nocodb(url)
+            assert (mark, text.split(";")[0]) == ("✓", "NocoDB 0.301.3 takes the token, and table laws gave a row"), text
+            assert [request.path for request in fake.requests] == ["/api/v1/version", "/api/v2/meta/bases",
+                                                                   "/api/v2/meta/bases/base1/tables", rows]
+            assert {request.headers["xc-token"] for request in fake.requests} == {TOKEN}
+        fake.bases = ["none", "base1"]
+        assert verify_nocodb(fake.v2)[0] == "✓"
+        fake.tables["laws"].clear()
+        assert "table laws is empty" in verify_nocodb(fake.v2)[1]
+        fake.version = None
+        assert "NocoDB (of a version that it does not tell) takes" in verify_nocodb(fake.v2)[1]
+
+
+def test_nocodb_with_a_wrong_token_base_or_version_and_what_is_no_nocodb_fail():
+    with FakeNocoDB() as fake:
+        fake.tables["laws"] = [{"Id": 1, "Title": "On pools"}]
+        assert verify_nocodb(fake.v2, "wrong-token") == ("✗", "it answers 401: NOCODB_API_TOKEN is refused")
+        assert verify_nocodb(fake.v3.replace("base1", "base2")) == ("✗", "asked for the tables of a base, it answers 422")
+        assert verify_nocodb(fake.url + "/elsewhere") == ("✗", "asked for a row, it answers 404")
+        mark, text = verify_nocodb(fake.v2 + "/laws/records")
+        assert mark == "✗" and "it must end with /api/v2/tables" in text
+        for version in ("0.202.10", "0.265.0", "0.99.999"):
+            fake.version = version
+            mark, text = verify_nocodb(fake.v2)
+            assert mark == "✗" and text.startswith(f"NocoDB {version} is older than 0.265.1: "), text
+        for version in ("0.265.1", "0.265.2", "0.266.0", "1.0.0", "2026.1"):
+            fake.version = version
+            assert verify_nocodb(fake.v2)[0] == "✓", version
+        fake.tables.clear()
+        assert verify_nocodb(fake.v2) == ("✗", "it takes the token, but there is no table to read a row of")
+    with Backend(PROGRAM) as backend:  # weir's own port
+        for path in ("", "/api/v2/tables", "/elsewhere"):
+            mark, text = verify_nocodb(f"http://127.0.0.1:{backend.port}{path}")
+            assert (mark, text) == ("✗", "asked for its version, it answers 404"), text
+    for status, part in ((200, "no NocoDB answers there"), (401, "it answers 401: NOCODB_API_TOKEN is refused"), (502, "it answers 502")):
         api = Nocodb(status)
-        with Directory() as directory:
-            done = directory.weir("--only", "nocodb", environment={"NOCODB_BASE_URL": api.url, "NOCODB_API_TOKEN": SECRET})
+        mark, text = verify_nocodb(api.url, SECRET)
         api.close()
-        assert lines(done)["nocodb"][0] == mark and part in lines(done)["nocodb"][1], done.stdout
-        assert done.returncode == (0 if mark == "✓" else 1)
-        assert api.server.seen == [("/api/v2/tables", SECRET)] and SECRET not in done.stdout + done.stderr
+        assert mark == "✗" and part in text, text
+        assert [path.split("?")[0] for path, _ in api.server.seen] == ["/api/v1/version"]
 
 
 # ---- What does not
@@ -230,7 +276,7 @@ def test_a_nocodb_that_redirects_fails_and_nobody_follows_as_in_serve():
         api.close()
         advice = f"it answers {status}, a redirect: set NOCODB_BASE_URL to where the API is"
         assert done.returncode == 1 and failed(done) == {"nocodb": advice}, (status, done.stdout)
-        assert api.server.seen == [("/api/v2/tables", SECRET)] and SECRET not in done.stdout + done.stderr, status
+        assert api.server.seen == [("/api/v1/version?limit=1", SECRET)] and SECRET not in done.stdout + done.stderr, status
     elsewhere.close()
     assert elsewhere.server.seen == []
 

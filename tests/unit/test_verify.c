@@ -545,7 +545,7 @@ static void a_breaker_that_opens_too_early_fails_http_breaker(void)
     fails("http-breaker", "of 8 requests to a server that failed them all, 2 reached it");
 }
 
-static void nocodb_passes_when_it_answers_and_fails_when_it_does_not(void)
+static void nocodb_fails_where_something_else_answers_or_nothing(void)
 {
     struct verify_site *site = NULL;
     char url[128];
@@ -555,11 +555,13 @@ static void nocodb_passes_when_it_answers_and_fails_when_it_does_not(void)
     check(verify_site_start(&site, NULL) == WEIR_OK);
     snprintf(url, sizeof url, "%sapi/v2/tables", verify_site_url(site));
     config.nocodb_base_url = url;
-    check_int(found("nocodb").outcome, VERIFY_PASS);
-    verify_site_fail(site, -1);
     struct verify_finding finding = found("nocodb");
     check_int(finding.outcome, VERIFY_FAIL);
-    check_contains(finding.text, "it answers 503");
+    check_contains(finding.text, "no NocoDB answers there");
+    verify_site_fail(site, -1);
+    finding = found("nocodb");
+    check_int(finding.outcome, VERIFY_FAIL);
+    check_contains(finding.text, "asked for its version, it answers 503");
     verify_site_stop(site);
     finding = found("nocodb");
     check_int(finding.outcome, VERIFY_FAIL);
@@ -643,7 +645,7 @@ int main(void)
     run(a_session_that_repeats_a_post_fails_http_retries);
     run(a_session_without_a_breaker_fails_http_breaker);
     run(a_breaker_that_opens_too_early_fails_http_breaker);
-    run(nocodb_passes_when_it_answers_and_fails_when_it_does_not);
+    run(nocodb_fails_where_something_else_answers_or_nothing);
     run(a_check_that_does_not_end_is_given_up_at_its_limit);
     run(a_check_is_given_up_when_its_user_says_so);
     return check_done();

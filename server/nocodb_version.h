@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Which NocoDB it is, by its own account, and whether it is too old. */
+#ifndef WEIR_SERVER_NOCODB_VERSION_H
+#define WEIR_SERVER_NOCODB_VERSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The oldest that is supported, and why no older one is. */
+#define NOCODB_OLDEST "0.265.1"
+#define NOCODB_OLDEST_REASON                                                                       \
+    "older ones have no v3 API, give all rows where a filter names a column that they do not "     \
+    "have, "                                                                                       \
+    "and end pages otherwise"
+
+#define NOCODB_VERSION_TEXT 32
+
+/*
+ * Read the answer of /api/v1/version. True when it is one of NocoDB's; `out` is then its version, "" where
+ * it does not say: a server that was not started from its package does not know its own.
+ */
+bool nocodb_version_read(const char *text, size_t size, char out[NOCODB_VERSION_TEXT]);
+
+/* Whether it is a version, of numbers with dots between them, and older than NOCODB_OLDEST. */
+bool nocodb_version_is_too_old(const char *version);
+
+#endif
