@@ -58,6 +58,11 @@ static const struct option options[] = {
     {"host", "HOST", KIND_TEXT, AT(host), "127.0.0.1", 0, 0,
      "address to listen on; beyond this machine only with JWT_SECRET"},
     {"port", "PORT", KIND_NUMBER, AT(port), "8000", 0, 65535, "TCP port; 0 lets the system choose"},
+    {"health-host", "WEIR_HEALTH_HOST", KIND_TEXT, AT(health_host), NULL, 0, 0,
+     "address for --health-port; that of --host when not given"},
+    {"health-port", "WEIR_HEALTH_PORT", KIND_NUMBER, AT(health_port), NULL, 1, 65535,
+     "second TCP port, on which only /healthz, /readyz and /metrics are answered; none when not "
+     "given"},
     {"workers", "WEIR_WORKERS", KIND_NUMBER, AT(workers), "8", 1, 1024,
      "threads that run requests"},
     {"queue-limit", "WEIR_QUEUE_LIMIT", KIND_NUMBER, AT(queue_limit), "128", 0, 65536,

@@ -27,6 +27,8 @@ struct config {
     int64_t log_format;                /* an enum log_format */
     char *host;
     int64_t port;
+    char *health_host;   /* NULL when not given */
+    int64_t health_port; /* 0 when not given */
     int64_t workers;
     int64_t queue_limit;
     int64_t max_connections;

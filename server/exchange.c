@@ -24,6 +24,7 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_RUNNING, STAGE_DONE, STAGE_SENT };
 struct exchange {
     struct work work;
     struct listener *listener;
+    struct door *door;
     struct MHD_Connection *connection;
     struct conn *conn;
     enum stage stage;
@@ -74,7 +75,7 @@ static struct MHD_Response *make_stream(struct exchange *x)
 
     x->must_close = true;
     x->stream = (struct stream){.connection = x->connection,
-                                .reaper = x->listener->reaper,
+                                .reaper = x->door->reaper,
                                 .conn = x->conn,
                                 .reader = x->response.reader};
     made = stream_response(&x->stream);
@@ -106,7 +107,7 @@ static enum MHD_Result send_response(struct exchange *x)
     MHD_add_response_header(made, "X-Request-Id", x->request.id);
     if (x->must_close || atomic_load(&listener->is_draining))
         MHD_add_response_header(made, "Connection", "close");
-    reaper_move(listener->reaper, x->conn, CONN_WRITE);
+    reaper_move(x->door->reaper, x->conn, CONN_WRITE);
     x->stage = STAGE_SENT;
     x->sent_status = response->status;
     x->sent_bytes = response->body_size;
@@ -146,12 +147,13 @@ static void make_request_id(struct exchange *x)
     struct listener *listener = x->listener;
 
     snprintf(x->request.id, sizeof(x->request.id), "%016llx-%llx",
-             (unsigned long long)listener->id_prefix, (unsigned long long)++listener->next_id);
+             (unsigned long long)listener->id_prefix,
+             (unsigned long long)atomic_fetch_add(&listener->next_id, 1) + 1);
 }
 
 void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
-    struct listener *listener = arg;
+    struct door *door = arg;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct conn *conn = info == NULL ? NULL : info->socket_context;
@@ -159,7 +161,9 @@ void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *c
 
     if (x == NULL)
         return NULL;
-    x->listener = listener;
+    x->listener = door->listener;
+    x->door = door;
+    x->must_close = door->is_reserve;
     x->connection = connection;
     x->conn = conn;
     x->started = weir_now();
@@ -168,7 +172,7 @@ void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *c
     x->request.method = "";
     make_request_id(x);
     http_response_clear(&x->response);
-    reaper_begin_request(listener->reaper, conn);
+    reaper_begin_request(door->reaper, conn);
     if (!request_keep_target(&x->request, target == NULL ? "" : target)) {
         request_clear(&x->request);
         free(x);
@@ -298,7 +302,7 @@ static enum MHD_Result admit_body(struct exchange *x)
     if (reads_body(x) && !reserve_body(x))
         return send_busy(x, "the bodies of other requests fill the memory for them");
     x->stage = STAGE_BODY;
-    reaper_move(x->listener->reaper, x->conn, CONN_BODY);
+    reaper_move(x->door->reaper, x->conn, CONN_BODY);
     return MHD_YES;
 }
 
@@ -325,11 +329,13 @@ static enum MHD_Result take_head(struct exchange *x)
         return refuse(x, 400, "the path is not percent-encoded UTF-8");
     if (match.status != 200)
         return send_unrouted(x, &match);
+    if (x->door->is_reserve && !match.route->is_health)
+        return refuse(x, 404, "only health is told here");
     request_bind(&x->request, &match);
     x->route = match.route;
     /* The parsers of chunks are the most lenient part of the library, so whatever follows a
      * chunked body is never read as a request. */
-    x->must_close = x->framing.is_chunked;
+    x->must_close = x->must_close || x->framing.is_chunked;
     if (has_body(x))
         return admit_body(x);
     x->stage = STAGE_BODY;
@@ -402,7 +408,7 @@ static enum MHD_Result dispatch(struct exchange *x)
     x->work.run = run_handler;
     x->work.cancel = cancel_handler;
     x->stage = STAGE_RUNNING;
-    reaper_move(x->listener->reaper, x->conn, CONN_HANDLER);
+    reaper_move(x->door->reaper, x->conn, CONN_HANDLER);
     MHD_suspend_connection(x->connection);
     workers_push(workers, &x->work);
     return MHD_YES;
@@ -468,7 +474,7 @@ void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **
     *slot = NULL;
     if (x == NULL)
         return;
-    reaper_move(x->listener->reaper, x->conn, CONN_IDLE);
+    reaper_move(x->door->reaper, x->conn, CONN_IDLE);
     tell_access(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->sent_status != 0);
     http_response_clear(&x->response);
     release_body(x);

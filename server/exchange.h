@@ -13,21 +13,42 @@
 #include "router.h"
 #include "workers.h"
 
-/* What starting, stopping and the event thread share. What stands above the atomics is fixed before
- * the first connection and read only; quiesced_fd is the stopping thread's. */
+struct acceptor;
+struct listener;
+
+/* Connections of the reserve. */
+enum { LISTENER_RESERVE = 64 };
+
+/*
+ * An event thread and its connections. There are two: main, and the reserve, which answers health routes
+ * only, when the other has no room and on the health socket.
+ */
+struct door {
+    struct listener *listener;
+    struct MHD_Daemon *daemon;
+    struct reaper *reaper;
+    bool is_reserve;
+    unsigned limit;       /* of connections */
+    atomic_uint entering; /* handed to the library, which has not shown them to us yet */
+};
+
+/* What starting, stopping and the event threads share. What stands above the atomics is fixed before
+ * the first connection and read only. */
 struct listener {
     struct listener_options options;
     char *host;
     struct router *router;
-    struct reaper *reaper;
+    const char **health_paths; /* patterns of the routes with is_health */
+    size_t health_count;
     struct workers *workers;
     struct workers *outbound; /* NULL: the workers do it all */
-    struct MHD_Daemon *daemon;
-    int socket;      /* the listening socket, the library's */
-    int quiesced_fd; /* the listening socket, while stopping */
+    int socket;               /* the main listening socket, the acceptor's */
+    struct acceptor *acceptor;
     int port;
     uint64_t id_prefix;
     bool checks_block; /* the parser is one that hygiene_accounts_for_block() has to watch */
+    struct door main;
+    struct door reserve;
 
     /* Of the options, what listener_set_limits() changes. */
     atomic_size_t max_body_bytes;
@@ -38,9 +59,8 @@ struct listener {
     atomic_bool is_draining;
     atomic_uint_least64_t requests;
     atomic_uint_least64_t rejected_full;
-    atomic_uint_least64_t body_bytes; /* written by the event thread only */
-
-    uint64_t next_id; /* only the event thread */
+    atomic_uint_least64_t body_bytes;
+    atomic_uint_least64_t next_id;
 };
 
 /* What of the options is set on a listening socket and may change later. */
@@ -50,10 +70,8 @@ void listener_tune_socket(int fd, const struct listener_options *options);
 void listener_log(const struct listener *listener, int level, const char *format, ...)
     WEIR_PRINTF(3, 4);
 
-/* Callbacks of libmicrohttpd, all on the event thread, with the listener as their argument: may
- * this address connect; a connection came or goes; a request line was read; a request's head,
- * body and end; a request is over. */
-enum MHD_Result exchange_on_accept(void *arg, const struct sockaddr *address, socklen_t size);
+/* Callbacks of libmicrohttpd, all on the door's event thread, with the door as their argument: a
+ * connection came or goes; a request line was read; a request's head, body and end; a request is over. */
 void exchange_on_connection(void *arg, struct MHD_Connection *connection, void **slot,
                             enum MHD_ConnectionNotificationCode code);
 void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *connection);

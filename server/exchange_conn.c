@@ -24,16 +24,6 @@ static void describe_address(const struct sockaddr *address, char *out, size_t s
     }
 }
 
-enum MHD_Result exchange_on_accept(void *arg, const struct sockaddr *address, socklen_t size)
-{
-    struct listener *listener = arg;
-
-    (void)address;
-    (void)size;
-    return reaper_count(listener->reaper) < (unsigned)listener->options.max_connections ? MHD_YES
-                                                                                        : MHD_NO;
-}
-
 /* What MHD_get_connection_info() returns is valid until its next call, so each is read at once. */
 static struct conn *open_conn(struct MHD_Connection *connection)
 {
@@ -50,15 +40,15 @@ static struct conn *open_conn(struct MHD_Connection *connection)
     return conn;
 }
 
-static void close_conn(struct listener *listener, struct conn *conn)
+static void close_conn(struct door *door, struct conn *conn)
 {
-    bool was_cut = reaper_remove(listener->reaper, conn);
+    bool was_cut = reaper_remove(door->reaper, conn);
 
     if (!was_cut && (conn->wants_linger || conn_has_unread_bytes(conn))) {
         int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
 
         if (fd >= 0)
-            reaper_linger(listener->reaper, fd);
+            reaper_linger(door->reaper, fd);
     }
     free(conn);
 }
@@ -66,15 +56,16 @@ static void close_conn(struct listener *listener, struct conn *conn)
 void exchange_on_connection(void *arg, struct MHD_Connection *connection, void **slot,
                             enum MHD_ConnectionNotificationCode code)
 {
-    struct listener *listener = arg;
+    struct door *door = arg;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *slot = open_conn(connection);
         if (*slot != NULL)
-            reaper_add(listener->reaper, *slot);
+            reaper_add(door->reaper, *slot);
+        atomic_fetch_sub(&door->entering, 1);
         return;
     }
     if (*slot != NULL)
-        close_conn(listener, *slot);
+        close_conn(door, *slot);
     *slot = NULL;
 }

@@ -3,6 +3,7 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,14 +13,22 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exchange.h"
+#include "listener_accept.h"
 
-/* Connections the library may hold beyond max_connections: those refused or closed a moment ago,
- * which it has not cleaned up yet. Our own limit has to be the one that is met. */
-enum { CONNECTION_MARGIN = 64 };
+/* Connections the library may hold beyond a door's limit: those cut or closed a moment ago, which it has
+ * not cleaned up yet. Our own limit has to be the one that is met, always: of one that the library refuses
+ * on its own thread nobody is told. */
+enum { CONNECTION_MARGIN = 65536 };
+
+/* Descriptors that are not for connections of the main door: of the reserve, of the lobby, of sockets that
+ * linger, the spare ones, and those of databases, other servers and files. */
+enum { OTHER_DESCRIPTORS = 2 * LISTENER_RESERVE + ACCEPTOR_LOBBY + 64 + ACCEPTOR_SPARES + 120 };
+
+/* How long the reserve waits for a request, and keeps a connection that rests. */
+#define RESERVE_PATIENCE_MS 1000
 
 /* How long responses cancelled at the deadline may take to reach the kernel; how often the drain
  * looks for idle connections; how long they must have been idle, which is long enough for a busy
@@ -115,17 +124,30 @@ static weir_status check_options(const struct listener_options *o, weir_error *r
     return WEIR_OK;
 }
 
-static void warn_about_descriptors(const struct listener *listener)
+/* Raise the limit of descriptors as far as is needed and allowed; with too few of them there is room for
+ * fewer connections, so that the others remain. */
+static void fit_to_descriptors(struct listener *listener)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)listener->options.max_connections + CONNECTION_MARGIN;
+    rlim_t most = (rlim_t)listener->options.max_connections;
+    rlim_t need = most + OTHER_DESCRIPTORS;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < need)
-        listener_log(
-            listener, LISTENER_LOG_WARNING,
-            "max_connections %d needs %llu file descriptors, the limit (ulimit -n) is %llu",
-            listener->options.max_connections, (unsigned long long)need,
-            (unsigned long long)limit.rlim_cur);
+    listener->main.limit = (unsigned)most;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+        return;
+    limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= need)
+        return;
+    rlim_t rest = limit.rlim_cur / 2 < OTHER_DESCRIPTORS ? limit.rlim_cur / 2 : OTHER_DESCRIPTORS;
+    if (limit.rlim_cur - rest < most)
+        most = limit.rlim_cur - rest;
+    listener->main.limit = (unsigned)most;
+    listener_log(
+        listener, LISTENER_LOG_WARNING,
+        "max_connections %d needs %llu file descriptors, the limit (ulimit -Hn) is %llu: at "
+        "most %u connections are taken",
+        listener->options.max_connections, (unsigned long long)need,
+        (unsigned long long)limit.rlim_cur, listener->main.limit);
 }
 
 /* ---- The library -------------------------------------------------------------------------- */
@@ -155,8 +177,9 @@ static bool parser_is_lenient(void)
 #define STRICTNESS_OPTION MHD_OPTION_STRICT_FOR_CLIENT
 #endif
 
-static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
+static struct MHD_Daemon *start_daemon(struct door *door)
 {
+    struct listener *listener = door->listener;
     const struct listener_options *o = &listener->options;
     /* Per connection: the head, the library's record of every header line, the response's head. */
     size_t memory = o->max_header_bytes + 80 * (size_t)o->max_headers + 8192;
@@ -166,54 +189,38 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
     /* One option per line: */
     /* clang-format off */
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-        (uint16_t)listener->port, exchange_on_accept, listener, exchange_on_request, listener,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+        MHD_USE_NO_LISTEN_SOCKET,
+        0, NULL, NULL, exchange_on_request, door,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, listener, /* first, for later errors */
-        MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->max_connections + CONNECTION_MARGIN),
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
+        MHD_OPTION_CONNECTION_LIMIT, door->limit + CONNECTION_MARGIN,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, door->is_reserve ? 0u : (unsigned)o->max_connections_per_ip,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
         MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, listener,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, listener,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, listener,
+        MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, door,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, door,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, door,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
         STRICTNESS_OPTION, strictness,
         MHD_OPTION_END);
     /* clang-format on */
 }
 
-/* After a failed start the library has closed the listening socket, or not: it depends on what
- * failed. The number may be somebody else's by now, so the socket is told by its inode. */
-static void close_if_same(int fd, const struct stat *before)
-{
-    struct stat after;
-
-    if (fstat(fd, &after) == 0 && after.st_dev == before->st_dev && after.st_ino == before->st_ino)
-        close(fd);
-}
-
 /* The event thread inherits the signal mask, and must leave signals to the program. */
-static weir_status start_event_thread(struct listener *listener, int fd, weir_error *reterr)
+static weir_status start_event_thread(struct door *door, weir_error *reterr)
 {
-    struct stat socket_stat;
     sigset_t all;
     sigset_t before;
     int error;
 
-    memset(&socket_stat, 0, sizeof(socket_stat));
-    fstat(fd, &socket_stat);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = 0;
-    listener->daemon = start_daemon(listener, fd);
+    door->daemon = start_daemon(door);
     error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (listener->daemon != NULL) {
-        atomic_store(&listener->is_started, true);
+    if (door->daemon != NULL)
         return WEIR_OK;
-    }
-    close_if_same(fd, &socket_stat);
     weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP event thread: %s",
                    error == 0 ? "libmicrohttpd refused; see its log message" : strerror(error));
     if (reterr != NULL)
@@ -223,14 +230,22 @@ static weir_status start_event_thread(struct listener *listener, int fd, weir_er
 
 /* ---- Starting ----------------------------------------------------------------------------- */
 
-static void fill_limits(const struct listener_options *o, weir_time limits[CONN_PHASES])
+static int at_most(int value, int limit)
 {
+    return value < limit ? value : limit;
+}
+
+static void fill_limits(const struct door *door, const struct listener_options *o,
+                        weir_time limits[CONN_PHASES])
+{
+    int patience_ms = door->is_reserve ? RESERVE_PATIENCE_MS : INT_MAX;
+
     memset(limits, 0, CONN_PHASES * sizeof(*limits));
-    limits[CONN_HEADER] = o->header_deadline_ms * WEIR_MS;
-    limits[CONN_BODY] = o->body_deadline_ms * WEIR_MS;
+    limits[CONN_HEADER] = at_most(o->header_deadline_ms, patience_ms) * WEIR_MS;
+    limits[CONN_BODY] = at_most(o->body_deadline_ms, patience_ms) * WEIR_MS;
     limits[CONN_WRITE] = o->write_deadline_ms * WEIR_MS;
     limits[CONN_STREAM_WRITE] = o->write_deadline_ms * WEIR_MS;
-    limits[CONN_IDLE] = o->keepalive_idle_ms * WEIR_MS;
+    limits[CONN_IDLE] = at_most(o->keepalive_idle_ms, patience_ms) * WEIR_MS;
 }
 
 static void publish_limits(struct listener *listener, const struct listener_options *o)
@@ -240,12 +255,22 @@ static void publish_limits(struct listener *listener, const struct listener_opti
     atomic_store(&listener->handler_deadline_ms, o->handler_deadline_ms);
 }
 
-static weir_status start_reaper(struct listener *listener, weir_error *reterr)
+static weir_status open_door(struct door *door, weir_error *reterr)
 {
     weir_time limits[CONN_PHASES];
+    weir_status status;
 
-    fill_limits(&listener->options, limits);
-    return reaper_start(limits, &listener->reaper, reterr);
+    fill_limits(door, &door->listener->options, limits);
+    status = reaper_start(limits, &door->reaper, reterr);
+    return status == WEIR_OK ? start_event_thread(door, reterr) : status;
+}
+
+/* Closes the connections that are left. None may be suspended. */
+static void close_door(struct door *door)
+{
+    if (door->daemon != NULL)
+        MHD_stop_daemon(door->daemon);
+    reaper_stop(door->reaper);
 }
 
 static void close_socket(int fd)
@@ -256,10 +281,32 @@ static void close_socket(int fd)
 
 static void free_listener(struct listener *listener)
 {
-    reaper_stop(listener->reaper);
+    close_door(&listener->main);
+    close_door(&listener->reserve);
     router_close(listener->router);
+    free(listener->health_paths);
     free(listener->host);
     free(listener);
+}
+
+static weir_status note_health_paths(struct listener *listener, const struct http_route *routes,
+                                     size_t count, weir_error *reterr)
+{
+    listener->health_paths = calloc(count + 1, sizeof(*listener->health_paths));
+    if (listener->health_paths == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "listener: out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (!routes[i].is_health)
+            continue;
+        if (!routes[i].is_inline || strcmp(routes[i].method, "GET") != 0 ||
+            strchr(routes[i].pattern, '{') != NULL)
+            return weir_error_set(reterr, WEIR_INVALID,
+                                  "listener: route \"%s %s\": health must be an inline GET without "
+                                  "a {name}",
+                                  routes[i].method, routes[i].pattern);
+        listener->health_paths[listener->health_count++] = routes[i].pattern;
+    }
+    return WEIR_OK;
 }
 
 static weir_status start_parts(struct listener *listener, const struct http_route *routes,
@@ -267,24 +314,40 @@ static weir_status start_parts(struct listener *listener, const struct http_rout
 {
     const struct listener_options *o = &listener->options;
     weir_status status = router_open(routes, route_count, &listener->router, reterr);
-    int fd = o->socket;
+    int sockets[ACCEPTOR_SOCKETS] = {o->socket, o->health_socket};
 
-    if (status == WEIR_OK && fd < 0)
-        status = listener_bind(o, &fd, reterr);
-    if (status == WEIR_OK) {
-        listener->socket = fd;
-        listener->port = listener_socket_port(fd);
-        status = start_reaper(listener, reterr);
-    }
     if (status == WEIR_OK)
+        status = note_health_paths(listener, routes, route_count, reterr);
+    if (status == WEIR_OK && o->socket < 0)
+        status = listener_bind(o, &sockets[ACCEPTOR_MAIN], reterr);
+    if (status == WEIR_OK) {
+        listener->socket = sockets[ACCEPTOR_MAIN];
+        listener->port = listener_socket_port(sockets[ACCEPTOR_MAIN]);
         status = workers_start(o->workers, o->queue_limit, &listener->workers, reterr);
+    }
     if (status == WEIR_OK && o->outbound_workers > 0)
         status = workers_start(o->outbound_workers, o->queue_limit, &listener->outbound, reterr);
-    if (status != WEIR_OK) {
-        close_socket(fd);
-        return status;
+    if (status == WEIR_OK)
+        status = open_door(&listener->main, reterr);
+    if (status == WEIR_OK)
+        status = open_door(&listener->reserve, reterr);
+    if (status == WEIR_OK) {
+        atomic_store(&listener->is_started, true);
+        status = acceptor_start(listener, sockets, &listener->acceptor, reterr);
     }
-    return start_event_thread(listener, fd, reterr);
+    if (status != WEIR_OK) {
+        close_socket(sockets[ACCEPTOR_MAIN]);
+        close_socket(sockets[ACCEPTOR_HEALTH]);
+    }
+    return status;
+}
+
+/* Options that were refused: their sockets are ours all the same. */
+static weir_status give_up(const struct listener_options *options, weir_status status)
+{
+    close_socket(options->socket);
+    close_socket(options->health_socket);
+    return status;
 }
 
 weir_status listener_start(const struct listener_options *options, const struct http_route *routes,
@@ -293,15 +356,13 @@ weir_status listener_start(const struct listener_options *options, const struct 
     weir_status status = check_options(options, reterr);
     struct listener *listener;
 
-    if (status != WEIR_OK) {
-        close_socket(options->socket);
-        return status;
-    }
+    if (status != WEIR_OK)
+        return give_up(options, status);
     listener = calloc(1, sizeof(*listener));
     if (listener == NULL || (listener->host = strdup(options->host)) == NULL) {
         free(listener);
-        close_socket(options->socket);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "listener: out of memory");
+        weir_error_set(reterr, WEIR_NO_MEMORY, "listener: out of memory");
+        return give_up(options, WEIR_NO_MEMORY);
     }
     listener->options = *options;
     listener->options.host = listener->host;
@@ -309,7 +370,10 @@ weir_status listener_start(const struct listener_options *options, const struct 
     listener->checks_block = parser_is_lenient();
     if (getrandom(&listener->id_prefix, sizeof(listener->id_prefix), 0) < 0)
         listener->id_prefix = (uint64_t)weir_now() ^ (uint64_t)getpid() << 48;
-    warn_about_descriptors(listener);
+    listener->main.listener = listener->reserve.listener = listener;
+    listener->reserve.is_reserve = true;
+    listener->reserve.limit = LISTENER_RESERVE;
+    fit_to_descriptors(listener);
     status = start_parts(listener, routes, route_count, reterr);
     if (status != WEIR_OK) {
         (void)workers_stop(listener->workers, WEIR_DEADLINE_NEVER);
@@ -329,9 +393,11 @@ weir_status listener_set_limits(struct listener *listener, const struct listener
 
     if (status != WEIR_OK)
         return status;
-    fill_limits(options, limits);
     publish_limits(listener, options);
-    reaper_set_limits(listener->reaper, limits);
+    fill_limits(&listener->main, options, limits);
+    reaper_set_limits(listener->main.reaper, limits);
+    fill_limits(&listener->reserve, options, limits);
+    reaper_set_limits(listener->reserve.reaper, limits);
     workers_set_queue_limit(listener->workers, options->queue_limit);
     listener_tune_socket(listener->socket, options);
     return WEIR_OK;
@@ -345,11 +411,12 @@ int listener_port(const struct listener *listener)
 void listener_stats(const struct listener *listener, struct listener_stats *ret_stats)
 {
     *ret_stats = (struct listener_stats){
-        .connections = reaper_count(listener->reaper),
+        .connections = reaper_count(listener->main.reaper) + reaper_count(listener->reserve.reaper),
         .requests = atomic_load(&listener->requests),
         .rejected_full = atomic_load(&listener->rejected_full),
         .body_bytes = atomic_load(&listener->body_bytes),
-        .reaped = reaper_cut_count(listener->reaper),
+        .reaped =
+            reaper_cut_count(listener->main.reaper) + reaper_cut_count(listener->reserve.reaper),
     };
     workers_count(listener->workers, &ret_stats->workers_busy, &ret_stats->queued);
     if (listener->outbound != NULL)
@@ -363,30 +430,11 @@ void listener_set_draining(struct listener *listener)
     atomic_store(&listener->is_draining, true);
 }
 
-/*
- * From shutdown() on the kernel refuses newcomers. The descriptor itself is closed only after the
- * event thread is gone: it may be about to call accept() with the number, which must not be
- * another file's by then.
- */
-static void stop_accepting(struct listener *listener)
-{
-    listener->quiesced_fd = MHD_quiesce_daemon(listener->daemon);
-    if (listener->quiesced_fd != MHD_INVALID_SOCKET)
-        shutdown(listener->quiesced_fd, SHUT_RDWR);
-}
-
-static void stop_event_thread(struct listener *listener)
-{
-    MHD_stop_daemon(listener->daemon);
-    if (listener->quiesced_fd != MHD_INVALID_SOCKET)
-        close(listener->quiesced_fd);
-}
-
 /* Requests that have not arrived whole are not waited for to the end: one open body would take all of
  * the time, and those that are being answered would be cut with it. */
 static void cut_unfinished(struct listener *listener)
 {
-    unsigned count = reaper_cut_unfinished(listener->reaper);
+    unsigned count = reaper_cut_unfinished(listener->main.reaper);
 
     if (count > 0)
         listener_log(listener, LISTENER_LOG_WARNING,
@@ -405,10 +453,10 @@ static bool drain(struct listener *listener, weir_time deadline)
         weir_time now = weir_now();
         weir_time until = deadline - now < DRAIN_STEP ? deadline : now + DRAIN_STEP;
 
-        reaper_close_idle(listener->reaper, DRAIN_IDLE_AGE);
+        reaper_close_idle(listener->main.reaper, DRAIN_IDLE_AGE);
         if (now >= cut_at)
             cut_unfinished(listener);
-        if (reaper_wait_gone(listener->reaper, CONN_PHASES, until))
+        if (reaper_wait_gone(listener->main.reaper, CONN_PHASES, until))
             return true;
         if (until == deadline)
             return false;
@@ -434,8 +482,9 @@ weir_status listener_stop(struct listener *listener, weir_time deadline, bool *r
     if (deadline < WEIR_DEADLINE_NOW)
         deadline = WEIR_DEADLINE_NOW;
     listener_set_draining(listener);
-    stop_accepting(listener);
+    acceptor_close_main(listener->acceptor);
     is_drained = drain(listener, deadline);
+    acceptor_stop(listener->acceptor);
     /* The library aborts the process when stopped with a suspended connection: every handler must
      * have handed its own back, or the library has to be left running. */
     if (!stop_workers(listener, deadline)) {
@@ -444,8 +493,7 @@ weir_status listener_stop(struct listener *listener, weir_time deadline, bool *r
         return WEIR_TIMEOUT;
     }
     if (!is_drained)
-        reaper_wait_gone(listener->reaper, CONN_HANDLER, weir_now() + CANCEL_GRACE);
-    stop_event_thread(listener);
+        reaper_wait_gone(listener->main.reaper, CONN_HANDLER, weir_now() + CANCEL_GRACE);
     free_listener(listener);
     return is_drained ? WEIR_OK : WEIR_TIMEOUT;
 }

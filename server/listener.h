@@ -11,9 +11,10 @@
 #include <weir/clock.h>
 
 /*
- * One thread accepts, reads and writes (the event thread). Handlers run on a bounded set of
+ * One thread accepts, one reads and writes (the event thread). Handlers run on a bounded set of
  * workers behind a bounded queue; those marked is_inline run on the event thread itself, so that
- * they answer even while every worker is blocked.
+ * they answer even while every worker is blocked. Those marked is_health have a reserve of connections
+ * with an event thread of its own, so that they answer also when max_connections are open.
  *
  * A request reaches a handler only after it passed the hygiene rules of hygiene.h and its whole
  * body arrived within the deadline and the limit. Everything refused before that is answered by
@@ -160,7 +161,9 @@ struct http_route {
     const char *pattern;
     http_handler *handler;
     void *arg;
-    bool is_inline;    /* run on the event thread: must not block, must take well under 1 ms */
+    bool is_inline; /* run on an event thread: must not block, must take well under 1 ms */
+    bool is_health; /* answered also when the listener is full, and on the health socket; must be an
+                          inline GET of a path without {name} */
     http_guard *guard; /* with guard_arg; NULL: every body is taken */
     void *guard_arg;
     bool is_outbound; /* waits for another server: run on workers of its own, if there are any */
@@ -201,6 +204,9 @@ struct listener_options {
     /* A socket of listener_bind(), which listener_start() takes over, whatever it returns; host and port
      * are then those of the bind. -1, the default: listener_start() binds. */
     int socket;
+    /* A second socket of listener_bind(), taken over in the same way, on which only routes with is_health are
+     * answered, also during a drain. -1, the default: none. */
+    int health_socket;
     /* Threads that run handlers, 1 to 1024. About what the pools behind can serve at once.
      * Default 8. */
     int workers;
@@ -210,8 +216,11 @@ struct listener_options {
     /* Requests that may wait for a worker, 0 to 65536, and as many again for an outbound one; beyond
      * that 503 at once, with Retry-After, and the connection stays usable. Default 128. */
     int queue_limit;
-    /* Open connections, 8 to 65536. When full, the listener takes a newcomer only to close it at
-     * once, unanswered; those inside are not disturbed. Default 1024. */
+    /* Open connections, 8 to 65536. When full, a newcomer that asks for a route with is_health is answered
+     * all the same; any other one gets the place of a connection whose head has not arrived within half a
+     * second, if there is one, or 503 with Retry-After; one that sends nothing for a second is closed. Those
+     * inside whose heads arrived are not disturbed. Fewer when the process may not have as many descriptors,
+     * which a warning tells; its soft limit is raised as far as the hard one. Default 1024. */
     int max_connections;
     /* Open connections from one address, 0 to max_connections; 0 means no such limit. A newcomer
      * beyond it is closed at once, unanswered. Default 0. */
@@ -248,19 +257,19 @@ struct listener_options {
      * must not call back into it. Default NULL. */
     void (*log)(void *arg, int level, const char *text);
     void *log_arg;
-    /* Called once per request after its last byte went out or its connection died, on the event
-     * thread: must be quick and must not block. Default NULL. */
+    /* Called once per request after its last byte went out or its connection died, on one of the two
+     * event threads: must be quick and must not block. Default NULL. */
     void (*on_request_done)(void *arg, const struct http_access *access);
     void *on_request_done_arg;
 };
 
 #define LISTENER_OPTIONS_DEFAULT                                                                   \
     {                                                                                              \
-        .host = "127.0.0.1", .port = 8000, .socket = -1, .workers = 8, .queue_limit = 128,         \
-        .max_connections = 1024, .max_body_bytes = 1 << 20, .max_total_body_bytes = 64 << 20,      \
-        .max_header_bytes = 16 << 10, .max_headers = 100, .header_deadline_ms = 10000,             \
-        .body_deadline_ms = 30000, .keepalive_idle_ms = 60000, .write_deadline_ms = 30000,         \
-        .handler_deadline_ms = 30000                                                               \
+        .host = "127.0.0.1", .port = 8000, .socket = -1, .health_socket = -1, .workers = 8,        \
+        .queue_limit = 128, .max_connections = 1024, .max_body_bytes = 1 << 20,                    \
+        .max_total_body_bytes = 64 << 20, .max_header_bytes = 16 << 10, .max_headers = 100,        \
+        .header_deadline_ms = 10000, .body_deadline_ms = 30000, .keepalive_idle_ms = 60000,        \
+        .write_deadline_ms = 30000, .handler_deadline_ms = 30000                                   \
     }
 
 /*
@@ -315,7 +324,7 @@ struct listener_stats {
     unsigned outbound_queued;
     uint64_t requests; /* responses handed over for sending, refusals included */
     uint64_t
-        rejected_full;   /* of these, 503 because the queue, or the memory for bodies, was full */
+        rejected_full; /* of these, 503 because connections, queue or memory for bodies were full */
     uint64_t body_bytes; /* memory that counts against max_total_body_bytes now */
     uint64_t reaped;     /* connections closed because a deadline passed */
 };

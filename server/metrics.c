@@ -2,6 +2,7 @@
 /* The figures of the backend: its pools, databases and session, the requests it answers, its process. */
 #include "metrics.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,9 @@ struct server_metrics {
     struct listener *listener;
     struct db_handle *databases[DATABASES]; /* held while watched; NULL: not watched */
     struct http_handle *session;            /* the same */
-    struct shortcut shortcuts[SHORTCUTS];   /* only the event thread */
+
+    pthread_mutex_t lock;
+    struct shortcut shortcuts[SHORTCUTS]; /* guarded by lock */
 };
 
 /* ---- Opening ------------------------------------------------------------------------------ */
@@ -73,8 +76,10 @@ static weir_status add_listener_metrics(struct server_metrics *metrics, weir_err
                           WEIR_METRIC_GAUGE},
         [QUEUED] = {"weir.server.requests.queued", "{request}", "Requests that wait for a worker",
                     WEIR_METRIC_GAUGE},
-        [REJECTED] = {"weir.server.requests.rejected", "{request}",
-                      "Requests answered 503 because the queue was full", WEIR_METRIC_COUNTER},
+        [REJECTED] =
+            {"weir.server.requests.rejected", "{request}",
+             "Requests answered 503 because connections, queue or memory for bodies were full",
+             WEIR_METRIC_COUNTER},
         [REAPED] = {"weir.server.connections.reaped", "{connection}",
                     "Connections of clients closed because they were late", WEIR_METRIC_COUNTER},
     };
@@ -100,6 +105,7 @@ weir_status server_metrics_open(struct server_metrics **ret_metrics, weir_error 
 
     if (metrics == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "open metrics: out of memory");
+    pthread_mutex_init(&metrics->lock, NULL);
     weir_status status = weir_metrics_open(&metrics->registry, reterr);
     if (status == WEIR_OK)
         status = weir_metrics_watch_process(metrics->registry, reterr);
@@ -120,6 +126,7 @@ void server_metrics_close(struct server_metrics *metrics)
     if (metrics == NULL)
         return;
     weir_metrics_close(metrics->registry);
+    pthread_mutex_destroy(&metrics->lock);
     free(metrics);
 }
 
@@ -255,13 +262,20 @@ void server_metrics_count_request(struct server_metrics *metrics, const struct h
     struct shortcut like = {access->route, known_method(access->method), access->status,
                             access->is_complete, NULL};
     struct shortcut *place = &metrics->shortcuts[place_of(&like)];
+    struct shortcut found;
 
-    if (place->series == NULL || place->route != like.route || place->method != like.method ||
-        place->status != like.status || place->is_complete != like.is_complete) {
+    pthread_mutex_lock(&metrics->lock);
+    found = *place;
+    pthread_mutex_unlock(&metrics->lock);
+    if (found.series == NULL || found.route != like.route || found.method != like.method ||
+        found.status != like.status || found.is_complete != like.is_complete) {
         like.series = series_of(metrics, &like);
+        found = like;
+        pthread_mutex_lock(&metrics->lock);
         *place = like;
+        pthread_mutex_unlock(&metrics->lock);
     }
-    weir_series_record(place->series, access->duration);
+    weir_series_record(found.series, access->duration);
 }
 
 /* ---- GET /metrics ------------------------------------------------------------------------- */

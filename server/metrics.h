@@ -34,7 +34,7 @@ WEIR_MUST_CHECK weir_status server_metrics_watch_listener(struct server_metrics 
                                                           weir_error *reterr);
 void server_metrics_unwatch_listener(struct server_metrics *metrics);
 
-/* Count a request that is over. Threads: the event thread. */
+/* Count a request that is over. Threads: any. */
 void server_metrics_count_request(struct server_metrics *metrics, const struct http_access *access);
 
 #endif

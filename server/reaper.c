@@ -228,6 +228,16 @@ unsigned reaper_count(struct reaper *reaper)
     return reaper_count_phase(reaper, CONN_PHASES);
 }
 
+unsigned reaper_count_open(struct reaper *reaper)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&reaper->lock);
+    count = count_locked(reaper, CONN_PHASES) - count_locked(reaper, CONN_CUT);
+    pthread_mutex_unlock(&reaper->lock);
+    return count;
+}
+
 uint64_t reaper_cut_count(struct reaper *reaper)
 {
     uint64_t count;
@@ -285,6 +295,23 @@ static void cut_overdue(struct reaper *reaper)
         }
     }
     pthread_mutex_unlock(&reaper->lock);
+}
+
+bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time age)
+{
+    weir_time now = weir_now();
+    struct conn *oldest;
+    bool is_old;
+
+    pthread_mutex_lock(&reaper->lock);
+    oldest = reaper->lists[phase].first;
+    is_old = oldest != NULL && now - oldest->since >= age;
+    if (is_old) {
+        cut_locked(reaper, oldest, now);
+        reaper->cut_count++;
+    }
+    pthread_mutex_unlock(&reaper->lock);
+    return is_old;
 }
 
 bool conn_has_unread_bytes(const struct conn *conn)

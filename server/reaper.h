@@ -96,6 +96,13 @@ unsigned reaper_count(struct reaper *reaper);
 unsigned reaper_count_phase(struct reaper *reaper, enum conn_phase phase);
 uint64_t reaper_cut_count(struct reaper *reaper);
 
+/* Connections now open, without those that were cut. Threads: any. */
+unsigned reaper_count_open(struct reaper *reaper);
+
+/* Cut the connection that has been in `phase` longest, if that is at least `age`; whether there was one.
+ * Threads: any. */
+bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time age);
+
 /*
  * Shut the connections that owe no answer: those idle, or new and silent, or busy with one piece of a
  * stream, for at least `age`.

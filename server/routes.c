@@ -2,8 +2,9 @@
 /* The table of routes. */
 #include "routes.h"
 
-/* Which threads run a handler: the event thread, a worker, or one of those that wait for other servers. */
-enum place { INLINE, WORKER, OUTBOUND };
+/* Which threads run a handler: the event thread (also that of the reserve, for health), a worker, or one of those
+ * that wait for other servers. */
+enum place { INLINE, HEALTH, WORKER, OUTBOUND };
 
 struct row {
     const char *method;
@@ -20,9 +21,9 @@ size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX])
         {"GET", "/console/{file}", handle_console_file, NULL, INLINE},
         {"GET", "/docs", handle_docs, NULL, INLINE},
         {"GET", "/api/v1/openapi.json", handle_openapi, NULL, INLINE},
-        {"GET", "/healthz", handle_healthz, NULL, INLINE},
-        {"GET", "/readyz", handle_readyz, NULL, INLINE},
-        {"GET", "/metrics", handle_metrics, NULL, INLINE},
+        {"GET", "/healthz", handle_healthz, NULL, HEALTH},
+        {"GET", "/readyz", handle_readyz, NULL, HEALTH},
+        {"GET", "/metrics", handle_metrics, NULL, HEALTH},
         {"GET", "/api/v1", handle_root, NULL, INLINE},
         {"GET", "/api/v1/pools", handle_pools, guard_user, INLINE},
         {"GET", "/api/v1/pools/{name}/connections", handle_connections, guard_user, WORKER},
@@ -48,7 +49,8 @@ size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX])
             .pattern = all[i].pattern,
             .handler = all[i].handler,
             .arg = app,
-            .is_inline = all[i].place == INLINE,
+            .is_inline = all[i].place == INLINE || all[i].place == HEALTH,
+            .is_health = all[i].place == HEALTH,
             .guard = all[i].guard,
             .guard_arg = app,
             .is_outbound = all[i].place == OUTBOUND,

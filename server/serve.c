@@ -37,7 +37,9 @@ static struct server {
     struct server_metrics *metrics;
     struct tracing *tracing;
     char *own_secret; /* made at this start; NULL when the configuration has one */
-    int socket; /* bound before anything else is opened; -1 once the listener has it, or it is closed */
+    /* Bound before anything else is opened; -1 once the listener has them, or they are closed. */
+    int socket;
+    int health_socket; /* -1 also when there is none */
     struct listener *listener;
     /* The same, for the console; NULL before it has started. */
     struct listener *_Atomic shown_listener;
@@ -404,29 +406,64 @@ static struct listener_options listener_options(const struct config *config)
 
 /* Bound first: whoever starts a second server by mistake is told before that one has opened a
  * database, or made a file. */
+static weir_status bind_address(const struct listener_options *options, const char *choice,
+                                int *ret_socket, weir_error *reterr)
+{
+    weir_error error;
+
+    weir_status status = listener_bind(options, ret_socket, &error);
+    if (status != WEIR_OK && error.native == EADDRINUSE)
+        return weir_error_set(reterr, status,
+                              "port %d on %s is in use by another program; %s chooses another",
+                              options->port, options->host, choice);
+    if (status != WEIR_OK && reterr != NULL)
+        *reterr = error;
+    return status;
+}
+
+static weir_status bind_health(struct listener_options options, weir_error *reterr)
+{
+    const struct config *config = server.config;
+
+    if (config->health_port == 0)
+        return WEIR_OK;
+    options.port = (int)config->health_port;
+    if (config->health_host != NULL)
+        options.host = config->health_host;
+    weir_status status =
+        bind_address(&options, "--health-port or WEIR_HEALTH_PORT", &server.health_socket, reterr);
+    if (status == WEIR_OK)
+        log_write(LOG_LEVEL_INFO, "/healthz, /readyz and /metrics are answered on %s port %d too",
+                  options.host, options.port);
+    return status;
+}
+
+static void close_addresses(void)
+{
+    if (server.socket >= 0)
+        close(server.socket);
+    if (server.health_socket >= 0)
+        close(server.health_socket);
+    server.socket = server.health_socket = -1;
+}
+
 static weir_status start_address(void *arg, weir_time deadline, weir_error *reterr)
 {
     struct listener_options options = listener_options(server.config);
-    weir_error error;
 
     (void)arg, (void)deadline;
-    weir_status status = listener_bind(&options, &server.socket, &error);
-    if (status != WEIR_OK && error.native == EADDRINUSE)
-        return weir_error_set(reterr, status,
-                              "port %d on %s is in use by another program; --port or PORT chooses "
-                              "another",
-                              options.port, options.host);
-    if (status != WEIR_OK && reterr != NULL)
-        *reterr = error;
+    weir_status status = bind_address(&options, "--port or PORT", &server.socket, reterr);
+    if (status == WEIR_OK)
+        status = bind_health(options, reterr);
+    if (status != WEIR_OK)
+        close_addresses();
     return status;
 }
 
 static weir_status stop_address(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg, (void)deadline, (void)reterr;
-    if (server.socket >= 0)
-        close(server.socket);
-    server.socket = -1;
+    close_addresses();
     return WEIR_OK;
 }
 
@@ -439,7 +476,8 @@ static weir_status start_listener(void *arg, weir_time deadline, weir_error *ret
     (void)arg, (void)deadline;
     tracing_wrap(server.tracing, routes, count);
     options.socket = server.socket;
-    server.socket = -1;
+    options.health_socket = server.health_socket;
+    server.socket = server.health_socket = -1;
     weir_status status = listener_start(&options, routes, count, &server.listener, reterr);
     if (status != WEIR_OK)
         return status;
@@ -585,7 +623,8 @@ int serve_run(struct config *config, const struct config_source *source)
     weir_lifecycle *lifecycle = NULL;
     weir_error error;
 
-    server = (struct server){.config = config, .socket = -1, .started = weir_now()};
+    server =
+        (struct server){.config = config, .socket = -1, .health_socket = -1, .started = weir_now()};
     signals_block();
     if (config->unused_database != NULL && config->unused_database[0] != '\0')
         log_write(LOG_LEVEL_WARNING, "%s", config->unused_database);

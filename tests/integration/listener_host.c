@@ -124,16 +124,16 @@ static char alive_json[] = "{\"alive\": true}";
 static char released_json[] = "{\"released\": true}";
 
 static const struct http_route routes[] = {
-    {"GET", "/fast", hello, hello_json, false, NULL, NULL, false},
-    {"GET", "/healthz", hello, alive_json, true, NULL, NULL, false},
-    {"GET", "/block", block, released_json, false, NULL, NULL, false},
-    {"POST", "/block", block, released_json, false, NULL, NULL, false},
-    {"POST", "/echo", echo, NULL, false, NULL, NULL, false},
-    {"GET", "/big", big, NULL, false, NULL, NULL, false},
-    {"GET", "/tables/{table}", mirror, NULL, false, NULL, NULL, false},
-    {"GET", "/tables/{table}/{id}", mirror, NULL, false, NULL, NULL, false},
-    {"GET", "/fail", fail, NULL, false, NULL, NULL, false},
-    {"DELETE", "/fast", nothing, NULL, false, NULL, NULL, false},
+    {"GET", "/fast", hello, hello_json, false, false, NULL, NULL, false},
+    {"GET", "/healthz", hello, alive_json, true, true, NULL, NULL, false},
+    {"GET", "/block", block, released_json, false, false, NULL, NULL, false},
+    {"POST", "/block", block, released_json, false, false, NULL, NULL, false},
+    {"POST", "/echo", echo, NULL, false, false, NULL, NULL, false},
+    {"GET", "/big", big, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables/{table}", mirror, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables/{table}/{id}", mirror, NULL, false, false, NULL, NULL, false},
+    {"GET", "/fail", fail, NULL, false, false, NULL, NULL, false},
+    {"DELETE", "/fast", nothing, NULL, false, false, NULL, NULL, false},
 };
 
 /* ---- Options, messages, commands ----------------------------------------------------------- */

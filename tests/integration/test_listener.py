@@ -546,19 +546,69 @@ def test_too_many_query_parameters_are_refused():
         assert client.get("/fast?" + "&".join("a" * 33))[0] == 400
 
 
-def test_connections_over_the_limit_are_closed_and_others_not_disturbed():
+def test_connections_over_the_limit_are_refused_and_others_not_disturbed():
     with running(max_connections=8) as host:
         inside = [Client(host) for _ in range(8)]
+        for client in inside:
+            assert client.get("/fast")[0] == 200
         host.wait_stats(connections=8)
-        for _ in range(20):
+        silent = [Client(host) for _ in range(20)]
+        for path in ("/fast", "/nowhere", "/healthz2", "/healt", "/healthz/x"):
             with Client(host) as late:
-                assert late.is_closed()
+                status, headers, body = late.get(path)
+                assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close"), (path, headers)
+                assert detail(body) == "every connection is in use" and late.is_closed()
+        with Client(host) as late:
+            late.ask("POST", "/echo", body=b"x" * 100_000)
+            assert late.response()[0] == 503 and late.is_closed()
+        with Client(host) as late:
+            late.ask("HEAD", "/fast")
+            assert late.response(has_body=False)[0] == 503 and late.is_closed() and late.buffer == b""
+        for client in silent:
+            assert client.is_closed()
         for client in inside:
             assert client.get("/fast")[0] == 200
         inside.pop().socket.close()
         host.wait_stats(connections=7)
         with Client(host) as late:
             assert late.get("/fast")[0] == 200
+
+
+def test_health_is_told_when_every_connection_is_in_use():
+    with running(max_connections=8) as host:
+        inside = [Client(host) for _ in range(8)]
+        assert all(client.get("/fast")[0] == 200 for client in inside)
+        for path in ("/healthz", "/healthz/", "/healthz?a=b", "/healthz/?a"):
+            with Client(host) as late:
+                status, headers, _ = late.get(path)
+                assert (status, headers["connection"].lower()) == (200, "close") and late.is_closed(), path
+        with Client(host) as late:
+            for piece in ("G", "ET", " /he", "althz", " HTTP/1.1\r\nHost:", " h\r\n\r\n"):
+                late.send(piece)
+                time.sleep(0.02)
+            assert late.response()[0] == 200
+        with Client(host) as late:
+            late.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /fast HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert late.response()[0] == 200 and late.is_closed() and late.buffer == b"", "the reserve serves nothing else"
+        assert all(client.get("/fast")[0] == 200 for client in inside)
+
+
+def test_a_request_takes_the_place_of_one_that_does_not_arrive():
+    with running(max_connections=8) as host:
+        inside = [Client(host) for _ in range(8)]
+        assert all(client.get("/fast")[0] == 200 for client in inside[4:])
+        for client in inside[:4]:
+            client.send("GET /fast")
+        host.wait_stats(connections=8)
+        deadline = time.monotonic() + 10
+        while True:
+            with Client(host) as late:
+                status = late.get("/fast")[0]
+            if status == 200:
+                break
+            assert status == 503 and time.monotonic() < deadline
+        assert inside[0].is_closed(), "the oldest goes"
+        assert all(client.get("/fast")[0] == 200 for client in inside[4:]), "those that were served stay"
 
 
 def test_connections_of_one_address_can_be_limited():

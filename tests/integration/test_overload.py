@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """`weir serve` under more than it can take: bodies nobody asked for, half requests, connections beyond the limit."""
+import concurrent.futures
 import contextlib
+import os
+import pathlib
+import resource
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 
 import tap
-from backend import Backend, moderator, user, wait_for
+from backend import Backend, user, wait_for
 
-PROGRAM = sys.argv[1]
+PROGRAM = os.path.abspath(sys.argv[1])
 MIB = 1 << 20
 
 
@@ -222,5 +228,152 @@ def test_a_request_that_came_with_the_end_is_answered():
             client.close()
 
 
+# ---- More connections than there is room for
+
+
+def ask_health(port, path="/healthz"):
+    """Status and seconds of one probe, on a connection of its own."""
+    started = time.monotonic()
+    client = Client(port)
+    client.ask("GET", path)
+    status = client.response()[0]
+    client.close()
+    return status, time.monotonic() - started
+
+
+def test_1100_half_requests_do_not_close_the_server():
+    with Backend(PROGRAM) as backend:
+        half = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(1100)]
+        for client in half:
+            with contextlib.suppress(ConnectionError):
+                client.send(b"GET")
+        for path in ("/healthz", "/readyz", "/metrics"):
+            found = [ask_health(backend.port, path) for _ in range(10)]
+            print(f"# {path}: {max(seconds for _, seconds in found) * 1000:.1f} ms at most")
+            assert {status for status, _ in found} == {200}, found
+            assert sorted(seconds for _, seconds in found)[5] < 0.2, found
+        wait_for(lambda: backend.get("/api/v1/tables").status == 200, 5, "a place for a request that arrives")
+        for client in half:
+            client.close()
+
+
+def test_probes_go_on_while_far_more_clients_come_than_there_is_room_for():
+    def besiege(deadline):
+        answered = refused = 0
+        while time.monotonic() < deadline:
+            try:
+                client = Client(backend.port)
+                client.ask("GET", "/api/v1/tables", user())
+                status = client.response()[0]
+                answered, refused = answered + (status == 200), refused + (status == 503)
+                client.close()
+            except (OSError, EOFError):
+                refused += 1
+        return answered, refused
+
+    with Backend(PROGRAM, "--max-connections", "16") as backend:
+        held = [Client(backend.port) for _ in range(10)]
+        for client in held:
+            client.ask("GET", "/api/v1", {})
+            assert client.response()[0] == 200
+        before = resident(backend)
+        deadline = time.monotonic() + 4
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            siege = [pool.submit(besiege, deadline) for _ in range(40)]
+            taken = []
+            while time.monotonic() < deadline:
+                status, seconds = ask_health(backend.port)
+                assert status == 200
+                taken.append(seconds)
+                time.sleep(max(0, 0.1 - seconds))
+            answered, refused = (sum(each) for each in zip(*(each.result() for each in siege)))
+        for client in held:
+            client.close()
+        wait_for(lambda: backend.get("/api/v1/tables").status == 200, 5, "an answer afterwards")
+        growth = resident(backend) / before
+        print(f"# {answered} answered, {refused} refused; {len(taken)} probes, the slowest {max(taken) * 1000:.0f} ms; memory x {growth:.2f}")
+        assert refused > 0 and answered > 0 and max(taken) < 5, taken
+        assert resident(backend) - before < 16 * MIB
+
+
+def test_memory_of_a_crowd_is_given_back():
+    def crowd():
+        clients = [Client(backend.port) for _ in range(800)]
+        for client in clients:
+            client.ask("GET", "/api/v1")
+        assert {client.response()[0] for client in clients} == {200}
+        most = resident(backend)
+        for client in clients:
+            client.close()
+        return most
+
+    with Backend(PROGRAM) as backend:
+        before = resident(backend)
+        for _ in range(2):
+            most = crowd()
+            assert most > 1.5 * before, "the crowd is none"
+            wait_for(lambda: resident(backend) <= 1.2 * before, 10,
+                     f"no more than 1.2 x {before / MIB:.1f} MiB, after {most / MIB:.1f} MiB")
+        print(f"# {before / MIB:.1f} MiB, with 800 connections {most / MIB:.1f}, afterwards {resident(backend) / MIB:.1f}")
+
+
+def test_descriptors_are_kept_for_those_who_ask_for_health():
+    with Backend(PROGRAM) as backend:
+        open_now = len(os.listdir(f"/proc/{backend.process.pid}/fd"))
+        hard = resource.prlimit(backend.process.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(backend.process.pid, resource.RLIMIT_NOFILE, (open_now + 20, hard))
+        held = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(60)]
+        for client in held[:40]:
+            with contextlib.suppress(ConnectionError):
+                client.send(b"GET / HTTP/1.1\r\n")
+        for _ in range(5):
+            assert ask_health(backend.port)[0] == 200
+            assert ask_health(backend.port, "/readyz")[0] in (200, 503), "a database may miss a descriptor"
+        for client in held:
+            client.close()
+        wait_for(lambda: backend.get("/api/v1/tables").status == 200, 10, "service once descriptors are free")
+
+
+def test_with_few_descriptors_there_are_fewer_connections():
+    with tempfile.TemporaryDirectory(prefix="weir-overload-") as directory:
+        limited = pathlib.Path(directory) / "weir"
+        limited.write_text(f"#!/bin/sh\nulimit -n 200\nexec {os.path.abspath(PROGRAM)} \"$@\"\n")
+        limited.chmod(0o755)
+        with Backend(limited) as backend:
+            backend.wait_log(r"max_connections 1024 needs \d+ file descriptors, the limit \(ulimit -Hn\) is 200: at most 100")
+            held = [Client(backend.port) for _ in range(150)]
+            for client in held[:95]:
+                client.ask("GET", "/api/v1")
+                assert client.response()[0] == 200
+            assert ask_health(backend.port)[0] == 200
+            for client in held:
+                client.close()
+
+
+def test_health_has_a_port_of_its_own_on_request():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with Backend(PROGRAM, "--health-port", str(port), "--max-connections", "8") as backend:
+        held = [Client(backend.port) for _ in range(8)]
+        for client in held:
+            client.ask("GET", "/api/v1")
+            assert client.response()[0] == 200
+        assert [ask_health(port, path)[0] for path in ("/healthz", "/readyz", "/metrics", "/api/v1", "/nowhere", "/")] == \
+            [200, 200, 200, 404, 404, 404]
+        half = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(200)]
+        for client in half:
+            with contextlib.suppress(ConnectionError):
+                client.send(b"GET /heal")
+        assert [ask_health(port)[0] for _ in range(5)] == [200] * 5, "the oldest of those who dawdle make room"
+        for client in half + held:
+            client.close()
+        again = subprocess.run([PROGRAM, "serve", "--port", "0", "--health-port", str(port)], capture_output=True, text=True,
+                               timeout=20, cwd=backend.directory, env={**os.environ, "SQL_CONN_STRING": "sqlite:///:memory:"})
+        assert again.returncode == 1 and f"port {port} on 127.0.0.1 is in use by another program; --health-port" in again.stderr, again
+
+
 if __name__ == "__main__":
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < 4096:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096 if hard == resource.RLIM_INFINITY else min(4096, hard), hard))
     tap.run_module(globals())

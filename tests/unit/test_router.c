@@ -14,13 +14,13 @@ static void handle(void *arg, const struct http_request *request, struct http_re
 }
 
 static const struct http_route table[] = {
-    {"GET", "/", handle, NULL, false, NULL, NULL, false},
-    {"GET", "/tables", handle, NULL, false, NULL, NULL, false},
-    {"GET", "/tables/{table}", handle, NULL, false, NULL, NULL, false},
-    {"GET", "/tables/{table}/{id}", handle, NULL, false, NULL, NULL, false},
-    {"GET", "/tables/{table}/count", handle, NULL, false, NULL, NULL, false},
-    {"POST", "/tables/new", handle, NULL, false, NULL, NULL, false},
-    {"PUT", "/tables/{table}", handle, NULL, false, NULL, NULL, false},
+    {"GET", "/", handle, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables", handle, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables/{table}", handle, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables/{table}/{id}", handle, NULL, false, false, NULL, NULL, false},
+    {"GET", "/tables/{table}/count", handle, NULL, false, false, NULL, NULL, false},
+    {"POST", "/tables/new", handle, NULL, false, false, NULL, NULL, false},
+    {"PUT", "/tables/{table}", handle, NULL, false, false, NULL, NULL, false},
 };
 
 static struct router *router;
@@ -141,7 +141,8 @@ static void a_path_of_too_many_segments_is_404(void)
 
 static weir_status open_one(const char *method, const char *pattern, weir_error *reterr)
 {
-    const struct http_route route = {method, pattern, handle, NULL, false, NULL, NULL, false};
+    const struct http_route route = {method, pattern, handle, NULL, false,
+                                     false,  NULL,    NULL,   false};
     struct router *opened = NULL;
     weir_status status = router_open(&route, 1, &opened, reterr);
 
@@ -169,7 +170,7 @@ static void malformed_routes_are_refused_by_name(void)
 
 static void a_route_without_handler_is_refused(void)
 {
-    const struct http_route route = {"GET", "/a", NULL, NULL, false, NULL, NULL, false};
+    const struct http_route route = {"GET", "/a", NULL, NULL, false, false, NULL, NULL, false};
     struct router *opened = NULL;
     weir_error error;
 
@@ -191,9 +192,9 @@ static void too_many_names_or_segments_are_refused(void)
 static void routes_that_no_request_could_tell_apart_are_refused(void)
 {
     const struct http_route same[] = {
-        {"GET", "/a/{b}", handle, NULL, false, NULL, NULL, false},
-        {"POST", "/a/{b}", handle, NULL, false, NULL, NULL, false},
-        {"GET", "/a/{c}", handle, NULL, false, NULL, NULL, false},
+        {"GET", "/a/{b}", handle, NULL, false, false, NULL, NULL, false},
+        {"POST", "/a/{b}", handle, NULL, false, false, NULL, NULL, false},
+        {"GET", "/a/{c}", handle, NULL, false, false, NULL, NULL, false},
     };
     struct router *opened = NULL;
     weir_error error;
@@ -213,7 +214,8 @@ static void more_methods_than_an_allow_header_holds_are_refused(void)
 
     for (size_t i = 0; i < 20; i++) {
         snprintf(methods[i], sizeof(methods[i]), "METHOD%c", (char)('A' + i));
-        routes[i] = (struct http_route){methods[i], "/a", handle, NULL, false, NULL, NULL, false};
+        routes[i] =
+            (struct http_route){methods[i], "/a", handle, NULL, false, false, NULL, NULL, false};
     }
     check_int(router_open(routes, 20, &opened, &error), WEIR_INVALID);
     check_int(router_open(routes, 5, &opened, &error), WEIR_OK);
