@@ -375,7 +375,7 @@ typedef struct weir_pool_stats {
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;       /* acquires that stood in line: wait_time.count and the failed */
+    uint64_t waits;       /* acquires that stood in line and have left it: wait_time.count */
     uint64_t handed_over; /* slots given directly to a waiter */
     uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
@@ -394,7 +394,7 @@ typedef struct weir_pool_stats {
     uint64_t nested;  /* acquires by threads that held a connection already, unless allowed */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
     /* times */
-    weir_histogram wait_time;   /* of acquires that stood in line and were given a slot */
+    weir_histogram wait_time;   /* of acquires that stood in line, also of those that gave up */
     weir_histogram create_time; /* of successful opens */
     weir_histogram use_time;    /* of one checkout in use_time_every */
 } weir_pool_stats;

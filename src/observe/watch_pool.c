@@ -64,9 +64,8 @@ static const weir_metric_options descriptions[POOL_METRICS] = {
                          "Callers that got no connection in time", POOL_LABEL),
     [CREATE_TIME] = HISTOGRAM("db.client.connection.create_time", weir__pool_bounds,
                               "Time it took to open a connection", POOL_LABEL),
-    [WAIT_TIME] =
-        HISTOGRAM("db.client.connection.wait_time", weir__pool_bounds,
-                  "Time that callers stood in line who were then given a connection", POOL_LABEL),
+    [WAIT_TIME] = HISTOGRAM("db.client.connection.wait_time", weir__pool_bounds,
+                            "Time that callers stood in line, also those who gave up", POOL_LABEL),
     [USE_TIME] = HISTOGRAM("db.client.connection.use_time", weir__pool_bounds,
                            "Time between checkout and return, of one checkout in use_time_every",
                            POOL_LABEL),

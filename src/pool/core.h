@@ -63,7 +63,8 @@ struct guarded {
     bool is_closing;
     bool is_orphaned; /* given up by its owner: the last lease frees it */
     struct detached *detached;
-    struct peer peer; /* what is known of how many connections the peer takes */
+    struct peer peer;                  /* what is known of how many connections the peer takes */
+    struct histogram failed_wait_time; /* of those who left the line without a slot */
 };
 
 struct weir_pool {
@@ -100,7 +101,6 @@ struct weir_pool {
 
     /* counted by those who hold no slot */
     _Atomic uint64_t timeouts;
-    _Atomic uint64_t failed_waits; /* stood in line and left it without a slot */
     _Atomic uint64_t refused;
     _Atomic uint64_t peer_refusals;
     _Atomic uint64_t misuses;

@@ -366,13 +366,23 @@ static void pass_the_watch(weir_pool *pool)
     wake(word);
 }
 
+/* Who gave up has no slot to count in. */
+static void count_failed_wait(weir_pool *pool, const struct waiter *waiter)
+{
+    weir_time waited = weir__pool_now(pool) - waiter->queued_at;
+
+    weir__lock(&pool->lock);
+    weir__histogram_observe(&weir__guarded_locked(pool)->failed_wait_time, waited);
+    weir__unlock(&pool->lock);
+}
+
 /* Wait in the line where the waiter is already. */
 static weir_status await_slot(weir_pool *pool, struct request *request, struct waiter *waiter)
 {
     WEIR_PROBE1(wait, pool->options.name);
     weir_status status = stand_in_line(pool, waiter, request->deadline);
     if (status != WEIR_OK) {
-        atomic_fetch_add_explicit(&pool->failed_waits, 1, memory_order_relaxed);
+        count_failed_wait(pool, waiter);
         return status;
     }
     if (atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0)

@@ -66,12 +66,12 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
     stats.peer_limit = weir__peer_limit(&g->peer, now);
     stats.is_closed = g->is_closing;
     stats.overflow = g->counted - pool->options.pool_size;
+    weir__histogram_add(&g->failed_wait_time, &stats.wait_time);
     weir__unlock(&pool->lock);
 
     for (int i = 0; i < touched; i++)
         add_counters(&pool->slots[i], &stats);
-    stats.waits =
-        stats.wait_time.count + atomic_load_explicit(&pool->failed_waits, memory_order_relaxed);
+    stats.waits = stats.wait_time.count;
     *ret_stats = stats;
 }
 

@@ -16,6 +16,7 @@ static weir_pool_stats stats_of(weir_pool *pool)
 /* ---- counters ---------------------------------------------------------------------------- */
 
 static weir_lease held;
+static weir_pool *pool_of_hook;
 
 static void release_after_3_ms(struct fake *fake)
 {
@@ -97,12 +98,80 @@ static void every_counter_is_exact(void)
     check_int(s.closed_by[WEIR_REASON_PING], 1);
     check_int(s.closed_by[WEIR_REASON_EVICTED], 1);
     check_int(s.closed_by[WEIR_REASON_RESET], 1);
-    check_int(s.wait_time.count, 1);
-    check_int(s.wait_time.sum, 3 * WEIR_MS);
+    check_int(s.wait_time.count, 2);
+    check_int(s.wait_time.sum, 5 * WEIR_MS + 3 * WEIR_MS);
+    check_int(s.wait_time.max, 5 * WEIR_MS);
     check_int(s.create_time.count, 5);
     check_int(s.create_time.sum, 10 * WEIR_MS);
     check_int(s.create_time.max, 2 * WEIR_MS);
     check_int(s.use_time.count, 8);
+    weir_pool_close(pool);
+}
+
+/* Many gave up after 4 s, one was served after 0.4 s: the figures say so. */
+static void who_gave_up_waiting_is_in_the_wait_figures(void)
+{
+    fake_init(&f);
+    weir_pool_options o = fake_options(&f, 1, 0);
+    o.pool_timeout_ms = 4000;
+    weir_pool *pool = fake_open(&f, &o);
+    weir_lease a = take(pool);
+
+    for (int i = 0; i < 23; i++)
+        refused(pool, WEIR_TIMEOUT);
+    held = a;
+    f.on_wait = release_after_3_ms;
+    a = take(pool);
+    weir_pool_stats s = stats_of(pool);
+    check_int(s.timeouts, 23);
+    check_int(s.waits, 24);
+    check_int(s.wait_time.count, 24);
+    check_int(s.wait_time.max, 4 * WEIR_SECOND);
+    check_int(s.wait_time.sum, 23 * 4 * WEIR_SECOND + 3 * WEIR_MS);
+    check_int(weir_histogram_quantile(&s.wait_time, 0.5), 4 * WEIR_SECOND);
+    give(pool, &a);
+    weir_pool_close(pool);
+}
+
+/* Who is refused at once never stood in line. */
+static void who_did_not_wait_is_not_in_the_wait_figures(void)
+{
+    fake_init(&f);
+    weir_pool_options o = fake_options(&f, 1, 0);
+    weir_pool *pool = fake_open(&f, &o);
+    weir_lease a = take(pool);
+    weir_lease none = {0};
+
+    check_int(weir_pool_try_acquire(pool, &none, &e), WEIR_TIMEOUT);
+    weir_pool_stats s = stats_of(pool);
+    check_int(s.timeouts, 1);
+    check_int(s.waits, 0);
+    check_int(s.wait_time.count, 0);
+    give(pool, &a);
+    weir_pool_close(pool);
+}
+
+static void dispose_the_pool(struct fake *fake)
+{
+    fake->on_wait = NULL;
+    fake->now += 7 * WEIR_MS;
+    check_int(weir_pool_dispose(pool_of_hook, WEIR_DEADLINE_NOW, NULL), WEIR_TIMEOUT);
+}
+
+static void who_waited_until_the_pool_was_closed_is_in_the_wait_figures(void)
+{
+    fake_init(&f);
+    weir_pool_options o = fake_options(&f, 1, 0);
+    weir_pool *pool = fake_open(&f, &o);
+    weir_lease a = take(pool);
+
+    pool_of_hook = pool;
+    f.on_wait = dispose_the_pool;
+    refused(pool, WEIR_CLOSED);
+    weir_pool_stats s = stats_of(pool);
+    check_int(s.wait_time.count, 1);
+    check_int(s.wait_time.sum, 7 * WEIR_MS);
+    check_int(weir_pool_release(&a), WEIR_OK);
     weir_pool_close(pool);
 }
 
@@ -298,8 +367,6 @@ static void the_list_of_holders_is_cut_at_the_youngest(void)
     }
 }
 
-static weir_pool *pool_of_hook;
-
 static void look_at_the_opener(struct fake *fake)
 {
     weir_pool_holder h[2];
@@ -395,6 +462,9 @@ static void long_names_never_break_an_error(void)
 int main(void)
 {
     run(every_counter_is_exact);
+    run(who_gave_up_waiting_is_in_the_wait_figures);
+    run(who_did_not_wait_is_not_in_the_wait_figures);
+    run(who_waited_until_the_pool_was_closed_is_in_the_wait_figures);
     run(gauges_follow_connections_in_every_state);
     run(a_pool_without_limit_says_what_its_limit_is);
     run(one_use_in_so_many_is_measured);
