@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The console: the figures of the backend, made once a second while somebody looks, for everybody who does. */
+/* The console: the figures of the backend, looked at once a second, kept for ten minutes, sent to those who follow. */
 #ifndef WEIR_SERVER_CONSOLE_H
 #define WEIR_SERVER_CONSOLE_H
 
 #include <jansson.h>
 
 #include "feed.h"
+#include "listener.h"
 
 struct console;
 
@@ -13,7 +14,7 @@ struct console;
 typedef void console_source(void *arg, json_t *object);
 
 /*
- * Start it: a thread that sleeps while nobody reads. At most `max_streams` may read at once.
+ * Start it: a thread that looks once a second. At most `max_streams` may read at once.
  * Errors: WEIR_NO_MEMORY, WEIR_SYSTEM (native is the errno).
  */
 WEIR_MUST_CHECK weir_status console_open(unsigned max_streams, console_source *source, void *arg,
@@ -27,7 +28,20 @@ void console_end(struct console *console);
 void console_close(struct console *console);
 
 /* Server-sent events: an event `figures` about once a second, JSON as GET /api/v1/pools answers it with
- * `at` (milliseconds since 1970) and what the source adds. */
+ * `at` (milliseconds since 1970) and what the source adds; to its `server`, if there is one, the console
+ * adds as `recent` how it answered within the last minute, and as `last` within the last second. */
 struct feed *console_feed(struct console *console);
+
+/* What GET /api/v1/pools answers: pools_json() with what happened within the last minute. `is_look` is the
+ * console's own. NULL: no memory. Threads: any. */
+json_t *console_pools_json(struct console *console, bool is_look);
+
+/* What GET /api/v1/history answers, malloc'ed: the last ten minutes, a moment a second, of the time before
+ * anybody looked too. NULL: no memory. Threads: any. */
+char *console_history_json(struct console *console);
+
+/* Count a request that is over; those by which somebody watches the server are left out. Threads: any, not
+ * after console_close(). */
+void console_count_request(struct console *console, const struct http_access *access);
 
 #endif

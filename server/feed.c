@@ -112,15 +112,19 @@ void feed_end(struct feed *feed)
     free_issue(unused);
 }
 
+/* Somebody reads, and finds nothing. */
+static bool is_wanted_locked(const struct feed *feed)
+{
+    return feed->reader_count > 0 && feed->newest == NULL;
+}
+
 bool feed_wait(struct feed *feed, weir_time until)
 {
     int error = 0;
     bool has_ended;
 
     pthread_mutex_lock(&feed->lock);
-    while (!feed->has_ended && feed->reader_count == 0)
-        pthread_cond_wait(&feed->is_wanted, &feed->lock);
-    while (!feed->has_ended && feed->newest != NULL && error == 0)
+    while (!feed->has_ended && !is_wanted_locked(feed) && error == 0)
         error = condition_wait(&feed->is_wanted, &feed->lock, until);
     has_ended = feed->has_ended;
     pthread_mutex_unlock(&feed->lock);

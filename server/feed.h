@@ -57,8 +57,8 @@ void feed_publish(struct feed *feed, char *bytes, size_t size);
 void feed_end(struct feed *feed);
 
 /*
- * Sleep until there are readers, and while there are, until one joins that finds no issue, or until
- * `until`. False: the feed has ended. Threads: one, who publishes.
+ * Sleep until one joins that finds no issue, or until `until`. False: the feed has ended. Threads: one,
+ * who publishes.
  */
 bool feed_wait(struct feed *feed, weir_time until);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "db_trouble.h"
+#include "loans.h"
 #include "log.h"
 #include "tracing.h"
 
@@ -20,6 +21,7 @@
 struct db_handle {
     weir_db *db;
     struct pool_history *history;
+    struct loans *loans;
     bool echo;
     bool is_followed_closely; /* by the log; only the thread that opens and reloads */
 
@@ -39,13 +41,20 @@ struct db_handle {
 static weir_status follow(struct db_handle *handle, bool shows_loans, weir_error *reterr)
 {
     weir_pool *pool = weir_db_pool(handle->db);
+    weir_pool_stats stats;
 
     weir_status status = log_follow_db(handle->db, reterr);
     if (status == WEIR_OK)
         status = tracing_follow_db(handle->db, reterr);
     if (status == WEIR_OK)
         status = pool_history_open(pool, shows_loans, &handle->history, reterr);
-    return status;
+    if (status != WEIR_OK)
+        return status;
+    weir_pool_get_stats(pool, &stats);
+    handle->loans = loans_open(stats.slots);
+    if (handle->loans == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "holders of connections: out of memory");
+    return WEIR_OK;
 }
 
 /* No request may take half as long. leak_report_after_ms in the URL's query sets another. */
@@ -77,8 +86,10 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     weir_status status = weir_db_open(url, &db_options, &handle->db, reterr);
     if (status == WEIR_OK) {
         status = follow(handle, options->shows_loans, reterr);
-        if (status != WEIR_OK)
+        if (status != WEIR_OK) {
             weir_db_close(handle->db);
+            pool_history_close(handle->history);
+        }
     }
     if (status != WEIR_OK) {
         pthread_mutex_destroy(&handle->trouble_lock);
@@ -233,6 +244,7 @@ void managed_db_put_engine(struct db_handle *handle)
         return;
     weir_db_close(handle->db);
     pool_history_close(handle->history);
+    loans_close(handle->loans);
     pthread_mutex_destroy(&handle->trouble_lock);
     free(handle);
 }
@@ -247,6 +259,11 @@ struct pool_history *db_handle_history(const struct db_handle *handle)
     return handle->history;
 }
 
+struct loans *db_handle_loans(const struct db_handle *handle)
+{
+    return handle->loans;
+}
+
 /* The earlier of the caller's deadline and the pool's own timeout counted from now. */
 static weir_time bounded(weir_db *db, weir_time deadline)
 {
@@ -255,6 +272,11 @@ static weir_time bounded(weir_db *db, weir_time deadline)
     if (deadline == WEIR_DEADLINE_DEFAULT || deadline == WEIR_DEADLINE_NOW)
         return deadline;
     return own < deadline ? own : deadline;
+}
+
+static uint64_t connection_of(const struct db_session *session)
+{
+    return weir_lease_connection_id(weir_conn_lease(session->conn));
 }
 
 weir_status managed_db_get_session_at(struct managed_db *manager, weir_time deadline,
@@ -274,12 +296,14 @@ weir_status managed_db_get_session_at(struct managed_db *manager, weir_time dead
     }
     if (deadline != WEIR_DEADLINE_DEFAULT && deadline != WEIR_DEADLINE_NOW)
         weir_conn_set_deadline(session.conn, deadline);
+    loans_begin(session.handle->loans, connection_of(&session));
     *ret_session = session;
     return WEIR_OK;
 }
 
 void db_session_end(struct db_session *session)
 {
+    loans_end(session->handle->loans, connection_of(session));
     weir_conn_release(session->conn);
     managed_db_put_engine(session->handle);
     *session = (struct db_session){0};
@@ -331,6 +355,7 @@ weir_status db_session_query(struct db_session *session, const char *sql, const 
     if (session->handle->echo)
         log_write(LOG_LEVEL_INFO, "pool \"%s\": %s",
                   weir_pool_name(weir_db_pool(session->handle->db)), sql);
+    loans_set_statement(session->handle->loans, connection_of(session), sql);
 
     weir_error error;
     weir_status status =

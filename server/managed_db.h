@@ -8,6 +8,7 @@
 
 #include <weir/db.h>
 
+#include "loans.h"
 #include "pool_history.h"
 
 /* What initialize() takes besides the URL; pool options in the URL's query win over these. */
@@ -81,6 +82,9 @@ weir_db *db_handle_db(const struct db_handle *handle);
 
 /* The lives of its connections. Valid as long as the engine is held. */
 struct pool_history *db_handle_history(const struct db_handle *handle);
+
+/* What its connections are lent for. Under the same terms. */
+struct loans *db_handle_loans(const struct db_handle *handle);
 
 /* A session: one connection on loan, and the hold on its engine. */
 struct db_session {

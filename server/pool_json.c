@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "database_place.h"
 #include "db_manager.h"
 #include "http_session_manager.h"
 #include "suggestions_db_manager.h"
@@ -81,24 +82,51 @@ static json_t *settings(const weir_pool_options *options)
         "handoff_after_us", options->handoff_after_us, "max_waiters", options->max_waiters);
 }
 
-static json_t *holders(weir_pool *pool)
+/* How many holders are listed, those who hold longest. */
+#define HOLDERS_SHOWN 64
+
+static void add_text(json_t *object, const char *name, const char *text)
 {
-    weir_pool_holder found[64];
-    size_t count = weir_pool_get_holders(pool, found, 64);
+    if (text[0] != '\0')
+        json_object_set_new(object, name, json_string(text));
+}
+
+/* Beside where in the source it was: for which request, in which trace, with which statement. */
+static json_t *holder_json(const weir_pool_holder *holder, struct loans *loans)
+{
+    const char *file = holder->file != NULL ? holder->file : "";
+    const char *slash = strrchr(file, '/');
+    json_t *object = json_pack(
+        "{s:I, s:s, s:i, s:i, s:f, s:b}", "connection", (json_int_t)holder->connection_id, "file",
+        slash != NULL ? slash + 1 : file, "line", holder->line, "thread", holder->thread, "age_ms",
+        (double)holder->age / 1e6, "is_cancelling", (int)holder->is_cancelling);
+    struct loan loan;
+
+    if (loans_find(loans, holder->connection_id, holder->is_cancelling, &loan)) {
+        add_text(object, "route", loan.route);
+        add_text(object, "statement", loan.statement);
+        add_text(object, "trace_id", loan.trace_id);
+    }
+    return object;
+}
+
+static json_t *holders(weir_pool *pool, struct loans *loans)
+{
+    weir_pool_holder found[HOLDERS_SHOWN];
+    size_t count = weir_pool_get_holders(pool, found, HOLDERS_SHOWN);
     json_t *array = json_array();
 
-    for (size_t i = 0; i < count && i < 64; i++) {
-        const char *slash = found[i].file != NULL ? strrchr(found[i].file, '/') : NULL;
-        json_array_append_new(array, json_pack("{s:I, s:s, s:i, s:i, s:f, s:b}", "connection",
-                                               (json_int_t)found[i].connection_id, "file",
-                                               slash != NULL           ? slash + 1
-                                               : found[i].file != NULL ? found[i].file
-                                                                       : "",
-                                               "line", found[i].line, "thread", found[i].thread,
-                                               "age_ms", (double)found[i].age / 1e6,
-                                               "is_cancelling", (int)found[i].is_cancelling));
-    }
+    for (size_t i = 0; i < count && i < HOLDERS_SHOWN; i++)
+        json_array_append_new(array, holder_json(&found[i], loans));
     return array;
+}
+
+static json_t *place_json(weir_db *db)
+{
+    struct database_place place;
+
+    database_place_read(weir_db_url(db), &place);
+    return json_pack("{s:s, s:s}", "host", place.host, "name", place.name);
 }
 
 static json_t *describe_pool(struct managed_db *manager)
@@ -113,14 +141,16 @@ static json_t *describe_pool(struct managed_db *manager)
     weir_pool_get_stats(pool, &stats);
     weir_pool_status_line(pool, line, sizeof line);
     json_t *object = json_pack(
-        "{s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:{s:o, s:o, s:o}, s:o}",
+        "{s:s, s:b, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:o, s:{s:o, s:o, s:o}, "
+        "s:o}",
         "name", weir_pool_name(pool), "is_initialized", 1, "engine",
-        weir_db_engine(db_handle_db(handle)), "settings", settings(weir_pool_get_options(pool)),
-        "size", stats.pool_size, "idle", stats.idle, "used", stats.leased, "overflow",
-        stats.overflow, "connections", stats.connections, "waiters", stats.waiters, "peer_limit",
-        stats.peer_limit, "status", line, "counters", pool_json_counters(&stats), "times", "wait",
-        pool_json_times(&stats.wait_time), "create", pool_json_times(&stats.create_time), "use",
-        pool_json_times(&stats.use_time), "holders", holders(pool));
+        weir_db_engine(db_handle_db(handle)), "database", place_json(db_handle_db(handle)),
+        "settings", settings(weir_pool_get_options(pool)), "size", stats.pool_size, "idle",
+        stats.idle, "used", stats.leased, "overflow", stats.overflow, "connections",
+        stats.connections, "waiters", stats.waiters, "peer_limit", stats.peer_limit, "status", line,
+        "counters", pool_json_counters(&stats), "times", "wait", pool_json_times(&stats.wait_time),
+        "create", pool_json_times(&stats.create_time), "use", pool_json_times(&stats.use_time),
+        "holders", holders(pool, db_handle_loans(handle)));
     managed_db_put_engine(handle);
     return object;
 }

@@ -11,9 +11,11 @@
 /* Fill `routes` with every route, `app` as their argument; returns how many. */
 size_t routes_fill(struct app *app, struct http_route routes[ROUTES_MAX]);
 
-/* The handlers, by subject: routes_meta.c, metrics.c, routes_tables.c, routes_suggestions.c,
+/* The handlers, by subject: routes_meta.c, routes_pools.c, metrics.c, routes_tables.c, routes_suggestions.c,
  * routes_moderation.c, routes_nocodb.c, routes_console.c, routes_traces.c. */
-http_handler handle_root, handle_healthz, handle_readyz, handle_pools, handle_metrics;
+http_handler handle_root, handle_healthz, handle_readyz, handle_pools, handle_history,
+    handle_metrics;
+http_handler handle_evict, handle_trim;
 http_handler handle_tables, handle_rows, handle_row;
 http_handler handle_suggest_generic, handle_suggest_kind;
 http_handler handle_pending, handle_status, handle_payload;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool_json.h"
+#include "console.h"
 
 void handle_root(void *arg, const struct http_request *request, struct http_response *response)
 {
@@ -36,9 +36,20 @@ void handle_readyz(void *arg, const struct http_request *request, struct http_re
 
 void handle_pools(void *arg, const struct http_request *request, struct http_response *response)
 {
+    struct app *app = arg;
     struct auth_claims claims;
 
-    if (!is_authorized(arg, request, response, &claims))
+    if (!is_authorized(app, request, response, &claims))
         return;
-    reply_json(response, 200, pools_json());
+    reply_json(response, 200, console_pools_json(app->console, false));
+}
+
+void handle_history(void *arg, const struct http_request *request, struct http_response *response)
+{
+    struct app *app = arg;
+    struct auth_claims claims;
+
+    if (!is_authorized(app, request, response, &claims))
+        return;
+    http_reply_json_text(response, 200, console_history_json(app->console));
 }

@@ -378,6 +378,7 @@ static void on_request_done(void *arg, const struct http_access *access)
     (void)arg;
     log_access(access);
     server_metrics_count_request(server.metrics, access);
+    console_count_request(server.app.console, access);
 }
 
 static struct listener_options listener_options(const struct config *config)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loans.h"
 #include "otlp.h"
 #include "routes.h"
 #include "text.h"
@@ -278,7 +279,9 @@ static void handle_traced(void *arg, const struct http_request *request,
         span.started = http_request_arrived(request);
         describe_request(&span, route, request);
     }
+    loans_set_request(http_request_method(request), route->pattern);
     route->handler(route->arg, request, response);
+    loans_set_request(NULL, NULL);
     if (is_recorded)
         describe_response(&span, response);
     weir_span_end(&span);

@@ -17,6 +17,14 @@ export const session = {
   },
 };
 
+/** What the token says of its bearer, for what is offered to him; the server asks again. */
+export function isModerator() {
+  try {
+    const [, claims] = (session.token ?? "").split(".");
+    return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).role === "moderator";
+  } catch { return false; }
+}
+
 /** Takes over #token=…, and takes it out of the address bar and the history. */
 export function takeFragment() {
   const match = /^#token=([^&]+)$/.exec(location.hash);
@@ -35,7 +43,7 @@ export class ApiError extends Error {
 }
 
 // A token is put into a header: what cannot stand there is no token.
-const authorization = () => {
+export const authorization = () => {
   const token = session.token ?? "";
   if (!/^[\x21-\x7e]+$/.test(token)) throw new ApiError(401, "That is no token: it has blanks or other signs in it.");
   return { Authorization: `Bearer ${token}` };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The console: who asks, the stream of figures, and the parts of the page that show them.
-import { $, make, ms, rate, reconcile, say, visible, whole } from "./dom.js";
-import { follow, session, takeFragment, whenUnauthorized } from "./api.js";
+import { $, say, visible } from "./dom.js";
+import { follow, request, session, takeFragment, whenUnauthorized } from "./api.js";
 import { forgetAlerts, showAlerts } from "./alerts.js";
-import { forgetOrigins, showOrigins } from "./origins.js";
-import { forgetPools, showPools } from "./pools.js";
+import { forgetOrigins, prepareOrigins, showOrigins } from "./origins.js";
+import { fillPools, forgetPools, showPools } from "./pools.js";
+import { fillServer, forgetServer, showServer } from "./server.js";
 import { followSuggestions, forgetSuggestions, prepareSuggestions } from "./suggestions.js";
 import { followTraces, forgetTraces } from "./traces.js";
 
@@ -15,21 +16,23 @@ function showState(kind, text) {
   say($("state"), text);
 }
 
-let last = null; // the server's figures before these
+const GAP = 5000; // figures that are further apart than this have something between them
 
-function showServer(figures) {
-  const { server } = figures;
-  if (server === undefined) return;
-  const seconds = last === null ? 0 : (figures.at - last.at) / 1000;
-  const perSecond = seconds > 0 && server.requests >= last.server.requests ? (server.requests - last.server.requests) / seconds : NaN;
-  last = figures;
-  say($("version"), visible(server.version, 20));
-  const shown = [["Up for", ms(server.uptime_ms)], ["Requests", rate(perSecond)], ["Workers busy", `${server.workers_busy} of ${server.workers}`],
-    ["Queued", whole(server.queued)], ["Client connections", whole(server.connections)]];
-  reconcile($("server"), shown, ([label]) => label, ([label]) => make("div", {}, make("dt", {}, label), make("dd")), (item, [, value]) => say(item.lastChild, value));
+let shownAt = 0; // when the last figures were made
+
+/** What the server kept of the time before, or of that in which this page heard nothing. */
+async function readHistory(signal) {
+  try {
+    const history = JSON.parse(await request("GET", "/api/v1/history"));
+    if (signal.aborted) return;
+    fillPools(history);
+    fillServer(history);
+  } catch { /* the charts begin now */ }
 }
 
 function show(figures) {
+  if (figures.at - shownAt > GAP || figures.at < shownAt) readHistory(running.signal);
+  shownAt = figures.at;
   showServer(figures);
   showPools(figures);
   showOrigins(figures);
@@ -39,7 +42,8 @@ function show(figures) {
 function stop() {
   running?.abort();
   running = null;
-  last = null;
+  shownAt = 0;
+  forgetServer();
   forgetPools();
   forgetOrigins();
   forgetAlerts();
@@ -83,5 +87,6 @@ $("leave").addEventListener("click", () => ask(""));
 addEventListener("hashchange", () => { if (takeFragment()) start(); });
 
 prepareSuggestions();
+prepareOrigins();
 if (takeFragment() || session.token !== null) start();
 else ask("");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The description of the API as a page, made from /api/v1/openapi.json and from nothing else.
 import { $, make, visible } from "./dom.js";
+import { layOut } from "./json.js";
+import { prepareToken, tryIt } from "./try.js";
 
 const ADDRESS = "/api/v1/openapi.json";
 const DEPTH = 6; // levels of members that are shown; none of ours is deeper
@@ -160,6 +162,8 @@ function article(method, path, operation) {
     make("h3", { id: `${id}-title` }, make("span", { class: "method", "data-method": method }, method), make("code", {}, visible(path)), make("span", { class: "tag" }, isOpen ? "no token needed" : "token needed")),
     make("p", {}, visible(sentence(operation.summary, operation.description))),
     code(curl(method, path, operation), "the command"),
+    tryIt(id, { method, path, parameters: (operation.parameters ?? []).map(resolve).map((one) => ({ ...one, schema: resolve(one.schema) })), needsToken: !isOpen,
+      body: body === undefined ? undefined : layOut(JSON.stringify(body.example ?? sample(body.schema)))[0] }),
   ];
   if (operation.parameters !== undefined) parts.push(make("h4", {}, "Parameters"), parameterTable(operation.parameters));
   if (body !== undefined) parts.push(make("h4", {}, "Body: a JSON object"), inner(resolve(body.schema), 0) ?? make("p", {}, "Any members."));
@@ -220,6 +224,7 @@ async function open() {
   follow(true);
 }
 
+prepareToken();
 $("search").addEventListener("input", find);
 addEventListener("hashchange", () => follow(false));
 open().catch((error) => { $("problem").textContent = `The description could not be read: ${visible(error.message, 200)}.`; });

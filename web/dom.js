@@ -41,6 +41,12 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The figure of a <dd>, and whether it is one of those that say "nothing": these stand back. */
+export function sayFigure(element, text, isNothing) {
+  say(element, text);
+  element.parentElement.classList.toggle("nothing", isNothing);
+}
+
 export const $ = (id) => document.getElementById(id);
 
 export function announce(text) {

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 // One card for each pool: its level, figures, course and holders.
-import { $, foreign, make, ms, rate, reconcile, say, visible, when, whole } from "./dom.js";
-import { request } from "./api.js";
-import { openChart } from "./charts.js";
+import { $, announce, foreign, make, ms, rate, reconcile, say, sayFigure, visible, when, whole } from "./dom.js";
+import { isModerator, request } from "./api.js";
+import { openChart, POOL_LINES } from "./charts.js";
+import { openTrace } from "./traces.js";
 
 const FIGURES = [
   ["waiting", "Waiting"], ["p50", "Wait, median"], ["p99", "Wait, p99"], ["longest", "Longest wait"],
   ["lent", "Lent"], ["use", "Use, median"], ["timeouts", "Timeouts"], ["opened", "Opened"],
   ["failed", "Failed to open"], ["pings", "Failed pings"], ["leaks", "Leaks"], ["nested", "Nested"], ["limit", "Server's limit"],
 ];
+
+// Figures that are folded into one sentence while there is nothing to tell of them.
+const TROUBLES = { timeouts: "timeouts", failed: "failures to open", pings: "failed pings", leaks: "leaks", nested: "nested acquires", limit: "limit of the server" };
 
 /** How many connections there can be, how many there are, and what they do. */
 export function level(pool) {
@@ -47,6 +51,29 @@ function lives(name) {
   return make("details", { toggle: (event) => { if (event.target.open) showLives(list, name); } }, make("summary", {}, "Lives of the connections"), list);
 }
 
+// ---- What moderators may do
+
+const TREATMENTS = [
+  ["evict", "Evict", "Replace every connection: idle ones are closed now, lent ones when they come back", "Evicted"],
+  ["trim", "Trim", "Close the connections that are idle now", "Trimmed"],
+];
+
+function treatments(name, done) {
+  const buttons = TREATMENTS.map(([what, label, title, past]) => make("button", { type: "button", title, "aria-label": `${label} pool ${visible(name, 80)}`, click: async (event) => {
+    event.currentTarget.disabled = true;
+    const button = event.currentTarget;
+    try {
+      const answer = JSON.parse(await request("POST", `/api/v1/pools/${encodeURIComponent(name)}/${what}`));
+      say(done, `${past} at ${when(Date.now(), { timeStyle: "medium" })}; ${answer.connections} open.`);
+      announce(done.textContent);
+    } catch (error) {
+      say(done, visible(error.message, 300));
+    }
+    button.disabled = false;
+  } }, label));
+  return make("div", { class: "actions", hidden: !isModerator() }, ...buttons, done);
+}
+
 // ---- The card
 
 function createCard(pool) {
@@ -56,15 +83,14 @@ function createCard(pool) {
   const figures = make("dl", { class: "figures" });
   for (const [key, label] of FIGURES) figures.append(make("div", {}, make("dt", {}, label), keep(key, make("dd"))));
   const card = make("article", { class: "card pool", "aria-labelledby": id },
-    make("header", {}, make("h3", { id }, foreign(pool.name, 80)), keep("engine", make("span", { class: "tag" })), keep("verdict", make("span", { class: "pill" }))),
+    make("header", {}, make("h3", { id }, foreign(pool.name, 80)), keep("engine", make("span", { class: "tag" })), keep("verdict", make("span", { class: "pill" })),
+      keep("place", make("p", { class: "place" }))),
     make("div", { class: "level", role: "img" }, keep("bar", make("div", { class: "cells" }))),
-    keep("words", make("p", { class: "words" })), figures,
+    keep("words", make("p", { class: "words" })), figures, keep("absent", make("p", { class: "absent hint" })),
     make("div", { class: "chart" }, keep("canvas", make("canvas", { role: "img", "aria-label": "Used, idle and waiting over the last minutes" }))),
     make("p", { class: "legend", "aria-hidden": "true" }, make("i", { class: "used" }), "used", make("i", { class: "idle" }), "idle", make("i", { class: "wait" }), "waiting"),
     make("details", { open: true }, make("summary", {}, keep("held", make("span"))),
-      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Holders" },
-        make("table", {}, make("thead", {}, make("tr", {}, ...["Connection", "Borrowed at", "Thread", "For"].map((text) => make("th", { scope: "col" }, text)))),
-          keep("holders", make("tbody"))))), lives(pool.name));
+      keep("holders", make("ol", { class: "holders scroll", tabindex: 0, "aria-label": "Holders" }))), lives(pool.name), treatments(pool.name, make("span", { class: "hint" })));
   card.weirPart = part;
   return card;
 }
@@ -92,34 +118,48 @@ function verdict(pool) {
   return ["good", "calm"];
 }
 
+function createHolder() {
+  const link = make("a", { href: "#traces", click: (event) => { event.preventDefault(); openTrace(event.currentTarget.dataset.trace); } });
+  return make("li", {}, make("p", { class: "holder" }, make("strong"), make("span", { class: "route" }), make("span", { class: "number" })),
+    make("code", { class: "statement" }), make("p", { class: "meta" }, make("span"), make("span"), link));
+}
+
+function updateHolder(item, holder) {
+  const [head, statement, foot] = item.children;
+  const [connection, route, age] = head.children;
+  const [place, thread, link] = foot.children;
+  say(connection, holder.connection > 0 ? `#${holder.connection}` : "opening");
+  say(route, holder.is_cancelling ? `being cancelled${holder.route ? `: ${visible(holder.route, 120)}` : ""}` : visible(holder.route ?? "no request", 120));
+  say(age, ms(holder.age_ms));
+  say(statement, visible(holder.statement ?? "", 1000));
+  statement.hidden = !holder.statement;
+  say(place, holder.file ? visible(`${holder.file}:${holder.line}`, 120) : "place unknown");
+  say(thread, holder.thread > 0 ? `thread ${holder.thread}` : "");
+  thread.hidden = !(holder.thread > 0);
+  say(link, holder.trace_id ? `trace ${visible(holder.trace_id, 64).slice(0, 8)}…` : "");
+  link.hidden = !holder.trace_id;
+  link.dataset.trace = holder.trace_id ?? "";
+  item.className = holder.age_ms > 10000 ? "old" : "";
+}
+
 function updateHolders(part, pool) {
   const holders = [...pool.holders].sort((a, b) => b.age_ms - a.age_ms);
   say(part.held, holders.length === 0 ? "Nobody holds a connection" : `${holders.length} lent now, longest first`);
-  reconcile(part.holders, holders, (holder) => holder.connection, () => make("tr", {}, make("td"), make("td"), make("td", { class: "number" }), make("td", { class: "number" })),
-    (row, holder) => {
-      const [connection, place, thread, age] = row.children;
-      say(connection, `#${holder.connection}`);
-      say(place, holder.file ? visible(`${holder.file}:${holder.line}`, 120) : "unknown");
-      say(thread, holder.is_cancelling ? "being cancelled" : String(holder.thread));
-      say(age, ms(holder.age_ms));
-      row.className = holder.age_ms > 10000 ? "old" : "";
-    });
+  part.holders.hidden = holders.length === 0;
+  reconcile(part.holders, holders, (holder) => `${holder.connection} ${holder.thread}`, createHolder, updateHolder);
 }
 
 function updateFigures(part, pool, perSecond) {
-  say(part.waiting, whole(pool.waiters));
-  say(part.p50, ms(pool.times.wait.p50_ms));
-  say(part.p99, ms(pool.times.wait.p99_ms));
-  say(part.longest, ms(pool.times.wait.max_ms));
-  say(part.lent, rate(perSecond));
-  say(part.use, ms(pool.times.use.p50_ms));
-  say(part.timeouts, whole(pool.counters.timeouts));
-  say(part.opened, whole(pool.counters.connects));
-  say(part.failed, whole(pool.counters.connect_errors));
-  say(part.pings, whole(pool.counters.ping_failures));
-  say(part.leaks, whole(pool.counters.leaks));
-  say(part.nested, whole(pool.counters.nested));
-  say(part.limit, pool.peer_limit > 0 ? whole(pool.peer_limit) : "none");
+  const { counters, times } = pool;
+  const counts = { waiting: pool.waiters, timeouts: counters.timeouts, opened: counters.connects, failed: counters.connect_errors, pings: counters.ping_failures, leaks: counters.leaks, nested: counters.nested };
+  for (const [key, count] of Object.entries(counts)) sayFigure(part[key], whole(count), count === 0);
+  const durations = { p50: times.wait.p50_ms, p99: times.wait.p99_ms, longest: times.wait.max_ms, use: times.use.p50_ms };
+  for (const [key, value] of Object.entries(durations)) sayFigure(part[key], ms(value), value === 0);
+  sayFigure(part.lent, rate(perSecond), !(perSecond > 0));
+  sayFigure(part.limit, pool.peer_limit > 0 ? whole(pool.peer_limit) : "none", pool.peer_limit === 0);
+  const absent = Object.keys(TROUBLES).filter((key) => part[key].parentElement.classList.contains("nothing"));
+  for (const key of Object.keys(TROUBLES)) part[key].parentElement.hidden = absent.includes(key);
+  say(part.absent, absent.length === 0 ? "" : `No ${absent.map((key) => TROUBLES[key]).join(", ").replace(/, ([^,]+)$/, " or $1")}.`);
 }
 
 const before = new Map(); // name -> [at, checkouts]
@@ -138,15 +178,28 @@ function updateCard(card, pool, at) {
     return;
   }
   const [kind, word] = verdict(pool);
+  card.weirName = pool.name;
   say(part.engine, visible(pool.engine, 40));
+  say(part.place, [pool.database.name, pool.database.host && `on ${pool.database.host}`].filter(Boolean).map((text) => visible(text, 300)).join(" "));
   say(part.verdict, word);
   part.verdict.dataset.state = kind;
   card.dataset.state = kind;
   updateBar(part, pool);
   updateFigures(part, pool, checkoutsPerSecond(pool, at));
   updateHolders(part, pool);
-  card.weirChart ??= openChart(part.canvas, level(pool).most);
+  if (card.weirChart === undefined) {
+    card.weirChart = openChart(part.canvas, POOL_LINES, level(pool).most);
+    card.weirChart?.fill(past.get(pool.name) ?? []);
+  }
   card.weirChart?.add(at, level(pool));
+}
+
+const past = new Map(); // name -> what was before this page looked
+
+/** What the server kept: goes into the charts that are there, and into those that come. */
+export function fillPools(history) {
+  for (const pool of history.pools) past.set(pool.name, history.at.map((at, i) => ({ at, used: pool.used[i], idle: pool.idle[i], waiters: pool.waiters[i] })));
+  for (const card of $("pool-cards").children) card.weirChart?.fill(past.get(card.weirName) ?? []);
 }
 
 export function showPools(figures) {
@@ -157,4 +210,5 @@ export function forgetPools() {
   for (const card of $("pool-cards").children) card.weirChart?.close();
   $("pool-cards").replaceChildren();
   before.clear();
+  past.clear();
 }

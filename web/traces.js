@@ -32,7 +32,7 @@ function gather(id, spans) {
 }
 
 /** Spans to traces, the one that ended last first; without those of this list itself. */
-function group(spans) {
+function group(spans, wanted) {
   const byTrace = new Map();
   for (const span of spans.map(readSpan)) {
     const list = byTrace.get(span.trace) ?? [];
@@ -40,7 +40,7 @@ function group(spans) {
     byTrace.set(span.trace, list);
   }
   return Array.from(byTrace, ([id, list]) => gather(id, list)).filter((trace) => !trace.name.startsWith(OWN))
-    .sort((a, b) => b.at + b.duration - a.at - a.duration).slice(0, SHOWN);
+    .sort((a, b) => b.at + b.duration - a.at - a.duration).filter((trace, i) => i < SHOWN || trace.id === wanted);
 }
 
 /** Children below their parents, each with its depth; a span whose parent is not here stands at the top. */
@@ -115,10 +115,34 @@ function show(traces) {
   reconcile($("trace-list"), traces, (trace) => trace.id, create, update);
 }
 
+let wanted = ""; // the trace that was asked for, until it was opened
+
+/** Opens the trace that is wanted, if it is there, and says so if it is not. */
+function openWanted() {
+  const item = Array.from($("trace-list").children).find((child) => child.weirTrace.id === wanted);
+  $("no-trace").hidden = item !== undefined;
+  if (item === undefined) return;
+  wanted = "";
+  item.firstChild.open = true;
+  item.scrollIntoView({ block: "center" });
+  item.firstChild.firstChild.focus({ preventScroll: true });
+}
+
+let read = async () => {}; // reads the list now; set while it is followed
+
+/** Shows a trace by its id: now if a span of it has ended, or as soon as one has. */
+export function openTrace(id) {
+  wanted = id;
+  say($("no-trace"), `Trace ${visible(id, 64)} has no span that ended yet; it opens here when it has.`);
+  $("traces").scrollIntoView();
+  read();
+}
+
 async function load() {
   try {
     const answer = JSON.parse(await request("GET", `/api/v1/traces?limit=${READ}`));
-    show(group(answer.spans ?? []));
+    show(group(answer.spans ?? [], wanted));
+    if (wanted !== "") openWanted();
     say($("no-traces"), "No traces yet.");
   } catch (error) {
     if (error.status === 404) { show([]); return false; }
@@ -132,9 +156,11 @@ export function followTraces(signal) {
   let isVisible = false;
   let timer = 0;
   const turn = async () => {
-    const goesOn = !isVisible || document.hidden || await load();
+    const goesOn = (!isVisible && wanted === "") || document.hidden || await load();
+    clearTimeout(timer);
     if (goesOn && !signal.aborted) timer = setTimeout(turn, EVERY);
   };
+  read = () => { clearTimeout(timer); return turn(); };
   const watcher = new IntersectionObserver((entries) => {
     const was = isVisible;
     isVisible = entries[entries.length - 1].isIntersecting;
@@ -144,4 +170,8 @@ export function followTraces(signal) {
   signal.addEventListener("abort", () => { watcher.disconnect(); clearTimeout(timer); });
 }
 
-export const forgetTraces = () => $("trace-list").replaceChildren();
+export function forgetTraces() {
+  wanted = "";
+  $("no-trace").hidden = true;
+  $("trace-list").replaceChildren();
+}

@@ -246,6 +246,14 @@ WEIR_API void weir_trace_on_http_event(const struct weir_http_event *event, void
 /* Whether the thread's current span is recorded. The argument is not looked at. */
 WEIR_API bool weir_trace_wants(void *arg);
 
+/*
+ * The text of a statement as its span shows it, for a program's own logs and pages: strings of every
+ * kind and numbers become "?", comments vanish, and what separates words becomes one space. Names,
+ * quoted or not, and parameters stay. Stops when `size`, at least 1, is used up, the terminating zero
+ * included, also in the middle of a character; returns the length. Threads: any.
+ */
+WEIR_API size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The text of a statement without the values in it. */
-#include "observe/trace_sql.h"
+#include <weir/trace.h>
 
 #include <stdbool.h>
 #include <string.h>
@@ -135,27 +135,27 @@ static const char *skip_token(const char *at, bool follows_e, bool *ret_is_value
     return at + 1;
 }
 
-size_t weir__sql_without_values(const char *sql, char *to, size_t room)
+size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
 {
     size_t used = 0;
     const char *at = skip_space(sql);
     bool follows_e = false;
 
-    while (*at != '\0' && used + 1 < room) {
+    while (*at != '\0' && used + 1 < size) {
         bool is_value;
         const char *end = skip_token(at, follows_e, &is_value);
         const char *next = skip_space(end);
-        size_t size = is_value ? 1 : (size_t)(end - at);
+        size_t length = is_value ? 1 : (size_t)(end - at);
 
-        if (size > room - 1 - used)
-            size = room - 1 - used;
-        memcpy(to + used, is_value ? "?" : at, size);
-        used += size;
+        if (length > size - 1 - used)
+            length = size - 1 - used;
+        memcpy(ret_text + used, is_value ? "?" : at, length);
+        used += length;
         follows_e = next == end && end - at == 1 && (*at == 'e' || *at == 'E');
-        if (next > end && *next != '\0' && used + 1 < room)
-            to[used++] = ' ';
+        if (next > end && *next != '\0' && used + 1 < size)
+            ret_text[used++] = ' ';
         at = next;
     }
-    to[used] = '\0';
+    ret_text[used] = '\0';
     return used;
 }

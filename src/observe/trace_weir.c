@@ -6,8 +6,6 @@
 #include <weir/http.h>
 #include <weir/pool.h>
 
-#include "observe/trace_sql.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +66,7 @@ static void describe_statement(weir_span *span, const weir_db_event *event)
         weir_span_set_text(span, "db.namespace", event->database);
     weir_span_set_text(span, "db.operation.name", event->operation);
     if (event->sql != NULL) {
-        weir__sql_without_values(event->sql, text, sizeof text);
+        weir_sql_without_values(event->sql, text, sizeof text);
         weir_span_set_text(span, "db.query.text", text);
     }
     if (event->rows > 0)

@@ -4,8 +4,6 @@
 
 #include <weir/trace.h>
 
-#include "observe/trace_sql.h"
-
 const char *const fuzz_seeds[] = {
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later",
@@ -41,7 +39,7 @@ static void check_statement(const char *text)
 {
     char stripped[600];
     char again[600];
-    size_t size = weir__sql_without_values(text, stripped, sizeof stripped);
+    size_t size = weir_sql_without_values(text, stripped, sizeof stripped);
 
     must(size < sizeof stripped && strlen(stripped) == size);
     must(size <= 2 * strlen(text));
@@ -51,11 +49,11 @@ static void check_statement(const char *text)
         must(stripped[i] != '\n' || memchr(stripped, '"', size) != NULL ||
              memchr(stripped, '`', size) != NULL);
     if (size < sizeof stripped - 1) { /* not cut: there is nothing left to strip */
-        weir__sql_without_values(stripped, again, sizeof again);
+        weir_sql_without_values(stripped, again, sizeof again);
         must(strcmp(stripped, again) == 0);
     }
     for (size_t room = 1; room < 20; room++) {
-        size_t part = weir__sql_without_values(text, again, room);
+        size_t part = weir_sql_without_values(text, again, room);
         must(part < room && strncmp(again, stripped, part) == 0);
     }
 }

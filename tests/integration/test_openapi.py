@@ -275,8 +275,18 @@ def test_every_get_answers_what_is_described():
         assert asked("GET", "/api/v1/pools/{name}/connections", 200, name=name).json["connections"]
     answer = asked("GET", "/api/v1/pools", 200).json
     assert answer["http"]["origins"][0]["pool"] is not None and len(answer["pools"]) == 2
+    asked("GET", "/api/v1/history", 200)
     spans = asked("GET", "/api/v1/traces", 200, query="?limit=100").json["spans"]
     assert {span["kind"] for span in spans} >= {"server", "client"}
+
+
+def test_pools_are_evicted_and_trimmed_as_described():
+    for name in ("main", "suggestions", "http"):
+        assert asked("POST", "/api/v1/pools/{name}/evict", 200, name=name).json["name"] == name
+    for name in ("main", "suggestions"):
+        assert asked("POST", "/api/v1/pools/{name}/trim", 200, name=name, query="?idle_ms=0").json["connections"] == 0
+    asked("POST", "/api/v1/pools/{name}/evict", 404, name="none")
+    asked("POST", "/api/v1/pools/{name}/trim", 404, name="http")
 
 
 def test_a_page_that_the_client_has_is_304():
@@ -391,7 +401,8 @@ def test_the_schema_and_the_server_agree_on_every_number_in_a_query():
             for text in values_at(schema):
                 is_number = re.fullmatch(r"-?\d+", text) is not None
                 is_right = is_number and not faults(schema, int(text))
-                answer = ask(method.upper(), path, query=f"?{parameter['name']}={text}", table="many" if "nocodb" in path else "Jurisdictions", kind="literature")
+                answer = ask(method.upper(), path, query=f"?{parameter['name']}={text}", table="many" if "nocodb" in path else "Jurisdictions", kind="literature",
+                             name="main")
                 assert (answer.status == 422) != is_right, (path, parameter["name"], text, answer.status, answer.body[:200])
                 count += 1
     assert count >= 30, count

@@ -2,14 +2,14 @@
 /* Statements without their values: nothing that was written as a value may be left in the text. */
 #include "check.h"
 
-#include "observe/trace_sql.h"
+#include <weir/trace.h>
 
 #include <string.h>
 
 static void becomes(const char *sql, const char *expected)
 {
     char text[512];
-    size_t size = weir__sql_without_values(sql, text, sizeof text);
+    size_t size = weir_sql_without_values(sql, text, sizeof text);
 
     check_text(text, expected);
     check_int(size, strlen(text));
@@ -78,12 +78,12 @@ static void the_text_ends_where_its_room_does(void)
     const char *sql = "SELECT 'secret', abc FROM t";
     char whole[64];
 
-    weir__sql_without_values(sql, whole, sizeof whole);
+    weir_sql_without_values(sql, whole, sizeof whole);
     for (size_t room = 1; room < sizeof whole; room++) {
         char text[66];
 
         memset(text, '#', sizeof text);
-        size_t size = weir__sql_without_values(sql, text, room);
+        size_t size = weir_sql_without_values(sql, text, room);
         check(size < room && text[size] == '\0' && text[room] == '#');
         check(strncmp(text, whole, size) == 0);
         check(size == room - 1 || size == strlen(whole));

@@ -85,8 +85,74 @@ const steps = {
     const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
     await one.locator(".pill").getByText("saturated", { exact: true }).waitFor({ timeout });
     await page.locator("#alert-list li").filter({ hasText: `Pool ${pool} is saturated` }).waitFor({ timeout });
-    return { words: await one.locator(".words").textContent(), holders: await one.locator("tbody tr").allTextContents(), waiting: await one.locator("dd").first().textContent(),
+    return { words: await one.locator(".words").textContent(), holders: await one.locator(".holders > li").allInnerTexts(), waiting: await one.locator("dd").first().textContent(),
       alert: await page.locator("#alert-list").textContent(), title: await page.title() };
+  },
+  // The link from the holder that holds longest to its trace; the trace is opened as soon as a span of it has ended.
+  async holderTrace({ pool }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    const link = one.locator(".holders > li a").first();
+    const id = await link.getAttribute("data-trace");
+    await link.click();
+    return id;
+  },
+  async openedTrace({ id }) {
+    const one = page.locator("#trace-list > li > details[open]").filter({ hasText: id });
+    await one.waitFor();
+    return { text: await one.innerText(), hint: await page.locator("#no-trace").isVisible() };
+  },
+  async place({ pool }) {
+    return page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) }).locator(".place").textContent();
+  },
+  // How much of the past a chart shows, and its greatest value.
+  async course({ canvas, label }) {
+    await page.waitForFunction((query) => Chart.getChart(document.querySelector(query))?.data.datasets[0].data.length > 1, canvas);
+    return page.evaluate(([query, name]) => {
+      const { data } = Chart.getChart(document.querySelector(query)).data.datasets.find((one) => one.label === name);
+      return { from: data[0].x, points: data.length, most: Math.max(...data.map((point) => point.y)) };
+    }, [canvas, label]);
+  },
+  async server() {
+    return page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll("#server > div"), (one) => [one.firstChild.textContent, [one.lastChild.textContent, one.className]])));
+  },
+  async treat({ pool, button }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    await one.getByRole("button", { name: `${button} pool ${pool}` }).click();
+    await one.locator(".actions .hint").getByText(/open\./).waitFor();
+    return one.locator(".actions .hint").textContent();
+  },
+  async buttons() { return page.locator("#pools button:visible, #origins button:visible").count(); },
+  async verdict({ name, word }) {
+    const one = page.locator("article.origin").filter({ has: page.getByRole("heading", { name, exact: true }) });
+    await one.locator(".pill").getByText(word, { exact: true }).waitFor();
+    return { lately: await one.locator(".words").textContent(), alerts: await page.locator("#alert-list").textContent() };
+  },
+  // What is cut on a page of this width: elements that reach beyond it, and texts that do not fit into what holds them.
+  async cut() {
+    return page.evaluate(() => Array.from(document.querySelectorAll("body *")).filter((one) => {
+      if (one.getClientRects().length === 0 || one.closest(".hidden, .skip, pre, canvas, option") !== null) return false;
+      const beyond = one.getBoundingClientRect().right > innerWidth + 1;
+      const style = getComputedStyle(one);
+      return beyond || (one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0 && style.display !== "inline" && !["visible"].includes(style.overflowX));
+    }).map((one) => `${one.tagName}.${one.className} ${one.textContent.slice(0, 40)}`));
+  },
+  async fillToken({ token }) { await page.fill("#token", token); },
+  async tryIt({ id, values = {}, body }) {
+    const one = page.locator(`#${id}`);
+    await one.evaluate((element) => { Array.from(element.querySelectorAll("details")).find((each) => each.querySelector("form.try")).open = true; });
+    for (const [name, value] of Object.entries(values)) await page.fill(`#${id}-try-${name}`, value);
+    if (body !== undefined) await page.fill(`#${id}-try-body`, body);
+    await one.getByRole("button", { name: /^Send / }).click();
+    await page.waitForFunction((each) => /^(\d{3} |No |Failed)/.test(document.querySelector(`#${each} .answer .pill`).textContent), id);
+    return { head: await one.locator(".answer .pill").textContent(), body: await one.locator(".answer pre").textContent() };
+  },
+  async full({ pool }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    await one.locator(".holders > li").nth(2).waitFor();
+  },
+  async alerts() {
+    await page.locator("#alert-list li").first().waitFor();
+    return page.locator("#alert-list").textContent();
   },
   async calm({ pool }) {
     const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
@@ -180,6 +246,12 @@ const steps = {
       return { shown, isWhole, elements: given.trimStart().startsWith("[") ? elements(given) : null, members: given.trimStart().startsWith("{") ? Array.from(members(given)) : null };
     }, [text, limit]);
   },
+  // The same page in other colours and another size.
+  async look({ scheme, width, height = 900 }) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width, height });
+    await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
+  },
   async overflow() { return page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]); },
   async low() { return page.evaluate(lowContrast); },
   async unnamed() { return page.evaluate(unnamedControls); },
@@ -198,9 +270,10 @@ const steps = {
       return new Promise((resolve) => { setTimeout(() => resolve(window.pwned === true), 100); });
     });
   },
-  async screenshot({ name }) {
+  async screenshot({ name, fullPage = true }) {
     await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: path.join(output, name), fullPage: true }); },
+    await page.screenshot({ path: path.join(output, name), fullPage, timeout: 30000 });
+  },
   // The page of the API's description: what is on it, with everything unfolded.
   async manual() {
     await page.locator("article.operation").first().waitFor();

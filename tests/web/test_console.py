@@ -4,6 +4,7 @@
 
 Arguments: the weir command, and a directory for playwright-core, from npm, and for the screenshots.
 """
+import http.server
 import json
 import os
 import pathlib
@@ -231,7 +232,8 @@ def test_a_saturated_pool_is_shown_within_two_seconds_with_its_holders():
         jam.jam()
         shown = BROWSER.saturated(pool="suggestions", timeout=2000)
         assert shown["words"].startswith("3 of 3 in use"), shown
-        assert len(shown["holders"]) == 3 and all(re.search(r"#\d+\w+\.c:\d+", row) for row in shown["holders"]), shown
+        assert len(shown["holders"]) == 3 and all(re.search(r"#\d+[\s\S]*\w+\.c:\d+", row) for row in shown["holders"]), shown
+        assert all("POST /api/v1/suggestions/{kind}" in row and "INSERT INTO" in row and "trace " in row for row in shown["holders"]), shown
         assert "all 3 connections are in use" in shown["alert"] and re.search(r"held at \w+\.c:\d+ for", shown["alert"]), shown
         assert shown["title"].startswith("("), shown
         jam.free()
@@ -239,23 +241,53 @@ def test_a_saturated_pool_is_shown_within_two_seconds_with_its_holders():
         check_clean()
 
 
-def test_it_looks_right_in_light_and_dark_and_on_a_phone():
+LOOKS = [(scheme, width) for width in (1280, 360) for scheme in ("light", "dark")]
+
+
+def check_looks(scene):
+    """Nothing is wider than the page or cut, everything can be read and is named, on a desktop and on a phone, in light and in dark."""
+    for scheme, width in LOOKS:
+        BROWSER.look(scheme=scheme, width=width)
+        BROWSER.screenshot(name=f"console-{scene}-{scheme}-{width}.png")
+        wide, window = BROWSER.overflow()
+        assert wide <= window, (scene, scheme, width, wide)
+        assert BROWSER.cut() == [], (scene, scheme, width, BROWSER.cut())
+        assert BROWSER.low() == [] and BROWSER.unnamed() == [], (scene, scheme, width, BROWSER.low(), BROWSER.unnamed())
+    check_clean()
+
+
+def test_it_looks_right_while_it_is_busy_on_a_desktop_and_on_a_phone_in_light_and_dark():
     with Jam() as jam:
         jam.backend.get("/api/v1/tables/Jurisdictions?limit=3")
         for number in (1, 2):
             assert jam.backend.post("/api/v1/suggestions/court-decisions", COURT | {"case_citation": f"Case {number}"}).status == 201
         jam.jam()
-        for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
-            open_console(jam.backend, scheme=scheme, width=width)
-            BROWSER.saturated(pool="suggestions", timeout=5000)
-            BROWSER.card(id=2)
-            BROWSER.screenshot(name=f"console-{scheme}-{width}.png")
-            wide, window = BROWSER.overflow()
-            assert wide <= window, (scheme, width, wide)
-            assert BROWSER.low() == [] and BROWSER.unnamed() == [], (BROWSER.low(), BROWSER.unnamed())
-            check_clean()
+        open_console(jam.backend)
+        BROWSER.saturated(pool="suggestions", timeout=5000)
+        BROWSER.card(id=2)
+        check_looks("busy")
         assert BROWSER.theme(name="dark")[0] == "dark" and BROWSER.low() == []
         jam.free()
+
+
+def test_it_looks_right_while_an_api_fails_on_a_desktop_and_on_a_phone_in_light_and_dark():
+    with Site(status=500) as site, site.backend() as backend:
+        open_console(backend)
+        for _ in range(4):
+            assert backend.get("/api/v1/nocodb/t/1").status == 502
+        BROWSER.verdict(name=site.origin, word="failing")
+        check_looks("failing")
+
+
+def test_it_looks_right_while_it_is_calm_on_a_desktop_and_on_a_phone_in_light_and_dark():
+    with Site() as site, site.backend() as backend:
+        for name in ("CHE", "AUT", "XXX"):
+            backend.get(f"/api/v1/tables/Jurisdictions/{name}")
+        assert backend.get("/api/v1/nocodb/t/1").status == 200
+        open_console(backend)
+        BROWSER.verdict(name=site.origin, word="well")
+        BROWSER.calm(pool="main")
+        check_looks("calm")
 
 
 def test_a_request_opens_into_the_waterfall_of_its_spans_and_a_pool_into_the_lives_of_its_connections():
@@ -270,13 +302,153 @@ def test_a_request_opens_into_the_waterfall_of_its_spans_and_a_pool_into_the_liv
         check_clean()
 
 
-def test_an_api_that_fails_is_shown():
+class Site:
+    """Another server, which answers a row, or with a status that the test sets."""
+
+    def __init__(self, status=200):
+        site = self
+        self.status = status
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = b'{"Id": 1}'
+                self.send_response(site.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *unused):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def backend(self, **environment):
+        return Backend(PROGRAM, environment={"NOCODB_BASE_URL": f"{self.origin}/api/v2/tables", "NOCODB_API_TOKEN": "x", "WEIR_HTTP_MAX_RETRIES": "0", **environment})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_an_api_that_cannot_be_reached_is_shown_as_failing():
     with Backend(PROGRAM, environment={"NOCODB_BASE_URL": "http://127.0.0.1:9/x", "WEIR_HTTP_MAX_RETRIES": "1"}) as backend:
         assert backend.get("/api/v1/nocodb/t/1").status == 502
         open_console(backend)
         shown = BROWSER.origin(name="http://127.0.0.1:9")
         assert "Attempts per request2.00" in shown and "Failed to connect / read2 / 0" in shown, shown
+        verdict = BROWSER.verdict(name="http://127.0.0.1:9", word="failing")
+        assert "2 of 2 attempts failed (0 answered 5xx, 2 not at all)" in verdict["lately"], verdict
+        assert "2 of 2 attempts failed" in verdict["alerts"], verdict
         check_clean()
+
+
+def test_an_api_whose_answers_fail_is_not_well_though_its_breaker_is_closed():
+    with Site(status=500) as site, site.backend() as backend:
+        for _ in range(2):
+            assert backend.get("/api/v1/nocodb/t/1").status == 502
+        open_console(backend)
+        verdict = BROWSER.verdict(name=site.origin, word="failing")
+        assert "2 of 2 attempts failed (2 answered 5xx, 0 not at all)" in verdict["lately"], verdict
+        site.status = 200
+        for _ in range(3):
+            assert backend.get("/api/v1/nocodb/t/1").status == 200
+        verdict = BROWSER.verdict(name=site.origin, word="some fail")
+        assert "2 of 5 attempts failed" in verdict["alerts"], verdict
+        check_clean()
+
+
+def test_an_api_that_refuses_most_requests_is_not_well():
+    with Site(status=403) as site, site.backend() as backend:
+        for _ in range(3):
+            backend.get("/api/v1/nocodb/t/1")
+        open_console(backend)
+        verdict = BROWSER.verdict(name=site.origin, word="refusing")
+        assert "3 of 3 answers were 4xx" in verdict["alerts"], verdict
+        check_clean()
+
+
+def test_the_servers_own_failures_and_times_are_shown():
+    with Site(status=500) as site, site.backend() as backend:
+        for _ in range(3):
+            assert backend.get("/api/v1/nocodb/t/1").status == 502
+        for _ in range(9):
+            assert backend.get("/api/v1").status == 200
+        open_console(backend)
+
+        def failures():
+            shown = BROWSER.server()
+            return shown if shown["Failed, 5xx"][0].startswith("3, ") else None
+        shown = wait_for(failures, what="three failures")
+        assert re.fullmatch(r"[\d.]+ (µs|ms|s)", shown["Median"][0]) and shown["Queued"] == ["0", "nothing"], shown
+        check_clean()
+
+
+def test_what_happened_before_the_page_was_opened_is_in_its_charts_and_alerts():
+    environment = {"SUGGESTIONS_SQL_CONN_STRING": "sqlite:///s.db?pool_size=1&max_overflow=0&pool_timeout=0.2"}
+    with Backend(PROGRAM, environment=environment) as backend:
+        assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+        lock = sqlite3.connect(backend.directory / "s.db", isolation_level=None, timeout=10)
+        lock.execute("BEGIN IMMEDIATE")
+        threads = in_threads(2, lambda: backend.post("/api/v1/suggestions/literature", {}))
+        wait_for(lambda: backend.pools()["suggestions"]["counters"]["timeouts"] > 0, what="one that gives up")
+        wait_for(lambda: max(backend.get("/api/v1/history").json["pools"][1]["used"]) == 1, what="a moment of it")
+        lock.execute("ROLLBACK")
+        lock.close()
+        for thread in threads:
+            thread.join(20)
+        wait_for(lambda: backend.get("/api/v1/history").json["pools"][1]["used"][-1] == 0, what="a moment after it")
+        moments = len(backend.get("/api/v1/history").json["at"])
+        open_console(backend)
+        course = BROWSER.course(canvas="article.pool:nth-of-type(2) canvas", label="used")
+        assert course["points"] >= moments and course["from"] < -1 and course["most"] == 1, course
+        assert BROWSER.course(canvas="#server-canvas", label="answered per second")["most"] >= 1
+        assert "gave up waiting within the last minute" in BROWSER.alerts(), BROWSER.alerts()
+        check_clean()
+
+
+def test_a_pool_says_where_its_database_is():
+    with Backend(PROGRAM) as backend:
+        open_console(backend)
+        assert BROWSER.place(pool="main") == "weir.db"
+        check_clean()
+
+
+def test_a_holder_leads_to_its_trace():
+    with Jam(waiting=0) as jam:
+        jam.jam()
+        open_console(jam.backend)
+        BROWSER.full(pool="suggestions")
+        trace = BROWSER.holderTrace(pool="suggestions")
+        jam.free()
+        opened = BROWSER.openedTrace(id=trace)
+        assert "INSERT" in opened["text"] and not opened["hint"], opened
+        check_clean()
+
+
+def test_moderators_evict_and_trim_and_others_are_not_offered_it():
+    with Backend(PROGRAM) as backend:
+        assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
+        open_console(backend)
+        assert "Trimmed" in BROWSER.treat(pool="main", button="Trim")
+        wait_for(lambda: backend.pools()["main"]["counters"]["closes"] > 0, what="a closed connection")
+        assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
+        assert "Evicted" in BROWSER.treat(pool="main", button="Evict")
+        wait_for(lambda: backend.pools()["main"]["counters"]["closed_by"]["evicted"] > 0, what="an evicted connection")
+        backend.wait_log(r'pool "main": evicted by mona')
+        check_clean()
+        open_console(backend, user())
+        BROWSER.calm(pool="main")
+        assert BROWSER.buttons() == 0
+        check_clean(allowed=[r"403 \(Forbidden\)"])
 
 
 # ---- Moderation
@@ -495,12 +667,33 @@ def test_the_description_of_the_api_is_a_page_with_every_request_and_a_command_t
         check_clean()
 
 
+def test_requests_are_tried_in_the_description_itself_with_the_token_of_the_tab():
+    with Backend(PROGRAM) as backend:
+        open_manual(backend)
+        assert BROWSER.tryIt(id="row", values={"table": "Jurisdictions", "id": "CHE"})["head"].startswith("401 ")
+        BROWSER.fillToken(token="Bearer " + bearer(moderator()))
+        row = BROWSER.tryIt(id="row", values={"table": "Jurisdictions", "id": "CHE"})
+        assert row["head"].startswith("200 ") and "Switzerland" in row["body"], row
+        rows = BROWSER.tryIt(id="rows", values={"table": "Jurisdictions", "limit": "2"})
+        assert rows["body"].count("Alpha-3 Code") == 2, rows
+        missing = BROWSER.tryIt(id="row", values={"table": "Jurisdictions", "id": "no/such &id"})
+        assert missing["head"].startswith("404 "), missing
+        sent = BROWSER.tryIt(id="suggestLiterature", body='{"title": "<b>tried</b>", "n": 12345678901234567890}')
+        assert sent["head"].startswith("201 "), sent
+        pending = BROWSER.tryIt(id="pending", values={"kind": "literature"})
+        assert "<b>tried</b>" in pending["body"] and "12345678901234567890" in pending["body"], pending
+        stream = BROWSER.tryIt(id="events")
+        assert stream["head"].startswith("200 ") and "event: figures" in stream["body"], stream["head"]
+        assert BROWSER.kept()["session"] == bearer(moderator()) or BROWSER.kept()["session"].count(".") == 2
+        check_clean(allowed=[r"401 \(", r"404 \("])
+
+
 def test_the_description_of_the_api_can_be_read_by_everybody_in_light_dark_and_narrow():
     with Backend(PROGRAM) as backend:
         for scheme in ("light", "dark"):
             shown = open_manual(backend, scheme=scheme)
             assert BROWSER.low() == [] and BROWSER.unnamed() == [] and shown["wide"] == [], shown["wide"]
-            BROWSER.screenshot(name=f"docs-{scheme}.png")
+            BROWSER.screenshot(name=f"docs-{scheme}.png", fullPage=False)
         shown = open_manual(backend, width=390, height=800)
         width, room = BROWSER.overflow()
         assert width <= room and shown["wide"] == [], (width, room, shown["wide"])
