@@ -406,7 +406,9 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *
  * An attempt over a connection used before that ends before the first byte of a response is repeated
  * at once on a new one, if it may be repeated at all and the budget allows it: the server closes idle
- * connections without notice (RFC 9112, 9.3.1).
+ * connections without notice (RFC 9112, 9.3.1). The same is done where the first thing that comes over it
+ * is a 408 with "Connection: close" and no body was sent: it is for somebody who never asked. What
+ * a server answered before it had read all of a body, and then closed, is read before the loss is told.
  *
  * Errors, with what was tried, how often and for how long in the text; *ret_response is untouched:
  *   WEIR_INVALID       the request is malformed, or its reader cannot begin again; nothing was sent

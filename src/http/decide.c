@@ -3,6 +3,7 @@
 #include "http/sending.h"
 
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 /* ---- when it was asked ------------------------------------------------------------------- */
@@ -63,6 +64,33 @@ static void ask_locked(struct sending *s, const weir_retry_options *options,
 
 /* ---- a connection that died while it rested ---------------------------------------------- */
 
+/* Whether the response says that its connection ends (RFC 9110, 7.6.1). */
+static bool says_close(const weir_http_response *response)
+{
+    static const char between[] = ", \t";
+    const char *values[4];
+    size_t count = weir__response_values(response, "Connection", values, 4);
+
+    for (size_t i = 0; i < count && i < 4; i++)
+        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
+             at += strcspn(at, between))
+            if (strcspn(at, between) == 5 && strncasecmp(at, "close", 5) == 0)
+                return true;
+    return false;
+}
+
+/* Whether the connection ended before the server had read anything of this request: it broke, or the
+ * server said that it had waited long enough for one (408) while ours was on its way. That can only
+ * be told where no body was sent, which it may have waited for. */
+static bool died_at_rest(const struct sending *s)
+{
+    if (!s->is_reused)
+        return false;
+    if (s->judgement.kind == WEIR_ATTEMPT_RESPONSE)
+        return s->attempt.status == 408 && !s->has_body && says_close(s->response);
+    return s->judgement.kind == WEIR_ATTEMPT_READ && !s->is_answered && !s->judgement.timed_out;
+}
+
 /*
  * A server closes idle connections without notice, and a request may meet that on its way. If it
  * may be repeated at all it is, at once and on a new connection (RFC 9112, 9.3.1), once per sending
@@ -74,8 +102,7 @@ static bool may_resend(const struct sending *s)
     bool is_safe = o->allowed_methods == 0 || (o->allowed_methods & s->attempt.method) != 0 ||
                    s->attempt.has_idempotency_key || !s->attempt.was_sent;
 
-    return s->judgement.kind == WEIR_ATTEMPT_READ && s->is_reused && !s->is_answered &&
-           !s->judgement.timed_out && !s->has_resent && !o->urllib3_rules && is_safe &&
+    return died_at_rest(s) && !s->has_resent && !o->urllib3_rules && is_safe &&
            s->attempt.is_rewindable && o->total != 0 && o->total != WEIR_RETRY_DISABLED &&
            o->read != 0 && o->read != WEIR_RETRY_DISABLED;
 }
@@ -134,6 +161,8 @@ void weir__decide_locked(struct sending *s, weir_moment *moment)
         s->course = COURSE_ABANDON;
     else if (s->leads_elsewhere)
         redirect_locked(s, moment);
+    else if (is_response && resends_locked(s)) /* a 408, which no sink gets */
+        s->course = COURSE_RESEND;
     else if (s->has_sunk && is_response) /* its sink gets no other, whatever the policy would say */
         note_locked(s, (weir_retry_decision){WEIR_VERDICT_RETURN, WEIR_CAUSE_FINAL, 0, 0});
     else if (s->has_sunk)

@@ -2,14 +2,24 @@
 /* What the pools lend: one libcurl handle with its one connection. */
 #include "http/handle.h"
 
+#include "http/leftover.h"
 #include "http/transfer.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* ---- what the session decides for all ---------------------------------------------------- */
+
+/* An answer that was found at the end of the connection stands. */
+static void refuse_repeat(struct transfer *transfer)
+{
+    transfer->has_refused = true;
+    if (transfer->stop == STOP_NONE)
+        transfer->stop = STOP_RESEND;
+}
 
 /*
  * libcurl opens a socket. After something was sent that is its silent repeat of a request whose old
@@ -22,7 +32,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 
     (void)purpose;
     if (transfer->sends > 0) {
-        transfer->stop = STOP_RESEND;
+        refuse_repeat(transfer);
         return CURL_SOCKET_BAD;
     }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -34,12 +44,20 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
     struct handle *handle = arg;
     struct transfer *transfer = handle->transfer;
 
-    (void)peer, (void)local, (void)peer_port, (void)local_port;
-    if (transfer->sends++ == 0)
+    (void)peer, (void)local, (void)peer_port;
+    if (transfer->sends == 0) {
+        transfer->sends = 1;
+        transfer->local_port = local_port;
         return CURL_PREREQFUNC_OK;
-    transfer->sends = 1;
-    transfer->stop = STOP_RESEND;
+    }
+    refuse_repeat(transfer);
     return CURL_PREREQFUNC_ABORT;
+}
+
+static int close_socket(void *arg, curl_socket_t socket)
+{
+    weir__read_leftover(arg, socket);
+    return close(socket);
 }
 
 static void set_proxy(CURL *easy, const weir_http_options *options)
@@ -66,6 +84,8 @@ static void set_session(struct handle *handle)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, handle->detail);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, handle);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, handle);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, handle);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, weir__on_header);

@@ -469,7 +469,7 @@ static void note_result(struct handle *handle, struct transfer *t)
     curl_easy_getinfo(handle->easy, CURLINFO_NUM_CONNECTS, &opened);
     curl_easy_getinfo(handle->easy, CURLINFO_REQUEST_SIZE, &sent);
     /* What libcurl opened, or was kept from opening, for its silent repeat does not count. */
-    t->opened = t->sends > 0 && t->stop != STOP_RESEND ? (int)opened : 0;
+    t->opened = t->sends > 0 && !t->has_refused ? (int)opened : 0;
     t->was_sent = t->sends > 0 && sent > 0;
     t->is_reused = t->sends > 0 && t->opened == 0;
     /* Where it finds fault with a proxy of the environment it quotes all of it, the password too. */

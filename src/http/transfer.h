@@ -49,6 +49,7 @@ struct transfer {
     enum transfer_stop stop;
     weir_error *error;  /* with STOP_FAILED, STOP_BROKEN and STOP_CUT */
     int sends;          /* how often libcurl began to send; never more than 1 */
+    bool has_refused;   /* libcurl was kept from sending a second time */
     bool was_sent;      /* at least a byte left */
     bool is_reused;     /* over a connection used before */
     int opened;         /* connections */
@@ -59,6 +60,7 @@ struct transfer {
     const char *detail; /* libcurl's words; valid as long as the handle */
 
     /* between the callbacks */
+    int local_port; /* of the connection that is sent over */
     bool is_head_done;
     size_t header_bytes;
     int64_t received; /* of the body */
