@@ -292,28 +292,34 @@ static void sixty_four_threads_never_open_more_than_the_pool_allows(void)
 
 /* ---- killed connections ----------------------------------------------------------------- */
 
+/* Whether something is answered within ten seconds. */
+static bool goes_on_answering(struct load *load)
+{
+    int before = atomic_load(&load->answered);
+
+    for (int i = 0; i < 1000 && atomic_load(&load->answered) == before; i++)
+        nap(10);
+    return atomic_load(&load->answered) > before;
+}
+
+/* Counted at the end: on a busy machine a statement may hear of its end long after that. */
 static void killing_every_connection_fails_at_most_one_statement_of_each(void)
 {
     weir_db *db = open_db(env("WEIR_TEST_PG_SOCKET_URL"), 5, 10);
     struct load load = {.pause_us = 200};
-    int failed_before = 0;
+    long all_killed = 0;
 
     load_start(&load, db, 12, 5000);
     for (int round = 0; round < 6; round++) {
         nap(300);
         long killed = observe("SELECT count(pg_terminate_backend(pid)) " OURS);
-        nap(200); /* what was under way has failed by now */
-        int failed_now = atomic_load(&load.statement_failed);
+        all_killed += killed;
         check(killed > 0);
-        check(failed_now - failed_before <= killed);
-        printf("# %ld killed, %d statements failed\n", killed, failed_now - failed_before);
-        int answered = atomic_load(&load.answered);
-        nap(200);
-        check_int(atomic_load(&load.statement_failed), failed_now);
-        check(atomic_load(&load.answered) > answered);
-        failed_before = failed_now;
+        check(goes_on_answering(&load));
     }
     load_finish(&load);
+    printf("# %ld killed, %d statements failed\n", all_killed, atomic_load(&load.statement_failed));
+    check(atomic_load(&load.statement_failed) <= all_killed);
     check_int(atomic_load(&load.acquire_failed), 0);
     check_every_slot(db, 15);
     close_db(db);
