@@ -30,14 +30,15 @@ static int fail(const char *text)
     return EXIT_USAGE;
 }
 
-/* Print the token made with a secret that may go right afterwards. */
-static int make(const char *secret, const struct flags *flags, int64_t ttl_ms)
+/* Print the token. */
+static int make(const struct config *config, const struct flags *flags, int64_t ttl_ms)
 {
     char *token;
     weir_error error;
 
-    if (auth_make_token(secret, flags_get(flags, "sub"), flags_get(flags, "role"), time(NULL),
-                        ttl_ms / 1000, &token, &error) != WEIR_OK)
+    if (auth_make_token(config->jwt_secret, config->jwt_audience, flags_get(flags, "sub"),
+                        flags_get(flags, "role"), time(NULL), ttl_ms / 1000, &token,
+                        &error) != WEIR_OK)
         return fail(error.text);
     bool is_written = printf("%s\n", token) > 0 && fflush(stdout) == 0;
     free(token);
@@ -66,7 +67,7 @@ int command_token(int argc, char **argv)
     if (config_load(&secret_flag, secret_flag.value != NULL, ".env", &config, &error) != WEIR_OK)
         return fail(error.text);
     int status = config.jwt_secret != NULL
-                     ? make(config.jwt_secret, &flags, ttl_ms)
+                     ? make(&config, &flags, ttl_ms)
                      : fail("JWT_SECRET is not set: a token needs the secret the backend knows; "
                             "`weir serve` without one prints a token of its own");
     config_clear(&config);

@@ -51,6 +51,8 @@ static const struct option options[] = {
     {"jwt-secret", "JWT_SECRET", KIND_SECRET, AT(jwt_secret), NULL, 0, 0,
      "HS256 secret of bearer tokens, at least 32 bytes; a random one per start when not given. "
      "Other users of the machine can read flags: prefer the variable"},
+    {"jwt-audience", "JWT_AUDIENCE", KIND_TEXT, AT(jwt_audience), NULL, 0, 0,
+     "what the claim aud of bearer tokens must be or hold; it is not looked at when not given"},
     {"log-level", "LOG_LEVEL", KIND_LEVEL, AT(log_level), "INFO", 0, 0,
      "DEBUG, INFO, WARNING or ERROR; DEBUG logs pool checkouts, checkins and recycling"},
     {"log-format", "LOG_FORMAT", KIND_FORMAT, AT(log_format), "text", 0, 0,

@@ -22,9 +22,10 @@
 struct config {
     char *sql_conn_string;
     char *suggestions_sql_conn_string; /* the main one's when not given */
-    char *jwt_secret;                  /* NULL when not given */
-    int64_t log_level;                 /* an enum log_level */
-    int64_t log_format;                /* an enum log_format */
+    char *jwt_secret;                  /* NULL when not given, as the next */
+    char *jwt_audience;
+    int64_t log_level;  /* an enum log_level */
+    int64_t log_format; /* an enum log_format */
     char *host;
     int64_t port;
     char *health_host;   /* NULL when not given */

@@ -14,8 +14,9 @@ bool is_authorized(const struct app *app, const struct http_request *request,
                    struct http_response *response, struct auth_claims *ret_claims)
 {
     struct secret_hold *secret = secret_take(app->jwt_secret);
-    enum auth_result result = auth_check(
-        secret_text(secret), http_request_header(request, "Authorization"), time(NULL), ret_claims);
+    enum auth_result result =
+        auth_check(secret_text(secret), app->jwt_audience,
+                   http_request_header(request, "Authorization"), time(NULL), ret_claims);
 
     secret_put(secret);
     if (result == AUTH_OK)

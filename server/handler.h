@@ -22,6 +22,7 @@ struct console;
 /* What handlers work with; the argument of every route. Nothing in it changes while they run. */
 struct app {
     struct secret *jwt_secret; /* its text may be replaced */
+    const char *jwt_audience;  /* NULL: tokens for anybody */
     struct database_service *database;
     struct suggestion_service *suggestions;
     struct nocodb_service *nocodb; /* NULL: not configured */

@@ -585,6 +585,8 @@ static weir_status choose_secret(weir_error *reterr)
 {
     const char *text = server.config->jwt_secret;
 
+    server.app.jwt_audience = server.config->jwt_audience;
+
     if (text == NULL) {
         weir_status status = auth_make_secret(&server.own_secret, reterr);
         if (status != WEIR_OK)

@@ -109,6 +109,7 @@ static weir_status run(struct suggestion_service *service, char *sql, bool is_re
 
 /* ---- Storing ------------------------------------------------------------------------------ */
 
+/* Whom it is meant for was asked by the API. */
 static bool is_token_valid(struct suggestion_service *service, const char *authorization,
                            struct auth_claims *ret_claims)
 {
@@ -116,7 +117,7 @@ static bool is_token_valid(struct suggestion_service *service, const char *autho
         return false;
     struct secret_hold *secret = secret_take(service->jwt_secret);
     bool is_valid =
-        auth_check(secret_text(secret), authorization, time(NULL), ret_claims) == AUTH_OK;
+        auth_check(secret_text(secret), NULL, authorization, time(NULL), ret_claims) == AUTH_OK;
     secret_put(secret);
     return is_valid;
 }

@@ -49,8 +49,8 @@ void welcome_print(const struct welcome *welcome)
              welcome->port);
     printf("weir %s listens on %s\n", weir_version(), address);
     if (welcome->own_secret != NULL &&
-        auth_make_token(welcome->own_secret, "local", "moderator", time(NULL), TOKEN_TTL_S, &token,
-                        NULL) == WEIR_OK) {
+        auth_make_token(welcome->own_secret, welcome->config->jwt_audience, "local", "moderator",
+                        time(NULL), TOKEN_TTL_S, &token, NULL) == WEIR_OK) {
         print_token(welcome, address, token);
         free(token);
     } else {

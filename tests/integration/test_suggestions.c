@@ -94,7 +94,7 @@ static void a_suggestion_is_stored_with_everything_around_it(void)
     int64_t id = 0;
     weir_error error;
 
-    must(auth_make_token(secret, "anna", NULL, time(NULL), 60, &token, &error), &error);
+    must(auth_make_token(secret, NULL, "anna", NULL, time(NULL), 60, &token, &error), &error);
     snprintf(header, sizeof header, "Bearer %s", token);
     suggestion.authorization = header;
     must(suggestions_save(suggestions, suggestion_kind_generic(), &suggestion, soon(), &id, &error),

@@ -287,7 +287,7 @@ static void every_option_explains_itself(void)
         check(help != NULL && strlen(help) > 20);
         free(help);
     }
-    check_int(count, 49);
+    check_int(count, 50);
     check(config_option_help(count) == NULL);
 }
 
