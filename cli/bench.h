@@ -70,9 +70,20 @@ struct bench_result {
     struct bench_level levels[BENCH_LEVELS];
 };
 
+/* How far the measuring is. */
+struct bench_progress {
+    int concurrency;
+    int round; /* counted from 1, of BENCH_ROUNDS */
+    enum bench_way way;
+    double share;        /* of the whole, 0 to 1 */
+    double seconds_left; /* of measuring; what opening and closing take comes on top */
+};
+
+typedef void bench_say(const struct bench_progress *progress);
+
 /*
  * Measure. `is_stopped` is asked often and ends it early, with the levels that are whole. `say`, which
- * may be NULL, is told what is measured.
+ * may be NULL, is told what is measured, several times a second, on the caller's thread.
  *
  * The caller ends *ret_result with bench_result_clear(), also after a failure: the levels before the one
  * that failed are whole.
@@ -80,8 +91,8 @@ struct bench_result {
  * Errors: those of the first statement that failed, with the level; WEIR_NO_MEMORY.
  */
 WEIR_MUST_CHECK weir_status bench_run(const struct bench_options *options, bool (*is_stopped)(void),
-                                      void (*say)(int concurrency, int round, enum bench_way way),
-                                      struct bench_result *ret_result, weir_error *reterr);
+                                      bench_say *say, struct bench_result *ret_result,
+                                      weir_error *reterr);
 void bench_result_clear(struct bench_result *result);
 
 /* Statements per second. */

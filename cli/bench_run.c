@@ -6,10 +6,22 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define WARM_UP 5 /* statements of each thread before the measuring */
 #define STATEMENT_LIMIT_MS 30000
 #define ERRORS_LIMIT 20 /* of a thread in a row; then it gives up */
+#define SAY_EVERY (100 * WEIR_MS)
+
+/* Who is told how far it is, and what the slice in progress is of the whole. */
+struct watch {
+    bench_say *say;
+    const struct bench_options *options;
+    int concurrency;
+    int round;
+    enum bench_way way;
+    int slices_before; /* of all levels */
+};
 
 /* What the threads of one slice share. */
 struct slice {
@@ -19,7 +31,9 @@ struct slice {
     int count; /* statements of each thread; 0: until `end` */
     weir_time end;
     bool (*is_stopped)(void);
-    _Atomic bool has_failed; /* whoever sets it writes the error */
+    const struct watch *watch; /* NULL: nobody is told how far it is */
+    _Atomic int running;       /* threads */
+    _Atomic bool has_failed;   /* whoever sets it writes the error */
     weir_error error;
 };
 
@@ -29,6 +43,7 @@ struct worker {
     struct slice *slice;
     struct bench_times times;
     uint64_t errors;
+    weir_time ended;
 };
 
 /* *ret_answered is the instant at which the answer was there; giving back comes after it. */
@@ -83,7 +98,48 @@ static void *work(void *arg)
         if (!atomic_exchange(&slice->has_failed, true))
             slice->error = error;
     }
+    worker->ended = weir_now();
+    atomic_fetch_sub(&slice->running, 1);
     return NULL;
+}
+
+/* ---- How far it is ------------------------------------------------------------------------ */
+
+static weir_time slice_length(const struct bench_options *options)
+{
+    return (weir_time)(options->seconds * (double)WEIR_SECOND) / BENCH_ROUNDS;
+}
+
+static void tell(const struct watch *watch, weir_time left)
+{
+    const struct bench_options *options = watch->options;
+    double slices = options->level_count * BENCH_ROUNDS * BENCH_WAYS;
+    double done = 1 - (double)(left > 0 ? left : 0) / (double)slice_length(options);
+    struct bench_progress progress = {
+        .concurrency = watch->concurrency,
+        .round = watch->round,
+        .way = watch->way,
+        .share = (watch->slices_before + (done > 0 ? done : 0)) / slices,
+    };
+
+    progress.seconds_left =
+        (1 - progress.share) * options->seconds * options->level_count * BENCH_WAYS;
+    watch->say(&progress);
+}
+
+/* Tell of it until the slice is over; a signal that stops it ends the sleep. */
+static void tell_until_over(struct slice *slice)
+{
+    weir_time now = weir_now();
+
+    while (slice->watch != NULL && now < slice->end && atomic_load(&slice->running) > 0 &&
+           !slice->is_stopped()) {
+        tell(slice->watch, slice->end - now);
+        weir_time pause = slice->end - now < SAY_EVERY ? slice->end - now : SAY_EVERY;
+        struct timespec length = {0, (long)pause};
+        nanosleep(&length, NULL);
+        now = weir_now();
+    }
 }
 
 /* Run threads to their end and add up what they measured in *figures, which may be NULL. */
@@ -95,16 +151,23 @@ static weir_status run_slice(struct slice *slice, int threads, struct bench_figu
 
     if (workers == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d threads", threads);
-    weir_time begin = weir_now();
+    weir_time begin = weir_now(), end = begin;
+    atomic_store(&slice->running, threads);
+    if (slice->watch != NULL)
+        tell(slice->watch, slice_length(slice->watch->options));
     for (; count < threads; count++) {
         workers[count].slice = slice;
         if (pthread_create(&workers[count].thread, NULL, work, &workers[count]) != 0)
             break;
     }
-    for (int i = 0; i < count; i++)
+    if (count == threads)
+        tell_until_over(slice);
+    for (int i = 0; i < count; i++) {
         pthread_join(workers[i].thread, NULL);
+        end = workers[i].ended > end ? workers[i].ended : end;
+    }
     if (figures != NULL)
-        figures->measured += weir_now() - begin;
+        figures->measured += end - begin;
     for (int i = 0; i < count && figures != NULL; i++) {
         bench_times_merge(&figures->times, &workers[i].times);
         figures->errors += workers[i].errors;
@@ -157,25 +220,27 @@ static weir_status open_both(const struct bench_options *options, int concurrenc
     return WEIR_OK;
 }
 
-static weir_status run_rounds(const struct bench_options *options, weir_db **dbs,
-                              bool (*is_stopped)(void),
-                              void (*say)(int concurrency, int round, enum bench_way way),
+static weir_status run_rounds(const struct watch *whole, weir_db **dbs, bool (*is_stopped)(void),
                               struct bench_level *level, weir_error *reterr)
 {
-    weir_time length = (weir_time)(options->seconds * (double)WEIR_SECOND) / BENCH_ROUNDS;
+    struct watch watch = *whole;
     weir_status status = WEIR_OK;
 
     for (int i = 0; i < BENCH_ROUNDS * BENCH_WAYS && status == WEIR_OK && !is_stopped(); i++) {
         int round = i / BENCH_WAYS;
         /* The order changes with each round: neither way is always the first. */
         enum bench_way way = (enum bench_way)((i + round) % BENCH_WAYS);
-        struct slice slice = {
-            .db = dbs[way], .statement = options->statement, .way = way, .is_stopped = is_stopped};
+        struct slice slice = {.db = dbs[way],
+                              .statement = watch.options->statement,
+                              .way = way,
+                              .is_stopped = is_stopped,
+                              .watch = watch.say != NULL ? &watch : NULL};
         uint64_t before = connects(dbs[way]);
-        if (say != NULL)
-            say(level->concurrency, round + 1, way);
-        slice.end = weir_now() + length;
+        watch.round = round + 1;
+        watch.way = way;
+        slice.end = weir_now() + slice_length(watch.options);
         status = run_slice(&slice, level->concurrency, &level->ways[way], reterr);
+        watch.slices_before++;
         level->ways[way].opened += connects(dbs[way]) - before;
         if (status == WEIR_OK && level->ways[way].times.count == 0 && !is_stopped()) {
             status = slice.error.status; /* nothing worked at all */
@@ -186,10 +251,10 @@ static weir_status run_rounds(const struct bench_options *options, weir_db **dbs
     return status;
 }
 
-static weir_status run_level(const struct bench_options *options, bool (*is_stopped)(void),
-                             void (*say)(int concurrency, int round, enum bench_way way),
+static weir_status run_level(const struct watch *watch, bool (*is_stopped)(void),
                              struct bench_level *level, weir_error *reterr)
 {
+    const struct bench_options *options = watch->options;
     weir_db *dbs[BENCH_WAYS] = {NULL};
 
     weir_status status = open_both(options, level->concurrency, dbs, reterr);
@@ -202,7 +267,7 @@ static weir_status run_level(const struct bench_options *options, bool (*is_stop
     }
     if (status == WEIR_OK) {
         level->ways[BENCH_POOLED].opened = connects(dbs[BENCH_POOLED]);
-        status = run_rounds(options, dbs, is_stopped, say, level, reterr);
+        status = run_rounds(watch, dbs, is_stopped, level, reterr);
     }
     for (int way = 0; way < BENCH_WAYS; way++)
         weir_db_close(dbs[way]);
@@ -226,8 +291,7 @@ static weir_status describe(const struct bench_options *options, struct bench_re
     return WEIR_OK;
 }
 
-weir_status bench_run(const struct bench_options *options, bool (*is_stopped)(void),
-                      void (*say)(int concurrency, int round, enum bench_way way),
+weir_status bench_run(const struct bench_options *options, bool (*is_stopped)(void), bench_say *say,
                       struct bench_result *ret_result, weir_error *reterr)
 {
     struct bench_result *result = ret_result;
@@ -237,8 +301,12 @@ weir_status bench_run(const struct bench_options *options, bool (*is_stopped)(vo
     weir_status status = describe(options, result, reterr);
     for (int i = 0; i < options->level_count && status == WEIR_OK && !is_stopped(); i++) {
         struct bench_level *level = &result->levels[i];
+        const struct watch watch = {.say = say,
+                                    .options = options,
+                                    .concurrency = options->levels[i],
+                                    .slices_before = i * BENCH_ROUNDS * BENCH_WAYS};
         level->concurrency = options->levels[i];
-        status = run_level(options, is_stopped, say, level, reterr);
+        status = run_level(&watch, is_stopped, level, reterr);
         result->level_count += status == WEIR_OK && !is_stopped();
         if (status != WEIR_OK && reterr != NULL) /* the text may point into itself */
             weir_error_set(reterr, status, "with %d %s: %s", level->concurrency,

@@ -163,11 +163,17 @@ static bool write_report(FILE *file, char *text)
     return is_written;
 }
 
-static void show_progress(int concurrency, int round, enum bench_way way)
+/* One line that is written over, for people who wait; a file or a pipe gets none. */
+static void show_progress(const struct bench_progress *progress)
 {
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K… %d threads, round %d of %d, %s", concurrency, round,
-                BENCH_ROUNDS, way == BENCH_POOLED ? "pooled" : "unpooled");
+    enum { CELLS = 20 };
+    int full = (int)(progress->share * CELLS);
+    int seconds = (int)(progress->seconds_left + 0.999);
+
+    fprintf(stderr, "\r\033[K[%.*s%.*s] %3.0f %%, %d s left: %d %s, round %d of %d, %s", full,
+            "####################", CELLS - full, "....................", progress->share * 100,
+            seconds, progress->concurrency, progress->concurrency == 1 ? "thread" : "threads",
+            progress->round, BENCH_ROUNDS, progress->way == BENCH_POOLED ? "pooled" : "unpooled");
 }
 
 static int report(const struct bench_result *result, FILE *json, FILE *html)
@@ -193,8 +199,10 @@ static int measure(struct bench_options *options, FILE *json, FILE *html)
 
     if (result == NULL)
         return fail(EXIT_FAILURE, "no memory");
-    weir_status status = bench_run(options, is_stopped, show_progress, result, &error);
-    if (isatty(STDERR_FILENO))
+    bool is_watched = isatty(STDERR_FILENO) == 1;
+    weir_status status =
+        bench_run(options, is_stopped, is_watched ? show_progress : NULL, result, &error);
+    if (is_watched)
         fprintf(stderr, "\r\033[K");
     int code = EXIT_SUCCESS;
     if (status == WEIR_OK || result->level_count > 0)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -25,10 +26,10 @@ class Directory(VerifyDirectory):
                               capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 
-def rows(done):
+def rows(table):
     """[(threads, way, [numbers…]), …] of the table."""
     found = []
-    for line in done.stdout.splitlines():
+    for line in table.splitlines():
         match = re.fullmatch(r" *(\d+)  (pooled|unpooled) ((?: +[\d.]+){8})", line)
         if match:
             found.append((int(match[1]), match[2], [float(number) for number in match[3].split()]))
@@ -52,11 +53,34 @@ def test_on_sqlite_without_configuration_it_compares_both_ways_and_makes_no_file
     with Directory() as directory:
         done = directory.weir(*QUICK)
         assert done.returncode == 0 and done.stderr == "", (done.stdout, done.stderr)
-        assert [(threads, way) for threads, way, _ in rows(done)] == [(1, "pooled"), (1, "unpooled"), (3, "pooled"), (3, "unpooled")]
+        assert [(threads, way) for threads, way, _ in rows(done.stdout)] == [(1, "pooled"), (1, "unpooled"), (3, "pooled"), (3, "unpooled")]
         assert done.stdout.startswith("sqlite:///:memory:, SELECT 1, 0.4 s of each, in 4 rounds\n"
                                       "in place of sqlite:///weir.db, which does not exist\n\n"), done.stdout
         assert "What this does not show:\n- " in done.stdout
         assert directory.files() == []
+
+
+def test_on_a_terminal_it_shows_how_far_it_is_and_how_long_it_will_take():
+    with Directory() as directory:
+        master, slave = pty.openpty()
+        process = subprocess.Popen([PROGRAM, "bench", *QUICK], cwd=directory.path, env=clean_environment({}), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=slave, text=True)
+        os.close(slave)
+        shown = b""
+        try:
+            while block := os.read(master, 65536):
+                shown += block
+        except OSError:  # how a terminal ends in Linux
+            pass
+        os.close(master)
+        table = process.communicate(timeout=60)[0]
+        lines = shown.decode().split("\r\033[K")
+        steps = [re.fullmatch(r"\[#*\.*\] +(\d+) %, (\d+) s left: (\d) threads?, round (\d) of 4, (?:un)?pooled", line) for line in lines if "%" in line]
+        assert len(steps) >= 16 and all(steps), lines
+        shares = [int(step[1]) for step in steps]
+        assert shares == sorted(shares) and shares[0] == 0 and shares[-1] >= 93 and int(steps[0][2]) == 2, shares
+        assert {step[3] for step in steps} == {"1", "3"} and lines[-1] == "", lines[-3:]
+        assert process.returncode == 0 and len(rows(table)) == 4, table
 
 
 def test_on_postgresql_pooling_saves_time_for_each_statement_and_connections():

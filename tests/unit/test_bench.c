@@ -110,6 +110,38 @@ static void an_interrupted_run_has_the_levels_that_are_whole(void)
     bench_result_clear(&measured);
 }
 
+static int told;
+static double told_last;
+static bool told_back;
+
+static void hear(const struct bench_progress *progress)
+{
+    told++;
+    told_back |= progress->share < told_last || progress->share > 1;
+    told_last = progress->share;
+    check(progress->round >= 1 && progress->round <= BENCH_ROUNDS);
+    check(progress->seconds_left >= 0 && progress->seconds_left <= 0.8);
+    check(progress->concurrency == (progress->share < 0.5 ? 1 : 2));
+}
+
+static void who_waits_is_told_how_far_it_is_from_the_beginning_to_the_end(void)
+{
+    struct bench_options options = {.url = "sqlite://",
+                                    .statement = "SELECT 1",
+                                    .seconds = 0.2,
+                                    .levels = {1, 2},
+                                    .level_count = 2};
+    weir_error error;
+
+    told = 0;
+    told_last = 0;
+    check(bench_run(&options, never, hear, &measured, &error) == WEIR_OK);
+    check(told >= 2 * BENCH_ROUNDS * BENCH_WAYS);
+    check(!told_back);
+    check(told_last >= 15.0 / 16);
+    bench_result_clear(&measured);
+}
+
 static void reports_escape_what_they_are_given(void)
 {
     const struct bench_options options = {.url = "sqlite:///:memory:",
@@ -186,6 +218,7 @@ int main(void)
     run(a_pool_opens_at_most_one_connection_per_thread_and_its_absence_one_per_statement);
     run(a_statement_that_fails_is_said_before_anything_is_measured);
     run(an_interrupted_run_has_the_levels_that_are_whole);
+    run(who_waits_is_told_how_far_it_is_from_the_beginning_to_the_end);
     run(reports_escape_what_they_are_given);
     run(the_options_of_a_pool_are_taken_out_of_a_url_and_no_others);
     run(the_file_of_a_sqlite_url_is_found_and_memory_is_none);
