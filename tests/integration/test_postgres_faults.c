@@ -324,8 +324,8 @@ static void killing_every_connection_fails_at_most_one_statement_of_each(void)
     atomic_store(&load.is_over, true);
     load_finish(&load);
     printf("# %ld killed, %d statements failed\n", all_killed, atomic_load(&load.statement_failed));
-    check(atomic_load(&load.statement_failed) <= all_killed);
-    check_int(atomic_load(&load.acquire_failed), 0);
+    /* A session may be killed while it is still being opened. */
+    check(atomic_load(&load.statement_failed) + atomic_load(&load.acquire_failed) <= all_killed);
     check_every_slot(db, 15);
     close_db(db);
 }
