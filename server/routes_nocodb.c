@@ -35,6 +35,7 @@ static void reply_failure(struct http_response *response, const weir_error *erro
     case WEIR_REFUSED:
     case WEIR_FULL:
     case WEIR_CLOSED:
+    case WEIR_SYSTEM: /* this machine has nothing left to connect with */
         http_reply_detail(response, 503, "%s", error->text);
         set_retry_after(response, retry_after);
         return;

@@ -82,8 +82,9 @@ typedef struct weir_http_options {
     int max_lifetime_s;
     int lifetime_jitter_percent; /* default 10, 0 to 100 */
 
-    /* How long opening a connection may take: name, TCP, TLS. Milliseconds; default 10000, 1 to
-     * 86400000. */
+    /* How long opening a connection may take: name, TCP, TLS. Of several addresses the next is tried
+     * beside the others after 250 ms of silence, or when one has refused (RFC 8305). Milliseconds;
+     * default 10000, 1 to 86400000. */
     int connect_timeout_ms;
 
     /* How long one attempt may take, opening included: from the moment it has a connection to the
@@ -153,11 +154,19 @@ typedef struct weir_http_options {
     const char *key_file;
 
     /* A proxy's URL (http://, https://, socks5://, socks5h://), which may carry a user and password, and the
-     * hosts reached without it, separated by commas. NULL (default): none. */
+     * hosts reached without it, separated by commas or blanks. NULL (default): none. Of these:
+     *   example.com, .example.com   this host and all below it
+     *   *.example.com               all below it
+     *   192.0.2.1, ::1, [::1]       an address, however the URL spells it
+     *   10.0.0.0/8, fe80::/10       all addresses that begin with so many of these bits
+     *   *                           all
+     * Each but the ranges may end with a port (example.com:8080, [::1]:443), and means that one only then.
+     * Names are compared as names, and not looked up. */
     const char *proxy;
     const char *no_proxy;
 
-    /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). Default false. */
+    /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). The list is read, and
+     * checked, by weir_http_open(). Default false. */
     bool proxy_from_environment;
 
     /* The User-Agent of requests that set none. Default "weir/<version>"; "": none is sent. */
@@ -240,8 +249,8 @@ WEIR_API void weir_http_close(weir_http *session);
 WEIR_API void weir_http_tend(weir_http *session);
 
 /* Replace every connection opened before this call: those at rest are closed now, the others when
- * their exchange is over. Names that were looked up may be remembered for up to a minute; certificates
- * are read by weir_http_open() only. Threads: any. */
+ * their exchange is over. Their names are looked up again; certificates are read by weir_http_open()
+ * only. Threads: any. */
 WEIR_API void weir_http_evict_all(weir_http *session);
 
 /* The name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
@@ -424,6 +433,8 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_LIMIT         header, body, expansion or number of redirects
  *   WEIR_PROTOCOL      the other side does not speak HTTP, sends a body that cannot be decoded, or
  *                      redirects to where nobody follows
+ *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: not repeated,
+ *                      not sent, and no matter of the origin's breaker and budget; `native` is errno
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered
  * With WEIR_REFUSED and WEIR_FULL the last attempt was not made; an earlier one may have been: the
  * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as

@@ -221,6 +221,8 @@ static bool refuse_by_pool(struct sending *s, weir_status status, const weir_err
 
     weir__refuse(s, status == WEIR_TIMEOUT && fails_at_once ? WEIR_FULL : status, "%s",
                  error->text);
+    if (status == WEIR_SYSTEM)
+        s->judgement.system_errno = error->native;
     return false;
 }
 

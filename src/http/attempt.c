@@ -32,9 +32,10 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
     };
     s->leads_elsewhere =
         a->kind == WEIR_ATTEMPT_RESPONSE && weir__follows(s) && weir__is_redirect(s->response);
-    if (a->kind != WEIR_ATTEMPT_RESPONSE)
+    if (a->kind != WEIR_ATTEMPT_RESPONSE && s->judgement.proxy_status == 0)
         return;
-    a->status = s->response->status;
+    if (a->kind == WEIR_ATTEMPT_RESPONSE)
+        a->status = s->response->status;
     a->retry_after = s->retry_after;
     a->retry_after_count =
         weir__response_values(s->response, "Retry-After", s->retry_after, RETRY_AFTERS);
@@ -44,10 +45,14 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
 
 /* ---- what the origin learns of it -------------------------------------------------------- */
 
-/* How long a 429 or 503 asks everybody to stay away; 0: it does not. */
+/* How long a 429 or 503 asks everybody to stay away, or a proxy that opens no tunnel there; 0: it does
+ * not. */
 static weir_time pause_for_all(const struct sending *s, int unstated_pause_ms)
 {
     int status = s->attempt.status;
+
+    if (s->judgement.proxy_status != 0)
+        return s->asked_pause > 0 ? s->asked_pause : 0;
 
     if (status != 429 && status != 503)
         return 0;
@@ -97,10 +102,11 @@ static weir_time close_gate_locked(struct sending *s, weir_time pause)
     return s->report->retry_after;
 }
 
-/* The budget counts a request once, by its first attempt at an origin. */
+/* The budget counts a request once, by its first attempt at an origin; one that this machine could not
+ * make is none. */
 static void deposit_locked(struct sending *s)
 {
-    if (s->is_deposited)
+    if (s->is_deposited || s->judgement.system_errno != 0)
         return;
     s->is_deposited = true;
     weir_budget_deposit(&s->origin->budget, s->now);
@@ -203,7 +209,7 @@ static void note_transfer(struct sending *s, const struct transfer *t)
     r->opened += (unsigned)t->opened;
     r->curl_code = (int)t->code;
     r->was_sent = r->was_sent || t->was_sent;
-    if (t->response->status > 0)
+    if (t->response->status > 0 && t->sends > 0)
         r->status = t->response->status;
     s->is_reused = t->is_reused;
     s->is_answered = t->is_answered;
@@ -228,6 +234,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         .max_body_bytes = s->request->max_body_bytes >= 0 ? s->request->max_body_bytes
                                                           : s->session->options.max_body_bytes,
         .propagation = &room.propagation,
+        .dial = &room.dial,
         .response = s->response,
         .error = &room.error,
         .fields = room.fields,

@@ -3,11 +3,13 @@
 #include "http/handle.h"
 
 #include "http/leftover.h"
+#include "http/no_proxy.h"
 #include "http/transfer.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +24,7 @@ static void refuse_repeat(struct transfer *transfer)
 }
 
 /*
- * libcurl opens a socket. After something was sent that is its silent repeat of a request whose old
+ * libcurl wants a socket. After something was sent that is its silent repeat of a request whose old
  * connection was dead, which is for weir to decide.
  */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -35,7 +37,23 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         refuse_repeat(transfer);
         return CURL_SOCKET_BAD;
     }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    return weir__dial_socket(transfer->dial, address);
+}
+
+static int socket_is_connected(void *arg, curl_socket_t socket, curlsocktype purpose)
+{
+    (void)arg, (void)socket, (void)purpose;
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+/* libcurl is about to ask the resolver, which it does not for a name that it remembers. */
+static int note_lookup(void *resolver, void *reserved, void *arg)
+{
+    struct handle *handle = arg;
+
+    (void)resolver, (void)reserved;
+    handle->transfer->dial->has_looked_up = true;
+    return 0;
 }
 
 /* The connection stands, the request goes out next: once. */
@@ -48,6 +66,8 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
     if (transfer->sends == 0) {
         transfer->sends = 1;
         transfer->local_port = local_port;
+        transfer->header_bytes = 0; /* what a proxy said is none of the server's */
+        weir__response_clear(transfer->response);
         return CURL_PREREQFUNC_OK;
     }
     refuse_repeat(transfer);
@@ -65,7 +85,16 @@ static void set_proxy(CURL *easy, const weir_http_options *options)
     if (options->proxy_from_environment)
         return;
     curl_easy_setopt(easy, CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, options->no_proxy != NULL ? options->no_proxy : "");
+}
+
+/* A handle is one origin's for all its life. */
+void weir__handle_route(struct handle *handle, const char *origin)
+{
+    if (handle->is_routed)
+        return;
+    handle->is_routed = true;
+    curl_easy_setopt(handle->easy, CURLOPT_NOPROXY,
+                     weir__no_proxy_has(handle->session->no_proxy, origin) ? "*" : "");
 }
 
 static void set_session(struct handle *handle)
@@ -80,12 +109,14 @@ static void set_session(struct handle *handle)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, handle->detail);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, handle);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, handle);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, socket_is_connected);
+    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, note_lookup);
+    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, handle);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, handle);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, weir__on_header);
@@ -110,7 +141,24 @@ void weir__handle_renew(struct handle *handle)
     curl_easy_reset(handle->easy);
     set_session(handle);
     handle->is_marked = false;
+    handle->is_routed = false;
     handle->timeout_ms = 0;
+    handle->memory_s = NAMES_REMEMBERED_S;
+}
+
+void weir__handle_set_timeouts(struct handle *handle, int timeout_ms, int connect_ms)
+{
+    connect_ms = connect_ms < timeout_ms ? connect_ms : timeout_ms;
+    curl_easy_setopt(handle->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(handle->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+}
+
+void weir__handle_set_memory(struct handle *handle, int seconds)
+{
+    if (handle->memory_s == seconds)
+        return;
+    handle->memory_s = seconds;
+    curl_easy_setopt(handle->easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)seconds);
 }
 
 /* ---- the driver -------------------------------------------------------------------------- */
@@ -132,6 +180,19 @@ static void close_handle(void *arg, void *connection)
     free(handle);
 }
 
+/* libcurl does not say what it lacked. */
+static weir_status no_handle(weir_error *reterr)
+{
+    int error = weir__lacking();
+
+    if (error == 0)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
+    weir_error_set(reterr, WEIR_SYSTEM, "http: no handle for a connection: %s", strerror(error));
+    if (reterr != NULL)
+        reterr->native = error;
+    return WEIR_SYSTEM;
+}
+
 /* Makes the handle; its connection is opened by the first attempt. */
 static weir_status open_handle(void *arg, weir_time deadline, void **ret_connection,
                                weir_error *reterr)
@@ -143,12 +204,16 @@ static weir_status open_handle(void *arg, weir_time deadline, void **ret_connect
         return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
     handle->session = arg;
     handle->socket = CURL_SOCKET_BAD;
+    handle->memory_s = NAMES_REMEMBERED_S;
     handle->easy = curl_easy_init();
     handle->multi = curl_multi_init();
+    /* One that has no descriptors to be woken by could not be cancelled. */
     if (handle->easy == NULL || handle->multi == NULL ||
-        curl_multi_setopt(handle->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK) {
+        curl_multi_setopt(handle->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK ||
+        curl_multi_wakeup(handle->multi) != CURLM_OK) {
+        weir_status status = no_handle(reterr);
         close_handle(arg, handle);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
+        return status;
     }
     (void)curl_multi_setopt(handle->multi, MULTI_QUICK_EXIT, 1L);
     set_session(handle);

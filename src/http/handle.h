@@ -23,12 +23,23 @@ struct handle {
     bool is_marked;
     bool is_stale;             /* its connection is not to be used again */
     int timeout_ms;            /* as it is set; 0: not yet */
+    bool is_routed;            /* whether it goes by the proxy is set */
+    int memory_s;              /* how old a remembered name may be, as it is set */
     struct transfer *transfer; /* the attempt under way; what libcurl's callbacks work for */
     char detail[CURL_ERROR_SIZE];
 };
 
 /* The driver of every origin's pool; its argument is the session. */
 extern const weir_driver weir__handle_driver;
+
+/* How long all of an attempt may take, and its connection, which is no longer than that. */
+void weir__handle_set_timeouts(struct handle *handle, int timeout_ms, int connect_ms);
+
+/* How old in seconds a name that libcurl remembers may be; 0: it is looked up anew. */
+void weir__handle_set_memory(struct handle *handle, int seconds);
+
+/* Go to an origin by the proxy, if there is one, or past it. */
+void weir__handle_route(struct handle *handle, const char *origin);
 
 /* Forget what a borrower has set: back to the session's options. */
 void weir__handle_renew(struct handle *handle);

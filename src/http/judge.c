@@ -3,6 +3,7 @@
 #include "http/judge.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What libcurl's codes mean for a request that nothing of ours has stopped. */
 enum nature {
@@ -82,6 +83,33 @@ static struct judgement judge_timeout(const struct transfer *t, bool is_cut_shor
     return j;
 }
 
+/* This machine could not do its part: the origin has nothing to do with it. */
+static struct judgement judge_machine(const struct transfer *t, char *text)
+{
+    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_SYSTEM);
+    bool is_told = strstr(t->detail, strerror(t->system_errno)) != NULL;
+
+    j.is_ours = true;
+    j.system_errno = t->system_errno;
+    snprintf(text, WEIR_ERROR_TEXT, "this machine cannot connect: %s%s%s", t->detail,
+             is_told ? "" : ": ", is_told ? "" : strerror(t->system_errno));
+    return j;
+}
+
+/* A proxy opened no tunnel. A 4xx is about the request, and the same the next time; what it says by a 5xx
+ * is that the server cannot be reached. */
+static struct judgement judge_proxy(const struct transfer *t, char *text)
+{
+    bool is_final = t->proxy_status < 500;
+    struct judgement j = begin(is_final ? WEIR_ATTEMPT_OTHER : WEIR_ATTEMPT_CONNECT, WEIR_CONNECT);
+
+    j.is_ours = is_final;
+    j.proxy_status = (int)t->proxy_status;
+    snprintf(text, WEIR_ERROR_TEXT, "no connection: the proxy answered CONNECT with status %ld%s",
+             t->proxy_status, t->proxy_status == 407 ? ", it wants a user and password" : "");
+    return j;
+}
+
 /* By libcurl's code alone. */
 static struct judgement judge_code(const struct transfer *t, bool is_cut_short, char *text)
 {
@@ -126,6 +154,14 @@ static struct judgement judge_code(const struct transfer *t, bool is_cut_short, 
     return j;
 }
 
+/* That of a transfer that libcurl ended with an error. */
+static struct judgement judge_failure(const struct transfer *t, bool is_cut_short, char *text)
+{
+    if (t->system_errno != 0)
+        return judge_machine(t, text);
+    return t->proxy_status >= 300 ? judge_proxy(t, text) : judge_code(t, is_cut_short, text);
+}
+
 struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
                              char text[WEIR_ERROR_TEXT])
 {
@@ -159,7 +195,7 @@ struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
         break;
     case STOP_NONE:
         if (t->code != CURLE_OK) {
-            j = judge_code(t, is_cut_short, text);
+            j = judge_failure(t, is_cut_short, text);
             break;
         }
         if (t->response->status >= 200 && !t->is_head_done) {

@@ -2,6 +2,7 @@
 /* A session's options: checked, and copied with their texts. */
 #include "http/options.h"
 
+#include "http/no_proxy.h"
 #include "http/text.h"
 #include "http/url.h"
 
@@ -222,6 +223,11 @@ static weir_status check_proxy(const weir_http_options *options, weir_error *ret
     if (options->proxy_from_environment && (proxy != NULL || options->no_proxy != NULL))
         return weir_error_set(reterr, WEIR_INVALID,
                               "proxy_from_environment: not together with proxy or no_proxy");
+    if (options->no_proxy != NULL) {
+        weir_status status = weir__no_proxy_check(options->no_proxy, "no_proxy", reterr);
+        if (status != WEIR_OK)
+            return status;
+    }
     if (proxy == NULL)
         return WEIR_OK;
     for (size_t i = 0; proxy[i] != '\0'; i++)

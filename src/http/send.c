@@ -225,18 +225,30 @@ static enum next move_on(struct sending *s)
 static void keep_from_repeating(struct sending *s)
 {
     switch (s->judgement.status) {
+    case WEIR_SYSTEM: /* unless it is what a reader or sink said */
+        if (s->judgement.system_errno == 0)
+            return;
+        break;
     case WEIR_CONNECT:
     case WEIR_DISCONNECTED:
     case WEIR_TIMEOUT:
     case WEIR_REFUSED:
     case WEIR_FULL:
-        s->judgement.status = WEIR_AMBIGUOUS;
-        add_reason(s, "the request that was redirected here was carried out, and is not safe to "
-                      "repeat");
         break;
     default:
-        break;
+        return;
     }
+    s->judgement.status = WEIR_AMBIGUOUS;
+    add_reason(s, "the request that was redirected here was carried out, and is not safe to "
+                  "repeat");
+}
+
+/* The code of the layer that failed. */
+static int native_of(const struct sending *s)
+{
+    if (s->judgement.status == WEIR_RESPONSE)
+        return s->report->status;
+    return s->judgement.system_errno != 0 ? s->judgement.system_errno : s->report->curl_code;
 }
 
 static weir_status report_error(struct sending *s, weir_error *reterr)
@@ -248,7 +260,7 @@ static weir_status report_error(struct sending *s, weir_error *reterr)
                    s->failure, r->attempts, r->attempts == 1 ? "" : "s",
                    (double)r->elapsed / (double)WEIR_SECOND);
     if (reterr != NULL)
-        reterr->native = status == WEIR_RESPONSE ? r->status : r->curl_code;
+        reterr->native = native_of(s);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #include "http/session.h"
 
 #include "http/handle.h"
+#include "http/no_proxy.h"
 #include "http/options.h"
 #include "http/origin.h"
 #include "http/request.h"
@@ -133,11 +134,31 @@ static void free_session(weir_http *session)
     if (session->names != NULL)
         curl_share_cleanup(session->names);
     weir__trust_close(session->trust);
+    free(session->no_proxy);
     weir__http_options_clear(&session->options);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_destroy(&session->name_locks[i]);
     pthread_mutex_destroy(&session->lock);
     free(session);
+}
+
+/* libcurl reads the environment for the proxy itself; its list is read here, once. */
+static weir_status copy_no_proxy(weir_http *session, weir_error *reterr)
+{
+    const weir_http_options *options = &session->options;
+    const char *list = options->proxy != NULL ? options->no_proxy : NULL;
+    const char *name = "no_proxy";
+
+    if (options->proxy_from_environment && (list = getenv("no_proxy")) == NULL)
+        list = getenv(name = "NO_PROXY");
+    if (list == NULL)
+        return WEIR_OK;
+    session->no_proxy = strdup(list);
+    if (session->no_proxy == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
+    char what[48];
+    snprintf(what, sizeof what, "%s of the environment", name);
+    return weir__no_proxy_check(session->no_proxy, what, reterr);
 }
 
 static weir_status fill(weir_http *session, const weir_http_options *options, weir_error *reterr)
@@ -148,6 +169,8 @@ static weir_status fill(weir_http *session, const weir_http_options *options, we
         return status;
     session->idle_timeout = options->idle_timeout_ms * WEIR_MS;
     status = weir__trust_open(&session->options, &session->trust, reterr);
+    if (status == WEIR_OK)
+        status = copy_no_proxy(session, reterr);
     if (status == WEIR_OK)
         status = share_names(session, reterr);
     if (status == WEIR_OK)
@@ -312,8 +335,19 @@ void weir_http_tend(weir_http *session)
     weir__origins_each(session, trim_pool, &session->options.idle_timeout_ms);
 }
 
+int weir__http_names_memory(const weir_http *session)
+{
+    weir_time evicted_at = atomic_load_explicit(&session->evicted_at, memory_order_acquire);
+    if (evicted_at == 0)
+        return NAMES_REMEMBERED_S;
+
+    weir_time seconds = (weir_now() - evicted_at) / WEIR_SECOND;
+    return seconds < NAMES_REMEMBERED_S ? (int)seconds : NAMES_REMEMBERED_S;
+}
+
 void weir_http_evict_all(weir_http *session)
 {
+    atomic_store_explicit(&session->evicted_at, weir_now(), memory_order_release);
     weir__origins_each(session, evict_pool, NULL);
 }
 

@@ -36,10 +36,13 @@ struct weir_http {
     /* immutable after open */
     weir_http_options options; /* texts are its own */
     struct trust *trust;
-    CURLSH *names;                                   /* resolved names, shared by all handles */
+    char *no_proxy; /* hosts reached without a proxy; NULL: none, as where there is no proxy */
+    CURLSH *names;  /* resolved names, shared by all handles */
     pthread_mutex_t name_locks[CURL_LOCK_DATA_LAST]; /* libcurl takes them around `names` */
     weir_pool *total;     /* a slot is leave to be on the wire: max_total */
     int64_t idle_timeout; /* nanoseconds */
+
+    _Atomic weir_time evicted_at; /* weir_now() at the last weir_http_evict_all(); 0: none was */
 
     _Atomic bool is_cut; /* dispose has run out of time: what is on the wire ends now */
     _Atomic uint32_t
@@ -57,6 +60,11 @@ struct weir_http {
 weir_time weir__http_now(const weir_http *session);
 void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t expected,
                      weir_time until);
+
+/* How long a name is remembered that was looked up, in seconds; and how old it may be now: not so old that
+ * it was looked up before connections were evicted. libcurl counts in whole seconds. */
+#define NAMES_REMEMBERED_S 60
+int weir__http_names_memory(const weir_http *session);
 
 /* Make a lock that is held for a few comparisons at a time: who finds it taken spins a little before it
  * sleeps, which costs two system calls. */

@@ -49,7 +49,7 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     size_t limit = (size_t)t->session->options.max_header_bytes;
 
     size *= count;
-    t->is_answered = true;
+    t->is_answered = t->sends > 0; /* before, it is a proxy that answers CONNECT */
     t->header_bytes += size;
     if (t->header_bytes > limit && !needs_body(t)) {
         t->response->is_truncated = true;
@@ -66,7 +66,7 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     if (weir__response_add_line(t->response, line, size, limit, t->error) != WEIR_OK)
         return fail(t);
     bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
-    t->is_head_done = is_last && t->response->status >= 200;
+    t->is_head_done = t->is_answered && is_last && t->response->status >= 200;
     return size;
 }
 
@@ -335,14 +335,10 @@ static void set_method(struct handle *handle, struct transfer *t)
 /* Most attempts have the same. */
 static void set_timeouts(struct handle *handle, const struct transfer *t)
 {
-    int connect_ms = t->session->options.connect_timeout_ms;
-
     if (handle->timeout_ms == t->timeout_ms)
         return;
     handle->timeout_ms = t->timeout_ms;
-    connect_ms = connect_ms < t->timeout_ms ? connect_ms : t->timeout_ms;
-    curl_easy_setopt(handle->easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
-    curl_easy_setopt(handle->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    weir__handle_set_timeouts(handle, t->timeout_ms, t->session->options.connect_timeout_ms);
 }
 
 static weir_status set_request(struct handle *handle, struct transfer *t, char **ret_type_line)
@@ -363,6 +359,8 @@ static weir_status set_request(struct handle *handle, struct transfer *t, char *
     chain_fields(t, *ret_type_line);
     set_method(handle, t);
     set_timeouts(handle, t);
+    weir__handle_set_memory(handle, weir__http_names_memory(t->session));
+    weir__handle_route(handle, t->url->origin);
     /* These live no longer than the attempt, and libcurl looks at them during one only. */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->fields[0].data != NULL ? t->fields : NULL);
     curl_easy_setopt(easy, CURLOPT_CURLU, t->url->parts);
@@ -383,53 +381,6 @@ static weir_status rewind_body(struct transfer *t)
 }
 
 /* ---- the exchange ------------------------------------------------------------------------ */
-
-static void wake_multi(void *arg)
-{
-    curl_multi_wakeup(arg);
-}
-
-static void let_wake(weir_http_request *request, CURLM *multi)
-{
-    pthread_mutex_lock(&request->lock);
-    request->wake = multi != NULL ? wake_multi : NULL;
-    request->wake_arg = multi;
-    pthread_mutex_unlock(&request->lock);
-}
-
-/* A closing session lets what is on the wire end by itself, until it is cut. */
-static bool is_signalled(const struct transfer *t)
-{
-    uint32_t word = atomic_load_explicit(&t->request->word, memory_order_acquire);
-
-    return word == SIGNAL_CANCELLED ||
-           (word == SIGNAL_CLOSED &&
-            atomic_load_explicit(&t->session->is_cut, memory_order_acquire));
-}
-
-/* Drive the handle until it is done. libcurl keeps the time. */
-static void drive(struct handle *handle, struct transfer *t)
-{
-    CURLMsg *message = NULL;
-    int running = 1;
-    int left = 0;
-    CURLMcode code = CURLM_OK;
-
-    while (code == CURLM_OK && running > 0) {
-        code = curl_multi_perform(handle->multi, &running);
-        if (code != CURLM_OK || running == 0)
-            break;
-        if (is_signalled(t)) {
-            t->stop = STOP_SIGNALLED;
-            t->code = CURLE_ABORTED_BY_CALLBACK;
-            return;
-        }
-        code = curl_multi_poll(handle->multi, NULL, 0, 1000, NULL);
-    }
-    if (code == CURLM_OK)
-        message = curl_multi_info_read(handle->multi, &left);
-    t->code = message != NULL ? message->data.result : CURLE_OUT_OF_MEMORY;
-}
 
 /* How long the server lets a connection rest, by `Keep-Alive: timeout=n`; -1: it does not say. */
 static int64_t keep_alive_seconds(const weir_http_response *response)
@@ -472,6 +423,8 @@ static void note_result(struct handle *handle, struct transfer *t)
     t->opened = t->sends > 0 && !t->has_refused ? (int)opened : 0;
     t->was_sent = t->sends > 0 && sent > 0;
     t->is_reused = t->sends > 0 && t->opened == 0;
+    if (t->sends == 0)
+        curl_easy_getinfo(handle->easy, CURLINFO_HTTP_CONNECTCODE, &t->proxy_status);
     /* Where it finds fault with a proxy of the environment it quotes all of it, the password too. */
     bool is_fit =
         handle->detail[0] != '\0' && strncmp(handle->detail, "Unsupported proxy", 17) != 0;
@@ -518,9 +471,7 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
         weir_error_set(transfer->error, WEIR_NO_MEMORY, "out of memory");
         transfer->stop = STOP_FAILED;
     } else {
-        let_wake(transfer->request, handle->multi);
-        drive(handle, transfer);
-        let_wake(transfer->request, NULL);
+        weir__drive(handle, transfer);
         end_body(transfer);
         note_result(handle, transfer);
         note_connection(handle, transfer);

@@ -4,6 +4,7 @@
 #define WEIR_HTTP_TRANSFER_H
 
 #include "http/decode.h"
+#include "http/dial.h"
 #include "http/handle.h"
 #include "http/propagate.h"
 #include "http/request.h"
@@ -24,6 +25,7 @@ enum transfer_stop {
 struct transfer_room {
     weir_error error; /* its status is WEIR_OK until something fails */
     struct propagation propagation;
+    struct dial dial;
     struct curl_slist fields[FIELDS_LIMIT + 6]; /* libcurl only reads them */
 };
 
@@ -42,11 +44,14 @@ struct transfer {
     int timeout_ms;     /* of the whole attempt */
     int64_t max_body_bytes;
     struct propagation *propagation;
+    struct dial *dial;
     weir_http_response *response;
 
     /* how it went */
     CURLcode code;
     enum transfer_stop stop;
+    long proxy_status;  /* with which a proxy answered CONNECT, if nothing was sent; 0: none did */
+    int system_errno;   /* what this machine lacked, before anything was sent; 0: nothing */
     weir_error *error;  /* with STOP_FAILED, STOP_BROKEN and STOP_CUT */
     int sends;          /* how often libcurl began to send; never more than 1 */
     bool has_refused;   /* libcurl was kept from sending a second time */
@@ -72,6 +77,9 @@ struct transfer {
 
 /* Make the attempt. Returns when it is over, by itself, by its timeout or by the request's signal. */
 void weir__transfer_run(struct transfer *transfer, struct handle *handle);
+
+/* drive.c: let libcurl go from beginning to end, beside the connection that it needs. */
+void weir__drive(struct handle *handle, struct transfer *transfer);
 
 /* libcurl's callbacks for a header's line and a piece of the body; the argument is the handle. */
 size_t weir__on_header(char *line, size_t size, size_t count, void *arg);

@@ -21,12 +21,13 @@ struct deaf {
     char url[64];
 };
 
-static inline void deaf_open(struct deaf *deaf)
+/* At 127.0.0.`last`; port 0 is any. */
+static inline void deaf_open_at(struct deaf *deaf, int last, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     socklen_t size = sizeof(address);
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(0x7F000000u + (uint32_t)last);
     deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     check_int(bind(deaf->listener, (struct sockaddr *)&address, size), 0);
     check_int(listen(deaf->listener, 0), 0);
@@ -36,7 +37,12 @@ static inline void deaf_open(struct deaf *deaf)
         check(connect(deaf->queued[i], (struct sockaddr *)&address, size) == 0 ||
               errno == EINPROGRESS);
     }
-    snprintf(deaf->url, sizeof(deaf->url), "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    snprintf(deaf->url, sizeof(deaf->url), "http://127.0.0.%d:%d/", last, ntohs(address.sin_port));
+}
+
+static inline void deaf_open(struct deaf *deaf)
+{
+    deaf_open_at(deaf, 1, 0);
 }
 
 static inline void deaf_close(struct deaf *deaf)

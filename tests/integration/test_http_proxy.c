@@ -10,7 +10,8 @@ static struct certs certs;
 struct proxy {
     struct peer *peer;
     int server_port;
-    int status;     /* of the answer to CONNECT */
+    int status;          /* of the answer to CONNECT */
+    const char *headers; /* of it, unless the status is 200; NULL: a challenge */
     char asked[64]; /* by SOCKS: "name server.invalid" or "address 127.0.0.1"; for after its end */
 };
 
@@ -52,7 +53,10 @@ static bool answer_connect(struct peer_exchange *x, void *arg)
     if (strcmp(x->method, "CONNECT") != 0)
         return peer_reply(x, 501, "", "", 0);
     if (proxy->status != 200)
-        return peer_reply(x, proxy->status, "Proxy-Authenticate: Basic realm=\"x\"\r\n", "no", 2);
+        return peer_reply(x, proxy->status,
+                          proxy->headers != NULL ? proxy->headers
+                                                 : "Proxy-Authenticate: Basic realm=\"x\"\r\n",
+                          "no", 2);
     if (peer_print(x, "HTTP/1.1 200 Connection established\r\nX-From-Proxy: yes\r\n\r\n"))
         tunnel(x, proxy->server_port);
     return false;
@@ -222,6 +226,150 @@ static void a_tunnel_that_is_refused_is_no_connection_and_the_server_sees_nothin
     peer_stop(server);
 }
 
+/* A session that repeats, and whose breaker would open at once. */
+static weir_http *open_eager(const struct proxy *proxy)
+{
+    weir_http_options o = quick_options();
+    char url[PEER_URL_SIZE];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", peer_port(proxy->peer));
+    o.proxy = url;
+    o.use_breaker = true;
+    o.use_budget = true;
+    o.breaker.minimum_calls = 1;
+    o.breaker.window_size = 1;
+    o.retry.total = 2;
+    return open_session(&o);
+}
+
+static void a_4xx_to_connect_is_final_and_no_matter_of_the_server(void)
+{
+    static const int answers[] = {400, 403, 404, 407, 429, 451};
+    struct peer *server = start_server();
+    char url[PEER_URL_SIZE];
+    char text[64];
+
+    peer_url_at(server, "localhost", "/", url);
+    for (int i = 0; i < 6; i++) {
+        struct proxy proxy;
+
+        start_proxy(&proxy, server, false);
+        proxy.status = answers[i];
+        weir_http *session = open_eager(&proxy);
+        for (int k = 0; k < 3; k++) {
+            struct outcome o = send_to(session, k == 1 ? "POST" : "GET", url, -1);
+            check_outcome(o, WEIR_CONNECT);
+            snprintf(text, sizeof text, "the proxy answered CONNECT with status %d", answers[i]);
+            check_contains(o.error.text, text);
+            check_int(o.report.attempts, 1);
+            check_int(o.report.status, 0);
+            check(!o.report.was_sent);
+            check_int(peer_requests(proxy.peer), k + 1);
+        }
+        weir_http_origin origin = origin_of(session, url);
+        check_int(origin.breaker.state, WEIR_BREAKER_CLOSED);
+        check_int(origin.breaker.counts.calls, 0);
+        close_session(session);
+        peer_stop(proxy.peer);
+    }
+    peer_stop(server);
+}
+
+static void a_5xx_to_connect_is_a_server_that_cannot_be_reached(void)
+{
+    struct peer *server = start_server();
+    struct proxy proxy;
+    char url[PEER_URL_SIZE];
+
+    peer_url_at(server, "localhost", "/", url);
+    start_proxy(&proxy, server, false);
+    proxy.status = 502;
+    weir_http *session = open_eager(&proxy);
+    struct outcome o = get(session, url);
+    check_outcome(o, WEIR_REFUSED); /* a second attempt, before which the breaker opened */
+    check_int(peer_requests(proxy.peer), 1);
+    check_int(origin_of(session, url).breaker.state, WEIR_BREAKER_OPEN);
+    close_session(session);
+    peer_stop(proxy.peer);
+    peer_stop(server);
+}
+
+static void the_retry_after_of_a_proxy_that_opens_no_tunnel_is_heeded(void)
+{
+    static const int answers[] = {429, 403, 503};
+    struct peer *server = start_server();
+    char url[PEER_URL_SIZE];
+
+    peer_url_at(server, "localhost", "/", url);
+    for (int i = 0; i < 3; i++) {
+        struct proxy proxy;
+
+        start_proxy(&proxy, server, false);
+        proxy.status = answers[i];
+        proxy.headers = "Retry-After: 5\r\nRetry-After: 3600\r\n";
+        weir_http_options options = quick_options();
+        char proxy_url[PEER_URL_SIZE];
+        options.proxy = peer_url(proxy.peer, "", proxy_url);
+        weir_http *session = open_session(&options);
+        for (int k = 0; k < 2; k++) {
+            /* A 5xx would be repeated, but not so soon. */
+            struct outcome o = get(session, url);
+            check_outcome(o, k == 0 ? WEIR_CONNECT : WEIR_REFUSED);
+            check(o.report.retry_after > 3590 * WEIR_SECOND);
+            check(o.report.retry_after <= 3600 * WEIR_SECOND);
+            check_int(peer_requests(proxy.peer), 1);
+        }
+        close_session(session);
+        peer_stop(proxy.peer);
+    }
+    peer_stop(server);
+}
+
+/* ---- without ------------------------------------------------------------------------------ */
+
+static void what_no_proxy_names_is_reached_without_and_nothing_else(void)
+{
+    struct peer *server = start_peer(say_hello, NULL);
+    char with_port[64];
+    const struct {
+        const char *list;
+        bool localhost, address;
+    } cases[] = {
+        {"*", true, true},
+        {"localhost", true, false},
+        {"127.0.0.0/8", false, true},
+        {with_port, true, false},
+        {"localhost:1", false, false},
+        {"*.localhost", false, false},
+        {"[::1], ::1/128", false, false},
+    };
+
+    snprintf(with_port, sizeof with_port, "x.test,localhost:%d", peer_port(server));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct proxy proxy;
+        weir_http_options o = quick_options();
+        char proxy_url[PEER_URL_SIZE];
+        char url[PEER_URL_SIZE];
+
+        start_proxy(&proxy, server, false);
+        o.proxy = peer_url(proxy.peer, "", proxy_url);
+        o.no_proxy = cases[i].list;
+        weir_http *session = open_session(&o);
+        for (int k = 0; k < 2; k++) {
+            /* Its own kind of a request, after which the handle begins anew. */
+            const char *method = k == 0 ? "GET" : "POST";
+            struct outcome by_name =
+                send_to(session, method, peer_url_at(server, "localhost", "/", url), -1);
+            check_int(by_name.http, cases[i].localhost ? 200 : 501);
+            struct outcome by_address = send_to(session, method, peer_url(server, "/", url), -1);
+            check_int(by_address.http, cases[i].address ? 200 : 501);
+        }
+        close_session(session);
+        peer_stop(proxy.peer);
+    }
+    peer_stop(server);
+}
+
 /* ---- SOCKS -------------------------------------------------------------------------------- */
 
 static void socks5h_is_told_the_name_and_socks5_the_address(void)
@@ -288,6 +436,10 @@ int main(void)
     run(https_goes_through_one_tunnel_of_which_the_proxy_learns_host_and_port);
     run(the_header_of_the_answer_to_connect_is_none_of_the_responses);
     run(a_tunnel_that_is_refused_is_no_connection_and_the_server_sees_nothing);
+    run(a_4xx_to_connect_is_final_and_no_matter_of_the_server);
+    run(a_5xx_to_connect_is_a_server_that_cannot_be_reached);
+    run(the_retry_after_of_a_proxy_that_opens_no_tunnel_is_heeded);
+    run(what_no_proxy_names_is_reached_without_and_nothing_else);
     run(socks5h_is_told_the_name_and_socks5_the_address);
     run(https_goes_through_socks_too);
     certs_remove(&certs);

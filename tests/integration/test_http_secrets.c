@@ -286,6 +286,7 @@ static void proxies_of_the_environment_and_netrc_are_not_asked(void)
 
 static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
 {
+    weir_error error;
     static struct site site;
     static struct site proxy;
     struct surroundings around;
@@ -312,6 +313,10 @@ static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
     check_int(site.count, 1);
     check_int(proxy.count, 1);
     weir_http_close(session);
+
+    setenv("no_proxy", "*.test, 127.0.0.0/8:80", 1);
+    check_int(weir_http_open(&o, &session, &error), WEIR_INVALID);
+    check_contains(error.text, "no_proxy of the environment, position 20: expected a number");
     unsurround(&around);
     site_close(&site);
     site_close(&proxy);

@@ -204,7 +204,8 @@ static void a_text_has_a_limit(void)
 
     if (text == NULL)
         abort();
-    memset(text, 'a', 65537);
+    for (size_t i = 0; i < 65537; i++)
+        text[i] = i % 2 == 0 ? ',' : 'a';
     text[65537] = '\0';
     options.no_proxy = text + 1;
     check_fine(&options);
@@ -232,6 +233,9 @@ static void a_proxy_is_a_url_of_four_schemes_with_credentials_or_without(void)
     check_fine(&options);
     options.no_proxy = "localhost,.example.com";
     check_fine(&options);
+    options.no_proxy = "localhost,*.example.com,192.168.*";
+    check_refused(&options, "no_proxy, position 33: a * stands for all hosts, or before the dot of "
+                            "a domain");
 }
 
 static void a_bad_proxy_is_refused_and_never_shown(void)
