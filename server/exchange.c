@@ -53,7 +53,8 @@ static struct MHD_Response *make_body(struct http_response *response)
 
     if (response->status < 200 || response->status > 599)
         http_reply_detail(response, 500, "the handler gave no valid status");
-    if (response->body == NULL || response->status == 204 || response->status == 304) {
+    /* A 304 has the length of what it does not send. */
+    if (response->body == NULL || response->status == 204) {
         char nothing[] = "";
 
         return MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
@@ -110,7 +111,7 @@ static enum MHD_Result send_response(struct exchange *x)
     reaper_move(x->door->reaper, x->conn, CONN_WRITE);
     x->stage = STAGE_SENT;
     x->sent_status = response->status;
-    x->sent_bytes = response->body_size;
+    x->sent_bytes = response->status == 304 ? 0 : response->body_size;
     atomic_fetch_add(&listener->requests, 1);
     result = MHD_queue_response(x->connection, response->status, made);
     MHD_destroy_response(made);
@@ -225,14 +226,15 @@ static struct hygiene_verdict judge(struct exchange *x)
         return (struct hygiene_verdict){431, "the request's headers are too large"};
     if (head.field_count > (size_t)options->max_headers)
         return (struct hygiene_verdict){431, "the request has too many headers"};
-    verdict = hygiene_judge(&head, &x->framing);
-    if (verdict.status != 0)
-        return verdict;
-    head.method = x->method_at;
     if (x->listener->checks_block &&
         !hygiene_accounts_for_block(x->method_at, size, x->target_at, &head))
         return (struct hygiene_verdict){400, "a line of the head is folded, holds a NUL, or does "
                                              "not end with CRLF"};
+    if (!request_trim_fields(&x->request))
+        return (struct hygiene_verdict){503, "out of memory"};
+    verdict = hygiene_judge(&head, &x->framing);
+    if (verdict.status != 0)
+        return verdict;
     x->max_body = atomic_load(&x->listener->max_body_bytes);
     if (x->framing.has_length && x->framing.length > x->max_body)
         return (struct hygiene_verdict){413, "the request's body is too large"};

@@ -54,8 +54,11 @@ bool http_request_has_query(const struct http_request *request, const char *name
 bool http_request_query_at(const struct http_request *request, size_t index, const char **ret_name,
                            const char **ret_value);
 
-/* The first header of that name, in any case; NULL when absent. */
+/* The first header of that name, in any case; NULL when absent. Blanks and tabs around the value are no
+ * part of it. The second gives the others too, in the order they came; NULL beyond the last. */
 const char *http_request_header(const struct http_request *request, const char *name);
+const char *http_request_header_at(const struct http_request *request, const char *name,
+                                   size_t index);
 
 /* The whole body and its length in bytes. Never NULL, and a zero byte follows the last one; the
  * body itself may hold any byte. */

@@ -13,6 +13,7 @@ void request_clear(struct http_request *request)
     free(request->target);
     free(request->path);
     free(request->fields);
+    free(request->trimmed);
     free(request->body);
     *request = (struct http_request){0};
 }
@@ -21,6 +22,53 @@ bool request_keep_target(struct http_request *request, const char *target)
 {
     request->target = strdup(target);
     return request->target != NULL;
+}
+
+/* ---- Header lines ------------------------------------------------------------------------- */
+
+static size_t trimmed_size(const struct hygiene_field *field)
+{
+    size_t size = field->value_size;
+
+    while (size > 0 && (field->value[size - 1] == ' ' || field->value[size - 1] == '\t'))
+        size--;
+    return size;
+}
+
+static bool wants_trimming(const struct hygiene_field *field)
+{
+    return trimmed_size(field) < field->value_size &&
+           strcasecmp(field->name, "Content-Length") != 0 &&
+           strcasecmp(field->name, "Transfer-Encoding") != 0;
+}
+
+bool request_trim_fields(struct http_request *request)
+{
+    size_t need = 0;
+    char *out;
+
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (wants_trimming(&request->fields[i]))
+            need += trimmed_size(&request->fields[i]) + 1;
+    }
+    if (need == 0)
+        return true;
+    request->trimmed = out = malloc(need);
+    if (out == NULL)
+        return false;
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct hygiene_field *field = &request->fields[i];
+        size_t size = trimmed_size(field);
+
+        if (!wants_trimming(field))
+            continue;
+        memcpy(out, field->value, size);
+        out[size] = '\0';
+        field->value = out;
+        field->value_size = size;
+        out += size + 1;
+    }
+    return true;
 }
 
 /* ---- Target: [scheme://authority] path [? query] -------------------------------------------- */
@@ -193,6 +241,16 @@ const char *http_request_header(const struct http_request *request, const char *
 {
     for (size_t i = 0; i < request->field_count; i++) {
         if (strcasecmp(request->fields[i].name, name) == 0)
+            return request->fields[i].value;
+    }
+    return NULL;
+}
+
+const char *http_request_header_at(const struct http_request *request, const char *name,
+                                   size_t index)
+{
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (strcasecmp(request->fields[i].name, name) == 0 && index-- == 0)
             return request->fields[i].value;
     }
     return NULL;

@@ -36,8 +36,9 @@ struct http_request {
     struct http_pair params[ROUTER_PARAMS];
     size_t param_count;
 
-    struct hygiene_field *fields; /* owned array; the strings are the parser's */
+    struct hygiene_field *fields; /* owned array; the strings are the parser's, or in `trimmed` */
     size_t field_count;
+    char *trimmed;
 
     char *body; /* NULL, or body_size bytes and a zero */
     size_t body_size;
@@ -49,6 +50,13 @@ void request_clear(struct http_request *request);
 
 /* Keep a copy of the raw target. False when out of memory. */
 bool request_keep_target(struct http_request *request, const char *target);
+
+/*
+ * Take the blanks and tabs from the ends of the values, of which they are no part (RFC 9110, 5.5). Those of
+ * Content-Length and Transfer-Encoding keep them and are refused for it: not every parser agrees where a
+ * body ends that is announced like this. False when out of memory.
+ */
+bool request_trim_fields(struct http_request *request);
 
 /*
  * Cut the target, which passed the hygiene check, into path and query, and decode the query.

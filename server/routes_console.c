@@ -69,17 +69,14 @@ static void reply_asset(const struct http_request *request, struct http_response
     http_reply_header(response, "Referrer-Policy", "no-referrer");
     http_reply_header(response, "Cross-Origin-Opener-Policy", "same-origin");
     http_reply_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    if (client_has(request, asset)) {
-        response->status = 304;
-        return;
-    }
     copy = malloc(asset->size);
     if (copy == NULL) {
         http_reply_detail(response, 503, "out of memory");
         return;
     }
     memcpy(copy, asset->bytes, asset->size);
-    http_reply_bytes(response, 200, content_type(name), copy, asset->size);
+    http_reply_bytes(response, client_has(request, asset) ? 304 : 200, content_type(name), copy,
+                     asset->size);
 }
 
 void handle_console(void *arg, const struct http_request *request, struct http_response *response)

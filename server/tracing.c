@@ -258,6 +258,33 @@ static void describe_response(weir_span *span, const struct http_response *respo
     weir_span_fail(span, status, NULL);
 }
 
+/* W3C Trace Context: of several callers none is believed. */
+static bool read_caller(const struct http_request *request, weir_trace_context *ret_caller)
+{
+    return http_request_header_at(request, "traceparent", 1) == NULL &&
+           weir_traceparent_parse(http_request_header(request, "traceparent"), ret_caller);
+}
+
+/* The fields in the order they came, as one; NULL when there is none, or more than is passed on. */
+static const char *join_state(const struct http_request *request, char out[WEIR_TRACESTATE_MAX + 1])
+{
+    const char *state = http_request_header(request, "tracestate");
+    size_t size = 0;
+
+    if (state == NULL || http_request_header_at(request, "tracestate", 1) == NULL)
+        return state;
+    for (size_t i = 0; (state = http_request_header_at(request, "tracestate", i)) != NULL; i++) {
+        if (state[0] == '\0')
+            continue;
+        int added = snprintf(out + size, WEIR_TRACESTATE_MAX + 1 - size, "%s%s",
+                             size > 0 ? "," : "", state);
+        if (added < 0 || (size_t)added > WEIR_TRACESTATE_MAX - size)
+            return NULL;
+        size += (size_t)added;
+    }
+    return size > 0 ? out : NULL;
+}
+
 /* The span includes the wait for a worker. */
 static void handle_traced(void *arg, const struct http_request *request,
                           struct http_response *response)
@@ -268,10 +295,11 @@ static void handle_traced(void *arg, const struct http_request *request,
     weir_trace_context caller;
     weir_span span;
 
-    bool has_caller = weir_traceparent_parse(http_request_header(request, "traceparent"), &caller);
-    bool is_recorded = weir_span_begin_root(traced->tracer, &span, "", WEIR_SPAN_SERVER,
-                                            has_caller ? &caller : NULL,
-                                            http_request_header(request, "tracestate"));
+    char state[WEIR_TRACESTATE_MAX + 1];
+    bool has_caller = read_caller(request, &caller);
+    bool is_recorded =
+        weir_span_begin_root(traced->tracer, &span, "", WEIR_SPAN_SERVER,
+                             has_caller ? &caller : NULL, join_state(request, state));
     weir_trace_id_format(&span.context, response->trace_id);
     if (is_recorded) {
         snprintf(name, sizeof name, "%s %s", http_request_method(request), route->pattern);

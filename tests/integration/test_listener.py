@@ -358,6 +358,24 @@ def test_every_row_of_the_hostile_table_is_refused_and_the_server_goes_on():
         assert not loud, f"clients can fill the log: {loud[:3]}"
 
 
+def test_blanks_and_tabs_around_a_value_are_no_part_of_it():
+    with running() as host, Client(host) as client:
+        for value in ("abc", "abc ", "abc\t", " \t abc \t ", "  abc"):
+            client.send(f"GET /tables/t HTTP/1.1\r\nHost:h \t\r\nX-Sample:{value}\r\nExpect: 100-continue \r\n\r\n")
+            status, _, body = client.response()
+            assert status == 200 and json.loads(body)["sample"] == "abc", (value, body)
+        client.send("GET /tables/t HTTP/1.1\r\nHost: h\r\nX-Sample: a \t b \r\n\r\n")
+        assert json.loads(client.response()[2])["sample"] == "a \t b"
+        client.send("GET /tables/t HTTP/1.1\r\nHost: h\r\nX-Sample: \t \r\n\r\n")
+        assert json.loads(client.response()[2])["sample"] == ""
+    with running() as host:
+        for framing in ("Content-Length: 3 ", "Content-Length: 3\t", "Transfer-Encoding: chunked ", "Transfer-Encoding: chunked\t"):
+            with Client(host) as client:
+                client.send(f"POST /echo HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+                status = client.head()[0]
+                assert status == 400, (framing, status)
+
+
 def test_refusals_carry_a_json_detail_and_close():
     token = "Authorization: Bearer a.b.c\r\n"
     with running() as host:

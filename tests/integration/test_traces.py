@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Traces of `weir serve`: from the caller's traceparent through its pools and other servers to the collector."""
+import http.client
 import http.server
 import json
 import os
@@ -268,6 +269,46 @@ def test_a_traceparent_that_is_none_begins_a_new_trace():
         wait_for(lambda: sum(span.kind == 2 for span in collector.spans) == len(wrong), what="the roots")
         roots = [span for span in collector.spans if span.kind == 2]
         assert len({span.trace for span in roots}) == len(wrong) and not any(span.parent for span in roots)
+
+
+def get_with(backend, path, fields):
+    """A GET whose header fields may repeat; returns the status."""
+    client = http.client.HTTPConnection(backend.host, backend.port, timeout=20)
+    client.putrequest("GET", path)
+    for name, value in [*user().items(), *fields]:
+        client.putheader(name, value)
+    client.endheaders()
+    response = client.getresponse()
+    response.read()
+    client.close()
+    return response.status
+
+
+def test_of_several_traceparents_none_is_taken():
+    with Collector() as collector, start(collector.url) as backend:
+        one, other = caller()["traceparent"], caller(trace="2" * 32)["traceparent"]
+        cases = ([one, other], [one, one], [one, "x"], ["x", one])
+        for texts in cases:
+            assert get_with(backend, "/api/v1/tables", [("traceparent", text) for text in texts]) == 200
+        assert get_with(backend, "/api/v1/tables", [("traceparent", other.replace("2" * 32, "3" * 32) + " \t")]) == 200
+        collector.wait_root("3" * 32)
+        wait_for(lambda: sum(span.kind == 2 for span in collector.spans) == len(cases) + 1, what="the roots")
+        roots = [span for span in collector.spans if span.kind == 2 and span.trace != "3" * 32]
+        assert not {span.trace for span in roots} & {TRACE, "2" * 32} and not any(span.parent for span in roots)
+
+
+def test_several_tracestates_are_passed_on_as_one():
+    with Collector() as collector, FakeNocoDB() as nocodb:
+        nocodb.tables["laws"] = [{"Id": 7}]
+        with start(collector.url, NOCODB_BASE_URL=nocodb.v2, NOCODB_API_TOKEN=TOKEN) as backend:
+            for number, (texts, expected) in enumerate(((["a=1", "b=2"], "a=1,b=2"), (["a=1 ", "", "b=2,c=3\t"], "a=1,b=2,c=3"),
+                                                        (["a=1"], "a=1"), (["a=" + "x" * 300, "b=" + "y" * 300], None)), 4):
+                trace = str(number) * 32
+                fields = [*caller(trace=trace).items(), *(("tracestate", text) for text in texts)]
+                assert get_with(backend, "/api/v1/nocodb/laws/7", fields) == 200
+                sent = [request.headers.get("tracestate") for request in nocodb.requests
+                        if trace in request.headers.get("traceparent", "")]
+                assert sent == [expected], (texts, sent)
 
 
 def test_a_caller_that_does_not_sample_is_passed_on_and_not_recorded():
