@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "config_unused.h"
+#include "cores.h"
 #include "dotenv.h"
 #include "duration.h"
 #include "text.h"
@@ -42,6 +43,9 @@ struct option {
 #define HOUR_MS 3600000
 #define MILLION 1000000
 
+/* Filled by fill_defaults(). */
+static char workers_default[16];
+
 static const struct option options[] = {
     {"sql-conn-string", "SQL_CONN_STRING", KIND_SECRET, AT(sql_conn_string), "sqlite:///weir.db", 0,
      0, "main database; pool options may stand in its query"},
@@ -65,8 +69,9 @@ static const struct option options[] = {
     {"health-port", "WEIR_HEALTH_PORT", KIND_NUMBER, AT(health_port), NULL, 1, 65535,
      "second TCP port, on which only /healthz, /readyz and /metrics are answered; none when not "
      "given"},
-    {"workers", "WEIR_WORKERS", KIND_NUMBER, AT(workers), "8", 1, 1024,
-     "threads that run requests"},
+    {"workers", "WEIR_WORKERS", KIND_NUMBER, AT(workers), workers_default, 1, 1024,
+     "threads that run requests, each with one statement in flight; when not given two for each "
+     "core that the process may use, from 2 to 16"},
     {"queue-limit", "WEIR_QUEUE_LIMIT", KIND_NUMBER, AT(queue_limit), "128", 0, 65536,
      "requests that may wait for a worker; beyond it 503 at once"},
     {"max-connections", "WEIR_MAX_CONNECTIONS", KIND_NUMBER, AT(max_connections), "1024", 8, 65536,
@@ -161,6 +166,15 @@ static const struct option options[] = {
     {"otel-bsp-max-export-batch-size", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", KIND_NUMBER,
      AT(otel_bsp_max_export_batch_size), "512", 1, 65536, "spans of one request to the collector"},
 };
+
+/* More than two workers a core only stand in each other's way (bench/README.md), as long as their
+ * statements do not wait for a database far away. */
+static void fill_defaults(void)
+{
+    int workers = 2 * cores_usable();
+
+    snprintf(workers_default, sizeof workers_default, "%d", workers > 16 ? 16 : workers);
+}
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
@@ -469,6 +483,7 @@ weir_status config_load(const struct config_flag *flags, size_t flag_count, cons
     struct config config = {0};
     struct dotenv *dotenv;
 
+    fill_defaults();
     weir_status status = dotenv_read(dotenv_path, &dotenv, reterr);
     if (status != WEIR_OK)
         return status;
@@ -539,6 +554,7 @@ char *config_option_help(size_t index)
 
     if (index >= OPTION_COUNT)
         return NULL;
+    fill_defaults();
     text_add(&help, options[index].help);
     /* Their own sentences name the values already. */
     if (options[index].kind != KIND_LEVEL && options[index].kind != KIND_FORMAT)

@@ -69,6 +69,13 @@ struct managed_db_options reload_pool_options(const struct managed_db *manager,
 {
     struct managed_db_options options = manager->defaults;
 
+    /* As many as can be in use at once are kept: beyond pool_size each statement would open a connection.
+     * The bound of both together stays. */
+    int most = options.pool_size + options.max_overflow;
+    int wanted = config->workers < most ? (int)config->workers : most;
+    if (wanted > options.pool_size)
+        options.pool_size = wanted;
+    options.max_overflow = most - options.pool_size;
     options.echo = config->sql_echo != 0;
     options.shows_loans = config->connection_tracing != 0;
     return options;
@@ -109,8 +116,10 @@ static weir_status check_same_database(const char *url, const char *other, weir_
 static weir_status reopen(const struct reload_parts *parts, struct managed_db *manager,
                           const char *url, const struct config *fresh, weir_error *reterr)
 {
-    struct managed_db_options options = reload_pool_options(manager, fresh);
+    struct config running = *fresh;
 
+    running.workers = parts->config->workers; /* which need a restart */
+    struct managed_db_options options = reload_pool_options(manager, &running);
     weir_status status = managed_db_reopen(manager, url, &options, reterr);
     if (status != WEIR_OK)
         return status;

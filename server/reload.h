@@ -36,7 +36,8 @@ struct reload_parts {
  */
 void reload(const struct reload_parts *parts);
 
-/* The options of a manager's pool by the configuration. */
+/* The options of a manager's pool by the configuration: the manager's own, but for a pool_size of as many
+ * connections as there are workers, as far as pool_size and max_overflow together allow. */
 struct managed_db_options reload_pool_options(const struct managed_db *manager,
                                               const struct config *config);
 

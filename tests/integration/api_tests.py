@@ -606,10 +606,10 @@ def test_the_pools_show_settings_state_and_counters():
     assert set(pools) == {"main", "suggestions"}
     main, other = pools["main"], pools["suggestions"]
     assert main["engine"] == other["engine"] == database.engine
-    assert (main["settings"]["pool_size"], main["settings"]["max_overflow"]) == (5, 10)
-    assert (other["settings"]["pool_size"], other["settings"]["max_overflow"]) == (3, 5)
+    assert (main["settings"]["pool_size"], main["settings"]["max_overflow"]) == (8, 7)  # of 8 workers
+    assert (other["settings"]["pool_size"], other["settings"]["max_overflow"]) == (8, 0)
     assert main["settings"]["pool_timeout"] == 30 and main["settings"]["pool_recycle"] == 3600
-    assert re.fullmatch(r"Pool size: 5  Connections in pool: \d+ Current Overflow: -?\d+ "
+    assert re.fullmatch(r"Pool size: 8  Connections in pool: \d+ Current Overflow: -?\d+ "
                         r"Current Checked out connections: \d+", main["status"]), main["status"]
     for pool in pools.values():
         assert pool["size"] == pool["settings"]["pool_size"]

@@ -128,6 +128,7 @@ class Backend:
         inherited = {name: value for name, value in os.environ.items()
                      if name not in OUR_VARIABLES and not name.startswith("OTEL_")
                      and not (name.startswith("WEIR_") and "TEST" not in name)}
+        inherited["WEIR_WORKERS"] = "8"  # on every machine; a flag wins
         if secret is not None:
             inherited["JWT_SECRET"] = secret
         self.process = subprocess.Popen(

@@ -137,7 +137,7 @@ def test_one_pool_alone_and_what_is_no_option_of_a_pool():
     with Backend(PROGRAM, dotenv="SUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db?pool_size=2\n") as backend:
         said = reload(backend, "SUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db?pool_size=4&pool_timeout=1.5\n")
         assert said[-1].endswith("changed: SUGGESTIONS_SQL_CONN_STRING"), said
-        assert settings(backend, "suggestions")["pool_size"] == 4 and settings(backend, "main")["pool_size"] == 5
+        assert settings(backend, "suggestions")["pool_size"] == 4 and settings(backend, "main")["pool_size"] == 8
         for url in ("sqlite:///third.db?pool_size=4", "sqlite:///other.db?pool_size=4&busy_timeout_ms=7", "postgresql://u:geheim-1234@h/d"):
             said = reload(backend, f"SUGGESTIONS_SQL_CONN_STRING={url}\n")
             assert said[0].startswith("WARNING SIGHUP: SUGGESTIONS_SQL_CONN_STRING stays as it is until a restart: only options"), said
@@ -178,8 +178,8 @@ def test_limits_change_for_what_comes_from_now_on():
 
 def test_what_needs_a_restart_is_named_and_goes_on_as_it_was():
     with Backend(PROGRAM) as backend:
-        said = reload(backend, "WEIR_WORKERS=3\nHOST=::1\nOTEL_SERVICE_NAME=me\nNOCODB_API_TOKEN=geheim-1234\n")
-        assert said[-1] == ("WARNING SIGHUP: a restart is needed to change HOST, WEIR_WORKERS, NOCODB_API_TOKEN, OTEL_SERVICE_NAME"), said
+        said = reload(backend, "WEIR_MAX_CONNECTIONS=300\nHOST=::1\nOTEL_SERVICE_NAME=me\nNOCODB_API_TOKEN=geheim-1234\n")
+        assert said[-1] == ("WARNING SIGHUP: a restart is needed to change HOST, WEIR_MAX_CONNECTIONS, NOCODB_API_TOKEN, OTEL_SERVICE_NAME"), said
         assert backend.get("/api/v1/tables").status == 200 and "geheim" not in "\n".join(backend.log)
 
 

@@ -127,7 +127,7 @@ def test_suggestions_may_have_a_database_of_their_own():
         connection.close()
         pool = backend.pools()["suggestions"]
         assert (pool["settings"]["pool_size"], pool["settings"]["max_overflow"]) == (2, 1)
-        assert backend.pools()["main"]["settings"]["pool_size"] == 5
+        assert backend.pools()["main"]["settings"]["pool_size"] == 8
 
 
 def test_the_memory_database_works_for_both_pools():

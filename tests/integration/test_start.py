@@ -86,6 +86,38 @@ def test_a_server_that_is_running_keeps_its_database_when_another_is_started_by_
         assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
 
 
+# ---- What the machine decides
+
+
+def test_workers_are_two_for_each_core_that_the_process_may_use_and_pools_keep_a_connection_for_each():
+    mine = sorted(os.sched_getaffinity(0))
+    before = os.sched_getaffinity(0)
+    try:
+        for count in {1, min(2, len(mine)), len(mine)}:
+            os.sched_setaffinity(0, mine[:count])
+            workers = min(16, 2 * count)
+            done, _ = run("serve", "--help")
+            said = re.search(r"--workers VALUE +\(WEIR_WORKERS\)\n +(.*)", done.stdout)[1]
+            assert said.endswith(f"two for each core that the process may use, from 2 to 16 (1 to 1024) [{workers}]"), said
+            with Backend(PROGRAM, environment={"WEIR_WORKERS": ""}) as backend:
+                check_pools(backend, workers)
+        for given in (1, 6, 100):  # and who says so wins
+            with Backend(PROGRAM, "--workers", str(given)) as backend:
+                check_pools(backend, given)
+        with Backend(PROGRAM, "--workers", "6", "--sql-conn-string", "sqlite:///weir.db?pool_size=2&max_overflow=1") as backend:
+            sizes = {(pool["settings"]["pool_size"], pool["settings"]["max_overflow"]) for pool in backend.pools().values()}
+            assert sizes == {(2, 1)}, sizes
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def check_pools(backend, workers):
+    for name, size, overflow in (("main", 5, 10), ("suggestions", 3, 5)):
+        settings = backend.pools()[name]["settings"]
+        kept = max(size, min(workers, size + overflow))
+        assert (settings["pool_size"], settings["max_overflow"]) == (kept, size + overflow - kept), (workers, name, settings)
+
+
 # ---- Settings in vain
 
 IN_VAIN = [

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cores.h"
 #include "http_session_manager.h"
 
 static char dotenv_path[] = "/tmp/weir-config-XXXXXX";
@@ -70,7 +71,8 @@ static void defaults_are_those_of_the_documentation(void)
     check_int(config.log_level, LOG_LEVEL_INFO);
     check_text(config.host, "127.0.0.1");
     check_int(config.port, 8000);
-    check_int(config.workers, 8);
+    int workers = 2 * cores_usable();
+    check_int(config.workers, workers > 16 ? 16 : workers);
     check_int(config.max_body_bytes, 1 << 20);
     check_int(config.drain_timeout_ms, 10000);
     check_int(config.shutdown_delay_ms, 0);
@@ -78,6 +80,22 @@ static void defaults_are_those_of_the_documentation(void)
     check_int(config.sql_echo, 0);
     config_clear(&config);
     check(config.host == NULL);
+}
+
+static void a_quota_counts_as_the_cores_it_is_worth(void)
+{
+    check_int(cores_of_quota("200000 100000\n"), 2);
+    check_int(cores_of_quota("150000 100000\n"), 2);
+    check_int(cores_of_quota("50000 100000\n"), 1);
+    check_int(cores_of_quota("1 1\n"), 1);
+    check_int(cores_of_quota("max 100000\n"), 0);
+    check_int(cores_of_quota("0 100000\n"), 0);
+    check_int(cores_of_quota("-1 100000\n"), 0);
+    check_int(cores_of_quota("200000 0\n"), 0);
+    check_int(cores_of_quota("200000\n"), 0);
+    check_int(cores_of_quota(""), 0);
+    check_int(cores_of_quota("9000000000000000000 1\n"), 0);
+    check(cores_usable() >= 1);
 }
 
 static void a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(void)
@@ -346,6 +364,7 @@ int main(void)
         return 1;
     close(descriptor);
     run(defaults_are_those_of_the_documentation);
+    run(a_quota_counts_as_the_cores_it_is_worth);
     run(a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default);
     run(the_last_flag_of_a_name_counts);
     run(a_wrong_value_that_does_not_count_is_no_error);
