@@ -42,6 +42,29 @@ static bool needs_body(const struct transfer *t)
     return !t->is_head_done || t->response->status < 300;
 }
 
+/* Whether the body has a coding for its way that nobody asked for (RFC 9112, 7.4). libcurl would undo it,
+ * and not tell where its stream broke off. */
+static bool has_strange_transfer(const struct transfer *t)
+{
+    static const char between[] = ", \t";
+    const char *values[8];
+    size_t count = weir__response_values(t->response, "Transfer-Encoding", values, 8);
+
+    if (count == 0 || t->response->status == 204 || t->response->status == 304 ||
+        strcmp(t->method, "HEAD") == 0)
+        return false;
+    for (size_t i = 0; i < count && i < 8; i++)
+        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
+             at += strcspn(at, between)) {
+            size_t size = strcspn(at, between);
+
+            if ((size != 7 || strncasecmp(at, "chunked", size) != 0) &&
+                (size != 8 || strncasecmp(at, "identity", size) != 0))
+                return true;
+        }
+    return false;
+}
+
 size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct handle *handle = arg;
@@ -67,7 +90,12 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
         return fail(t);
     bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
     t->is_head_done = t->is_answered && is_last && t->response->status >= 200;
-    return size;
+    if (!t->is_head_done || !has_strange_transfer(t))
+        return size;
+    weir_error_set(t->error, WEIR_PROTOCOL,
+                   "the body of the response has a Transfer-Encoding that was not asked for");
+    t->stop = STOP_BROKEN;
+    return 0;
 }
 
 static bool is_too_much(struct transfer *t)

@@ -69,6 +69,46 @@ static void other_codings_are_refused_in_words_too(void)
     close_session(session);
 }
 
+/* The same stream, as a coding for the way only, which libcurl undoes whether it was asked for or not. */
+static void a_coding_for_the_way_is_refused_cut_or_whole(void)
+{
+    static const char *const fields[] = {"Transfer-Encoding: gzip\r\n",
+                                         "Transfer-Encoding: GZIP , chunked\r\n",
+                                         "Transfer-Encoding: deflate\r\n"};
+    weir_http *session = open_quick();
+    struct stream s = gzipped(text, TEXT_SIZE);
+    char url[PEER_URL_SIZE];
+
+    for (size_t i = 0; i < 3; i++)
+        for (size_t size = s.size / 2; size <= s.size; size += s.size - s.size / 2) {
+            set_answer(&s, size, IN_CHUNKS);
+            answer.coding = NULL;
+            answer.headers = fields[i];
+            struct outcome o = ask(session);
+            check_outcome(o, WEIR_PROTOCOL);
+            check_contains(o.error.text, "Transfer-Encoding that was not asked for");
+            check_int(o.report.attempts, 1);
+            answer.status = "404 Not Found";
+            o = ask(session);
+            check_outcome(o, WEIR_OK);
+            check_int(o.http, 404);
+            check(o.is_truncated);
+        }
+    answer = (struct answer){.headers = "Transfer-Encoding: Identity\r\n",
+                             .data = (const unsigned char *)text,
+                             .size = TEXT_SIZE,
+                             .framing = IN_CHUNKS};
+    struct outcome o = ask(session);
+    check_outcome(o, WEIR_OK);
+    check_text(o.body, text);
+    answer = (struct answer){.headers = "Transfer-Encoding: gzip, chunked\r\n",
+                             .data = (const unsigned char *)"",
+                             .framing = TO_THE_END};
+    o = send_to(session, "HEAD", peer_url(peer, "/", url), -1);
+    check_outcome(o, WEIR_OK);
+    close_session(session);
+}
+
 /* ---- limits ------------------------------------------------------------------------------ */
 
 static void check_bomb(weir_http *session, struct stream bomb)
@@ -151,6 +191,7 @@ int main(void)
     peer = start_peer(give_answer, NULL);
     run(a_body_that_is_no_stream_of_its_coding_is_refused_in_words);
     run(other_codings_are_refused_in_words_too);
+    run(a_coding_for_the_way_is_refused_cut_or_whole);
     run(a_body_that_expands_too_far_is_cut_in_any_coding);
 #ifdef WEIR_WITH_ZSTD
     run(zstd_gets_no_more_memory_than_its_rfc_allows);
