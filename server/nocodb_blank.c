@@ -11,12 +11,13 @@ static bool is_of_database(const struct nocodb_failure *failure)
     return strcmp(failure->code, "DATABASE_OP_FAILED") == 0;
 }
 
+/* Under load NocoDB now and then answers 500 to what is else a 400 of its database. */
 bool nocodb_is_blank_refused(const struct nocodb_condition *conditions, size_t count,
                              const struct nocodb_failure *failure)
 {
     for (size_t i = 0; i < count; i++) {
         if (conditions[i].op == NOCODB_BLANK)
-            return is_of_database(failure);
+            return is_of_database(failure) || failure->status == 500;
     }
     return false;
 }
