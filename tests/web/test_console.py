@@ -296,9 +296,13 @@ def test_a_request_opens_into_the_waterfall_of_its_spans_and_a_pool_into_the_liv
         open_console(backend)
         shown = BROWSER.trace(name="GET /api/v1/tables/{table}/{id}")
         assert shown["spans"][0] == "GET /api/v1/tables/{table}/{id}" and len(shown["spans"]) >= 2, shown
-        assert re.search(r"#1open.*connect, .* at \w+\.c:\d+", BROWSER.lives(pool="main")), BROWSER.lives(pool="main")
+        lives = BROWSER.lives(pool="main")
+        assert re.search(r"#1open.*(connect|ping), .* at \w+\.c:\d+", lives), lives
         BROWSER.screenshot(name="console-trace.png")
         assert "SELECT" in shown["spans"][-1] and "db.query.text" in shown["attributes"], shown
+        BROWSER.look(scheme="light", width=360)
+        BROWSER.screenshot(name="console-trace-phone.png")
+        assert BROWSER.cut() == [] and BROWSER.low() == [], (BROWSER.cut(), BROWSER.low())
         check_clean()
 
 
