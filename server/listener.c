@@ -222,7 +222,7 @@ static weir_status start_event_thread(struct door *door, weir_error *reterr)
     if (door->daemon != NULL)
         return WEIR_OK;
     weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP event thread: %s",
-                   error == 0 ? "libmicrohttpd refused; see its log message" : strerror(error));
+                   error == 0 ? "the HTTP library refused: the log says why" : strerror(error));
     if (reterr != NULL)
         reterr->native = error;
     return WEIR_SYSTEM;

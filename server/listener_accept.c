@@ -100,13 +100,15 @@ static void turn_away(struct acceptor *acceptor, int fd, bool is_head)
     static const char body[] = "{\"detail\": \"every connection is in use\"}";
     struct listener *listener = acceptor->listener;
     struct conn conn = {.fd = fd};
-    char text[320];
+    char text[384];
     char waste[4096];
     int size = snprintf(text, sizeof(text),
                         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; "
                         "charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n"
-                        "Retry-After: 1\r\n\r\n%s",
-                        sizeof(body) - 1, is_head ? "" : body);
+                        "Retry-After: 1\r\nX-Request-Id: %016llx-%llx\r\n\r\n%s",
+                        sizeof(body) - 1, (unsigned long long)listener->id_prefix,
+                        (unsigned long long)atomic_fetch_add(&listener->next_id, 1) + 1,
+                        is_head ? "" : body);
 
     if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0 &&
         send(fd, text, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) == size) {

@@ -289,6 +289,21 @@ def test_pools_are_evicted_and_trimmed_as_described():
     asked("POST", "/api/v1/pools/{name}/trim", 404, name="http")
 
 
+def test_what_is_refused_before_a_handler_is_described_for_every_request():
+    refused = resolve(description["components"]["responses"]["Refused"])
+    for method, path, operation in operations():
+        assert operation["responses"].get("default") == {"$ref": "#/components/responses/Refused"}, (method, path)
+    named = set(re.findall(r"\b[45]\d\d\b", refused["description"]))
+    got = set()
+    for method, path, headers in (("GET", "/%zz", {}), ("GET", "/nowhere", {}), ("DELETE", "/api/v1", {}),
+                                  ("POST", "/api/v1/suggestions", {"Content-Length": "99999999"}),
+                                  ("GET", "/api/v1", {"X": "y" * 20000}), ("GET", "/api/v1", {"Expect": "teapot"})):
+        answer = backend.request(method, path, headers=headers)
+        got.add(str(answer.status))
+        jsonschema.validate(answer.json, {**description["components"]["schemas"]["Error"], "components": description["components"]})
+    assert got <= named and len(got) == 6, (got, named)
+
+
 def test_a_page_that_the_client_has_is_304():
     for path in ("/", "/docs", "/api/v1/openapi.json", "/console/{file}"):
         whole = ask("GET", path, headers={}, file="docs.css")
