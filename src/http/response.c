@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What a body begins with whose size is not known, and at most if it is. */
 #define BODY_FIRST 4096
@@ -193,20 +194,36 @@ static uint32_t put_text(weir_http_response *response, const char *text, size_t 
     return (uint32_t)place;
 }
 
+/* Whether a name says where the body ends. */
+static bool is_framing(const char *name, size_t size)
+{
+    return (size == strlen("Content-Length") && strncasecmp(name, "Content-Length", size) == 0) ||
+           (size == strlen("Transfer-Encoding") &&
+            strncasecmp(name, "Transfer-Encoding", size) == 0);
+}
+
+/* Blanks before the colon belong to nothing (RFC 9112, 5.1) and are passed over; but libcurl reads no
+ * framing from such a field, so that it and others would see the body end at different places. */
 static weir_status add_field(weir_http_response *response, const char *line, size_t size,
                              weir_error *reterr)
 {
     size_t name = weir__token_length(line, size);
-    if (name == 0 || name == size || line[name] != ':')
+    size_t colon = name;
+
+    while (colon < size && weir__is_blank(line[colon]))
+        colon++;
+    if (name == 0 || colon == size || line[colon] != ':')
         return malformed(reterr, "a line that is no field");
+    if (colon > name && is_framing(line, name))
+        return malformed(reterr, "a blank before the colon of Content-Length or Transfer-Encoding");
     if (response->field_count == RESPONSE_FIELDS_LIMIT)
         return weir_error_set(reterr, WEIR_LIMIT, "header of the response: more than %d fields",
                               RESPONSE_FIELDS_LIMIT);
 
     if (!grow_head(response, size + 1) || !grow_fields(response))
         return no_memory(reterr);
-    const char *value = line + name + 1;
-    size_t value_size = size - name - 1;
+    const char *value = line + colon + 1;
+    size_t value_size = size - colon - 1;
     weir__trim(&value, &value_size);
     size_t end = (size_t)(value - line) + value_size;
     struct response_field *field = &response->fields[response->field_count++];

@@ -2,6 +2,8 @@
 /* One attempt on the wire: what is sent, what comes back, and how it ended. */
 #include "http/transfer.h"
 
+#include "http/no_proxy.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -369,6 +371,26 @@ static void set_timeouts(struct handle *handle, const struct transfer *t)
     weir__handle_set_timeouts(handle, t->timeout_ms, t->session->options.connect_timeout_ms);
 }
 
+/* libcurl 8.8 and newer send no empty query by themselves. What is asked of a proxy is the whole URL; of
+ * which kind that of the environment is, libcurl alone knows. */
+static void set_target(struct handle *handle, const struct transfer *t)
+{
+    const weir_http_options *options = &t->session->options;
+    const char *text = t->url->text;
+    size_t size = strlen(text);
+    bool is_plain = strncmp(t->url->origin, "http:", 5) == 0 &&
+                    !weir__no_proxy_has(t->session->no_proxy, t->url->origin);
+
+    if (text[size - 1] != '?' || strchr(text, '?') != text + size - 1 ||
+        (is_plain && options->proxy_from_environment))
+        return;
+    bool is_asked_of_proxy =
+        is_plain && options->proxy != NULL && strncasecmp(options->proxy, "http", 4) == 0;
+    const char *path = strchr(strstr(text, "://") + 3, '/');
+    curl_easy_setopt(handle->easy, CURLOPT_REQUEST_TARGET, is_asked_of_proxy ? text : path);
+    handle->is_marked = true;
+}
+
 static weir_status set_request(struct handle *handle, struct transfer *t, char **ret_type_line)
 {
     CURL *easy = handle->easy;
@@ -386,6 +408,7 @@ static weir_status set_request(struct handle *handle, struct transfer *t, char *
     handle->is_stale = false;
     chain_fields(t, *ret_type_line);
     set_method(handle, t);
+    set_target(handle, t);
     set_timeouts(handle, t);
     weir__handle_set_memory(handle, weir__http_names_memory(t->session));
     weir__handle_route(handle, t->url->origin);

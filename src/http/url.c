@@ -74,20 +74,26 @@ static bool is_unreserved(char c)
     return weir__is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* What a Location may hold as it stands: browsers and curl encode the rest. A backslash, too, which
- * some take for a slash. */
-static bool is_plain_in_location(char c)
+/* What a URL may hold as it stands. A backslash is none of it, which some take for a slash. */
+static bool is_plain(char c)
 {
     return c != ' ' && c != '\\' && (unsigned char)c < 0x80;
 }
 
-static char *put_encoded(char *to, const char *text, size_t size, bool (*is_plain)(char c))
+/* The same of a Location. Servers write there what no URL may hold (RFC 3986, 2), and refuse it in the
+ * request that follows: it is encoded, as browsers do. */
+static bool is_plain_in_location(char c)
+{
+    return is_plain(c) && strchr("\"<>^`{|}", c) == NULL;
+}
+
+static char *put_encoded(char *to, const char *text, size_t size, bool (*stays)(char c))
 {
     static const char digits[] = "0123456789ABCDEF";
 
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (is_plain(text[i])) {
+        if (stays(text[i])) {
             *to++ = text[i];
             continue;
         }
@@ -141,7 +147,7 @@ static weir_status check_characters(const struct reading *r)
 
         if (weir__is_control(*at))
             return invalid_at(r, at, "a control character may not stand in a URL");
-        if (is_plain_in_location(*at))
+        if (is_plain(*at))
             continue;
         if (in_host)
             return invalid_at(r, at,
@@ -272,8 +278,17 @@ static weir_status write_origin(CURLU *handle, const struct reading *r, struct u
     return status;
 }
 
-static weir_status write_texts(CURLU *handle, struct url *url, weir_error *reterr)
+/* Whether there is a query and nothing in it: libcurl sends its mark, and leaves it out of the text. */
+static bool has_empty_query(const char *text)
 {
+    const char *mark = text + strcspn(text, "?#");
+
+    return mark[0] == '?' && (mark[1] == '\0' || mark[1] == '#');
+}
+
+static weir_status write_texts(CURLU *handle, const struct reading *r, struct url *url)
+{
+    weir_error *reterr = r->reterr;
     char *text = NULL;
     CURLUcode code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
     if (code == CURLUE_OK)
@@ -283,8 +298,12 @@ static weir_status write_texts(CURLU *handle, struct url *url, weir_error *reter
 
     size_t size = strlen(text);
     if (size <= URL_LIMIT) {
-        url->text = copy_text(text, size);
-        url->shown = copy_text(text, strcspn(text, "?"));
+        size_t path = strcspn(text, "?");
+        bool lacks_mark = path == size && has_empty_query(r->text);
+        url->text = copy_text(text, size + lacks_mark);
+        url->shown = copy_text(text, path);
+        if (lacks_mark && url->text != NULL)
+            url->text[size] = '?';
     }
     curl_free(text);
     if (size > URL_LIMIT)
@@ -302,7 +321,7 @@ static weir_status take_apart(CURLU *handle, const struct reading *r, unsigned f
     weir_status status = write_origin(handle, r, url);
     if (status != WEIR_OK)
         return status;
-    return write_texts(handle, url, r->reterr);
+    return write_texts(handle, r, url);
 }
 
 /* `flags`: CURLU_PATH_AS_IS, or none to take "." and ".." out of the path. */

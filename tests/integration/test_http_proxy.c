@@ -364,8 +364,14 @@ static void what_no_proxy_names_is_reached_without_and_nothing_else(void)
             struct outcome by_address = send_to(session, method, peer_url(server, "/", url), -1);
             check_int(by_address.http, cases[i].address ? 200 : 501);
         }
+        /* The mark of an empty query goes along on both ways. */
+        get(session, peer_url(server, "/p?", url));
+        check(peer_saw(cases[i].address ? server : proxy.peer,
+                       cases[i].address ? "GET /p? HTTP/1.1\r\n" : "/p? HTTP/1.1\r\n"));
+        check(cases[i].address || peer_saw(proxy.peer, "GET http://127.0.0.1:"));
         close_session(session);
         peer_stop(proxy.peer);
+        peer_forget(server);
     }
     peer_stop(server);
 }

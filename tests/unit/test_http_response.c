@@ -118,6 +118,26 @@ static void blanks_around_a_value_are_no_part_of_it(void)
     weir_http_response_close(response);
 }
 
+static void blanks_before_a_colon_are_no_part_of_the_name_except_where_the_body_ends(void)
+{
+    static const char *const lines[] = {"HTTP/1.1 200 OK\r\n",      "Server : one\r\n",
+                                        "Content-Type\t : two\r\n", "Retry-After :3\r\n",
+                                        "Content-Lengths : 4\r\n",  NULL};
+    static const char *const framing[] = {"Content-Length : 5\r\n", "content-length\t:5\r\n",
+                                          "Transfer-Encoding : chunked\r\n"};
+    weir_http_response *response = weir__response_new();
+
+    add_all(response, lines);
+    check_text(weir_http_response_header(response, "Server"), "one");
+    check_text(weir_http_response_header(response, "Content-Type"), "two");
+    check_text(weir_http_response_header(response, "Retry-After"), "3");
+    check_text(weir_http_response_header(response, "Content-Lengths"), "4");
+    weir_http_response_close(response);
+    for (size_t i = 0; i < COUNT_OF(framing); i++)
+        check_refused(framing[i], strlen(framing[i]),
+                      "a blank before the colon of Content-Length or Transfer-Encoding");
+}
+
 static void a_folded_value_goes_on_after_one_space(void)
 {
     static const char *const lines[] = {"HTTP/1.1 200 OK\r\n",
@@ -228,11 +248,12 @@ static void a_control_character_is_found_at_every_place(void)
 
 static void a_line_that_is_no_field_is_refused_and_not_shown(void)
 {
-    static const char *const bad[] = {"hunter2\r\n",     ": hunter2\r\n",     "A B: hunter2\r\n",
-                                      "A : hunter2\r\n", "\xC3: hunter2\r\n", "A(b): hunter2\r\n"};
+    static const char *const bad[] = {"hunter2\r\n", ": hunter2\r\n",     "A B: hunter2\r\n",
+                                      "A \r\n",      "\xC3: hunter2\r\n", "A(b): hunter2\r\n"};
 
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         check_refused(bad[i], strlen(bad[i]), "a line that is no field");
+    check_refused(" : hunter2\r\n", 12, "a line that continues no field");
     check_refused(" hunter2\r\n", 10, "a line that continues no field");
 }
 
@@ -475,6 +496,7 @@ int main(void)
     run(a_header_is_read_in_any_case_and_in_its_order);
     run(all_values_of_a_name_are_found_and_counted);
     run(blanks_around_a_value_are_no_part_of_it);
+    run(blanks_before_a_colon_are_no_part_of_the_name_except_where_the_body_ends);
     run(a_folded_value_goes_on_after_one_space);
     run(a_status_line_ends_what_an_interim_answer_had);
     run(a_status_has_three_digits);

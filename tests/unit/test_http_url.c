@@ -353,6 +353,11 @@ static void a_location_is_trimmed_and_encoded_where_browsers_do(void)
         {"/caf\xC3\xA9?\xC3\xA9", "http://h/caf%C3%A9?%C3%A9"},
         {"http://i/a b", "http://i/a%20b"},
         {"/100%", "http://h/100%"},
+        {"/{id}|^`<x>\"", "http://h/%7Bid%7D%7C%5E%60%3Cx%3E%22"},
+        {"/p?q={a b}&r=x|y", "http://h/p?q=%7Ba%20b%7D&r=x%7Cy"},
+        {"http://i/a|b", "http://i/a%7Cb"},
+        {"?", "http://h/?"},
+        {"/p?#f", "http://h/p?"},
     };
 
     check_redirects("http://h/", table, COUNT_OF(table));
