@@ -338,35 +338,6 @@ static void a_location_is_taken_from_where_it_was_said(void)
 }
 
 /* Pitfalls 6 and 12. */
-/* What a request says of its URL is what the server is asked for, and its redirects likewise. */
-static void the_url_of_a_request_is_what_was_on_the_wire(void)
-{
-    static const char *const targets[] = {"/p?", "/?", "/p?a=%41&b", "/p//q?x?", "/p"};
-    static struct site site;
-    weir_http_options o = scene_options(NULL);
-    weir_http *session = scene_open(&o);
-
-    site_open(&site, NULL);
-    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
-        char url[PEER_URL_SIZE];
-
-        site_reset(&site);
-        site_lead(&site, "/from", 302, targets[i]);
-        struct sending s = site_request(session, &site, "GET", targets[i]);
-        check_text(weir_http_request_url(s.request), peer_url(site.peer, targets[i], url));
-        sending_go(&s);
-        check_text(site_last(&site)->target, targets[i]);
-        sending_end(&s);
-        s = site_request(session, &site, "GET", "/from");
-        sending_go(&s);
-        check_text(site_last(&site)->target, targets[i]);
-        check_text(weir_http_response_url(s.response), url);
-        sending_end(&s);
-    }
-    weir_http_close(session);
-    site_close(&site);
-}
-
 static void nobody_follows_to_another_scheme_to_a_user_and_password_or_to_nowhere(void)
 {
     static const char *const locations[] = {
@@ -710,7 +681,6 @@ int main(void)
     run(a_redirect_that_is_passed_on_has_its_body);
     run(a_sink_is_given_the_last_body_only);
     run(a_location_is_taken_from_where_it_was_said);
-    run(the_url_of_a_request_is_what_was_on_the_wire);
     run(nobody_follows_to_another_scheme_to_a_user_and_password_or_to_nowhere);
     run(what_is_no_redirect_is_returned);
     run(without_follow_redirects_the_answer_is_returned_as_it_is);

@@ -322,6 +322,35 @@ static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
     site_close(&proxy);
 }
 
+/* What a request says of its URL is what the server is asked for, and its redirects likewise. */
+static void the_url_of_a_request_is_what_was_on_the_wire(void)
+{
+    static const char *const targets[] = {"/p?", "/?", "/p?a=%41&b", "/p//q?x?", "/p"};
+    static struct site site;
+    weir_http_options o = scene_options(NULL);
+    weir_http *session = scene_open(&o);
+
+    site_open(&site, NULL);
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        char url[PEER_URL_SIZE];
+
+        site_reset(&site);
+        site_lead(&site, "/from", 302, targets[i]);
+        struct sending s = site_request(session, &site, "GET", targets[i]);
+        check_text(weir_http_request_url(s.request), peer_url(site.peer, targets[i], url));
+        sending_go(&s);
+        check_text(site_last(&site)->target, targets[i]);
+        sending_end(&s);
+        s = site_request(session, &site, "GET", "/from");
+        sending_go(&s);
+        check_text(site_last(&site)->target, targets[i]);
+        check_text(weir_http_response_url(s.response), url);
+        sending_end(&s);
+    }
+    weir_http_close(session);
+    site_close(&site);
+}
+
 /* libcurl quotes a proxy that it cannot use, password and all. */
 static void a_proxy_of_the_environment_that_cannot_be_used_is_not_quoted(void)
 {
@@ -572,6 +601,7 @@ int main(void)
     run(bearer_and_basic_authorization_stay_behind_too);
     run(nothing_of_a_request_stays_on_its_connection);
     run(proxies_of_the_environment_and_netrc_are_not_asked);
+    run(the_url_of_a_request_is_what_was_on_the_wire);
     run(proxy_from_environment_asks_it_and_heeds_no_proxy);
     run(a_proxy_of_the_environment_that_cannot_be_used_is_not_quoted);
     run(the_proxy_of_the_options_is_asked_whatever_the_environment_says);
