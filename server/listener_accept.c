@@ -34,6 +34,9 @@ enum { LOBBY_TICK_MS = 100 };
 /* Connections whose memory is worth giving back, and how often it is looked whether they have left. */
 enum { CROWD = 32, CROWD_TICK_MS = 500 };
 
+/* How long the reserve's event thread may take to meet those it was handed. */
+enum { CATCH_UP_MS = 200 };
+
 /* How long to wait when there are no descriptors at all. */
 enum { PAUSE_MS = 10 };
 
@@ -87,6 +90,8 @@ static void enter_reserve(struct acceptor *acceptor, const struct newcomer *newc
 {
     struct door *door = &acceptor->listener->reserve;
 
+    for (int i = 0; i < CATCH_UP_MS && atomic_load(&door->entering) >= door->limit; i++)
+        poll(NULL, 0, 1);
     if (has_room(door) || reaper_cut_oldest(door->reaper, CONN_HEADER, 0) ||
         reaper_cut_oldest(door->reaper, CONN_IDLE, 0) || atomic_load(&door->entering) < door->limit)
         enter(door, newcomer);
