@@ -640,9 +640,15 @@ def test_the_limit_of_connections_holds_under_load():
 # ---- Hostile requests
 
 
+def login_line():
+    """What a request needs for its body to be read."""
+    return "".join(f"{name}: {value}\r\n" for name, value in user("u").items())
+
+
 def test_hostile_requests_are_refused_and_the_server_goes_on():
-    hostile.check_table(backend.host, backend.port, "/healthz", "/api/v1/suggestions")
-    hostile.check_nothing_follows_a_chunked_body(backend.host, backend.port, "/healthz", "/api/v1/suggestions")
+    where = (backend.host, backend.port, "/healthz", "/api/v1/suggestions")
+    hostile.check_table(*where, login_line())
+    hostile.check_nothing_follows_a_chunked_body(*where, login_line())
 
 
 def test_slow_clients_are_closed_at_their_deadlines():
@@ -651,8 +657,10 @@ def test_slow_clients_are_closed_at_their_deadlines():
         checks = [lambda: hostile.check_idle(slow.host, slow.port, 0.8),
                   lambda: hostile.check_slow_headers(slow.host, slow.port, "/healthz", 0.8),
                   lambda: hostile.check_slow_request_line(slow.host, slow.port, 0.8),
-                  lambda: hostile.check_slow_body(slow.host, slow.port, "/api/v1/suggestions", 1.0),
-                  lambda: hostile.check_slow_chunks(slow.host, slow.port, "/api/v1/suggestions", 1.0)]
+                  lambda: hostile.check_slow_body(slow.host, slow.port, "/api/v1/suggestions", 1.0,
+                                                  login_line()),
+                  lambda: hostile.check_slow_chunks(slow.host, slow.port, "/api/v1/suggestions", 1.0,
+                                                    login_line())]
         failures = []
 
         def guarded(check):

@@ -22,15 +22,16 @@ class Case:
     statuses: tuple
 
 
-def table(path, post_path=None):
-    """Every case that is one burst of bytes. `path` answers 200 to GET; `post_path` reads a POST's body."""
+def table(path, post_path=None, login=""):
+    """Every case that is one burst of bytes. `path` answers 200 to GET; `post_path` reads a POST's body, from those
+    who send the header line `login`."""
     smuggled = SMUGGLED.format(path=path)
 
     def get(headers, version="HTTP/1.1", target=path, end="\r\n\r\n"):
         return f"GET {target} {version}\r\n{headers}{end}"
 
     def post(headers, body):
-        return f"POST {post_path or path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n\r\n{body}"
+        return f"POST {post_path or path} HTTP/1.1\r\nHost: h\r\n{login}{headers}\r\n\r\n{body}"
 
     bad = (400,)
     cases = [
@@ -158,10 +159,10 @@ def check_case(host, port, path, case, timeout=5):
     return status
 
 
-def check_table(host, port, path, post_path=None):
+def check_table(host, port, path, post_path=None, login=""):
     """The whole table; returns {name: status, 0 for closed}, raises with every failed case named."""
     results, failures = {}, []
-    for case in table(path, post_path):
+    for case in table(path, post_path, login):
         try:
             results[case.name] = check_case(host, port, path, case)
         except AssertionError as failure:
@@ -170,10 +171,10 @@ def check_table(host, port, path, post_path=None):
     return results
 
 
-def check_nothing_follows_a_chunked_body(host, port, path, post_path, timeout=5):
+def check_nothing_follows_a_chunked_body(host, port, path, post_path, login="", timeout=5):
     """A request hidden behind a chunked body, whatever its trailer looks like, is never answered."""
     for trailer in ("\r\n", "X: y\r\n\r\n", "\0x: y\r\n\r\n", "X: a\r\n b\r\n\r\n"):
-        head = f"POST {post_path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = f"POST {post_path} HTTP/1.1\r\nHost: h\r\n{login}Transfer-Encoding: chunked\r\n\r\n"
         data = head + "3\r\nabc\r\n0\r\n" + trailer + SMUGGLED.format(path=path)
         received, closed_after = exchange(host, port, data.encode(), timeout)
         assert len(statuses_of(received)) <= 1, f"{trailer!r}: two answers: {received!r}"
@@ -230,13 +231,13 @@ def check_slow_empty_lines(host, port, deadline, interval=0.05, slack=2.0):
     assert seconds is not None and seconds <= deadline + slack, f"closed after {seconds} s, deadline {deadline} s"
 
 
-def check_slow_body(host, port, path, deadline, interval=0.05, slack=2.0):
+def check_slow_body(host, port, path, deadline, login="", interval=0.05, slack=2.0):
     """A body byte now and then does not extend the deadline. `path` takes POST and reads its body."""
-    prefix = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n".encode()
+    prefix = f"POST {path} HTTP/1.1\r\nHost: h\r\n{login}Content-Length: 100000\r\n\r\n".encode()
     within(trickle(host, port, prefix, b"a", interval, deadline + slack + 5), deadline, slack)
 
 
-def check_slow_chunks(host, port, path, deadline, interval=0.05, slack=2.0):
+def check_slow_chunks(host, port, path, deadline, login="", interval=0.05, slack=2.0):
     """The same with one-byte chunks."""
-    prefix = f"POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    prefix = f"POST {path} HTTP/1.1\r\nHost: h\r\n{login}Transfer-Encoding: chunked\r\n\r\n".encode()
     within(trickle(host, port, prefix, b"1\r\na\r\n", interval, deadline + slack + 5), deadline, slack)
