@@ -431,8 +431,8 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline
  *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
- *   WEIR_PROTOCOL      the other side does not speak HTTP, sends a body that cannot be decoded, or
- *                      redirects to where nobody follows
+ *   WEIR_PROTOCOL      the other side does not speak HTTP, gives a length that is none, sends a body that
+ *                      cannot be decoded, or redirects to where nobody follows
  *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: not repeated,
  *                      not sent, and no matter of the origin's breaker and budget; `native` is errno
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered

@@ -309,6 +309,39 @@ size_t weir__response_values(const weir_http_response *response, const char *nam
     return count;
 }
 
+/* 1*DIGIT of RFC 9110 (8.6), and nothing else. false: it is not, or does not fit. */
+static bool read_length(const char *text, int64_t *ret_length)
+{
+    int64_t length = 0;
+
+    for (size_t i = 0; text[i] != '\0' || i == 0; i++) {
+        if (!weir__is_digit(text[i]) || length > (INT64_MAX - (text[i] - '0')) / 10)
+            return false;
+        length = length * 10 + (text[i] - '0');
+    }
+    *ret_length = length;
+    return true;
+}
+
+const char *weir__response_length_fault(const weir_http_response *response)
+{
+    int64_t first = -1;
+    int64_t length = 0;
+
+    for (size_t i = 0; i < response->field_count; i++) {
+        const struct response_field *field = &response->fields[i];
+
+        if (!weir__is_same_name(response->head + field->name, "Content-Length"))
+            continue;
+        if (!read_length(response->head + field->value, &length))
+            return "a Content-Length that is no length";
+        if (first >= 0 && length != first)
+            return "two Content-Length that differ";
+        first = length;
+    }
+    return NULL;
+}
+
 int weir_http_response_status(const weir_http_response *response)
 {
     return response->status;

@@ -60,6 +60,10 @@ void weir__response_expect_body(weir_http_response *response, int64_t size);
 weir_status weir__response_add_body(weir_http_response *response, const char *data, size_t size,
                                     weir_error *reterr);
 
+/* What is wrong with its Content-Length by RFC 9112 (6.3): a text that is no number, or too large a one,
+ * a list of numbers, fields with different ones. NULL: nothing. */
+const char *weir__response_length_fault(const weir_http_response *response);
+
 /* Where it came from, once it is complete. false: no memory. */
 bool weir__response_set_url(weir_http_response *response, const char *url);
 

@@ -46,15 +46,10 @@ static bool needs_body(const struct transfer *t)
 
 /* Whether the body has a coding for its way that nobody asked for (RFC 9112, 7.4). libcurl would undo it,
  * and not tell where its stream broke off. */
-static bool has_strange_transfer(const struct transfer *t)
+static bool is_strange(const char *const *values, size_t count)
 {
     static const char between[] = ", \t";
-    const char *values[8];
-    size_t count = weir__response_values(t->response, "Transfer-Encoding", values, 8);
 
-    if (count == 0 || t->response->status == 204 || t->response->status == 304 ||
-        strcmp(t->method, "HEAD") == 0)
-        return false;
     for (size_t i = 0; i < count && i < 8; i++)
         for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
              at += strcspn(at, between)) {
@@ -64,6 +59,29 @@ static bool has_strange_transfer(const struct transfer *t)
                 (size != 8 || strncasecmp(at, "identity", size) != 0))
                 return true;
         }
+    return false;
+}
+
+/* Whether it can be told where the body ends (RFC 9112, 6.3). libcurl (7.88) reads a Content-Length as
+ * far as there are digits. */
+static bool takes_framing(struct transfer *t)
+{
+    const char *codings[8];
+    size_t count = weir__response_values(t->response, "Transfer-Encoding", codings, 8);
+    const char *fault = count == 0 ? weir__response_length_fault(t->response) : NULL;
+
+    if (t->response->status == 204 || t->response->status == 304 || strcmp(t->method, "HEAD") == 0)
+        return true;
+    if (fault != NULL) {
+        weir_error_set(t->error, WEIR_PROTOCOL, "header of the response: %s", fault);
+        fail(t);
+        return false;
+    }
+    if (!is_strange(codings, count))
+        return true;
+    weir_error_set(t->error, WEIR_PROTOCOL,
+                   "the body of the response has a Transfer-Encoding that was not asked for");
+    t->stop = STOP_BROKEN;
     return false;
 }
 
@@ -92,12 +110,7 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
         return fail(t);
     bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
     t->is_head_done = t->is_answered && is_last && t->response->status >= 200;
-    if (!t->is_head_done || !has_strange_transfer(t))
-        return size;
-    weir_error_set(t->error, WEIR_PROTOCOL,
-                   "the body of the response has a Transfer-Encoding that was not asked for");
-    t->stop = STOP_BROKEN;
-    return 0;
+    return t->is_head_done && !takes_framing(t) ? 0 : size;
 }
 
 static bool is_too_much(struct transfer *t)
@@ -357,6 +370,7 @@ static void set_method(struct handle *handle, struct transfer *t)
     handle->is_marked = true;
     if (strcmp(t->method, "HEAD") == 0 && !t->has_body) {
         curl_easy_setopt(handle->easy, CURLOPT_NOBODY, 1L);
+        curl_easy_setopt(handle->easy, CURLOPT_IGNORE_CONTENT_LENGTH, 1L); /* there is no content */
         return;
     }
     curl_easy_setopt(handle->easy, CURLOPT_CUSTOMREQUEST, t->method);
