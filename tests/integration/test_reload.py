@@ -206,7 +206,7 @@ def test_hangup_ends_the_server_at_no_time():
             # Before and during the start, while it runs, and in the delay and the drain.
             while process.poll() is None and not os.path.exists(os.path.join(directory, "weir.db")):
                 # A child that has not yet become the program has nothing to say about signals.
-                if os.path.basename(os.readlink(f"/proc/{process.pid}/exe")) == "weir" and is_blocked(process.pid, signal.SIGHUP):
+                if program_of(process.pid) == "weir" and is_blocked(process.pid, signal.SIGHUP):
                     process.send_signal(signal.SIGHUP)
                 time.sleep(0.002)
             assert "listens on" in process.stdout.readline()
@@ -221,6 +221,14 @@ def test_hangup_ends_the_server_at_no_time():
         finally:
             process.kill()
             process.communicate()
+
+
+def program_of(pid):
+    """The name of what a process runs; "" in the moment in which it becomes another."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except FileNotFoundError:
+        return ""
 
 
 def is_blocked(pid, number):
