@@ -81,7 +81,7 @@ def compile_all(compiler, folder, *more):
     def compile_one(job):
         number, (file, flags) = job
         made = target / f"{number}-{file.stem}.o"
-        run([compiler, *flags, "-Werror", *more, "-I", HEADERS, "-c", file, "-o", made])
+        run([compiler, *flags, "-Werror", *more, "-isystem", HEADERS, "-c", file, "-o", made])
         return made, file.parent.name
 
     jobs = list(enumerate(sources(folder)))

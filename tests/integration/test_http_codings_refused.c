@@ -86,10 +86,15 @@ static void a_coding_for_the_way_is_refused_cut_or_whole(void)
             answer.headers = fields[i];
             struct outcome o = ask(session);
             check_outcome(o, WEIR_PROTOCOL);
-            check_contains(o.error.text, "Transfer-Encoding that was not asked for");
+            check_contains(o.error.text, "Transfer-Encoding");
             check_int(o.report.attempts, 1);
             answer.status = "404 Not Found";
             o = ask(session);
+            /* Newer ones (seen: 8.22) refuse it by themselves, before the head is complete. */
+            if (o.status == WEIR_PROTOCOL) {
+                check_contains(o.error.text, "Unsolicited Transfer-Encoding");
+                continue;
+            }
             check_outcome(o, WEIR_OK);
             check_int(o.http, 404);
             check(o.is_truncated);
