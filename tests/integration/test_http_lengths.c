@@ -130,6 +130,11 @@ static void it_is_not_asked_for_where_it_says_nothing(void)
         struct outcome o = ask(session, "GET", "304", i);
         check_outcome(o, WEIR_OK);
         o = ask(session, "GET", "chunked", i);
+        /* Newer libcurls (seen: 8.22) ask for it there too. */
+        if (o.status == WEIR_PROTOCOL) {
+            check_contains(o.error.text, "Invalid Content-Length");
+            continue;
+        }
         check_outcome(o, WEIR_OK);
         check_text(o.body, "hello");
     }
