@@ -77,7 +77,7 @@ static void waiting_in_vain_for_a_connection_does_not_open_it(void)
 
     o.pool_maxsize = 1;
     o.pool_block = WEIR_POOL_BLOCK;
-    o.acquire_timeout_ms = 1;
+    o.acquire_timeout_ms = 200; /* the holder makes its connection in it */
     server_start(&server, NULL, 200, "");
     atomic_store(&server.mood, SERVER_HOLDS);
     weir_http *session = scene_open(&o);
