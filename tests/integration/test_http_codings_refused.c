@@ -35,13 +35,14 @@ static void a_body_that_is_no_stream_of_its_coding_is_refused_in_words(void)
     check_refused(session, "a\"b", "nopq", 4, "that is not known;");
     check_refused(session, "gzip, gzip, gzip, gzip, gzip, gzip", s.data, s.size,
                   "more than 5 codings");
+    /* In memory of its own each: the other side's threads have read the ones before. */
+    s = gzipped(text, TEXT_SIZE);
     s.data[s.size - 1] ^= 1;
     check_refused(session, "gzip", s.data, s.size, "incorrect length check");
-    s.data[s.size - 1] ^= 1;
+    s = gzipped(text, TEXT_SIZE);
     s.data[s.size - 5] ^= 1;
     check_refused(session, "gzip", s.data, s.size, "incorrect data check");
-    s.data[s.size - 5] ^= 1;
-    s = followed_by(s, "junk", 4);
+    s = followed_by(gzipped(text, TEXT_SIZE), "junk", 4);
     check_refused(session, "gzip", s.data, s.size, "incorrect header check");
     s = followed_by(deflated("deflate", 15, text, TEXT_SIZE), "junk", 4);
     check_refused(session, "deflate", s.data, s.size, "something follows its end");

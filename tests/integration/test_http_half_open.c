@@ -245,7 +245,7 @@ static struct sending half_open_and_busy(struct scene *scene, struct server *bus
     atomic_store(&busy->mood, SERVER_HOLDS);
     o.breaker.permitted_calls_in_half_open = 1;
     o.max_total = 1;
-    o.acquire_timeout_ms = 10;
+    o.acquire_timeout_ms = 200; /* the holder makes its connection in it */
     scene->session = scene_open(&o);
     open_it(scene);
     scene_clock_move(&scene->clock, 60 * WEIR_SECOND + 1);
