@@ -106,6 +106,7 @@ weir_http_response *weir__response_new(void)
 static void forget(weir_http_response *response)
 {
     response->status = 0;
+    response->is_in_head = false;
     response->url = 0;
     response->head_size = 0;
     response->field_count = 0;
@@ -159,10 +160,20 @@ static weir_status add_status(weir_http_response *response, const char *line, si
         return malformed(reterr, "a status below 100");
     forget(response);
     response->status = status;
+    response->is_in_head = true;
     return WEIR_OK;
 }
 
-/* The last field's value ends where `head` does. */
+/* Whether a name says where the body ends. */
+static bool is_framing(const char *name, size_t size)
+{
+    return (size == strlen("Content-Length") && strncasecmp(name, "Content-Length", size) == 0) ||
+           (size == strlen("Transfer-Encoding") &&
+            strncasecmp(name, "Transfer-Encoding", size) == 0);
+}
+
+/* The last field's value ends where `head` does. libcurl reads framing from a field's first line only, and
+ * others from all of them (RFC 9112, 5.2). */
 static weir_status add_folded(weir_http_response *response, const char *value, size_t size,
                               weir_error *reterr)
 {
@@ -170,6 +181,9 @@ static weir_status add_folded(weir_http_response *response, const char *value, s
         return malformed(reterr, "a line that continues no field");
     if (size == 0)
         return WEIR_OK;
+    const char *name = response->head + response->fields[response->field_count - 1].name;
+    if (is_framing(name, strlen(name)))
+        return malformed(reterr, "a folded Content-Length or Transfer-Encoding");
     if (!grow_head(response, size + 1))
         return no_memory(reterr);
 
@@ -192,14 +206,6 @@ static uint32_t put_text(weir_http_response *response, const char *text, size_t 
     response->head[place + size] = '\0';
     response->head_size += size + 1;
     return (uint32_t)place;
-}
-
-/* Whether a name says where the body ends. */
-static bool is_framing(const char *name, size_t size)
-{
-    return (size == strlen("Content-Length") && strncasecmp(name, "Content-Length", size) == 0) ||
-           (size == strlen("Transfer-Encoding") &&
-            strncasecmp(name, "Transfer-Encoding", size) == 0);
 }
 
 /* Blanks before the colon belong to nothing (RFC 9112, 5.1) and are passed over; but libcurl reads no
@@ -247,9 +253,11 @@ weir_status weir__response_add_line(weir_http_response *response, const char *li
         size--;
     if (weir__value_fault(line, size) < size)
         return malformed(reterr, "a control character");
-    if (size == 0)
+    if (size == 0) {
+        response->is_in_head = false;
         return WEIR_OK;
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
+    }
+    if (!response->is_in_head && size >= 5 && memcmp(line, "HTTP/", 5) == 0)
         return add_status(response, line, size, reterr);
     if (!weir__is_blank(line[0]))
         return add_field(response, line, size, reterr);

@@ -15,9 +15,10 @@ struct response_field {
 /* Most responses need no memory for their header but their own, and all of it stays small enough for
  * an allocator's short way. */
 struct weir_http_response {
-    int status; /* 0 until a status line came */
-    size_t url; /* where it begins in `head`, once it is there; else 0 */
-    char *head; /* the fields' names and values, one after another, and the URL */
+    int status;      /* 0 until a status line came */
+    bool is_in_head; /* behind a status line, and no empty line came yet */
+    size_t url;      /* where it begins in `head`, once it is there; else 0 */
+    char *head;      /* the fields' names and values, one after another, and the URL */
     size_t head_size;
     size_t head_capacity;
     struct response_field *fields;
@@ -43,9 +44,9 @@ void weir__response_clear(weir_http_response *response);
 
 /*
  * Take one line of a header as libcurl gives it: a status line, a field, or the empty line. A status
- * line ends what a 1xx, or a proxy's answer to CONNECT, had before it. A field that continues the
- * last one (obsolete folding) is added to its value after a space. Control characters are kept out
- * (WEIR_PROTOCOL). `limit` is that of all lines since the response was cleared, so that no number
+ * line ends what a 1xx, or a proxy's answer to CONNECT, had before it, and stands first. A field that
+ * continues the last one (obsolete folding) is added to its value after a space, but not where it says
+ * where the body ends. Control characters are kept out (WEIR_PROTOCOL). `limit` is that of all lines since the response was cleared, so that no number
  * of 1xx goes beyond it.
  * Errors: WEIR_LIMIT, WEIR_PROTOCOL, WEIR_NO_MEMORY.
  */

@@ -159,6 +159,35 @@ static void a_folded_value_goes_on_after_one_space(void)
     weir_http_response_close(response);
 }
 
+/* Where libcurl reads a field line by line, and others put it together. */
+static void a_field_that_says_where_the_body_ends_is_not_folded(void)
+{
+    static const char *const framing[] = {"Transfer-Encoding:\r\n",
+                                          "transfer-encoding: identity,\r\n", "Content-Length:\r\n",
+                                          "Content-length: 1\r\n"};
+
+    for (size_t i = 0; i < COUNT_OF(framing); i++) {
+        weir_http_response *response = new_response();
+
+        check_int(add(response, "HTTP/1.1 200 OK\r\n"), WEIR_OK);
+        check_int(add(response, framing[i]), WEIR_OK);
+        check_int(add(response, " \t\r\n"), WEIR_OK); /* nothing is added */
+        check_int(add(response, "\thunter2\r\n"), WEIR_PROTOCOL);
+        check_contains(error.text, "a folded Content-Length or Transfer-Encoding");
+        weir_http_response_close(response);
+    }
+}
+
+/* However much it looks like a field. */
+static void a_head_has_one_status_line(void)
+{
+    static const char *const lines[] = {"HTTP/1.1 204 No\r\n", "HTTP/1.1 200 OK: hunter2\r\n",
+                                        "HTTP/1.1: 200\r\n", "HTTP/2 100\r\n"};
+
+    for (size_t i = 0; i < COUNT_OF(lines); i++)
+        check_refused(lines[i], strlen(lines[i]), "a line that is no field");
+}
+
 static void a_status_line_ends_what_an_interim_answer_had(void)
 {
     static const char *const lines[] = {"HTTP/1.1 103 Early Hints\r\n", "Link: </a>\r\n", "\r\n",
@@ -195,8 +224,13 @@ static void a_status_has_three_digits(void)
         check_int(weir_http_response_status(response), good[i].status);
         weir_http_response_close(response);
     }
-    for (size_t i = 0; i < COUNT_OF(bad); i++)
-        check_refused(bad[i], strlen(bad[i]), "status");
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        weir_http_response *response = new_response();
+
+        check_int(add(response, bad[i]), WEIR_PROTOCOL);
+        check_contains(error.text, "status");
+        weir_http_response_close(response);
+    }
 }
 
 static void control_characters_are_kept_out(void)
@@ -263,6 +297,7 @@ static void a_folding_after_a_new_status_line_continues_nothing(void)
 
     check_int(add(response, "HTTP/1.1 100 Continue\r\n"), WEIR_OK);
     check_int(add(response, "A: b\r\n"), WEIR_OK);
+    check_int(add(response, "\r\n"), WEIR_OK);
     check_int(add(response, "HTTP/1.1 200 OK\r\n"), WEIR_OK);
     check_int(add(response, " c\r\n"), WEIR_PROTOCOL);
     weir_http_response_close(response);
@@ -302,16 +337,17 @@ static void all_lines_together_have_the_limit(void)
 /* What adds nothing to the fields would else be taken for ever. */
 static void endless_interim_answers_and_empty_foldings_reach_the_limit(void)
 {
-    static const char *const lines[] = {"HTTP/1.1 100 Continue\r\n", " \r\n"};
+    static const char *const lines[][2] = {{"\r\n", "HTTP/1.1 100 Continue\r\n"},
+                                           {" \r\n", "\t\r\n"}};
 
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         weir_http_response *response = new_response();
         weir_status status = WEIR_OK;
 
-        check_int(add(response, "HTTP/1.1 200 OK\r\n"), WEIR_OK);
+        check_int(add(response, "HTTP/1.1 100 OK\r\n"), WEIR_OK);
         check_int(add(response, "A: b\r\n"), WEIR_OK);
         for (int n = 0; n < LIMIT && status == WEIR_OK; n++)
-            status = add(response, lines[i]);
+            status = add(response, lines[i][n % 2]);
         check_int(status, WEIR_LIMIT);
         weir_http_response_close(response);
     }
@@ -498,6 +534,8 @@ int main(void)
     run(blanks_around_a_value_are_no_part_of_it);
     run(blanks_before_a_colon_are_no_part_of_the_name_except_where_the_body_ends);
     run(a_folded_value_goes_on_after_one_space);
+    run(a_field_that_says_where_the_body_ends_is_not_folded);
+    run(a_head_has_one_status_line);
     run(a_status_line_ends_what_an_interim_answer_had);
     run(a_status_has_three_digits);
     run(control_characters_are_kept_out);
