@@ -50,7 +50,7 @@ static bool is_strange(const char *const *values, size_t count)
 {
     static const char between[] = ", \t";
 
-    for (size_t i = 0; i < count && i < 8; i++)
+    for (size_t i = 0; i < count; i++)
         for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
              at += strcspn(at, between)) {
             size_t size = strcspn(at, between);
@@ -66,8 +66,9 @@ static bool is_strange(const char *const *values, size_t count)
  * far as there are digits. */
 static bool takes_framing(struct transfer *t)
 {
-    const char *codings[8];
-    size_t count = weir__response_values(t->response, "Transfer-Encoding", codings, 8);
+    const char *codings[RESPONSE_FIELDS_LIMIT];
+    size_t count =
+        weir__response_values(t->response, "Transfer-Encoding", codings, RESPONSE_FIELDS_LIMIT);
     const char *fault = count == 0 ? weir__response_length_fault(t->response) : NULL;
 
     if (t->response->status == 204 || t->response->status == 304 || strcmp(t->method, "HEAD") == 0)
@@ -189,16 +190,16 @@ static void expect_body(struct handle *handle, struct transfer *t)
 /* Most bodies have no coding. That of a 206 is a part of one that may have (RFC 9110, 14.2). */
 static weir_status open_decoder(struct transfer *t)
 {
-    const char *values[DECODE_MOST + 1];
+    const char *values[RESPONSE_FIELDS_LIMIT];
     size_t count = 0;
 
     if (t->session->options.decompress && t->response->status != 206)
-        count = weir__response_values(t->response, "Content-Encoding", values, DECODE_MOST + 1);
+        count =
+            weir__response_values(t->response, "Content-Encoding", values, RESPONSE_FIELDS_LIMIT);
     if (count == 0)
         return WEIR_OK;
-    return weir__decoder_open(values, count < DECODE_MOST + 1 ? count : DECODE_MOST + 1,
-                              t->session->options.max_expansion, take_piece, t, &t->decoder,
-                              t->error);
+    return weir__decoder_open(values, count, t->session->options.max_expansion, take_piece, t,
+                              &t->decoder, t->error);
 }
 
 static weir_status add_to_body(struct handle *handle, struct transfer *t, const char *data,

@@ -70,6 +70,33 @@ static void other_codings_are_refused_in_words_too(void)
     close_session(session);
 }
 
+/* However many fields they stand in. */
+static void all_fields_say_what_the_coding_is(void)
+{
+    weir_http *session = open_quick();
+    struct stream s = gzipped(text, TEXT_SIZE);
+    char headers[400];
+
+    for (int count = 4; count <= 14; count++) {
+        int before = check_failures_in_test;
+
+        headers[0] = '\0';
+        for (int i = 0; i < count; i++)
+            strcat(headers, "Content-Encoding: identity\r\n");
+        set_answer(&s, s.size, BY_LENGTH);
+        answer.headers = headers;
+        struct outcome o = ask(session);
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, text);
+        answer.coding = "rot13";
+        o = ask(session);
+        check_outcome(o, WEIR_PROTOCOL);
+        if (check_failures_in_test != before)
+            printf("# after %d others\n", count);
+    }
+    close_session(session);
+}
+
 /* The same stream, as a coding for the way only, which libcurl undoes whether it was asked for or not. */
 static void a_coding_for_the_way_is_refused_cut_or_whole(void)
 {
@@ -197,6 +224,7 @@ int main(void)
     peer = start_peer(give_answer, NULL);
     run(a_body_that_is_no_stream_of_its_coding_is_refused_in_words);
     run(other_codings_are_refused_in_words_too);
+    run(all_fields_say_what_the_coding_is);
     run(a_coding_for_the_way_is_refused_cut_or_whole);
     run(a_body_that_expands_too_far_is_cut_in_any_coding);
 #ifdef WEIR_WITH_ZSTD
