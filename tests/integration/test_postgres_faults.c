@@ -200,7 +200,7 @@ static void *work(void *arg)
         weir_error why;
         weir_conn *conn = NULL;
         weir_time start = weir_now();
-        weir_status status = weir_db_acquire(load->db, weir_deadline_in(5000), &conn, &why);
+        weir_status status = weir_db_acquire(load->db, weir_deadline_in(30000), &conn, &why);
         if (status != WEIR_OK) {
             atomic_fetch_add(&load->acquire_failed, 1);
             note_failure(load, status, &why);
@@ -296,6 +296,31 @@ static void sixty_four_threads_never_open_more_than_the_pool_allows(void)
 
 /* ---- killed connections ----------------------------------------------------------------- */
 
+static int failures_of(struct load *load)
+{
+    return atomic_load(&load->acquire_failed) + atomic_load(&load->statement_failed);
+}
+
+/* Whether something fails within ten seconds. */
+static bool begins_to_fail(struct load *load)
+{
+    for (int i = 0; i < 1000 && failures_of(load) == 0; i++)
+        nap(10);
+    return failures_of(load) > 0;
+}
+
+/* Whether for half a second nothing fails any more, at the latest after ten. */
+static bool comes_to_rest(struct load *load)
+{
+    int failed = -1;
+
+    for (int i = 0; i < 20 && failed != failures_of(load); i++) {
+        failed = failures_of(load);
+        nap(500);
+    }
+    return failed == failures_of(load);
+}
+
 /* Whether something is answered within ten seconds. */
 static bool goes_on_answering(struct load *load)
 {
@@ -325,7 +350,7 @@ static void killing_every_connection_fails_at_most_one_statement_of_each(void)
     load_finish(&load);
     printf("# %ld killed, %d statements failed\n", all_killed, atomic_load(&load.statement_failed));
     /* A session may be killed while it is still being opened. */
-    check(atomic_load(&load.statement_failed) + atomic_load(&load.acquire_failed) <= all_killed);
+    check(failures_of(&load) <= all_killed);
     check_every_slot(db, 15);
     close_db(db);
 }
@@ -367,7 +392,7 @@ static void ride_out(const char *verb)
     nap(700);
     control(verb);
     nap(500);
-    check(atomic_load(&load.acquire_failed) + atomic_load(&load.statement_failed) > 0);
+    check(begins_to_fail(&load));
     control("start");
     weir_time back = weir_now();
     int answered = atomic_load(&load.answered);
@@ -375,10 +400,7 @@ static void ride_out(const char *verb)
         nap(5);
     printf("# back %lld ms after the server\n", (long long)((weir_now() - back) / WEIR_MS));
     check(atomic_load(&load.answered) >= answered + 100);
-    nap(300);
-    int failed = atomic_load(&load.acquire_failed) + atomic_load(&load.statement_failed);
-    nap(500);
-    check_int(atomic_load(&load.acquire_failed) + atomic_load(&load.statement_failed), failed);
+    check(comes_to_rest(&load));
     observe_from_now();
     atomic_store(&load.is_over, true);
     load_finish(&load);
@@ -418,6 +440,17 @@ static void a_database_opens_while_its_server_is_down_and_works_when_it_is_up(vo
 
 /* ---- silence ---------------------------------------------------------------------------- */
 
+/* What waits for the end of one of the limits set here takes less, on a busy machine too; what waits for
+ * another one takes five seconds and more. */
+static bool has_ended_in_time(weir_time start)
+{
+    weir_time taken = weir_now() - start;
+
+    if (taken >= 4 * WEIR_SECOND)
+        printf("# after %lld ms\n", (long long)(taken / WEIR_MS));
+    return taken < 4 * WEIR_SECOND;
+}
+
 static void a_network_that_falls_silent_delays_nobody_beyond_the_limits(void)
 {
     struct relay relay;
@@ -434,7 +467,7 @@ static void a_network_that_falls_silent_delays_nobody_beyond_the_limits(void)
     options.pool.ping_bypass_ms = 0;
     options.pool.ping_timeout_ms = 200;
     options.pool.reset_timeout_ms = 200;
-    options.connect_timeout_ms = 300;
+    options.connect_timeout_ms = 1500;
     check_int(weir_db_open(relay_url(env("WEIR_TEST_PG_URL"), relay.port, url, sizeof(url)),
                            &options, &db, &error),
               WEIR_OK);
@@ -446,13 +479,13 @@ static void a_network_that_falls_silent_delays_nobody_beyond_the_limits(void)
 
     weir_time start = weir_now();
     weir_conn_release(busy); /* its rollback gets no answer */
-    check(weir_now() - start < 800 * WEIR_MS);
+    check(has_ended_in_time(start));
     weir_pool_get_stats(weir_db_pool(db), &stats);
     check_int(stats.leased, 0);
 
     start = weir_now();
-    check(weir_db_acquire(db, weir_deadline_in(1000), &idle, &error) != WEIR_OK);
-    check(weir_now() - start < 1500 * WEIR_MS);
+    check(weir_db_acquire(db, weir_deadline_in(10000), &idle, &error) != WEIR_OK);
+    check(has_ended_in_time(start));
     weir_pool_get_stats(weir_db_pool(db), &stats);
     check_int(stats.leased, 0);
     check_int(stats.connections, 0);
@@ -477,7 +510,7 @@ static void a_statement_without_an_answer_gives_its_slot_back_in_time(void)
     weir_conn_set_deadline(conn, weir_deadline_in(300));
     check_int(weir_conn_query(conn, "SELECT 1", NULL, 0, NULL, &error), WEIR_TIMEOUT);
     weir_conn_release(conn);
-    check(weir_now() - start < 800 * WEIR_MS);
+    check(has_ended_in_time(start));
     atomic_store(&relay.is_silent, false);
     check_int(weir_db_query(db, "SELECT 1", NULL, 0, NULL, &error), WEIR_OK);
     close_db(db);
