@@ -18,13 +18,6 @@
 
 /* ---- leaves ------------------------------------------------------------------------------ */
 
-bool weir__is_token(const char *text)
-{
-    size_t size = strlen(text);
-
-    return size > 0 && weir__token_length(text, size) == size;
-}
-
 /* What every function of the builder ends with: the first failure stays in the request. */
 static weir_status keep(weir_http_request *request, weir_status status, const weir_error *error)
 {
@@ -251,7 +244,6 @@ static void put_line(weir_http_request *request, const char *name, char *line, b
         (struct field){.line = line, .is_secret = secret || is_secret(name)};
     request->fields_size += size + 2;
     request->has_idempotency_key |= weir__is_same_name(name, "Idempotency-Key");
-    request->has_user_agent |= weir__is_same_name(name, "User-Agent");
     request->has_accept_encoding |= weir__is_same_name(name, "Accept-Encoding");
     request->has_range |= weir__is_same_name(name, "Range");
     request->has_content_type |= weir__is_same_name(name, "Content-Type");

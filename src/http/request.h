@@ -29,7 +29,6 @@ struct weir_http_request {
     size_t field_count;
     size_t fields_size;
     bool has_idempotency_key;
-    bool has_user_agent;
     bool has_accept_encoding;
     bool has_range;
     bool has_content_type; /* a field of that name was added by hand */
@@ -75,8 +74,5 @@ enum request_signal { SIGNAL_NONE, SIGNAL_CLOSED, SIGNAL_CANCELLED };
 
 /* Write a signal, and wake the sender wherever it is. Threads: any. */
 void weir__request_signal(weir_http_request *request, enum request_signal signal);
-
-/* Whether a text is a token of RFC 9110 (5.6.2): a method, a header's name. */
-bool weir__is_token(const char *text);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "http/request.h"
 #include "http/response.h"
+#include "http/text.h"
 
 #define LIMIT 1024
 
@@ -23,6 +24,13 @@ const char *const fuzz_seeds[] = {
 };
 
 /* ---- of a request ------------------------------------------------------------------------ */
+
+static bool is_token(const char *text)
+{
+    size_t size = strlen(text);
+
+    return size > 0 && weir__token_length(text, size) == size;
+}
 
 static bool is_clean(const char *text)
 {
@@ -94,7 +102,7 @@ static void build(const char *text)
     const char *value = text[size] == '\0' ? "" : text + size + 1;
 
     if (weir_http_request_open(name, "http://h/", &request, NULL) == WEIR_OK) {
-        must(weir__is_token(name));
+        must(is_token(name));
         weir_http_request_close(request);
     }
     must(weir_http_request_open("GET", "http://h/", &request, NULL) == WEIR_OK);
@@ -119,7 +127,7 @@ static void check_response(const weir_http_response *response)
     while (weir_http_response_header_at(response, count, &name, &value)) {
         size_t size = strlen(value);
 
-        must(weir__is_token(name));
+        must(is_token(name));
         must(is_clean(value));
         must(size == 0 ||
              (strchr(" \t", value[0]) == NULL && strchr(" \t", value[size - 1]) == NULL));
