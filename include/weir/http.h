@@ -388,8 +388,8 @@ WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
  * Let the sending of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
- * a gate and between attempts at once, in line for a connection at the latest when its turn comes.
- * The next sending after that one is a new one.
+ * a gate and between attempts at once, in line for a connection at the latest when its turn comes. One
+ * that cannot begin ends with why. The next sending after that one is a new one.
  * Threads: any, while the request is not being closed.
  */
 WEIR_API void weir_http_request_cancel(weir_http_request *request);

@@ -373,8 +373,10 @@ weir_status weir_http_send_at(weir_http *session, weir_http_request *request, we
         status = resolve_deadline(session, s.started, &deadline, reterr);
     if (status == WEIR_OK)
         status = weir__origin_visit(session, s.url->origin, request, &s.origin, reterr);
-    if (status != WEIR_OK)
+    if (status != WEIR_OK) {
+        atomic_store_explicit(&request->word, SIGNAL_NONE, memory_order_release);
         return status;
+    }
     s.deadline = deadline;
     s.response = weir__response_new();
 

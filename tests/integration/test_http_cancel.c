@@ -299,6 +299,44 @@ static void a_cancelling_holds_for_one_sending(void)
     peer_stop(peer);
 }
 
+static weir_status read_nothing(void *arg, char *buffer, size_t size, size_t *ret_size,
+                                weir_error *reterr)
+{
+    (void)arg, (void)buffer, (void)size, (void)reterr;
+    *ret_size = 0;
+    return WEIR_OK;
+}
+
+/* Whatever keeps it from beginning: it was the next. */
+static void a_sending_that_does_not_begin_is_the_one_that_was_cancelled(void)
+{
+    static const weir_http_reader once = {.read = read_nothing, .size = -1};
+    struct peer *peer = start_peer(answer_or_hang, NULL);
+    weir_http *session = open_quick();
+    weir_http *closed = open_quick();
+    char url[PEER_URL_SIZE];
+
+    check_int(weir_http_dispose(closed, WEIR_DEADLINE_NOW, &error), WEIR_OK);
+    weir_http_request *request = new_request("POST", peer_url(peer, "/", url));
+    for (int i = 0; i < 3; i++) {
+        weir_http_request_reader(request, &once, NULL);
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_OK);
+        if (i > 0)
+            weir_http_request_reader(request, &once, NULL);
+        weir_http_request_cancel(request);
+        o = send_request(i == 1 ? closed : session, request, i == 2 ? 0 : -1);
+        check_outcome(o, i == 0 ? WEIR_INVALID : i == 1 ? WEIR_CLOSED : WEIR_TIMEOUT);
+        weir_http_request_reader(request, &once, NULL);
+        o = send_request(session, request, -1);
+        check_outcome(o, WEIR_OK);
+    }
+    weir_http_request_close(request);
+    close_session(closed);
+    close_session(session);
+    peer_stop(peer);
+}
+
 /* ---- deadlines between any two steps ------------------------------------------------------- */
 
 /* A clock on which every look takes a millisecond. */
@@ -506,6 +544,7 @@ int main(void)
     run(a_name_that_is_unknown_or_slow_is_an_error_or_a_while);
     run(a_cancelled_sending_ends_at_once_on_the_wire_at_the_gate_and_in_a_pause);
     run(a_cancelling_holds_for_one_sending);
+    run(a_sending_that_does_not_begin_is_the_one_that_was_cancelled);
     run(a_deadline_that_passes_at_any_step_is_a_timeout);
     run(disposing_ends_who_waits_at_once_and_lets_the_wire_finish);
     run(who_is_cancelled_while_the_session_ends_is_cut_at_once);
