@@ -55,7 +55,7 @@ static void a_statement_that_runs_too_long_is_stopped(void)
 
     weir_conn_set_deadline(conn, weir_deadline_in(1000));
     check_int(weir_conn_query(conn, endless, NULL, 0, NULL, &error), WEIR_TIMEOUT);
-    check(weir_now() - start < 1700 * WEIR_MS);
+    check(weir_now() - start < 6 * WEIR_SECOND); /* no other limit comes before 30 s */
     weir_conn_set_deadline(conn, WEIR_DEADLINE_NEVER);
     weir_status after = weir_conn_query(conn, "SELECT 1", NULL, 0, NULL, &error);
     check(after == WEIR_OK || after == WEIR_DISCONNECTED); /* the latter on a very busy machine */
@@ -65,7 +65,7 @@ static void a_statement_that_runs_too_long_is_stopped(void)
     must_be_ok(weir_db_open(url, &options, &hasty, &error));
     start = weir_now();
     check_int(weir_db_query(hasty, endless, NULL, 0, NULL, &error), WEIR_TIMEOUT);
-    check(weir_now() - start < 900 * WEIR_MS);
+    check(weir_now() - start < 5 * WEIR_SECOND);
     check_int(weir_db_query(hasty, "SELECT 1", NULL, 0, NULL, &error), WEIR_OK);
     weir_db_close(hasty);
 }
