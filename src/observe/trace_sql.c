@@ -25,17 +25,37 @@ static bool is_of_name(char c)
 /* Each of these is given where something begins and returns where it ends, the end of the text at the
  * latest. */
 
+/* Where an escape string goes on: PostgreSQL joins what stands behind a line break to it, comments to the end of
+ * their lines or not. NULL: nowhere. */
+static const char *find_continuation(const char *at)
+{
+    bool has_break = false;
+
+    for (; is_blank(*at) || (at[0] == '-' && at[1] == '-'); at++) {
+        if (*at == '-')
+            at += strcspn(at, "\n\r");
+        if (*at == '\0')
+            return NULL;
+        has_break = has_break || *at == '\n' || *at == '\r';
+    }
+    return has_break && *at == '\'' ? at : NULL;
+}
+
 static const char *skip_quoted(const char *at, bool has_escapes)
 {
     char quote = *at++;
 
     for (; *at != '\0'; at++) {
-        if (has_escapes && at[0] == '\\' && at[1] != '\0')
+        if (has_escapes && at[0] == '\\' && at[1] != '\0') {
             at++;
-        else if (at[0] == quote && at[1] == quote)
+        } else if (at[0] == quote && at[1] == quote) {
             at++;
-        else if (at[0] == quote)
-            return at + 1;
+        } else if (at[0] == quote) {
+            const char *next = has_escapes ? find_continuation(at + 1) : NULL;
+            if (next == NULL)
+                return at + 1;
+            at = next;
+        }
     }
     return at;
 }

@@ -49,6 +49,20 @@ static void strings_of_every_kind_become_question_marks(void)
     becomes("SELECT e 'no escape\\', x", "SELECT e ?, x");
 }
 
+/* PostgreSQL joins what stands on the next line, and its backslashes are those of the first part. */
+static void an_escape_string_goes_on_behind_a_line_break(void)
+{
+    becomes("SELECT E'a'\n'b\\'secret', x", "SELECT E?, x");
+    becomes("SELECT e'' \t\r 'it\\'s' \n\n'\\\\\\'secret' , x", "SELECT e? , x");
+    becomes("SELECT E'a' -- it's\n--\n 'b\\'secret', x", "SELECT E?, x");
+    becomes("SELECT E'a'\n'secret\\", "SELECT E?");
+    becomes("SELECT E'a' 'no escape\\', x", "SELECT E? ?, x");
+    becomes("SELECT E'a' /* \n */ 'no escape\\', x", "SELECT E? ?, x");
+    becomes("SELECT E'a'\n, 'no escape\\', x", "SELECT E? , ?, x");
+    becomes("SELECT 'a'\n'no escape\\', x", "SELECT ? ?, x");
+    becomes("SELECT E'a' -- secret", "SELECT E?");
+}
+
 static void comments_vanish_and_space_shrinks(void)
 {
     becomes("SELECT a -- secret\n  FROM t", "SELECT a FROM t");
@@ -95,6 +109,7 @@ int main(void)
     run(names_and_parameters_stay_as_they_are);
     run(numbers_become_question_marks);
     run(strings_of_every_kind_become_question_marks);
+    run(an_escape_string_goes_on_behind_a_line_break);
     run(comments_vanish_and_space_shrinks);
     run(what_never_ends_goes_to_the_end_of_the_text);
     run(the_text_ends_where_its_room_does);
