@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Other C libraries and other processors: everything compiles for them without a warning, and where this kernel runs their
+"""Other C libraries and other processors: their compilers accept everything without a warning, and where this kernel runs their
 programs, tests of the pool core pass there.
 
 Argument: a configured build directory, whose flags are used. Only the headers of other people's libraries are those of this
@@ -72,22 +72,35 @@ def need(compiler):
         raise tap.Skip(f"{compiler} is not installed")
 
 
+def each_source(folder, work):
+    """What work(number, file, flags) returns for each file of the folder, as many at a time as there are processors."""
+    jobs = [(number, *source) for number, source in enumerate(sources(folder))]
+    assert len(jobs) > 10, f"{BUILD} compiles only {len(jobs)} files of {folder}"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda job: work(*job), jobs))
+
+
 @functools.cache
 def compile_all(compiler, folder, *more):
     """Compile without a warning; returns the objects and their rooms."""
     need(compiler)
     target = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH.name))
 
-    def compile_one(job):
-        number, (file, flags) = job
+    def compile_one(number, file, flags):
         made = target / f"{number}-{file.stem}.o"
         run([compiler, *flags, "-Werror", *more, "-isystem", HEADERS, "-c", file, "-o", made])
         return made, file.parent.name
 
-    jobs = list(enumerate(sources(folder)))
-    assert len(jobs) > 10, f"{BUILD} compiles only {len(jobs)} files of {folder}"
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, jobs))
+    return each_source(folder, compile_one)
+
+
+def read_all(compiler, *folders):
+    """Have the compiler read everything without a warning. What depends on the processor, sizes of types and formats,
+    it sees without making code, in a fraction of the time."""
+    need(compiler)
+    for folder in folders:
+        each_source(folder, lambda _, file, flags: run(
+            [compiler, *flags, "-Werror", "-isystem", HEADERS, "-fsyntax-only", file]))
 
 
 def check_runs(compiler, objects, *more):
@@ -117,22 +130,17 @@ def test_the_libraries_compile_with_musl_and_the_pool_core_runs_there():
     check_runs(MUSL, compile_all(MUSL, "src/"))
 
 
-def test_everything_compiles_for_arm64():
-    compile_all(ARM64, "src/")
-    compile_all(ARM64, "server/")
-    compile_all(ARM64, "cli/")
+def test_everything_is_right_for_arm64():
+    read_all(ARM64, "src/", "server/", "cli/")
 
 
-def test_everything_compiles_for_armhf():
-    compile_all(ARMHF, "src/")
-    compile_all(ARMHF, "server/")
-    compile_all(ARMHF, "cli/")
+def test_everything_is_right_for_armhf():
+    read_all(ARMHF, "src/", "server/", "cli/")
 
 
-def test_everything_compiles_for_i386():
+def test_everything_is_right_for_i386():
+    read_all(I386, "server/", "cli/")
     compile_all(I386, "src/")
-    compile_all(I386, "server/")
-    compile_all(I386, "cli/")
 
 
 def test_the_pool_core_runs_on_i386():
