@@ -231,10 +231,10 @@ static void tell(struct text *changed, struct text *unchanged)
     char *now = text_take(changed);
     char *later = text_take(unchanged);
 
-    log_write(LOG_LEVEL_INFO, "SIGHUP: configuration read again; changed: %s",
-              now != NULL && now[0] != '\0' ? now : "nothing");
     if (later != NULL && later[0] != '\0')
         log_write(LOG_LEVEL_WARNING, "SIGHUP: a restart is needed to change %s", later);
+    log_write(LOG_LEVEL_INFO, "SIGHUP: configuration read again; changed: %s",
+              now != NULL && now[0] != '\0' ? now : "nothing");
     free(now);
     free(later);
 }

@@ -307,7 +307,7 @@ def test_memory_of_a_crowd_is_given_back():
             client.close()
         return most
 
-    with Backend(PROGRAM) as backend:
+    with Backend(PROGRAM, environment={"WEIR_HEADER_TIMEOUT": "60s"}) as backend:
         before = resident(backend)
         for _ in range(2):
             most = crowd()
