@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define DAY (24L * 60 * 60)
-#define HERE "DNS:localhost,IP:127.0.0.1"
+#define HERE "DNS:localhost,DNS:xn--bcher-kva.localhost,IP:127.0.0.1"
 
 struct issuer {
     X509 *certificate;

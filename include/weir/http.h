@@ -161,12 +161,14 @@ typedef struct weir_http_options {
      *   10.0.0.0/8, fe80::/10       all addresses that begin with so many of these bits
      *   *                           all
      * Each but the ranges may end with a port (example.com:8080, [::1]:443), and means that one only then.
-     * Names are compared as names, and not looked up. */
+     * Names are compared as names, and not looked up. Those in other scripts than ASCII are compared, and a
+     * proxy's is kept, in their xn-- form. */
     const char *proxy;
     const char *no_proxy;
 
     /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). The list is read, and
-     * checked, by weir_http_open(). Default false. */
+     * checked, by weir_http_open(); the proxy's URL by libcurl, so a name in another script than ASCII must
+     * stand there in its xn-- form. Default false. */
     bool proxy_from_environment;
 
     /* The User-Agent of requests that set none. Default "weir/<version>"; "": none is sent. */
@@ -286,7 +288,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  *
  * Refused in a method, a header's name or value and a URL: control characters, CR and LF above all.
  * Refused in a URL: another scheme than http and https, a user or password (see
- * weir_http_request_basic_auth()), no host. A fragment is dropped.
+ * weir_http_request_basic_auth()), no host. A fragment is dropped. A host in another script than ASCII is
+ * UTF-8, and becomes lower case with its xn-- form (UTS #46, non-transitional, as in browsers): in all that
+ * is sent, compared and told from then on. What has no such form is refused.
  *
  * Errors:  WEIR_INVALID with the position of the fault, never with the value of a header or query;
  *          WEIR_LIMIT for a URL above 64 KiB, more than 128 header fields or 64 KiB of them;

@@ -2,13 +2,13 @@
 /* The hosts that are reached without a proxy. */
 #include "http/no_proxy.h"
 
+#include "http/host.h"
 #include "http/text.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 
 #define SEPARATORS ", \t"
-#define NAME_LIMIT 254
 
 /* What one entry says. */
 struct entry {
@@ -134,7 +134,7 @@ static bool check_name(struct reading *r, const char *name, size_t size)
 {
     if (size == 0)
         return fail(r, name, "expected a host");
-    if (size > NAME_LIMIT)
+    if (size > HOST_LIMIT)
         return fail(r, name, "a host has at most 254 characters");
     for (size_t i = 0; i + 1 < size; i++)
         if (name[i] == '.' && name[i + 1] == '.')
@@ -214,24 +214,131 @@ static bool next_entry(const char **at, struct reading *ret_reading)
     return true;
 }
 
+/* ---- names of other scripts -------------------------------------------------------------- */
+
+/* An entry, and the same as it is compared, in which the host is ASCII. */
+struct spelling {
+    const char *at;
+    size_t size;
+    char *ascii;
+    size_t host; /* where it stands, in both */
+    size_t host_size;
+    size_t ascii_size;
+};
+
+static weir_status spell_host(struct spelling *s, struct host_fault *ret_fault)
+{
+    char room[HOST_LIMIT + 1] = "";
+    const char *host = s->at + s->host;
+    weir_status status = weir__host_to_ascii(host, s->host_size, room, ret_fault);
+
+    if (status != WEIR_OK)
+        return status;
+    size_t rest = s->size - s->host - s->host_size;
+    s->ascii_size = strlen(room);
+    memcpy(s->ascii, s->at, s->host);
+    memcpy(s->ascii + s->host, room, s->ascii_size);
+    memcpy(s->ascii + s->host + s->ascii_size, host + s->host_size, rest);
+    return WEIR_OK;
+}
+
+/* Write an entry as it is compared. */
+static weir_status spell(struct spelling *s, struct host_fault *ret_fault)
+{
+    const char *at = s->at;
+
+    if (!weir__host_is_international(s->at, s->size)) {
+        s->host_size = s->ascii_size = s->size;
+        memcpy(s->ascii, s->at, s->size);
+        return WEIR_OK;
+    }
+    if (s->size >= 2 && memcmp(at, "*.", 2) == 0)
+        at++;
+    at += *at == '.';
+    s->host = (size_t)(at - s->at);
+    while (s->host + s->host_size < s->size && *at != ':' && *at != '/') {
+        s->host_size++;
+        at++;
+    }
+    return spell_host(s, ret_fault);
+}
+
+/* Write one entry at *to, if it means something. */
+static weir_status copy_entry(const struct reading *r, char **to, struct host_fault *ret_fault)
+{
+    struct spelling s = {.at = r->at, .size = (size_t)(r->end - r->at), .ascii = *to};
+    struct entry entry;
+    weir_status status = spell(&s, ret_fault);
+    if (status != WEIR_OK)
+        return status;
+
+    *to += s.size - s.host_size + s.ascii_size;
+    struct reading again = {.at = s.ascii, .end = *to};
+    if (read_entry(&again, &entry))
+        return WEIR_OK;
+    size_t at = (size_t)(again.at - s.ascii);
+    if (at >= s.host + s.ascii_size)
+        at = at - s.ascii_size + s.host_size;
+    else if (s.host_size < s.size)
+        at = at < s.host ? at : s.host;
+    *ret_fault = (struct host_fault){s.at + at, again.fault};
+    return WEIR_INVALID;
+}
+
+/* The most bytes of a list in ASCII. */
+static size_t most_bytes(const char *list)
+{
+    struct reading reading;
+    size_t size = strlen(list) + 2;
+
+    while (next_entry(&list, &reading))
+        if (weir__host_is_international(reading.at, (size_t)(reading.end - reading.at)))
+            size += HOST_LIMIT;
+    return size;
+}
+
+weir_status weir__no_proxy_copy(const char *list, const char *name, char **ret_list,
+                                weir_error *reterr)
+{
+    char *copy = malloc(most_bytes(list));
+    const char *at = list;
+    char *to = copy;
+    struct reading reading;
+    struct host_fault fault = {list, ""};
+    weir_status status = WEIR_OK;
+    if (copy == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "%s: no memory", name);
+
+    while (status == WEIR_OK && next_entry(&at, &reading)) {
+        status = copy_entry(&reading, &to, &fault);
+        *to++ = ',';
+    }
+    *to = '\0';
+    if (status == WEIR_OK) {
+        *ret_list = copy;
+        return WEIR_OK;
+    }
+    free(copy);
+    if (status == WEIR_NO_MEMORY)
+        return weir_error_set(reterr, status, "%s: no memory", name);
+    return weir_error_set(reterr, status, "%s, position %zu: %s", name,
+                          (size_t)(fault.at - list) + 1, fault.what);
+}
+
 weir_status weir__no_proxy_check(const char *list, const char *name, weir_error *reterr)
 {
-    const char *at = list;
-    struct reading reading;
-    struct entry entry;
+    char *copy = NULL;
+    weir_status status = weir__no_proxy_copy(list, name, &copy, reterr);
 
-    while (next_entry(&at, &reading))
-        if (!read_entry(&reading, &entry))
-            return weir_error_set(reterr, WEIR_INVALID, "%s, position %zu: %s", name,
-                                  (size_t)(reading.at - list) + 1, reading.fault);
-    return WEIR_OK;
+    free(copy);
+    return status;
 }
 
 /* ---- who is meant ------------------------------------------------------------------------ */
 
 /* An origin taken apart; `host` is without the brackets of IPv6 and a dot at its end. */
 struct target {
-    char host[NAME_LIMIT + 2];
+    char host[HOST_LIMIT + 2];
     size_t size;
     unsigned port;
     int family; /* of its address; 0: it is a name */

@@ -2,6 +2,7 @@
 /* A session's options: checked, and copied with their texts. */
 #include "http/options.h"
 
+#include "http/host.h"
 #include "http/no_proxy.h"
 #include "http/text.h"
 #include "http/url.h"
@@ -182,11 +183,12 @@ static weir_status check_proxy_scheme(const char *proxy, const char **ret_author
  * position is told. */
 static weir_status check_proxy_host(const char *from, size_t size, weir_error *reterr)
 {
-    char text[ORIGIN_SIZE];
+    char text[5 * ORIGIN_SIZE]; /* what becomes a host may be four times as long */
     struct url url = {0};
     weir_error why;
     int reason_size;
-    if (size > sizeof text - sizeof "http://")
+    size_t most = weir__host_is_international(from, size) ? sizeof text : ORIGIN_SIZE;
+    if (size > most - sizeof "http://")
         return weir_error_set(reterr, WEIR_INVALID, "proxy: its host is too long");
 
     snprintf(text, sizeof text, "http://%.*s", (int)size, from);
@@ -198,13 +200,36 @@ static weir_status check_proxy_host(const char *from, size_t size, weir_error *r
     return weir_error_set(reterr, status, "proxy: %.*s", reason_size, reason);
 }
 
-/* A user and password end at the one "@". */
-static weir_status check_proxy_parts(const char *authority, weir_error *reterr)
+/* Where the host begins, and host and port end: behind a user and password, if there is an "@". */
+static const char *find_proxy_host(const char *authority, const char **ret_end)
 {
     size_t size = strcspn(authority, "/?#");
-    const char *end = authority + size;
     const char *at = memchr(authority, '@', size);
-    const char *host = at == NULL ? authority : at + 1;
+
+    *ret_end = authority + size;
+    return at == NULL ? authority : at + 1;
+}
+
+/* Only a host may be of another script. */
+static weir_status check_proxy_characters(const char *proxy, const char *host, const char *end,
+                                          weir_error *reterr)
+{
+    for (const char *at = proxy; *at != '\0'; at++)
+        if (*at == ' ' || ((unsigned char)*at >= 0x80 && (at < host || at >= end)))
+            return weir_error_set(reterr, WEIR_INVALID,
+                                  "proxy, position %zu: this character must be percent-encoded",
+                                  (size_t)(at - proxy) + 1);
+    return WEIR_OK;
+}
+
+/* A user and password end at the one "@". */
+static weir_status check_proxy_parts(const char *proxy, const char *authority, weir_error *reterr)
+{
+    const char *end;
+    const char *host = find_proxy_host(authority, &end);
+    weir_status status = check_proxy_characters(proxy, host, end, reterr);
+    if (status != WEIR_OK)
+        return status;
 
     if (*end != '\0' && strcmp(end, "/") != 0)
         return weir_error_set(reterr, WEIR_INVALID,
@@ -230,14 +255,9 @@ static weir_status check_proxy(const weir_http_options *options, weir_error *ret
     }
     if (proxy == NULL)
         return WEIR_OK;
-    for (size_t i = 0; proxy[i] != '\0'; i++)
-        if (proxy[i] == ' ' || (unsigned char)proxy[i] >= 0x80)
-            return weir_error_set(reterr, WEIR_INVALID,
-                                  "proxy, position %zu: this character must be percent-encoded",
-                                  i + 1);
 
     weir_status status = check_proxy_scheme(proxy, &authority, reterr);
-    return status == WEIR_OK ? check_proxy_parts(authority, reterr) : status;
+    return status == WEIR_OK ? check_proxy_parts(proxy, authority, reterr) : status;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -265,6 +285,36 @@ static int lease_of(const weir_http_options *options)
     return lease > least ? lease : least;
 }
 
+/* The proxy with its host as it is looked up; it was checked. malloc'ed. */
+static char *copy_proxy(const char *proxy)
+{
+    char ascii[HOST_LIMIT + 1];
+    struct host_fault fault;
+    const char *end;
+    const char *host = find_proxy_host(strstr(proxy, "://") + 3, &end);
+    size_t size = (size_t)(end - host);
+    if (!weir__host_is_international(host, size))
+        return strdup(proxy);
+
+    const char *colon = memchr(host, ':', size);
+    size = colon == NULL ? size : (size_t)(colon - host);
+    char *copy = malloc(strlen(proxy) + sizeof ascii);
+    if (copy == NULL || weir__host_to_ascii(host, size, ascii, &fault) != WEIR_OK) {
+        free(copy);
+        return NULL;
+    }
+    char *at = stpncpy(copy, proxy, (size_t)(host - proxy));
+    strcpy(stpcpy(at, ascii), host + size);
+    return copy;
+}
+
+static char *copy_text(const struct text_option *option, const char *text)
+{
+    bool is_proxy = option->offset == offsetof(weir_http_options, proxy);
+
+    return is_proxy ? copy_proxy(text) : strdup(text);
+}
+
 weir_status weir__http_options_copy(const weir_http_options *options, weir_http_options *ret_copy,
                                     weir_error *reterr)
 {
@@ -273,7 +323,7 @@ weir_status weir__http_options_copy(const weir_http_options *options, weir_http_
 
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         const char *text = text_of(options, &texts[i]);
-        char *own = text == NULL || !is_whole ? NULL : strdup(text);
+        char *own = text == NULL || !is_whole ? NULL : copy_text(&texts[i], text);
 
         is_whole = is_whole && (text == NULL || own != NULL);
         set_text(&copy, &texts[i], own);

@@ -153,12 +153,9 @@ static weir_status copy_no_proxy(weir_http *session, weir_error *reterr)
         list = getenv(name = "NO_PROXY");
     if (list == NULL)
         return WEIR_OK;
-    session->no_proxy = strdup(list);
-    if (session->no_proxy == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
     char what[48];
     snprintf(what, sizeof what, "%s of the environment", name);
-    return weir__no_proxy_check(session->no_proxy, what, reterr);
+    return weir__no_proxy_copy(list, what, &session->no_proxy, reterr);
 }
 
 static weir_status fill(weir_http *session, const weir_http_options *options, weir_error *reterr)

@@ -2,6 +2,7 @@
 /* URLs: checked, encoded, taken apart, compared. No error of this file quotes one: any part may be a secret. */
 #include "http/url.h"
 
+#include "http/host.h"
 #include "http/text.h"
 
 #include <arpa/inet.h>
@@ -9,15 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A name of the DNS has at most 253 characters, and may end with a dot. */
-#define HOST_LIMIT 254
-
 /* What is read, what of it is known, and who hears of the first fault. */
 struct reading {
     const char *text;
     const char *host; /* brackets of IPv6 included */
     const char *host_end;
     const char *authority_end;
+    char *international; /* the URL with its host in ASCII, malloc'ed; NULL: it is so already */
     bool is_https;
     unsigned port;
     weir_error *reterr;
@@ -87,6 +86,12 @@ static bool is_plain_in_location(char c)
     return is_plain(c) && strchr("\"<>^`{|}", c) == NULL;
 }
 
+/* In a host there is nothing to be encoded: what is not ASCII is of an international name. */
+static bool is_plain_in_host(char c)
+{
+    return (unsigned char)c >= 0x80 || is_plain_in_location(c);
+}
+
 static char *put_encoded(char *to, const char *text, size_t size, bool (*stays)(char c))
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -139,20 +144,15 @@ static weir_status read_scheme(struct reading *r, const char **ret_at)
     return WEIR_OK;
 }
 
-/* Before anything else is said of the URL, so that everything else may take it for plain ASCII. */
+/* Before anything else is said of the URL, so that everything else may take it for plain ASCII, but for
+ * the host. */
 static weir_status check_characters(const struct reading *r)
 {
     for (const char *at = r->text; *at != '\0'; at++) {
-        bool in_host = at < r->authority_end;
-
         if (weir__is_control(*at))
             return invalid_at(r, at, "a control character may not stand in a URL");
-        if (is_plain(*at))
+        if (is_plain(*at) || at < r->authority_end) /* which is looked at by itself */
             continue;
-        if (in_host)
-            return invalid_at(r, at,
-                              "this character may not stand in a host; an international name is "
-                              "written in its xn-- form");
         return invalid_at(r, at,
                           "this character must be percent-encoded; weir_http_request_segment() and "
                           "weir_http_request_query() do so");
@@ -194,30 +194,38 @@ static weir_status read_ipv6(struct reading *r)
     return WEIR_OK;
 }
 
-/* A host of letters, digits and the three marks that names have: with nothing to decode and nothing
- * that another parser could take for the end of it. */
-static weir_status read_name(struct reading *r)
+/* The same URL with its host in ASCII. */
+static weir_status replace_host(struct reading *r, const char *ascii)
 {
-    const char *at = r->host;
+    size_t before = (size_t)(r->host - r->text);
+    size_t size = strlen(ascii);
+    size_t after = strlen(r->host_end) + 1;
+    char *whole = malloc(before + size + after);
 
-    for (; at < r->authority_end && *at != ':'; at++)
-        if (!weir__is_alphanumeric(*at) && *at != '-' && *at != '.' && *at != '_')
-            return invalid_at(r, at, "this character may not stand in a host");
-    r->host_end = at;
+    if (whole == NULL)
+        return no_memory(r->reterr);
+    memcpy(whole, r->text, before);
+    memcpy(whole + before, ascii, size);
+    memcpy(whole + before + size, r->host_end, after);
+    r->international = whole;
     return WEIR_OK;
 }
 
-static weir_status read_host(struct reading *r)
+static weir_status read_name(struct reading *r)
 {
-    weir_status status = *r->host == '[' ? read_ipv6(r) : read_name(r);
-    if (status != WEIR_OK)
-        return status;
+    size_t authority = (size_t)(r->authority_end - r->host);
+    const char *colon = memchr(r->host, ':', authority);
+    char ascii[HOST_LIMIT + 1];
+    struct host_fault fault;
 
-    if (r->host_end == r->host)
-        return invalid_at(r, r->host, "expected a host");
-    if (r->host_end - r->host > HOST_LIMIT)
-        return invalid_at(r, r->host, "a host has at most 254 characters");
-    return WEIR_OK;
+    r->host_end = colon == NULL ? r->authority_end : colon;
+    size_t size = (size_t)(r->host_end - r->host);
+    weir_status status = weir__host_to_ascii(r->host, size, ascii, &fault);
+    if (status == WEIR_NO_MEMORY)
+        return no_memory(r->reterr);
+    if (status != WEIR_OK)
+        return invalid_at(r, fault.at, fault.what);
+    return weir__host_is_international(r->host, size) ? replace_host(r, ascii) : WEIR_OK;
 }
 
 /* All that weir itself wants of a URL. What it lets through, any parser reads in one way. */
@@ -233,7 +241,8 @@ static weir_status read_url(struct reading *r)
         return weir_error_set(r->reterr, WEIR_INVALID,
                               "URL: must not hold a user or password; "
                               "weir_http_request_basic_auth() sends them");
-    if ((status = check_characters(r)) != WEIR_OK || (status = read_host(r)) != WEIR_OK)
+    if ((status = check_characters(r)) != WEIR_OK ||
+        (status = *r->host == '[' ? read_ipv6(r) : read_name(r)) != WEIR_OK)
         return status;
     return read_port(r, r->host_end + (r->host_end < r->authority_end));
 }
@@ -314,7 +323,8 @@ static weir_status write_texts(CURLU *handle, const struct reading *r, struct ur
 static weir_status take_apart(CURLU *handle, const struct reading *r, unsigned flags,
                               struct url *url)
 {
-    CURLUcode code = curl_url_set(handle, CURLUPART_URL, r->text, flags | CURLU_DISALLOW_USER);
+    const char *text = r->international != NULL ? r->international : r->text;
+    CURLUcode code = curl_url_set(handle, CURLUPART_URL, text, flags | CURLU_DISALLOW_USER);
     if (code != CURLUE_OK)
         return curl_failed(code, r->reterr);
 
@@ -333,13 +343,11 @@ static weir_status parse(const char *text, unsigned flags, struct url *ret_url, 
     if (strnlen(text, URL_LIMIT + 1) > URL_LIMIT)
         return too_long(reterr);
     weir_status status = read_url(&r);
-    if (status != WEIR_OK)
-        return status;
-
-    url.parts = curl_url();
-    if (url.parts == NULL)
-        return no_memory(reterr);
-    status = take_apart(url.parts, &r, flags, &url);
+    if (status == WEIR_OK && (url.parts = curl_url()) == NULL)
+        status = no_memory(reterr);
+    if (status == WEIR_OK)
+        status = take_apart(url.parts, &r, flags, &url);
+    forget_text(r.international);
     if (status != WEIR_OK) {
         weir__url_clear(&url);
         return status;
@@ -373,6 +381,20 @@ static bool has_scheme(const char *reference)
     while (weir__is_alphanumeric(*at) || *at == '+' || *at == '-' || *at == '.')
         at++;
     return *at == ':';
+}
+
+/* Where the authority of a reference ends, if it has one; else 0. */
+static size_t authority_size(const char *reference, size_t size)
+{
+    const char *at = memchr(reference, ':', size);
+    size_t begin = at != NULL && has_scheme(reference) ? (size_t)(at - reference) + 1 : 0;
+
+    if (size - begin < 2 || memcmp(reference + begin, "//", 2) != 0)
+        return 0;
+    begin += 2;
+    while (begin < size && strchr("/?#\\", reference[begin]) == NULL)
+        begin++;
+    return begin;
 }
 
 /* What of the base stands in front of a reference (RFC 3986, 5.2.2): all but its query in front of a
@@ -454,7 +476,9 @@ weir_status weir__url_resolve(const struct url *base, const char *location, stru
     if (room == NULL)
         return no_memory(reterr);
     char *reference = room + longest;
-    *put_encoded(reference, from, size, is_plain_in_location) = '\0';
+    size_t authority = authority_size(from, size);
+    char *path = put_encoded(reference, from, authority, is_plain_in_host);
+    *put_encoded(path, from + authority, size - authority, is_plain_in_location) = '\0';
     size_t prefix = prefix_length(base, reference);
     memcpy(reference - prefix, base->text, prefix);
     status = parse(reference - prefix, 0, ret_url, &why);

@@ -17,6 +17,12 @@ const char *const fuzz_seeds[] = {
     "\xC3\xA9\n\xC3\xA9\n\xC3\xA9\n\xC3\xA9\n/\xC3\xA9",
     "http:/\n//\n///\n.//\n/..//evil",
     "%2F%2e%00",
+    "http://B\xC3\x9C"
+    "CHER.\xE6\x97\xA5\xE3\x80\x82"
+    "a:81/?\na\nb\nc\n//\xC3\xBC.\xF0\x9F\x92\xA9/\xC3\xBC",
+    "http://fa\xC3\x9F.xn--bcher-kva\n\n\n\nhttps://\xEF\xBC\x91.0.0.1/",
+    "http://a\xD7\x90\xE2\x80\x8D\xE2\x84\x80.h\n\n\n\n//h\xEF\xBC\x8F"
+    "evil",
     NULL,
 };
 

@@ -25,7 +25,7 @@ BUILD = pathlib.Path(sys.argv[1])
 SCRATCH = tempfile.TemporaryDirectory(prefix="weir-cross-")
 HEADERS = pathlib.Path(SCRATCH.name) / "include"
 OTHERS = ("sqlite3.h", "libpq-fe.h", "postgres_ext.h", "pg_config_ext.h", "curl", "openssl", "jansson.h", "jansson_config.h",
-          "microhttpd.h", "jwt.h", "curses.h", "ncurses_dll.h", "unctrl.h", "zlib.h", "zconf.h", "brotli", "zstd.h", "zstd_errors.h")
+          "microhttpd.h", "jwt.h", "curses.h", "ncurses_dll.h", "unctrl.h", "idn2.h", "zlib.h", "zconf.h", "brotli", "zstd.h", "zstd_errors.h")
 # Tests that need libweir alone and replace nothing of the C library.
 RUNNABLE = ("base", "lifecycle", "pool", "pool_misuse", "pool_ladder", "pool_stats", "metrics_threads", "trace", "retry", "gate")
 LIBWEIR = ("base", "policy", "pool", "observe", "lifecycle")

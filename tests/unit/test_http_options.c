@@ -250,6 +250,10 @@ static void a_bad_proxy_is_refused_and_never_shown(void)
         {"socks4://hunter2", "proxy: must begin with http://"},
         {"http://user:hunter2 @relay", "proxy, position 20"},
         {"http://user:hunter2\xC3\xA9@relay", "proxy, position 20"},
+        {"http://user:hunter2@r\xC3\xA9lay/\xC3\xA9", "proxy, position 28"},
+        {"http://user:hunter2@r\xC3\xA9lay:8\xC3\xA9", "proxy: expected a port of digits only"},
+        {"http://user:hunter2@r\xE9lay", "proxy: a host that is not ASCII must be UTF-8"},
+        {"socks5h://user:hunter2@\xC3\xA9..r", "proxy: expected a name, and a dot only"},
         {"http://user:hunter2\r\n@relay", "proxy: has a control character at byte 20"},
         {"http://", "proxy: expected a host"},
         {"http://user:hunter2@", "proxy: expected a host"},
@@ -280,6 +284,27 @@ static void the_host_of_a_proxy_has_a_limit_whatever_it_is_made_of(void)
     memcpy(proxy + sizeof proxy - 4, "808", 4);
     options.proxy = proxy;
     check_refused(&options, "proxy: its host is too long");
+}
+
+static void the_host_of_a_proxy_is_kept_as_it_is_looked_up(void)
+{
+    static const char *const table[][2] = {
+        {"http://user:p%40ss@R\xC3\xA9lay.example:81",
+         "http://user:p%40ss@xn--rlay-bpa.example:81"},
+        {"socks5h://r\xC3\xA9lay\xE3\x80\x82", "socks5h://xn--rlay-bpa."},
+        {"https://\xC3\xA9/", "https://xn--9ca/"},
+        {"HTTP://Relay:81", "HTTP://Relay:81"},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
+        weir_http_options copy;
+        options.proxy = table[i][0];
+        check_int(weir__http_options_check(&options, &error), WEIR_OK);
+        check_int(weir__http_options_copy(&options, &copy, &error), WEIR_OK);
+        check_text(copy.proxy, table[i][1]);
+        weir__http_options_clear(&copy);
+    }
 }
 
 static void the_environment_and_a_proxy_contradict_each_other(void)
@@ -355,6 +380,7 @@ int main(void)
     run(a_proxy_is_a_url_of_four_schemes_with_credentials_or_without);
     run(a_bad_proxy_is_refused_and_never_shown);
     run(the_host_of_a_proxy_has_a_limit_whatever_it_is_made_of);
+    run(the_host_of_a_proxy_is_kept_as_it_is_looked_up);
     run(the_environment_and_a_proxy_contradict_each_other);
     run(a_copy_has_texts_of_its_own);
     run(a_text_that_is_not_there_is_not_there_in_the_copy);

@@ -19,8 +19,12 @@ static bool is_fine(weir_status status)
 
 static void parse_urls(void)
 {
-    static const char *const texts[] = {"http://h", "https://User.example:8443/a/../b?c=d#e",
-                                        "http://0x7f.1/", "http://[0:0::1]:80/?q"};
+    static const char *const texts[] = {"http://h",
+                                        "https://User.example:8443/a/../b?c=d#e",
+                                        "http://0x7f.1/",
+                                        "http://[0:0::1]:80/?q",
+                                        "http://b\xC3\xBC.de/?q",
+                                        "http://\xE2\x98\x83.net"};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct url url = {0};
@@ -231,8 +235,8 @@ static void check_and_copy_options(void)
     weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
     weir_http_options copy;
 
-    options.proxy = "socks5h://user:password@proxy:1080";
-    options.no_proxy = "localhost";
+    options.proxy = "socks5h://user:password@r\xC3\xA9lay:1080";
+    options.no_proxy = "localhost,.\xC3\xA9";
     options.ca_file = "ca.pem";
     is_fine(weir__http_options_check(&options, &error));
     if (is_fine(weir__http_options_copy(&options, &copy, &error)))
