@@ -5,6 +5,7 @@
 #include "http/leftover.h"
 #include "http/no_proxy.h"
 #include "http/transfer.h"
+#include "http/unread.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -37,7 +38,10 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         refuse_repeat(transfer);
         return CURL_SOCKET_BAD;
     }
-    return weir__dial_socket(transfer->dial, address);
+    curl_socket_t lent = weir__dial_socket(transfer->dial, address);
+    if (lent != CURL_SOCKET_BAD)
+        handle->lent = lent;
+    return lent;
 }
 
 static int socket_is_connected(void *arg, curl_socket_t socket, curlsocktype purpose)
@@ -68,6 +72,8 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
         transfer->local_port = local_port;
         transfer->header_bytes = 0; /* what a proxy said is none of the server's */
         weir__response_clear(transfer->response);
+        if (transfer->has_body)
+            weir__read_before_failing(handle);
         return CURL_PREREQFUNC_OK;
     }
     refuse_repeat(transfer);

@@ -20,6 +20,8 @@ struct handle {
     CURL *easy;
     curl_socket_t socket; /* of the connection at rest; CURL_SOCKET_BAD: none */
     weir_time idle_until; /* of that connection */
+    curl_socket_t
+        lent; /* the one that libcurl was lent last; meaningful while its connection stands */
     bool is_marked;
     bool is_stale;             /* its connection is not to be used again */
     int timeout_ms;            /* as it is set; 0: not yet */

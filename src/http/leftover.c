@@ -71,8 +71,7 @@ static size_t read_head(struct handle *handle, char *data, size_t size)
     return at;
 }
 
-/* How long the body is; -1: only its framing would tell. */
-static int64_t length_of_body(const weir_http_response *response)
+int64_t weir__length_of_body(const weir_http_response *response)
 {
     const char *value = weir_http_response_header(response, "Content-Length");
     char *end = NULL;
@@ -91,7 +90,7 @@ static int64_t length_of_body(const weir_http_response *response)
 static void read_body(struct handle *handle, char *data, size_t size)
 {
     struct transfer *t = handle->transfer;
-    int64_t length = length_of_body(t->response);
+    int64_t length = weir__length_of_body(t->response);
     bool is_whole = length >= 0 && (uint64_t)length <= size;
 
     if (t->response->status < 300 && !is_whole)

@@ -9,8 +9,11 @@
  * libcurl is about to close a socket. A server may answer before it has read all of a body, and close:
  * then the next piece cannot be sent, and libcurl gives up without a look at what has come. If that is
  * so the answer is read now, as far as it needs to be, and the transfer has it (STOP_ENOUGH). Over
- * TLS there is nothing that could be read here.
+ * TLS there is nothing that could be read here: see unread.h.
  */
 void weir__read_leftover(struct handle *handle, curl_socket_t socket);
+
+/* How long the body of a response is whose head is complete; -1: only its framing would tell. */
+int64_t weir__length_of_body(const weir_http_response *response);
 
 #endif

@@ -2,6 +2,7 @@
 /* One attempt on the wire: what is sent, what comes back, and how it ended. */
 #include "http/transfer.h"
 
+#include "http/leftover.h"
 #include "http/no_proxy.h"
 
 #include <stdlib.h>
@@ -497,9 +498,18 @@ static void note_result(struct handle *handle, struct transfer *t)
     t->detail = is_fit ? handle->detail : curl_easy_strerror(t->code);
 }
 
+/* Whether the whole answer was here when the rest of what was to be sent could not be. */
+static bool is_answered_early(const struct transfer *t)
+{
+    return t->stop == STOP_NONE && t->code == CURLE_SEND_ERROR && t->has_body && t->is_head_done &&
+           weir__length_of_body(t->response) == t->received;
+}
+
 /* libcurl is done; is the body, too? */
 static void end_body(struct transfer *t)
 {
+    if (is_answered_early(t))
+        t->code = CURLE_OK;
     if (t->stop == STOP_NONE && t->code == CURLE_OK && t->decoder != NULL &&
         weir__decoder_end(t->decoder, t->error) != WEIR_OK)
         t->stop = STOP_CUT;

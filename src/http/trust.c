@@ -12,7 +12,7 @@ struct trust {
     X509_STORE *store;
 };
 
-static bool has_openssl(void)
+bool weir__has_openssl(void)
 {
     const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
 
@@ -142,7 +142,7 @@ weir_status weir__trust_open(const weir_http_options *options, struct trust **re
                              weir_error *reterr)
 {
     *ret_trust = NULL;
-    if (!has_openssl())
+    if (!weir__has_openssl())
         return WEIR_OK;
     weir_status status = check_own(options, reterr);
     if (status != WEIR_OK)

@@ -14,6 +14,9 @@
  */
 struct trust;
 
+/* Whether what libcurl has for TLS is OpenSSL, the one that we have. */
+bool weir__has_openssl(void);
+
 /* Read the certificates that the options name, or libcurl's own defaults. NULL in *ret_trust where
  * libcurl is not built with OpenSSL: libcurl then reads the files itself. Errors: WEIR_INVALID names
  * the file or directory; WEIR_NO_MEMORY. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server that answers before it has read the request's body, and closes: its answer is not lost. */
+#include "http_certs.h"
 #include "http_steps.h"
 
 #include <errno.h>
@@ -12,22 +13,25 @@
 
 /* Whether a large piece is sent only when the other side has answered and closed already. */
 static atomic_bool is_late;
+static atomic_bool is_tls; /* where the first large piece goes out at once: the head may be in it */
 static atomic_int late_count;
 static sem_t sending; /* a large piece is about to be sent */
 
 /* The one that libcurl calls. */
 ssize_t send(int fd, const void *data, size_t size, int flags)
 {
-    struct pollfd polled = {.fd = fd};
+    struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
 
     if (size >= 8192 && atomic_load(&is_late)) {
         /* libcurl 8 sends the head with the beginning of the body: the other side gets it first. */
         const char *head_end = memmem(data, size, "\r\n\r\n", 4);
         if (head_end != NULL && *(const char *)data == 'P')
             return sendto(fd, data, (size_t)(head_end + 4 - (const char *)data), flags, NULL, 0);
+        if (atomic_exchange(&is_tls, false))
+            return sendto(fd, data, size, flags, NULL, 0);
         if (atomic_fetch_add(&late_count, 1) == 0)
             sem_post(&sending);
-        while ((polled.revents & (POLLERR | POLLHUP)) == 0)
+        while ((polled.revents & (POLLERR | POLLHUP | POLLRDHUP)) == 0)
             if (poll(&polled, 1, 10000) <= 0)
                 break;
     }
@@ -66,24 +70,29 @@ static bool answer_early(struct peer_exchange *x, void *arg)
                   : strstr(x->target, "head") != NULL
                       ? "Content-Le"
                       : "X-Why: size\r\nContent-Length: 8\r\n\r\ntoo much");
-    x->end = PEER_RST;
+    x->end = strstr(x->target, "fin") != NULL      ? PEER_FIN
+             : strstr(x->target, "abrupt") != NULL ? PEER_ABRUPT
+                                                   : PEER_RST;
     return false;
 }
 
 static struct peer *peer;
+static struct peer *tls_peer;
+static struct certs certs;
 
 /* The connection is used before, or not. */
-static struct outcome upload(const weir_http_options *options, bool is_reused, const char *method,
-                             const char *path)
+static struct outcome upload_to(struct peer *to, const weir_http_options *options, bool is_reused,
+                                const char *method, const char *path)
 {
     weir_http *session = open_session(options);
     char url[PEER_URL_SIZE];
 
     if (is_reused)
-        get(session, peer_url(peer, "/", url));
-    weir_http_request *request = new_request(method, peer_url(peer, path, url));
+        get(session, peer_url(to, "/", url));
+    weir_http_request *request = new_request(method, peer_url(to, path, url));
     weir_http_request_body(request, body, BODY_SIZE, "application/octet-stream");
     atomic_store(&late_count, 0);
+    atomic_store(&is_tls, to == tls_peer);
     atomic_store(&is_late, true);
     struct outcome o = send_request(session, request, -1);
     atomic_store(&is_late, false);
@@ -91,6 +100,12 @@ static struct outcome upload(const weir_http_options *options, bool is_reused, c
     weir_http_request_close(request);
     close_session(session);
     return o;
+}
+
+static struct outcome upload(const weir_http_options *options, bool is_reused, const char *method,
+                             const char *path)
+{
+    return upload_to(peer, options, is_reused, method, path);
 }
 
 static weir_http_options no_repeats(void)
@@ -103,13 +118,13 @@ static weir_http_options no_repeats(void)
 
 /* ---- early answers ----------------------------------------------------------------------- */
 
-static void check_early(const char *method, const char *path, bool is_whole)
+static void check_early_at(struct peer *at, const char *method, const char *path, bool is_whole)
 {
     weir_http_options options = no_repeats();
     int before = check_failures_in_test;
 
     for (int is_reused = 0; is_reused < 2; is_reused++) {
-        struct outcome o = upload(&options, is_reused != 0, method, path);
+        struct outcome o = upload_to(at, &options, is_reused != 0, method, path);
         check_outcome(o, WEIR_OK);
         check_int(o.http, atoi(path + 1));
         check_int(o.is_truncated, !is_whole);
@@ -122,6 +137,11 @@ static void check_early(const char *method, const char *path, bool is_whole)
         printf("# %s %s\n", method, path);
 }
 
+static void check_early(const char *method, const char *path, bool is_whole)
+{
+    check_early_at(peer, method, path, is_whole);
+}
+
 static void an_early_answer_is_read_before_the_loss_is_told(void)
 {
     check_early("POST", "/413", true);
@@ -130,6 +150,80 @@ static void an_early_answer_is_read_before_the_loss_is_told(void)
     check_early("POST", "/413-cut", false);
     check_early("POST", "/400-chunked", false);
     check_early("POST", "/200", true);
+}
+
+static void an_early_answer_is_read_over_tls_too(void)
+{
+    check_early_at(tls_peer, "POST", "/413", true);
+    check_early_at(tls_peer, "PUT", "/413-close", true);
+    check_early_at(tls_peer, "POST", "/401-fin", true);
+    check_early_at(tls_peer, "POST", "/413-abrupt", true);
+    check_early_at(tls_peer, "PUT", "/501-close-abrupt", true);
+    check_early_at(tls_peer, "POST", "/413-cut", false);
+    check_early_at(tls_peer, "POST", "/413-cut-fin", false);
+    check_early_at(tls_peer, "POST", "/200", true);
+    check_early_at(tls_peer, "POST", "/200-fin", true);
+}
+
+static void no_answer_over_tls_and_half_of_one_are_a_loss_and_no_wait(void)
+{
+    static const char *const paths[] = {"/413-head", "/413-odd-abrupt", "/200-cut", "/200-cut-fin",
+                                        "/200-cut-abrupt"};
+    weir_http_options options = no_repeats();
+
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        int before = check_failures_in_test;
+        struct outcome o = upload_to(tls_peer, &options, i % 2 != 0, "POST", paths[i]);
+        check(o.status == WEIR_AMBIGUOUS || o.status == WEIR_PROTOCOL);
+        check(o.elapsed < 3 * WEIR_SECOND);
+        if (check_failures_in_test != before)
+            printf("# %s: %s\n", paths[i], o.error.text);
+    }
+}
+
+/* Reads some of the body and answers; nothing is held back, so that the answer comes at any moment. */
+static bool answer_somewhere(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    peer_skip_body(x, atoi(x->target + 1) * 5001 % 300000);
+    peer_print(x, "HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\ntoo much");
+    x->end = (enum peer_end)(atoi(x->target + 1) % 3);
+    return false;
+}
+
+static void check_every(struct peer *at, int count)
+{
+    weir_http_options options = no_repeats();
+    weir_http *session = open_session(&options);
+    char url[PEER_URL_SIZE];
+    char path[16];
+    int seen = 0;
+
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "/%d", i);
+        weir_http_request *request = new_request("POST", peer_url(at, path, url));
+        weir_http_request_body(request, body, BODY_SIZE, "application/octet-stream");
+        struct outcome o = send_request(session, request, -1);
+        seen += o.status == WEIR_OK && o.http == 413 && strcmp(o.body, "too much") == 0;
+        if (o.status != WEIR_OK)
+            printf("# %d: %s\n", i, o.error.text);
+        weir_http_request_close(request);
+    }
+    printf("# %d of %d early answers seen\n", seen, count);
+    check_int(seen, count);
+    close_session(session);
+}
+
+static void every_early_answer_is_seen_whenever_it_comes(void)
+{
+    struct peer *plain = start_peer(answer_somewhere, NULL);
+    struct peer *tls = peer_start(&(struct peer_options){
+        .handler = answer_somewhere, .cert_file = certs.good, .key_file = certs.good_key});
+
+    check_every(plain, 120);
+    check_every(tls, 120);
+    peer_stop(tls);
+    peer_stop(plain);
 }
 
 /* What it says is done. */
@@ -242,9 +336,17 @@ int main(void)
 {
     sem_init(&sending, 0, 0);
     peer = start_peer(answer_early, NULL);
+    certs_make(&certs);
+    tls_peer = peer_start(&(struct peer_options){
+        .handler = answer_early, .cert_file = certs.good, .key_file = certs.good_key});
     run(an_early_answer_is_read_before_the_loss_is_told);
+    run(an_early_answer_is_read_over_tls_too);
     run(an_early_answer_counts_as_any_other);
     run(no_answer_and_half_of_one_are_a_loss);
+    run(no_answer_over_tls_and_half_of_one_are_a_loss_and_no_wait);
+    run(every_early_answer_is_seen_whenever_it_comes);
+    peer_stop(tls_peer);
+    certs_remove(&certs);
     peer_stop(peer);
     run(a_408_to_what_was_not_read_is_a_stale_connection);
     run(any_other_408_is_an_answer);
