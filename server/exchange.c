@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exchange_chunks.h"
 #include "exchange_stream.h"
 #include "hygiene.h"
 #include "request.h"
@@ -40,6 +41,7 @@ struct exchange {
     size_t body_bytes; /* that came, kept or not */
     struct http_request request;
     struct http_response response;
+    struct chunks chunks; /* of a chunked body, while it comes */
     struct stream stream; /* of a response that is read from a feed */
     unsigned sent_status; /* 0 until a response was handed over */
     uint64_t sent_bytes;
@@ -305,6 +307,8 @@ static enum MHD_Result admit_body(struct exchange *x)
         return send_busy(x, "the bodies of other requests fill the memory for them");
     x->stage = STAGE_BODY;
     reaper_move(x->door->reaper, x->conn, CONN_BODY);
+    if (x->framing.is_chunked)
+        chunks_begin(x->door, &x->chunks, x->conn, x->request.id);
     return MHD_YES;
 }
 
@@ -314,6 +318,7 @@ static enum MHD_Result take_head(struct exchange *x)
     struct router_match match;
     const char *problem;
 
+    x->conn->accounted += block_size(x);
     if (!collect_fields(x))
         return refuse(x, 503, "out of memory");
     verdict = judge(x);
@@ -355,6 +360,8 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *d
         return MHD_NO;
     }
     x->body_bytes += *data_size;
+    x->conn->accounted += *data_size;
+    x->chunks.pieces++;
     if (reads_body(x) && !request_append_body(&x->request, data, *data_size))
         return MHD_NO;
     *data_size = 0;
@@ -396,6 +403,7 @@ static enum MHD_Result dispatch(struct exchange *x)
 {
     int limit_ms = atomic_load(&x->listener->handler_deadline_ms);
 
+    chunks_end(x->door, &x->chunks);
     x->request.arrived = weir_now();
     x->request.deadline =
         limit_ms == 0 ? WEIR_DEADLINE_NEVER : x->request.arrived + limit_ms * WEIR_MS;
@@ -477,6 +485,13 @@ void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **
     if (x == NULL)
         return;
     reaper_move(x->door->reaper, x->conn, CONN_IDLE);
+    chunks_end(x->door, &x->chunks);
+    if (x->chunks.refused_with != 0) {
+        x->sent_status = x->chunks.refused_with;
+        x->sent_bytes = x->chunks.refused_bytes;
+        atomic_fetch_add(&x->listener->requests, 1);
+        code = MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    }
     tell_access(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->sent_status != 0);
     http_response_clear(&x->response);
     release_body(x);

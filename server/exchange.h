@@ -14,6 +14,7 @@
 #include "workers.h"
 
 struct acceptor;
+struct chunks;
 struct listener;
 
 /* Connections of the reserve. */
@@ -28,8 +29,9 @@ struct door {
     struct MHD_Daemon *daemon;
     struct reaper *reaper;
     bool is_reserve;
-    unsigned limit;       /* of connections */
-    atomic_uint entering; /* handed to the library, which has not shown them to us yet */
+    unsigned limit;        /* of connections */
+    atomic_uint entering;  /* handed to the library, which has not shown them to us yet */
+    struct chunks *chunks; /* bodies on their way; only the event thread */
 };
 
 /* What starting, stopping and the event threads share. What stands above the atomics is fixed before

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "exchange.h"
+#include "exchange_chunks.h"
 #include "listener_accept.h"
 
 /* Connections the library may hold beyond a door's limit: those cut or closed a moment ago, which it has
@@ -72,7 +73,8 @@ static void on_library_message(void *arg, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 static void on_library_message(void *arg, const char *format, va_list args)
 {
-    const struct listener *listener = arg;
+    struct door *door = arg;
+    const struct listener *listener = door->listener;
     int level = is_about_us(listener, format) ? LISTENER_LOG_WARNING : LISTENER_LOG_DEBUG;
     char text[512];
     size_t size;
@@ -82,6 +84,8 @@ static void on_library_message(void *arg, const char *format, va_list args)
     while (size > 0 && text[size - 1] == '\n')
         text[--size] = '\0';
     listener_log(listener, level, "libmicrohttpd: %s", text);
+    if (strncmp(format, "Error processing request", 24) == 0)
+        chunks_refuse_overlong(door);
 }
 
 /* ---- Options ------------------------------------------------------------------------------ */
@@ -192,7 +196,7 @@ static struct MHD_Daemon *start_daemon(struct door *door)
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
         MHD_USE_NO_LISTEN_SOCKET,
         0, NULL, NULL, exchange_on_request, door,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, listener, /* first, for later errors */
+        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, door, /* first, for later errors */
         MHD_OPTION_CONNECTION_LIMIT, door->limit + CONNECTION_MARGIN,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, door->is_reserve ? 0u : (unsigned)o->max_connections_per_ip,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,

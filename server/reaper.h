@@ -44,7 +44,8 @@ enum conn_phase {
 struct conn {
     int fd;
     char ip[46];
-    bool wants_linger; /* only the event thread: answered before it finished sending */
+    bool wants_linger;  /* only the event thread: answered before it finished sending */
+    uint64_t accounted; /* the same: its bytes that were of a head or a body, and not of framing */
 
     /* Guarded by the reaper's lock. */
     enum conn_phase phase;

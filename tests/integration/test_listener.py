@@ -541,6 +541,54 @@ def test_a_chunked_body_over_the_limit_is_cut_off():
         hostile.check_alive(LOCAL, host.port, "/fast")
 
 
+OVERLONG = "a chunk's size and extensions are too long"
+
+
+def send_overlong(host, before, chunk, byte=b"x", size=300_000):
+    """A chunk whose extension has no end, behind `before` and the head; and the answer to it."""
+    with Client(host) as client:
+        for _ in range(before):
+            client.ask("POST", "/echo", body=b"y" * 5000)
+            assert client.response()[0] == 200
+        client.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            client.send(chunk + byte * size)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        status, headers, body = client.response()
+        assert (status, detail(body)) == (400, OVERLONG), (status, body)
+        assert headers["content-type"] == "application/json; charset=utf-8" and headers["x-request-id"] and headers["date"]
+        assert headers["connection"] == "close" and client.is_closed()
+
+
+def test_a_chunk_extension_without_end_is_refused_in_our_own_words():
+    with running() as host:
+        for before in (0, 3):
+            for chunk in (b"5;", b"5;a=\"", b"1\r\nz\r\n5;", b"1\r\nz\r\n" * 700 + b"5;", b"1000\r\n" + b"z" * 4096 + b"\r\n5;"):
+                for size in (60_000, 2_000_000):
+                    send_overlong(host, before, chunk, size=size)
+        send_overlong(host, 0, b"", b"0")
+        host.wait_line(lambda line: line.startswith("access POST /echo 400 "))
+        assert not [line for line in host.lines if line.startswith("access POST /echo ") and line.split()[3] not in ("200", "400")]
+        hostile.check_alive(LOCAL, host.port, "/fast")
+
+
+def test_nobody_else_is_refused_for_an_endless_chunk_extension():
+    """Uploads in many small chunks are on their way meanwhile, and end well."""
+    with running() as host:
+        others = [Client(host) for _ in range(20)]
+        for i, other in enumerate(others):
+            other.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + "1\r\na\r\n" * (200 * i) + "1")
+        time.sleep(0.1)
+        for _ in range(10):
+            send_overlong(host, 0, b"5;")
+        for i, other in enumerate(others):
+            other.send("\r\nb\r\n0\r\n\r\n")
+            status, _, body = other.response()
+            assert (status, body) == (200, b"a" * (200 * i) + b"b"), (status, body[:200])
+            other.socket.close()
+
+
 def test_an_expected_body_over_the_limit_is_refused_before_it_is_sent():
     with running(max_body_bytes=1000) as host, Client(host) as client:
         client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n")

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Chunked bodies on their way: what is said to one whose framing is more than libmicrohttpd has room for. */
+#ifndef WEIR_SERVER_EXCHANGE_CHUNKS_H
+#define WEIR_SERVER_EXCHANGE_CHUNKS_H
+
+#include "exchange.h"
+
+/*
+ * The library gives such a request up with a page of its own (500, or 413 from 1.0 on), for which it asks
+ * nobody. All it tells is a message, without saying for which connection, and that before the page goes
+ * out. So the connection is found by arithmetic: of the bytes that were read from it those are known that
+ * belonged to heads and bodies, and each piece of a body has a few bytes of framing. Whoever has by far
+ * more is the one, and is answered here.
+ *
+ * All of it belongs to the event thread of the door.
+ */
+struct chunks {
+    struct conn *conn; /* NULL: not in the door's list */
+    const char *request_id;
+    uint64_t pieces;       /* of the body that came, each of one chunk */
+    unsigned refused_with; /* the status of the answer given here; 0: none was */
+    size_t refused_bytes;  /* of that answer's body */
+    struct chunks *previous;
+    struct chunks *next;
+};
+
+/* The body of a request begins, or is over; the latter also where it did not begin. */
+void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
+                  const char *request_id);
+void chunks_end(struct door *door, struct chunks *chunks);
+
+/* The library is about to send a page of its own. */
+void chunks_refuse_overlong(struct door *door);
+
+#endif
