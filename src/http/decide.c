@@ -64,21 +64,6 @@ static void ask_locked(struct sending *s, const weir_retry_options *options,
 
 /* ---- a connection that died while it rested ---------------------------------------------- */
 
-/* Whether the response says that its connection ends (RFC 9110, 7.6.1). */
-static bool says_close(const weir_http_response *response)
-{
-    static const char between[] = ", \t";
-    const char *values[4];
-    size_t count = weir__response_values(response, "Connection", values, 4);
-
-    for (size_t i = 0; i < count && i < 4; i++)
-        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
-             at += strcspn(at, between))
-            if (strcspn(at, between) == 5 && strncasecmp(at, "close", 5) == 0)
-                return true;
-    return false;
-}
-
 /* Whether the connection ended before the server had read anything of this request: it broke, or the
  * server said that it had waited long enough for one (408) while ours was on its way. That can only
  * be told where no body was sent, which it may have waited for. */
@@ -87,7 +72,7 @@ static bool died_at_rest(const struct sending *s)
     if (!s->is_reused)
         return false;
     if (s->judgement.kind == WEIR_ATTEMPT_RESPONSE)
-        return s->attempt.status == 408 && !s->has_body && says_close(s->response);
+        return s->attempt.status == 408 && !s->has_body && weir__response_says_close(s->response);
     return s->judgement.kind == WEIR_ATTEMPT_READ && !s->is_answered && !s->judgement.timed_out;
 }
 

@@ -317,6 +317,20 @@ size_t weir__response_values(const weir_http_response *response, const char *nam
     return count;
 }
 
+bool weir__response_says_close(const weir_http_response *response)
+{
+    static const char between[] = ", \t";
+    const char *values[4];
+    size_t count = weir__response_values(response, "Connection", values, 4);
+
+    for (size_t i = 0; i < count && i < 4; i++)
+        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
+             at += strcspn(at, between))
+            if (strcspn(at, between) == 5 && strncasecmp(at, "close", 5) == 0)
+                return true;
+    return false;
+}
+
 /* 1*DIGIT of RFC 9110 (8.6), and nothing else. false: it is not, or does not fit. */
 static bool read_length(const char *text, int64_t *ret_length)
 {

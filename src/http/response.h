@@ -72,4 +72,7 @@ bool weir__response_set_url(weir_http_response *response, const char *url);
 size_t weir__response_values(const weir_http_response *response, const char *name,
                              const char **values, size_t capacity);
 
+/* Whether it says that its connection ends, anywhere in its lists of Connection (RFC 9110, 7.6.1). */
+bool weir__response_says_close(const weir_http_response *response);
+
 #endif

@@ -463,7 +463,12 @@ static int64_t keep_alive_seconds(const weir_http_response *response)
     return seconds;
 }
 
-/* What is left for the next borrower. A second is taken off, for the time the last byte took. */
+/*
+ * What is left for the next borrower. A second is taken off, for the time the last byte took.
+ *
+ * libcurl 8.14.1 (Debian 13) overlooks a "close" that is not the first of its list; 7.88.1 and 8.22.0
+ * do not.
+ */
 static void note_connection(struct handle *handle, struct transfer *t)
 {
     weir_time idle = t->session->idle_timeout;
@@ -475,6 +480,8 @@ static void note_connection(struct handle *handle, struct transfer *t)
         handle->socket = CURL_SOCKET_BAD;
     if (seconds >= 0 && (seconds - 1) * WEIR_SECOND < idle)
         idle = (seconds - 1) * WEIR_SECOND;
+    if (weir__response_says_close(t->response))
+        idle = 0;
     t->ended = weir__http_now(t->session);
     handle->idle_until = t->ended + idle;
 }

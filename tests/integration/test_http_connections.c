@@ -233,6 +233,49 @@ static void a_post_never_goes_over_a_connection_that_ended_while_it_rested(void)
     peer_stop(peer);
 }
 
+/* Says that the connection ends, and leaves that to the other side. */
+static bool say_the_end(struct peer_exchange *x, void *arg)
+{
+    return peer_reply(x, 200, arg, "hello", 5);
+}
+
+/* A "close" counts wherever it stands among the options of the connection. */
+static void a_connection_whose_end_was_said_is_not_used_again(void)
+{
+    static char last[][64] = {
+        "Connection: close\r\n",
+        "Connection: keep-alive, close\r\n",
+        "Connection: keep-alive , Close\r\n",
+        "Connection: x,CLOSE,y\r\n",
+        "Connection: keep-alive\r\nConnection: x, close\r\n",
+        "Connection: close\r\nConnection: keep-alive\r\n",
+    };
+    static char not_last[][64] = {
+        "Connection: keep-alive\r\n",
+        "X-Connection: close\r\n",
+    };
+    char url[PEER_URL_SIZE];
+
+    for (size_t i = 0; i < sizeof last / sizeof last[0] + sizeof not_last / sizeof not_last[0];
+         i++) {
+        bool is_last = i < sizeof last / sizeof last[0];
+        char *fields = is_last ? last[i] : not_last[i - sizeof last / sizeof last[0]];
+        struct peer *peer = start_peer(say_the_end, fields);
+        weir_http *session = open_quick();
+
+        for (int sent = 0; sent < 3; sent++) {
+            struct outcome o = send_to(session, "POST", peer_url(peer, "/", url), -1);
+            check_outcome(o, WEIR_OK);
+            check_int(o.report.attempts, 1);
+        }
+        if (peer_connections(peer) != (is_last ? 3 : 1))
+            printf("# %s", fields);
+        check_int(peer_connections(peer), is_last ? 3 : 1);
+        close_session(session);
+        peer_stop(peer);
+    }
+}
+
 /* POST is answered with a redirect, and what it leads to is lost. */
 static bool redirect_and_lose(struct peer_exchange *x, void *arg)
 {
@@ -461,6 +504,7 @@ int main(void)
     run(a_post_without_an_answer_in_time_is_ambiguous_and_not_repeated);
     run(a_post_that_finds_no_server_is_repeated_and_not_ambiguous);
     run(a_post_never_goes_over_a_connection_that_ended_while_it_rested);
+    run(a_connection_whose_end_was_said_is_not_used_again);
     run(a_post_that_was_redirected_to_a_get_is_ambiguous_when_that_is_lost);
     run(no_get_fails_where_a_server_closes_used_connections_at_random);
     run(a_plain_get_is_the_same_whatever_its_connection_carried_before);
