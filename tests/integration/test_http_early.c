@@ -175,7 +175,7 @@ static void no_answer_over_tls_and_half_of_one_are_a_loss_and_no_wait(void)
         int before = check_failures_in_test;
         struct outcome o = upload_to(tls_peer, &options, i % 2 != 0, "POST", paths[i]);
         check(o.status == WEIR_AMBIGUOUS || o.status == WEIR_PROTOCOL);
-        check(o.elapsed < 3 * WEIR_SECOND);
+        check(strstr(o.error.text, "in time") == NULL);
         if (check_failures_in_test != before)
             printf("# %s: %s\n", paths[i], o.error.text);
     }
