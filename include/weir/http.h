@@ -115,7 +115,8 @@ typedef struct weir_http_options {
     /* The header of a response. Bytes, all fields together; default 65536, 256 to 262144. */
     int max_header_bytes;
 
-    /* The body of a response, decoded. Bytes; default 16777216, 0 to 2^53. More is WEIR_LIMIT. */
+    /* The body of a response, decoded. Bytes; default 16777216, 0 to 2^53. More is WEIR_LIMIT below 300; of
+     * a redirect that is not followed, and the like, what is beyond is left out. */
     int64_t max_body_bytes;
 
     /* How much is kept of the body of a response of 400 and above, and read of that of a redirect.
@@ -502,7 +503,7 @@ WEIR_API bool weir_http_response_header_at(const weir_http_response *response, s
 /* The body, decoded, and its size; a zero follows it. Empty, not NULL, when there is none. */
 WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
 
-/* Whether the body is not all that belongs to a status of 300 and above: longer than max_error_bytes,
+/* Whether the body is not all that belongs to a status of 300 and above: longer than its limit,
  * broken off, not ended in time, or no stream of its coding. Such a status counts without it, as does
  * what goes with it: Retry-After, Location. Below 300 there is no response without its whole body. */
 WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);

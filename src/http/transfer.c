@@ -115,39 +115,15 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
     return t->is_head_done && !takes_framing(t) ? 0 : size;
 }
 
-static bool is_too_much(struct transfer *t)
-{
-    if (t->decoded <= t->max_body_bytes)
-        return false;
-    weir_error_set(t->error, WEIR_LIMIT,
-                   "the body of the response is larger than max_body_bytes, %lld",
-                   (long long)t->max_body_bytes);
-    return true;
-}
-
 /* Whether the body is not what was asked for: that of an error, or of a redirect to be followed. */
 static bool goes_aside(const struct transfer *t)
 {
     return t->response->status >= 400 || (t->follows && weir__is_redirect(t->response));
 }
 
-/* Such a body is kept up to a limit; then it is enough. */
-static bool take_aside(struct transfer *t, const char *data, size_t size)
+static int64_t body_limit(const struct transfer *t)
 {
-    size_t limit = (size_t)t->session->options.max_error_bytes;
-    size_t before = (size_t)t->decoded - size;
-    size_t room = before < limit ? limit - before : 0;
-    size_t part = size < room ? size : room;
-
-    if (weir__response_add_body(t->response, data, part, t->error) != WEIR_OK) {
-        t->stop = STOP_FAILED;
-        return false;
-    }
-    if (part == size)
-        return true;
-    t->response->is_truncated = true;
-    t->stop = STOP_ENOUGH;
-    return false;
+    return goes_aside(t) ? t->session->options.max_error_bytes : t->max_body_bytes;
 }
 
 static bool take_sunk(struct transfer *t, const char *data, size_t size)
@@ -161,19 +137,45 @@ static bool take_sunk(struct transfer *t, const char *data, size_t size)
     return false;
 }
 
+static bool hand_out(struct transfer *t, const char *data, size_t size)
+{
+    if (size > 0 && t->request->sink != NULL && !goes_aside(t))
+        return take_sunk(t, data, size);
+    if (weir__response_add_body(t->response, data, size, t->error) == WEIR_OK)
+        return true;
+    t->stop = STOP_FAILED;
+    return false;
+}
+
+/* A body that is not needed is taken up to its limit; then it is enough. */
+static bool take_part(struct transfer *t, const char *data, size_t size)
+{
+    int64_t before = t->decoded - (int64_t)size;
+    int64_t room = body_limit(t) > before ? body_limit(t) - before : 0;
+    size_t part = (int64_t)size < room ? size : (size_t)room;
+
+    if (!hand_out(t, data, part))
+        return false;
+    if (part == size)
+        return true;
+    t->response->is_truncated = true;
+    t->stop = STOP_ENOUGH;
+    return false;
+}
+
 /* A piece of the body as it is handed out. false: no more of it, and `stop` says why. */
 static bool take_piece(void *arg, const char *data, size_t size)
 {
     struct transfer *t = arg;
 
     t->decoded += (int64_t)size;
-    if (goes_aside(t))
-        return take_aside(t, data, size);
-    if (!is_too_much(t) && t->request->sink != NULL)
-        return take_sunk(t, data, size);
-    if (t->error->status == WEIR_OK &&
-        weir__response_add_body(t->response, data, size, t->error) == WEIR_OK)
-        return true;
+    if (!needs_body(t))
+        return take_part(t, data, size);
+    if (t->decoded <= t->max_body_bytes)
+        return hand_out(t, data, size);
+    weir_error_set(t->error, WEIR_LIMIT,
+                   "the body of the response is larger than max_body_bytes, %lld",
+                   (long long)t->max_body_bytes);
     t->stop = STOP_FAILED;
     return false;
 }
@@ -181,7 +183,7 @@ static bool take_piece(void *arg, const char *data, size_t size)
 /* How many bytes the server says are to come; what is compressed becomes more than that. */
 static void expect_body(struct handle *handle, struct transfer *t)
 {
-    int64_t most = goes_aside(t) ? t->session->options.max_error_bytes : t->max_body_bytes;
+    int64_t most = body_limit(t);
     curl_off_t size = -1;
 
     curl_easy_getinfo(handle->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
@@ -394,11 +396,12 @@ static void set_target(struct handle *handle, const struct transfer *t)
     const weir_http_options *options = &t->session->options;
     const char *text = t->url->text;
     size_t size = strlen(text);
+
+    if (text[size - 1] != '?' || strchr(text, '?') != text + size - 1)
+        return;
     bool is_plain = strncmp(t->url->origin, "http:", 5) == 0 &&
                     !weir__no_proxy_has(t->session->no_proxy, t->url->origin);
-
-    if (text[size - 1] != '?' || strchr(text, '?') != text + size - 1 ||
-        (is_plain && options->proxy_from_environment))
+    if (is_plain && options->proxy_from_environment)
         return;
     bool is_asked_of_proxy =
         is_plain && options->proxy != NULL && strncasecmp(options->proxy, "http", 4) == 0;

@@ -291,6 +291,45 @@ static void a_redirect_that_is_not_followed_is_returned(void)
     close_session(session);
 }
 
+static weir_status count_bytes(void *arg, const char *data, size_t size, weir_error *reterr)
+{
+    (void)data, (void)reterr;
+    *(size_t *)arg += size;
+    return WEIR_OK;
+}
+
+/* The same for one that is too large: it is kept, or given to the sink, up to the limit. */
+static void a_status_that_needs_no_body_has_none_that_is_too_large(void)
+{
+    static const int statuses[] = {300, 301, 302, 305, 308, 399};
+    weir_http_options options = large_options();
+    char url[PEER_URL_SIZE];
+
+    options.follow_redirects = false;
+    weir_http *session = open_session(&options);
+    for (int limit = 0; limit <= 8; limit += 4)
+        for (size_t i = 0; i < 2 * sizeof statuses / sizeof statuses[0]; i++) {
+            int before = check_failures_in_test;
+            int status = statuses[i / 2];
+            weir_http_request *request = new_request("GET", path_url("cut", status, url));
+            size_t sunk = 0;
+            if (i % 2 == 1)
+                weir_http_request_sink(request, count_bytes, &sunk);
+            weir_http_request_max_body(request, limit);
+            struct outcome o = send_request(session, request, -1);
+            check_outcome(o, WEIR_OK);
+            check_int(o.http, status);
+            check(o.is_truncated);
+            check_int(i % 2 == 1 ? sunk : o.size, limit);
+            weir_http_request_close(request);
+            say_which(before, "cut", status);
+        }
+    struct outcome o = get(session, path_url("bomb", 301, url));
+    check_outcome(o, WEIR_OK);
+    check(o.is_truncated);
+    close_session(session);
+}
+
 /* A 404 is no failure of the server, however it is wrapped; a 500 is one. */
 static void the_breaker_goes_by_the_status(void)
 {
@@ -323,6 +362,7 @@ int main(void)
     run(a_retry_after_is_heeded_without_a_body);
     run(a_redirect_is_followed_without_a_body);
     run(a_redirect_that_is_not_followed_is_returned);
+    run(a_status_that_needs_no_body_has_none_that_is_too_large);
     run(the_breaker_goes_by_the_status);
     peer_stop(peer);
     return check_done();
