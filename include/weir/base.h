@@ -51,7 +51,7 @@ extern "C" {
     X(REFUSED, "refused", "a circuit breaker or rate limit keeps it from being sent")              \
     X(PROTOCOL, "protocol", "the other side answered what cannot be understood")                   \
     X(CANCELLED, "cancelled", "the caller cancelled it")                                           \
-    X(UNSUPPORTED, "unsupported", "this build or engine cannot do it")                             \
+    X(UNSUPPORTED, "unsupported", "this build, engine or server cannot do it")                     \
     X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
     X(SYSTEM, "system", "the operating system refused; see the errno")
 

@@ -252,8 +252,8 @@ WEIR_API void weir_http_close(weir_http *session);
 WEIR_API void weir_http_tend(weir_http *session);
 
 /* Replace every connection opened before this call: those at rest are closed now, the others when
- * their exchange is over. Their names are looked up again; certificates are read by weir_http_open()
- * only. Threads: any. */
+ * their exchange is over. Their names are looked up again, and what servers answered in HTTP/1.0 is
+ * forgotten; certificates are read by weir_http_open() only. Threads: any. */
 WEIR_API void weir_http_evict_all(weir_http *session);
 
 /* The name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
@@ -355,8 +355,11 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  * rewind(): go back to the beginning: for a repeat, a redirect, or when the request is sent again. NULL:
  *           it cannot be sent twice, so nothing is repeated once some of it was read, and sending the
  *           request again is WEIR_INVALID until it is given another reader.
- * size:     of the whole, or -1 when not known; it is then sent in chunks. Giving more, or ending
- *           before, is WEIR_INVALID.
+ * size:     of the whole, or -1 when not known; it is then sent in chunks, which HTTP/1.0 does not know
+ *           (RFC 9112, 6.1): an origin that answered in HTTP/1.0 gets none, and the sending is
+ *           WEIR_UNSUPPORTED before anything of the body is read. That is forgotten after a minute,
+ *           with its next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more than `size`, or
+ *           ending before, is WEIR_INVALID.
  * Anything but WEIR_OK ends the sending with that status. Called on the sending thread.
  */
 typedef struct weir_http_reader {
@@ -440,8 +443,9 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *                      cannot be decoded, or redirects to where nobody follows
  *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: not repeated,
  *                      not sent, and no matter of the origin's breaker and budget; `native` is errno
+ *   WEIR_UNSUPPORTED   a body of unknown length, and an origin that answered in HTTP/1.0: not sent there
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered
- * With WEIR_REFUSED and WEIR_FULL the last attempt was not made; an earlier one may have been: the
+ * With WEIR_REFUSED, WEIR_FULL and WEIR_UNSUPPORTED the last attempt was not made; an earlier one may have been: the
  * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as
  * above.
  *
@@ -590,7 +594,8 @@ typedef struct weir_http_origin {
     uint64_t failed_connect;
     uint64_t failed_read;
     uint64_t failed_other;
-    uint64_t refused; /* not sent: by breaker, gate or pool, or the session closed meanwhile */
+    uint64_t refused; /* not sent: by breaker, gate or pool, for want of chunks in HTTP/1.0, or the
+                       * session closed meanwhile */
     uint64_t cancelled;
     uint64_t gate_closings; /* pauses it asked for that were longer than one it had */
     uint64_t budget_denied;

@@ -60,6 +60,39 @@ bool weir__sending_sleep(struct sending *s, weir_time until, weir_time *add_to)
     return !weir__is_signalled(s);
 }
 
+/* ---- chunks ------------------------------------------------------------------------------ */
+
+bool weir__is_chunked(const struct sending *s)
+{
+    return s->has_body && s->request->has_reader && s->request->reader.size < 0;
+}
+
+/* Refuse a body in chunks to an origin that speaks HTTP/1.0 (RFC 9112, 6.1). That is forgotten after a while,
+ * and with the connections: there may be a newer server now, which whoever only uploads would never see. */
+static bool lacks_chunks(struct sending *s)
+{
+    if (!weir__is_chunked(s))
+        return false;
+
+    weir_time evicted_at = atomic_load_explicit(&s->session->evicted_at, memory_order_acquire);
+    pthread_mutex_lock(&s->origin->lock);
+    bool is_http_1_0 = s->origin->http_1_0_until > s->now && s->origin->http_1_0_since > evicted_at;
+    pthread_mutex_unlock(&s->origin->lock);
+    if (is_http_1_0)
+        weir__refuse(
+            s, WEIR_UNSUPPORTED,
+            "%s answered in HTTP/1.0, which has no body of unknown length; the reader needs a "
+            "size",
+            s->origin->name);
+    return is_http_1_0;
+}
+
+/* Whether nothing is to be sent, whatever the origin's policies say. */
+static bool is_barred(struct sending *s)
+{
+    return weir__is_signalled(s) || lacks_chunks(s);
+}
+
 /* ---- breaker and gate -------------------------------------------------------------------- */
 
 /* Ask the breaker, with the origin's lock. */
@@ -255,7 +288,7 @@ static enum leave hold(struct sending *s, struct admission *admission)
         weir__handle_look_again(admission->lease.connection);
         leave = renew_permit(s, admission);
     }
-    if (leave == LEAVE_GIVEN && weir__is_signalled(s)) {
+    if (leave == LEAVE_GIVEN && is_barred(s)) {
         abandon_permit(s, &admission->permit);
         leave = LEAVE_REFUSED;
     }
@@ -268,7 +301,7 @@ bool weir__admit(struct sending *s, struct admission *ret_admission)
 
     while (leave == LEAVE_VOID) {
         *ret_admission = (struct admission){0};
-        if (weir__is_signalled(s) || !pass_policies(s, ret_admission))
+        if (is_barred(s) || !pass_policies(s, ret_admission))
             return false;
         leave = hold(s, ret_admission);
         if (leave == LEAVE_GIVEN)

@@ -74,6 +74,18 @@ static void count_attempt_locked(struct origin_counts *c, const struct sending *
     c->failed_other += s->judgement.kind == WEIR_ATTEMPT_OTHER && t->stop != STOP_SIGNALLED;
 }
 
+/* How long an answer in HTTP/1.0 is believed to be what the origin speaks. */
+#define HTTP_1_0_BELIEVED (60 * WEIR_SECOND)
+
+/* The last answer says what the origin speaks, whatever became of its body. */
+static void learn_version_locked(struct sending *s, const struct transfer *t)
+{
+    if (t->sends == 0 || t->response->status == 0)
+        return;
+    s->origin->http_1_0_until = t->response->is_http_1_0 ? s->now + HTTP_1_0_BELIEVED : 0;
+    s->origin->http_1_0_since = t->response->is_http_1_0 ? weir_now() : 0;
+}
+
 /* What is to be told once the lock is released. */
 struct news {
     bool has_breaker;
@@ -133,6 +145,7 @@ static struct news settle(struct sending *s, const struct transfer *t, const wei
     if (news.pause > 0)
         news.pause = close_gate_locked(s, news.pause);
     count_attempt_locked(&origin->counts, s, t);
+    learn_version_locked(s, t);
     news.is_trim_due = now >= origin->trim_at;
     if (news.is_trim_due)
         origin->trim_at = now + TRIM_EVERY;
@@ -214,6 +227,7 @@ static void note_transfer(struct sending *s, const struct transfer *t)
     s->is_reused = t->is_reused;
     s->is_answered = t->is_answered;
     s->has_sunk = s->has_sunk || t->has_sunk;
+    s->has_lost_chunks = t->is_chunked && t->sends > 0 && t->response->is_http_1_0;
     s->request->is_reader_begun = s->request->is_reader_begun || t->has_read;
 }
 
@@ -227,6 +241,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         .url = s->url,
         .method = s->method,
         .has_body = s->has_body,
+        .is_chunked = weir__is_chunked(s),
         .is_from_start = !s->request->is_reader_begun,
         .has_turned = s->has_turned,
         .drops_secrets = s->drops_secrets,

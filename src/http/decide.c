@@ -130,6 +130,17 @@ static void redirect_locked(struct sending *s, weir_moment *moment)
     s->origin->counts.redirects += s->decision.verdict == WEIR_VERDICT_RETRY;
 }
 
+/* ---- repeats ----------------------------------------------------------------------------- */
+
+/* Where it could only be sent in chunks again, to a server that has none, it cannot be sent again. A redirect
+ * may lead to another server; whether that one has chunks is asked there. */
+static void ask_for_repeat_locked(struct sending *s, weir_moment *moment)
+{
+    if (s->has_lost_chunks)
+        s->attempt.is_rewindable = false;
+    ask_locked(s, s->retry, &s->retry_state, moment);
+}
+
 /* ---- the whole --------------------------------------------------------------------------- */
 
 bool weir__follows(const struct sending *s)
@@ -155,5 +166,5 @@ void weir__decide_locked(struct sending *s, weir_moment *moment)
     else if (resends_locked(s))
         s->course = COURSE_RESEND;
     else
-        ask_locked(s, s->retry, &s->retry_state, moment);
+        ask_for_repeat_locked(s, moment);
 }

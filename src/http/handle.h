@@ -24,6 +24,7 @@ struct handle {
         lent; /* the one that libcurl was lent last; meaningful while its connection stands */
     bool is_marked;
     bool is_stale;             /* its connection is not to be used again */
+    bool is_http_1_0;          /* nor for a body in chunks: what came over it last was HTTP/1.0 */
     int timeout_ms;            /* as it is set; 0: not yet */
     bool is_routed;            /* whether it goes by the proxy is set */
     int memory_s;              /* how old a remembered name may be, as it is set */

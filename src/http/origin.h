@@ -36,9 +36,11 @@ struct origin {
     weir_budget budget;
     weir_gate gate;
     int unstated_pause_ms;
-    uint64_t gate_closings; /* at the origin's wish */
-    weir_time trim_at;      /* when its pool is looked through next */
-    uint64_t random;        /* moves on with every use */
+    uint64_t gate_closings;   /* at the origin's wish */
+    weir_time trim_at;        /* when its pool is looked through next */
+    weir_time http_1_0_until; /* its last answer was in HTTP/1.0, which is believed until then */
+    weir_time http_1_0_since; /* weir_now() at that answer */
+    uint64_t random;          /* moves on with every use */
     struct origin_counts counts;
 };
 

@@ -107,6 +107,7 @@ static void forget(weir_http_response *response)
 {
     response->status = 0;
     response->is_in_head = false;
+    response->is_http_1_0 = false;
     response->url = 0;
     response->head_size = 0;
     response->field_count = 0;
@@ -161,6 +162,7 @@ static weir_status add_status(weir_http_response *response, const char *line, si
     forget(response);
     response->status = status;
     response->is_in_head = true;
+    response->is_http_1_0 = size > 8 && strncasecmp(line, "HTTP/1.0 ", 9) == 0;
     return WEIR_OK;
 }
 

@@ -15,10 +15,11 @@ struct response_field {
 /* Most responses need no memory for their header but their own, and all of it stays small enough for
  * an allocator's short way. */
 struct weir_http_response {
-    int status;      /* 0 until a status line came */
-    bool is_in_head; /* behind a status line, and no empty line came yet */
-    size_t url;      /* where it begins in `head`, once it is there; else 0 */
-    char *head;      /* the fields' names and values, one after another, and the URL */
+    int status;       /* 0 until a status line came */
+    bool is_in_head;  /* behind a status line, and no empty line came yet */
+    bool is_http_1_0; /* as that line says */
+    size_t url;       /* where it begins in `head`, once it is there; else 0 */
+    char *head;       /* the fields' names and values, one after another, and the URL */
     size_t head_size;
     size_t head_capacity;
     struct response_field *fields;

@@ -55,6 +55,7 @@ struct sending {
     bool is_reused;
     bool is_answered;
     bool has_sunk;
+    bool has_lost_chunks; /* it was sent in chunks, and answered in HTTP/1.0, which has none */
     bool leads_elsewhere; /* a redirect that is to be followed */
     struct judgement judgement;
     char *failure; /* WEIR_ERROR_TEXT bytes: what went wrong, unless its status is OK */
@@ -82,6 +83,9 @@ struct admission {
  * refused fills in the judgement as an attempt that was not made.
  */
 bool weir__admit(struct sending *sending, struct admission *ret_admission);
+
+/* Whether the body has no known length, and so goes out in chunks. */
+bool weir__is_chunked(const struct sending *sending);
 
 /* attempt.c: make one attempt, or have it refused; fills in `attempt`, `judgement` and `course`. */
 void weir__attempt(struct sending *sending);

@@ -269,7 +269,6 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
 
 /* libcurl's list has no const. */
 static char expect_nothing[] = "Expect:";
-static char in_chunks[] = "Transfer-Encoding: chunked";
 static char ask_coded[] = "Accept-Encoding: " DECODE_CODINGS;
 /* Nobody can decode a part of a coded body. */
 static char ask_plain[] = "Accept-Encoding: identity";
@@ -312,8 +311,6 @@ static void chain_fields(struct transfer *t, char *type_line)
         t->fields[count++].data = expect_nothing;
         if (type_line != NULL)
             t->fields[count++].data = type_line;
-        if (t->request->has_reader && t->request->reader.size < 0)
-            t->fields[count++].data = in_chunks;
     }
     if (t->session->options.decompress && !t->request->has_accept_encoding)
         t->fields[count++].data = t->request->has_range ? ask_plain : ask_coded;
@@ -355,6 +352,8 @@ static void set_body(struct handle *handle, struct transfer *t)
 
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     if (request->has_reader) {
+        /* With -1 libcurl sends chunks, but refuses to where it knows of HTTP/1.0. Told by a field to send
+         * them, it does not look. */
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->reader.size);
         curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
         curl_easy_setopt(easy, CURLOPT_READDATA, handle);
@@ -421,6 +420,7 @@ static weir_status set_request(struct handle *handle, struct transfer *t, char *
         if (*ret_type_line == NULL)
             return weir_error_set(t->error, WEIR_NO_MEMORY, "out of memory");
     }
+    handle->is_stale = handle->is_stale || (t->is_chunked && handle->is_http_1_0);
     if (handle->is_stale)
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     handle->is_marked = handle->is_stale;
@@ -481,6 +481,7 @@ static void note_connection(struct handle *handle, struct transfer *t)
     if (t->code != CURLE_OK ||
         curl_easy_getinfo(handle->easy, CURLINFO_ACTIVESOCKET, &handle->socket) != CURLE_OK)
         handle->socket = CURL_SOCKET_BAD;
+    handle->is_http_1_0 = t->response->is_http_1_0;
     if (seconds >= 0 && (seconds - 1) * WEIR_SECOND < idle)
         idle = (seconds - 1) * WEIR_SECOND;
     if (weir__response_says_close(t->response))

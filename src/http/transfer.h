@@ -26,7 +26,7 @@ struct transfer_room {
     weir_error error; /* its status is WEIR_OK until something fails */
     struct propagation propagation;
     struct dial dial;
-    struct curl_slist fields[FIELDS_LIMIT + 6]; /* libcurl only reads them */
+    struct curl_slist fields[FIELDS_LIMIT + 5]; /* libcurl only reads them */
 };
 
 /* Set by the sender, then filled by weir__transfer_run(). Lives for one attempt. */
@@ -37,6 +37,7 @@ struct transfer {
     const struct url *url;
     const char *method;
     bool has_body;      /* send the request's body */
+    bool is_chunked;    /* in chunks, as its length is unknown */
     bool is_from_start; /* the reader stands at its beginning */
     bool has_turned;    /* a redirect made it a GET */
     bool drops_secrets; /* the way led through another origin */

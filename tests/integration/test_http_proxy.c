@@ -12,6 +12,7 @@ struct proxy {
     int server_port;
     int status;          /* of the answer to CONNECT */
     const char *headers; /* of it, unless the status is 200; NULL: a challenge */
+    bool is_old;         /* it speaks HTTP/1.0 */
     char asked[64]; /* by SOCKS: "name server.invalid" or "address 127.0.0.1"; for after its end */
 };
 
@@ -57,7 +58,8 @@ static bool answer_connect(struct peer_exchange *x, void *arg)
                           proxy->headers != NULL ? proxy->headers
                                                  : "Proxy-Authenticate: Basic realm=\"x\"\r\n",
                           "no", 2);
-    if (peer_print(x, "HTTP/1.1 200 Connection established\r\nX-From-Proxy: yes\r\n\r\n"))
+    if (peer_print(x, proxy->is_old ? "HTTP/1.0 " : "HTTP/1.1 ") &&
+        peer_print(x, "200 Connection established\r\nX-From-Proxy: yes\r\n\r\n"))
         tunnel(x, proxy->server_port);
     return false;
 }
@@ -192,6 +194,55 @@ static void the_header_of_the_answer_to_connect_is_none_of_the_responses(void)
     }
     weir_http_response_close(response);
     weir_http_request_close(request);
+    close_session(session);
+    peer_stop(proxy.peer);
+    peer_stop(server);
+}
+
+static weir_status read_once(void *arg, char *buffer, size_t size, size_t *ret_size,
+                             weir_error *reterr)
+{
+    int *reads = arg;
+
+    (void)reterr;
+    *ret_size = (*reads)++ == 0 && size > 5 ? 5 : 0;
+    memcpy(buffer, "piece", *ret_size);
+    return WEIR_OK;
+}
+
+static bool take_body(struct peer_exchange *x, void *arg)
+{
+    (void)arg;
+    return peer_read_body(x) && peer_reply(x, 200, "", x->body, (size_t)x->body_size);
+}
+
+/* Many proxies answer CONNECT in HTTP/1.0, whatever the server behind them speaks. */
+static void what_a_proxy_speaks_is_not_what_the_server_speaks(void)
+{
+    struct peer *server = peer_start(&(struct peer_options){
+        .handler = take_body, .cert_file = certs.good, .key_file = certs.good_key});
+    struct proxy proxy;
+    char url[PEER_URL_SIZE];
+
+    start_proxy(&proxy, server, false);
+    proxy.is_old = true;
+    weir_http *session = open_by(&proxy, "http");
+    for (int i = 0; i < 4; i++) {
+        int reads = 0;
+        weir_http_reader reader = {read_once, NULL, &reads, -1};
+
+        if (i == 2)
+            weir_http_evict_all(session); /* a new tunnel, where the server is known */
+        weir_http_request *request =
+            new_request("POST", peer_url_at(server, "localhost", "/", url));
+        weir_http_request_reader(request, &reader, NULL);
+        struct outcome o = send_request(session, request, -1);
+        check_outcome(o, WEIR_OK);
+        check_text(o.body, "piece");
+        weir_http_request_close(request);
+    }
+    check_int(peer_saw_times(server, "POST / HTTP/1.1\r\n"), 4);
+    check_int(peer_connections(proxy.peer), 2);
     close_session(session);
     peer_stop(proxy.peer);
     peer_stop(server);
@@ -441,6 +492,7 @@ int main(void)
     certs_make(&certs);
     run(https_goes_through_one_tunnel_of_which_the_proxy_learns_host_and_port);
     run(the_header_of_the_answer_to_connect_is_none_of_the_responses);
+    run(what_a_proxy_speaks_is_not_what_the_server_speaks);
     run(a_tunnel_that_is_refused_is_no_connection_and_the_server_sees_nothing);
     run(a_4xx_to_connect_is_final_and_no_matter_of_the_server);
     run(a_5xx_to_connect_is_a_server_that_cannot_be_reached);
