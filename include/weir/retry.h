@@ -127,8 +127,13 @@ typedef struct weir_retry_options {
     /*
      * Decide as urllib3 2 does, where weir would decide otherwise. Default false.
      *  - The first repeat of a row of failures is immediate.
-     *  - An invalid Retry-After, or two of them, fail the request. weir ignores and counts those
-     *    that are invalid, and of several valid ones takes the longest.
+     *  - A Retry-After may be any date that Python's email.utils reads: without weekday or seconds,
+     *    with a zone by number or name (none, and one that is not known, count as UTC), with a year
+     *    of two digits (69 and above are of the last century), the month in full, day 31 in
+     *    June; see weir_retry_after_asked().
+     *  - An invalid Retry-After fails the request. Several fields are one value with commas between,
+     *    which is valid only where the first is a date. weir ignores and counts those that are
+     *    invalid, and of several valid ones takes the longest.
      *  - After errors of the kind `other`, any method is repeated.
      *  - An Idempotency-Key, and whether anything was sent, change nothing.
      *  - A 413 with Retry-After is returned when total is unlimited or used up, and fails when only
@@ -291,6 +296,26 @@ WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attem
  * zones, days that no month has.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_retry_after_parse(const char *text, int64_t wall_now,
+                                                     weir_time *ret_delay);
+
+/*
+ * What the Retry-After fields of an attempt ask for together, read as the options say: the longest of the
+ * valid ones; or with urllib3_rules all fields as the one value that urllib3 sees, in which a date is
+ * whatever email.utils.parsedate_tz() of Python reads: the forms above and those of RFC 5322, with
+ *   - the weekday or without, with and without the comma after it, day and month in either order,
+ *   - the month short or in full, in any case,
+ *   - years of four digits or fewer; below 69 they are of this century, from 69 to 99 of the last,
+ *   - the time as 08:49:37, 08:49, 8.49.37 or 8.49, the zone behind it after a blank or a sign,
+ *   - the zone as +0100 or as UT, UTC, GMT, Z or North America's AST to PDT; any other, and none, is UTC,
+ *   - numbers that no calendar has: the 31st of June is the 1st of July.
+ * Of more words than that the first are taken. The year must be from 1 to 9999. Several fields may have
+ * 500 bytes together. For a pause of all callers; weir_retry_next() reads them by itself.
+ *
+ * Returns false, and leaves *ret_delay, where there is none that is valid. Whether respect_retry_after is
+ * set does not matter here.
+ */
+WEIR_API WEIR_MUST_CHECK bool weir_retry_after_asked(const weir_retry_options *options,
+                                                     const weir_attempt *attempt, int64_t wall_now,
                                                      weir_time *ret_delay);
 
 #ifdef __cplusplus

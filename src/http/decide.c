@@ -27,12 +27,9 @@ weir_moment weir__moment_of(struct sending *s)
         weir__sending_now(s); /* not before it: nobody may come before the date */
     }
     moment.now = s->now;
-    for (size_t i = 0; i < s->attempt.retry_after_count; i++) {
-        weir_time delay = 0;
-        if (weir_retry_after_parse(s->attempt.retry_after[i], moment.wall_now, &delay) &&
-            delay > s->asked_pause)
-            s->asked_pause = delay;
-    }
+    weir_time asked = 0;
+    if (weir_retry_after_asked(s->retry, &s->attempt, moment.wall_now, &asked))
+        s->asked_pause = asked;
     s->report->retry_after = s->asked_pause > 0 ? s->asked_pause : 0;
     return moment;
 }

@@ -3,6 +3,7 @@
 #include "policy/backoff.h"
 #include "policy/chance.h"
 #include "policy/range.h"
+#include "policy/retry_after.h"
 
 #include <stdio.h>
 
@@ -118,34 +119,21 @@ struct asked {
     weir_time delay;
 };
 
-/* urllib3 sees several header fields as one with commas, which is neither a number nor a date. weir
- * takes the longest of those that are valid, so as to be too early for none of them. */
+/* To urllib3 one that is invalid is there all the same. Of several valid ones weir takes the longest, so as to
+ * be too early for none of them. */
 static struct asked read_retry_after(const weir_retry_options *options, weir_retry_state *state,
                                      const weir_attempt *attempt, int64_t wall_now)
 {
-    struct asked asked = {0};
-    size_t invalid = 0;
-
     if (!options->respect_retry_after)
-        return asked;
-    for (size_t i = 0; i < attempt->retry_after_count; i++) {
-        weir_time delay = 0;
+        return (struct asked){0};
 
-        asked.is_present = true;
-        if (!weir_retry_after_parse(attempt->retry_after[i], wall_now, &delay)) {
-            invalid++;
-            continue;
-        }
-        asked.is_valid = true;
-        if (delay > asked.delay)
-            asked.delay = delay;
-    }
-    if (options->urllib3_rules)
-        asked.is_valid = asked.is_valid && attempt->retry_after_count == 1;
-    else
-        asked.is_present = asked.is_valid;
-    state->invalid_retry_afters += (unsigned)invalid;
-    return asked;
+    struct retry_after read = weir__retry_after_read(options, attempt, wall_now);
+    state->invalid_retry_afters += (unsigned)read.invalid;
+    return (struct asked){
+        .is_present = read.valid > 0 || (options->urllib3_rules && read.invalid > 0),
+        .is_valid = read.valid > 0,
+        .delay = read.longest,
+    };
 }
 
 static bool is_forced(const weir_retry_options *options, int status)

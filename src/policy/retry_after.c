@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Retry-After: seconds or one of HTTP's three dates, and nothing else. */
-#include <weir/retry.h>
+/* Retry-After: seconds or one of HTTP's three dates, and nothing else; or what urllib3 takes for either. */
+#include "policy/retry_after.h"
 
-#include "policy/chance.h"
+#include "policy/calendar.h"
+#include "policy/email_date.h"
 
 #include <string.h>
+
+/* The longest value that is put together of several fields, for urllib3. */
+#define JOINED_SIZE 512
 
 /* Gregorian years have 365.2425 days. */
 #define SECONDS_OF_A_YEAR ((int64_t)31556952)
@@ -142,18 +146,10 @@ static bool exists(const struct date *d)
     return d->day >= 1 && d->day <= in_month && d->hour < 24 && d->minute < 60 && d->second <= 60;
 }
 
-/* Seconds since 1970. Years are counted from March, so that the leap day is a year's last. */
 static int64_t seconds_of(const struct date *d)
 {
-    int64_t year = d->year - (d->month <= 2);
-    int from_march = (d->month + 9) % 12;
-    int64_t day_of_year = (153 * from_march + 2) / 5 + d->day - 1;
-    int64_t cycle = (year >= 0 ? year : year - 399) / 400; /* of 400 years, 146097 days each */
-    int64_t of_cycle = year - cycle * 400;
-    int64_t days = cycle * 146097 + of_cycle * 365 + of_cycle / 4 - of_cycle / 100 + day_of_year;
-
-    /* 1 March of the year 0 was 719468 days before 1970. */
-    return (days - 719468) * 86400 + d->hour * 3600 + d->minute * 60 + d->second;
+    return weir__days_from_1970(d->year, d->month, d->day) * 86400 + d->hour * 3600 +
+           d->minute * 60 + d->second;
 }
 
 static weir_time until(int64_t seconds, int64_t wall_now)
@@ -176,20 +172,29 @@ static bool is_end(const char *p)
     return *p == '\0';
 }
 
-static bool parse_seconds(const char *p, weir_time *ret_delay)
+/* Go over digits; what is too much is the longest time. */
+static bool read_digits(const char **p, weir_time *ret_delay)
 {
     weir_time value = 0;
 
-    if (!is_digit(*p))
+    if (!is_digit(**p))
         return false;
-    for (; is_digit(*p); p++) {
-        weir_time more = (*p - '0') * WEIR_SECOND;
+    for (; is_digit(**p); (*p)++) {
+        weir_time more = (**p - '0') * WEIR_SECOND;
 
         value = value > (INT64_MAX - more) / 10 ? INT64_MAX : value * 10 + more;
     }
-    if (!is_end(p))
-        return false;
     *ret_delay = value;
+    return true;
+}
+
+static bool parse_seconds(const char *p, weir_time *ret_delay)
+{
+    weir_time delay = 0;
+
+    if (!read_digits(&p, &delay) || !is_end(p))
+        return false;
+    *ret_delay = delay;
     return true;
 }
 
@@ -211,4 +216,92 @@ bool weir_retry_after_parse(const char *text, int64_t wall_now, weir_time *ret_d
     while (is_blank(*text))
         text++;
     return parse_seconds(text, ret_delay) || parse_date(text, wall_now, ret_delay);
+}
+
+/* ---- as urllib3 reads it ----------------------------------------------------------------- */
+
+static bool parse_as_urllib3(const char *text, int64_t wall_now, weir_time *ret_delay)
+{
+    const char *p = text;
+    const char *end = text + strlen(text);
+    weir_time delay = 0;
+    int64_t seconds = 0;
+
+    while (weir__is_email_blank(*p))
+        p++;
+    while (end > p && weir__is_email_blank(end[-1]))
+        end--;
+    if (p < end && read_digits(&p, &delay) && p == end) {
+        *ret_delay = delay;
+        return true;
+    }
+    if (!weir__email_date(text, &seconds))
+        return false;
+    *ret_delay = until(seconds, wall_now);
+    return true;
+}
+
+/* What stands in several fields is one value to it, with commas between. false: that is too long. */
+static bool join(const weir_attempt *attempt, char joined[JOINED_SIZE])
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < attempt->retry_after_count; i++) {
+        const char *value = attempt->retry_after[i];
+        size_t length = strnlen(value, JOINED_SIZE);
+
+        if (size + 2 + length >= JOINED_SIZE)
+            return false;
+        if (i > 0) {
+            memcpy(joined + size, ", ", 2);
+            size += 2;
+        }
+        memcpy(joined + size, value, length);
+        size += length;
+    }
+    joined[size] = '\0';
+    return true;
+}
+
+static bool read_as_urllib3(const weir_attempt *attempt, int64_t wall_now, weir_time *ret_delay)
+{
+    char joined[JOINED_SIZE];
+
+    if (attempt->retry_after_count == 1)
+        return parse_as_urllib3(attempt->retry_after[0], wall_now, ret_delay);
+    return join(attempt, joined) && parse_as_urllib3(joined, wall_now, ret_delay);
+}
+
+/* ---- all of an attempt ------------------------------------------------------------------- */
+
+struct retry_after weir__retry_after_read(const weir_retry_options *options,
+                                          const weir_attempt *attempt, int64_t wall_now)
+{
+    struct retry_after read = {0};
+
+    if (options->urllib3_rules && attempt->retry_after_count > 0) {
+        read.valid = read_as_urllib3(attempt, wall_now, &read.longest);
+        read.invalid = 1 - read.valid;
+        return read;
+    }
+    for (size_t i = 0; i < attempt->retry_after_count; i++) {
+        weir_time delay = 0;
+        bool is_valid = weir_retry_after_parse(attempt->retry_after[i], wall_now, &delay);
+
+        read.valid += is_valid;
+        read.invalid += !is_valid;
+        if (delay > read.longest)
+            read.longest = delay;
+    }
+    return read;
+}
+
+bool weir_retry_after_asked(const weir_retry_options *options, const weir_attempt *attempt,
+                            int64_t wall_now, weir_time *ret_delay)
+{
+    struct retry_after read = weir__retry_after_read(options, attempt, wall_now);
+
+    if (read.valid > 0)
+        *ret_delay = read.longest;
+    return read.valid > 0;
 }

@@ -99,6 +99,58 @@ static void play(const struct urllib3_row *row)
 
 URLLIB3_TABLE(URLLIB3_TEST)
 
+/* "…, -0500" for an instant so many seconds ahead, without a weekday. */
+static void write_date(char *text, size_t size, int ahead_s, const char *zone, int offset_s)
+{
+    time_t at = time(NULL) + ahead_s + offset_s;
+    struct tm parts;
+    char date[64];
+
+    gmtime_r(&at, &parts);
+    strftime(date, sizeof date, "%d %b %Y %H:%M:%S", &parts);
+    snprintf(text, size, "Retry-After: %s %s\r\n", date, zone);
+}
+
+/* Everybody's gate, too, not only the request's own pause. */
+static void a_date_that_python_reads_is_waited_for_by_the_rule_alone(void)
+{
+    static const struct {
+        const char *zone;
+        int offset_s;
+    } zones[] = {{"-0500", -18000}, {"PDT", -25200}, {"+0200", 7200}, {"", 0}};
+
+    for (int i = 0; i < 8; i++) {
+        struct scene_clock clock;
+        struct server server;
+        char headers[128];
+        weir_retry_options urllib3 = WEIR_RETRY_OPTIONS_URLLIB3;
+        bool is_urllib3 = i % 2 == 1;
+
+        write_date(headers, sizeof headers, 100, zones[i / 2].zone, zones[i / 2].offset_s);
+        scene_clock_init(&clock);
+        server_start(&server, &clock, 429, headers);
+        weir_http_options o = scene_options(&clock);
+        if (is_urllib3)
+            o.retry = urllib3;
+        o.retry.total = 1;
+        weir_http *session = scene_open(&o);
+        struct sending s = fetch(session, "GET", server.url, NEVER);
+        check(sending_is(&s, WEIR_RESPONSE, 0));
+        weir_http_origin origin = scene_origin(session, server.origin);
+        if (is_urllib3) {
+            check(s.report.paused > 90 * WEIR_SECOND && s.report.paused <= 100 * WEIR_SECOND);
+            check(origin.gate_closed_until > server_now(&server) + 90 * WEIR_SECOND);
+            check_int(origin.invalid_retry_afters, 0);
+        } else {
+            check(s.report.paused < WEIR_SECOND);
+            check_int(origin.gate_closed_until, 0);
+            check_int(origin.invalid_retry_afters, 2);
+        }
+        weir_http_close(session);
+        server_stop(&server);
+    }
+}
+
 /* Its errors of the kind `other`, TLS above all; weir does not think that they pass. */
 static void urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not(void)
 {
@@ -135,6 +187,7 @@ static void urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not(void)
 int main(void)
 {
     URLLIB3_TABLE(URLLIB3_RUN)
+    run(a_date_that_python_reads_is_waited_for_by_the_rule_alone);
     run(urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not);
     return check_done();
 }
