@@ -18,6 +18,7 @@
 #include "db_trouble.h"
 #include "http_session_manager.h"
 #include "metrics.h"
+#include "nocodb_version_check.h"
 #include "reload.h"
 #include "routes.h"
 #include "seed.h"
@@ -36,6 +37,7 @@ static struct server {
     struct app app;
     struct server_metrics *metrics;
     struct tracing *tracing;
+    struct nocodb_version_check *nocodb_version_check; /* NULL without a NocoDB */
     char *own_secret; /* made at this start; NULL when the configuration has one */
     /* Bound before anything else is opened; -1 once the listener has them, or they are closed. */
     int socket;
@@ -304,6 +306,30 @@ static weir_status stop_health(void *arg, weir_time deadline, weir_error *reterr
     return WEIR_OK;
 }
 
+/* In the background: a NocoDB that is down keeps nothing else from starting. */
+static weir_status start_nocodb_version_check(void *arg, weir_time deadline, weir_error *reterr)
+{
+    const struct config *config = server.config;
+    const struct nocodb_version_check_options options = {
+        config->nocodb_base_url, config->http_ca_file, config->http_proxy, config->http_no_proxy};
+
+    (void)arg, (void)deadline;
+    if (config->nocodb_base_url == NULL)
+        return WEIR_OK;
+    return nocodb_version_check_start(&options, &server.nocodb_version_check, reterr);
+}
+
+static weir_status stop_nocodb_version_check(void *arg, weir_time deadline, weir_error *reterr)
+{
+    (void)arg;
+    weir_status status = nocodb_version_check_stop(server.nocodb_version_check, deadline);
+    if (status != WEIR_OK) {
+        server.is_abandoned = true; /* its thread goes on using OpenSSL */
+        weir_error_set(reterr, status, "the request for NocoDB's version has not ended");
+    }
+    return status;
+}
+
 /* ---- Console ------------------------------------------------------------------------------ */
 
 /* What the console shows of the server itself. */
@@ -530,6 +556,7 @@ static weir_status wire(weir_lifecycle **ret_lifecycle, weir_error *reterr)
         {"connection pools", start_pools, NULL, stop_pools, NULL},
         {"services", start_services, NULL, stop_services, NULL},
         {"health checks", start_health, NULL, stop_health, NULL},
+        {"NocoDB's version", start_nocodb_version_check, NULL, stop_nocodb_version_check, NULL},
         {"console", start_console, NULL, stop_console, NULL},
         {"listener", start_listener, drain_listener, NULL, NULL},
     };

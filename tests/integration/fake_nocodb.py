@@ -147,11 +147,12 @@ class Request:
 
 class Server:
     """An HTTP server on a free port that records what it is asked; `answer` may be replaced. What answer() gives is
-    (status, headers, body); an Exception closes the connection without a word."""
+    (status, headers, body); an Exception closes the connection without a word. The question for the version, which every
+    backend asks when it likes, is recorded and answered apart."""
 
     def __init__(self, context=None):
         outer = self
-        self.requests, self.lock = [], threading.Lock()
+        self.requests, self.greetings, self.lock = [], [], threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -160,10 +161,11 @@ class Server:
 
             def do_GET(self):
                 request = Request(self)
+                is_greeting = request.target.endswith("/api/v1/version")
                 with outer.lock:
-                    outer.requests.append(request)
+                    (outer.greetings if is_greeting else outer.requests).append(request)
                 try:
-                    status, headers, body = outer.answer(request)
+                    status, headers, body = (outer.greet if is_greeting else outer.answer)(request)
                 except Exception:
                     self.close_connection = True
                     return
@@ -195,6 +197,9 @@ class Server:
 
     def answer(self, _request):
         return 200, {}, b"{}"
+
+    def greet(self, _request):
+        return 200, {}, b'{"currentVersion":"0.301.3"}'
 
     def close(self):
         self.http.shutdown()
@@ -262,14 +267,17 @@ class FakeNocoDB(Server):
                 headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
                 return 429, headers, b'{"message":"ThrottlerException: Too Many Requests"}'
             if request.path == "/api/v1/version":
-                version = {} if self.version is None else {"currentVersion": self.version}
-                return 200, {}, json.dumps({**version, "releaseVersion": None}).encode()
+                return self.greet(request)
             if request.headers.get("xc-token") != TOKEN:
                 raise Refusal(401, "ERR_AUTHENTICATION_REQUIRED", "Authentication required - Invalid token")
             return 200, {"Content-Type": "application/json"}, to_json(self.find(request)).encode()
         except Refusal as refusal:
             status, code, message = refusal.args
             return status, {"Content-Type": "application/json"}, json.dumps({"error": code, "message": message}).encode()
+
+    def greet(self, _request):
+        version = {} if self.version is None else {"currentVersion": self.version}
+        return 200, {}, json.dumps({**version, "releaseVersion": None}).encode()
 
     def find(self, request):
         if request.path == "/api/v2/meta/bases":

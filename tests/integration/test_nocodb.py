@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -880,6 +881,84 @@ def test_settings_that_cannot_work_are_refused_at_the_start():
         assert "geheim" not in done.stderr + done.stdout, done.stderr
 
 
+# ---- Its version
+
+
+@contextlib.contextmanager
+def version_of(version, base="/api/v2/tables", **options):
+    """A backend on a NocoDB that says that it is of this version."""
+    with FakeNocoDB() as site:
+        site.tables["many"] = numbered(3)
+        if callable(version):
+            site.greet = version
+        else:
+            site.version = version
+        with serving(site.url + base, **options) as other:
+            yield other, site
+
+
+def test_the_version_is_told_once_in_the_log_of_the_start():
+    for version in ("0.265.1", "0.301.3", "2026.1"):
+        for base in ("", "/api/v2/tables/", "/api/v3/data/base1", "/base", "/below/api/v2"):
+            with version_of(version, base) as (other, site):
+                other.wait_log(rf"INFO    NocoDB {version}$")
+                assert [request.target for request in site.greetings] == ["/below" * ("below" in base) + "/api/v1/version"]
+                assert "xc-token" not in site.greetings[0].headers and site.requests == []
+                assert other.stop() == 0 and sum("NocoDB" in line for line in other.log) == 1, other.log
+    with version_of(None) as (other, site):
+        other.wait_log("INFO    NocoDB is there, and does not tell its version; the oldest supported is 0.265.1$")
+
+
+def test_a_server_that_is_too_old_is_told_with_the_reason():
+    for version in ("0.202.10", "0.265.0", "0.99.9"):
+        with version_of(version) as (other, site):
+            other.wait_log(rf"WARNING NocoDB {version} is older than 0\.265\.1, the oldest supported: .*no v3 API.*gives? all rows")
+            assert ids("many", other) == [1, 2, 3]
+
+
+def test_what_is_no_nocodb_is_told():
+    for status, body in ((200, b"<html>"), (200, b"[]"), (404, b"{}"), (401, b"{}"), (302, b"")):
+        with version_of(lambda request: (status, {"Location": "/elsewhere"}, body)) as (other, site):
+            other.wait_log(f"WARNING NocoDB: which version it is, is not known: /api/v1/version answered {status} with something else")
+            assert len(site.greetings) == 1 and ids("many", other) == [1, 2, 3]
+    with version_of(lambda request: (404, {}, b""), "/base") as (other, site):  # behind somebody's own paths that is as good
+        other.wait_log("INFO    NocoDB: which version it is, is not known")
+
+
+def test_a_nocodb_that_is_silent_holds_up_neither_start_nor_stop():
+    release = threading.Event()
+    with version_of(lambda request: release.wait(30) and None) as (_, site), socket.create_server(("127.0.0.1", 0)) as deaf:
+        for url in (site.v2, f"http://127.0.0.1:{deaf.getsockname()[1]}"):
+            with serving(url, wait=False) as other:
+                assert other.stop() == 0
+                # It would be told when the question had its five seconds.
+                assert not any("NocoDB" in line for line in other.log), other.log
+        release.set()
+
+
+def test_a_nocodb_that_is_down_is_told_once_and_keeps_nothing_waiting():
+    with Server() as site:
+        gone = site.url
+    with serving(gone) as other:
+        other.wait_log("WARNING NocoDB does not answer yet: .*refused")
+        assert other.get("/api/v1/tables").status == 200
+        time.sleep(6)  # it was asked again
+        assert sum("NocoDB" in line for line in other.log) == 1, other.log
+        started = time.monotonic()
+        assert other.stop() == 0 and time.monotonic() - started < 4, other.log[-5:]
+
+
+def test_the_version_is_told_when_nocodb_answers_at_last():
+    answers = [(503, {}, b""), (429, {"Retry-After": "1"}, b""), (200, {}, b'{"currentVersion":"0.301.3"}')]
+    with version_of(lambda request: answers.pop(0)) as (other, site):
+        other.wait_log("WARNING NocoDB does not tell its version yet: it answers 503")
+        assert ids("many", other) == [1, 2, 3]
+        other.wait_log(r"INFO    NocoDB 0\.301\.3$", 20)
+        assert sum("NocoDB" in line for line in other.log) == 2 and answers == []
+        # It was asked apart from the requests of clients.
+        assert [origin["counters"]["requests"] for origin in other.get("/api/v1/pools").json["http"]["origins"]] == [1]
+
+
 # ---- TLS and proxies
 
 
@@ -904,6 +983,8 @@ def test_a_proxy_is_used_when_named_except_for_the_hosts_without():
         with serving("http://nocodb.example/base", "--http-proxy", proxy.url) as other:
             assert rows("t/1", other) == {"through": "proxy"}
             assert proxy.requests[0].target == "http://nocodb.example/base/t/1"
+            other.wait_log("INFO    NocoDB 0.301.3$")
+            assert [request.target for request in proxy.greetings] == ["http://nocodb.example/api/v1/version"]
         with serving(fake.v2, "--http-proxy", proxy.url, "--http-no-proxy", "127.0.0.1",
                      environment={"http_proxy": proxy.url}) as other:
             assert rows("many/1", other)["Id"] == 1
