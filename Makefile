@@ -33,7 +33,7 @@ test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an 
 check: ## build with gcc and run the unit tests only
 	@$(PYTHON) tests/run_all.py --quick || { tools/packages.sh --missing build check; exit 1; }
 
-# NOCODB_FLAGS=--record writes what the servers answered to tests/integration/recorded.
+# NOCODB_FLAGS=--record writes what the servers answered to tests/integration/recorded; --version=0.265.1 takes another NocoDB.
 test-nocodb: ## hold weir against a live NocoDB, on SQLite and PostgreSQL, from npm (a gigabyte; not part of make test)
 	@tools/packages.sh build check test
 	@test -f $(BUILD)/build.ninja || $(SETUP) >&2
