@@ -137,17 +137,33 @@ weir_metrics *server_metrics_registry(struct server_metrics *metrics)
 
 /* ---- Watching ----------------------------------------------------------------------------- */
 
+static void unwatch_database(struct server_metrics *metrics, struct db_handle **watched)
+{
+    if (*watched == NULL)
+        return;
+    weir_metrics_unwatch_db(metrics->registry, db_handle_db(*watched));
+    managed_db_put_engine(*watched);
+    *watched = NULL;
+}
+
+/* The engine that the manager has now, in place of the former one. One that is watched already stays: what
+ * it tells of its statements cannot be ended, and would be told twice. */
 static weir_status watch_database(struct server_metrics *metrics, struct managed_db *manager,
-                                  struct db_handle **ret_handle, weir_error *reterr)
+                                  struct db_handle **watched, weir_error *reterr)
 {
     struct db_handle *handle;
 
     weir_status status = managed_db_get_engine(manager, &handle, reterr);
     if (status != WEIR_OK)
         return status;
+    if (handle == *watched) {
+        managed_db_put_engine(handle);
+        return WEIR_OK;
+    }
+    unwatch_database(metrics, watched);
     status = weir_metrics_watch_db(metrics->registry, db_handle_db(handle), reterr);
     if (status == WEIR_OK)
-        *ret_handle = handle;
+        *watched = handle;
     else
         managed_db_put_engine(handle);
     return status;
@@ -157,6 +173,8 @@ static weir_status watch_session(struct server_metrics *metrics, weir_error *ret
 {
     struct http_handle *handle;
 
+    if (metrics->session != NULL)
+        return WEIR_OK;
     weir_status status = http_manager_get_session(&handle, reterr);
     if (status != WEIR_OK)
         return status;
@@ -181,15 +199,8 @@ weir_status server_metrics_watch(struct server_metrics *metrics, weir_error *ret
 
 void server_metrics_unwatch(struct server_metrics *metrics)
 {
-    for (size_t i = 0; i < DATABASES; i++) {
-        struct db_handle *handle = metrics->databases[i];
-
-        if (handle == NULL)
-            continue;
-        weir_metrics_unwatch_db(metrics->registry, db_handle_db(handle));
-        managed_db_put_engine(handle);
-        metrics->databases[i] = NULL;
-    }
+    for (size_t i = 0; i < DATABASES; i++)
+        unwatch_database(metrics, &metrics->databases[i]);
     if (metrics->session == NULL)
         return;
     weir_metrics_unwatch_http(metrics->registry, http_handle_session(metrics->session));

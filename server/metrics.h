@@ -20,8 +20,9 @@ void server_metrics_close(struct server_metrics *metrics);
 /* Where other parts add figures of their own. */
 weir_metrics *server_metrics_registry(struct server_metrics *metrics);
 
-/* Show the databases and the HTTP session, which their managers have opened. Errors: as
- * weir_metrics_watch_db() and weir_metrics_watch_http(); some may then be watched. */
+/* Show the databases and the HTTP session, which their managers have opened; again, to show a database that
+ * was opened anew in place of the former one. Errors: as weir_metrics_watch_db() and
+ * weir_metrics_watch_http(); some may then be watched. */
 WEIR_MUST_CHECK weir_status server_metrics_watch(struct server_metrics *metrics,
                                                  weir_error *reterr);
 

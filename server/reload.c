@@ -121,10 +121,7 @@ static weir_status reopen(const struct reload_parts *parts, struct managed_db *m
     running.workers = parts->config->workers; /* which need a restart */
     struct managed_db_options options = reload_pool_options(manager, &running);
     weir_status status = managed_db_reopen(manager, url, &options, reterr);
-    if (status != WEIR_OK)
-        return status;
-    server_metrics_unwatch(parts->metrics);
-    return server_metrics_watch(parts->metrics, reterr);
+    return status == WEIR_OK ? server_metrics_watch(parts->metrics, reterr) : status;
 }
 
 static weir_status change_main(const struct reload_parts *parts, const struct config *fresh,

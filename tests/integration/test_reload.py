@@ -150,6 +150,30 @@ def test_one_pool_alone_and_what_is_no_option_of_a_pool():
         assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
 
 
+def inserts(backend):
+    """How many of the suggestions' statements were counted that insert."""
+    text = backend.request("GET", "/metrics").body.decode()
+    return sum(int(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith("db_client_operation_duration_seconds_count{") and 'name="INSERT"' in line and '"suggestions"' in line)
+
+
+def test_pools_change_as_often_as_one_likes_and_their_statements_are_counted_once():
+    with Backend(PROGRAM, dotenv="SUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db\n") as backend:
+        for name, text in (("SQL_CONN_STRING", "SQL_CONN_STRING=sqlite:///weir.db?pool_size={}\nSUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db\n"),
+                           ("SUGGESTIONS_SQL_CONN_STRING", "SQL_CONN_STRING=sqlite:///weir.db?pool_size=10\n"
+                                                           "SUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db?pool_size={}\n"),
+                           ("WEIR_SQL_ECHO", "WEIR_SQL_ECHO={}\nSQL_CONN_STRING=sqlite:///weir.db?pool_size=10\n"
+                                             "SUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db?pool_size=10\n")):
+            for turn in range(12):
+                said = reload(backend, text.format(turn % 2 == 0 if name == "WEIR_SQL_ECHO" else 9 + turn % 2))
+                assert said[-1].endswith(f"changed: {name}") and "stays as it is" not in str(said), (turn, said)
+            before = inserts(backend)
+            for _ in range(5):
+                assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+            assert inserts(backend) == before + 5, name
+        assert backend.stop() == 0
+
+
 def test_limits_change_for_what_comes_from_now_on():
     with Backend(PROGRAM) as backend:
         big = b'{"a": "%s"}' % (b"x" * 5000)
