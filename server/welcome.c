@@ -30,12 +30,12 @@ static bool has_jurisdictions(const struct welcome *welcome)
  */
 static void print_token(const struct welcome *welcome, const char *address, const char *token)
 {
-    printf(
-        "JWT_SECRET is not set, so this start made its own. The link opens the console, with a "
-        "token that works until the server ends:\n"
-        "\n  console=%s/#token=%s\n\nPasted into a shell, that line and this one ask the API:\n\n"
-        "  curl -H \"Authorization: Bearer ${console#*=}\" %s/api/v1/tables%s\n\n",
-        address, token, address, has_jurisdictions(welcome) ? "/Jurisdictions/CHE" : "");
+    printf("JWT_SECRET is not set, so this start made its own. The link opens the console, with a "
+           "token that works until the server ends;\nboth lines together, pasted into a shell, ask "
+           "the "
+           "API:\n\n  console=%s/#token=%s\n"
+           "  curl -H \"Authorization: Bearer ${console#*=}\" %s/api/v1/tables%s\n\n",
+           address, token, address, has_jurisdictions(welcome) ? "/Jurisdictions/CHE" : "");
 }
 
 void welcome_print(const struct welcome *welcome)

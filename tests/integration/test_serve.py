@@ -158,6 +158,9 @@ def test_the_first_start_prints_a_line_that_works_when_pasted():
         link = backend.wait_output(r"^\s*(console=.*)$")[1]
         line = backend.wait_output(r"^\s*(curl .*)$")[1]
         assert line.endswith("/api/v1/tables/Jurisdictions/CHE")
+        # One block to copy, because the second line needs the first.
+        at = next(number for number, text in enumerate(backend.output) if link in text)
+        assert line in backend.output[at + 1] and "both lines together" in backend.output[at - 2], backend.output
         # As a shell understands them, each shell of Debian's that there is.
         for shell in filter(shutil.which, ("sh", "bash", "zsh")):
             done = subprocess.run([shell, "-c", f'curl() {{ for word in "$@"; do printf "%s\\n" "$word"; done; }}\n{link}\n{line}\n'],
