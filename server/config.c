@@ -65,7 +65,7 @@ static const struct option options[] = {
      "address to listen on; beyond this machine only with JWT_SECRET"},
     {"port", "PORT", KIND_NUMBER, AT(port), "8000", 0, 65535, "TCP port; 0 lets the system choose"},
     {"health-host", "WEIR_HEALTH_HOST", KIND_TEXT, AT(health_host), NULL, 0, 0,
-     "address for --health-port; that of --host when not given"},
+     "address for --health-port, without which it is refused; that of --host when not given"},
     {"health-port", "WEIR_HEALTH_PORT", KIND_NUMBER, AT(health_port), NULL, 1, 65535,
      "second TCP port, on which only /healthz, /readyz and /metrics are answered; none when not "
      "given"},
@@ -447,6 +447,11 @@ static weir_status check_together(struct config *config, weir_error *reterr)
                               "WEIR_MAX_TOTAL_BODY_BYTES \"%" PRId64 "\": must be at least "
                               "WEIR_MAX_BODY_BYTES, which is %" PRId64,
                               config->max_total_body_bytes, config->max_body_bytes);
+    if (config->health_host != NULL && config->health_port == 0)
+        return weir_error_set(reterr, WEIR_INVALID,
+                              "WEIR_HEALTH_HOST \"%s\": is the address of a second port, which "
+                              "WEIR_HEALTH_PORT must name",
+                              config->health_host);
     if (config->suggestions_sql_conn_string == NULL) {
         config->suggestions_sql_conn_string = strdup(config->sql_conn_string);
         if (config->suggestions_sql_conn_string == NULL)

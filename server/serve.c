@@ -462,6 +462,11 @@ static weir_status bind_health(struct listener_options options, weir_error *rete
     if (status == WEIR_OK)
         log_write(LOG_LEVEL_INFO, "/healthz, /readyz and /metrics are answered on %s port %d too",
                   options.host, options.port);
+    else if (options.port == listener_socket_port(server.socket))
+        weir_error_set(reterr, status,
+                       "port %d is that of everything else: --health-port or WEIR_HEALTH_PORT "
+                       "chooses another",
+                       options.port);
     return status;
 }
 

@@ -69,6 +69,16 @@ def test_a_port_in_use_is_found_before_a_file_is_made_or_a_pool_opened():
             check_refused_first(*run("serve", "--port", str(port), "--host", "::1"), f"port {port} on ::1 is in use")
 
 
+def test_a_second_port_that_is_the_first_is_called_so():
+    with taken_port(socket.AF_INET, "127.0.0.1") as port:
+        check_refused_first(*run("serve", "--port", "0", "--health-port", str(port)), f"port {port} on 127.0.0.1 is in use by another program; --health-port")
+        free = port
+    secret = {"JWT_SECRET": SECRET}
+    for more in ((), ("--health-host", "127.0.0.1"), ("--health-host", "0.0.0.0"), ("--host", "0.0.0.0", "--health-host", "127.0.0.1")):
+        check_refused_first(*run("serve", "--port", str(free), "--health-port", str(free), *more, environment=secret),
+                            f"port {free} is that of everything else: --health-port or WEIR_HEALTH_PORT chooses another")
+
+
 def test_an_address_that_cannot_be_had_is_found_first_too():
     secret = {"JWT_SECRET": SECRET}
     # TEST-NET-1 of RFC 5737 is nobody's address.

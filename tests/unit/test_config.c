@@ -295,6 +295,23 @@ static void limits_that_contradict_each_other_are_refused(void)
                    "which is 1048576");
 }
 
+static void an_address_without_the_port_that_it_is_for_is_refused(void)
+{
+    const struct config_flag flags[] = {{"health-host", "10.0.0.1"}, {"health-port", "8001"}};
+    struct config config;
+
+    start_with("");
+    check_contains(refuse(flags, 1).text, "WEIR_HEALTH_HOST \"10.0.0.1\": is the address of a "
+                                          "second port, which WEIR_HEALTH_PORT must name");
+    check_contains(refuse(&(struct config_flag){"health-host", "::1"}, 1).text, "\"::1\"");
+    config = load(flags, 2);
+    check(config.health_port == 8001 && strcmp(config.health_host, "10.0.0.1") == 0);
+    config_clear(&config);
+    config = load(&(struct config_flag){"health-host", ""}, 1);
+    check(config.health_host == NULL);
+    config_clear(&config);
+}
+
 static void every_option_explains_itself(void)
 {
     size_t count = 0;
@@ -379,6 +396,7 @@ int main(void)
     run(a_host_beyond_this_machine_needs_a_secret);
     run(loopback_is_this_machine_only);
     run(limits_that_contradict_each_other_are_refused);
+    run(an_address_without_the_port_that_it_is_for_is_refused);
     run(every_option_explains_itself);
     run(nocodb_is_not_configured_until_it_has_a_url);
     run(the_http_session_has_the_defaults_of_its_manager);
