@@ -98,8 +98,7 @@ static enum MHD_Result send_response(struct exchange *x)
 {
     struct listener *listener = x->listener;
     struct http_response *response = &x->response;
-    bool is_stream = response->reader != NULL && strcmp(x->request.method, "HEAD") != 0;
-    struct MHD_Response *made = is_stream ? make_stream(x) : make_body(response);
+    struct MHD_Response *made = response->reader != NULL ? make_stream(x) : make_body(response);
     enum MHD_Result result;
 
     release_body(x);

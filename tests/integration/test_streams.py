@@ -81,10 +81,14 @@ def test_an_event_with_the_figures_of_the_pools_comes_at_once_and_then_each_seco
 
 def test_a_head_request_and_a_missing_token_open_no_stream():
     with Backend(PROGRAM, "--max-streams", "1") as backend:
-        assert backend.request("HEAD", "/api/v1/events", headers=user()).status == 200
+        for _ in range(3):
+            head = backend.request("HEAD", "/api/v1/events", headers=user())
+            assert (head.status, head.body, head.headers["Content-Type"]) == (200, b"", "text/event-stream; charset=utf-8"), head.headers
+            assert head.headers["Content-Length"] is None, "the stream has no length"
         assert backend.get("/api/v1/events", {}).status == 401
         with Stream(backend) as stream:
             assert stream.event()[0] == "figures"
+            assert set(stream.response.headers) - {"X-Request-Id", "Date"} == set(head.headers) - {"X-Request-Id", "Date"}
 
 
 def test_no_stream_is_allowed_if_none_is_wanted():
