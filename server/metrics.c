@@ -12,7 +12,16 @@
 #include "routes.h"
 #include "suggestions_db_manager.h"
 
-enum { CONNECTIONS, WORKERS_BUSY, QUEUED, REJECTED, REAPED, LISTENER_METRICS };
+enum {
+    CONNECTIONS,
+    WORKERS_BUSY,
+    QUEUED,
+    OUTBOUND_BUSY,
+    OUTBOUND_QUEUED,
+    REJECTED,
+    REAPED,
+    LISTENER_METRICS
+};
 
 /* The series of requests that are alike, found again by pointer and number; routes, and the methods
  * known here, are static. */
@@ -76,6 +85,10 @@ static weir_status add_listener_metrics(struct server_metrics *metrics, weir_err
                           WEIR_METRIC_GAUGE},
         [QUEUED] = {"weir.server.requests.queued", "{request}", "Requests that wait for a worker",
                     WEIR_METRIC_GAUGE},
+        [OUTBOUND_BUSY] = {"weir.server.outbound.busy", "{worker}",
+                           "Workers that run a handler which waits for NocoDB", WEIR_METRIC_GAUGE},
+        [OUTBOUND_QUEUED] = {"weir.server.outbound.queued", "{request}",
+                             "Requests that wait for such a worker", WEIR_METRIC_GAUGE},
         [REJECTED] =
             {"weir.server.requests.rejected", "{request}",
              "Requests answered 503 because connections, queue or memory for bodies were full",
@@ -215,8 +228,12 @@ static void write_listener(weir_metrics_writer *writer, void *arg)
 
     listener_stats(metrics->listener, &stats);
     const double values[LISTENER_METRICS] = {
-        [CONNECTIONS] = stats.connections, [WORKERS_BUSY] = stats.workers_busy,
-        [QUEUED] = stats.queued,           [REJECTED] = (double)stats.rejected_full,
+        [CONNECTIONS] = stats.connections,
+        [WORKERS_BUSY] = stats.workers_busy,
+        [QUEUED] = stats.queued,
+        [OUTBOUND_BUSY] = stats.outbound_busy,
+        [OUTBOUND_QUEUED] = stats.outbound_queued,
+        [REJECTED] = (double)stats.rejected_full,
         [REAPED] = (double)stats.reaped,
     };
     for (size_t i = 0; i < LISTENER_METRICS; i++)

@@ -332,6 +332,12 @@ static weir_status stop_nocodb_version_check(void *arg, weir_time deadline, weir
 
 /* ---- Console ------------------------------------------------------------------------------ */
 
+/* Threads for what waits for NocoDB; without it there is nothing to wait for. */
+static int outbound_workers(const struct config *config)
+{
+    return config->nocodb_base_url != NULL ? (int)config->nocodb_calls : 0;
+}
+
 /* What the console shows of the server itself. */
 static void add_server(void *arg, json_t *object)
 {
@@ -341,14 +347,26 @@ static void add_server(void *arg, json_t *object)
     (void)arg;
     if (listener != NULL)
         listener_stats(listener, &stats);
-    json_object_set_new(
-        object, "server",
-        json_pack("{s:s, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "version", weir_version(),
-                  "uptime_ms", (json_int_t)((weir_now() - server.started) / WEIR_MS), "workers",
-                  (int)server.config->workers, "workers_busy", (int)stats.workers_busy, "queued",
-                  (int)stats.queued, "connections", (int)stats.connections, "requests",
-                  (json_int_t)stats.requests, "rejected_full", (json_int_t)stats.rejected_full,
-                  "reaped", (json_int_t)stats.reaped));
+    const struct {
+        const char *name;
+        json_int_t value;
+    } figures[] = {
+        {"uptime_ms", (weir_now() - server.started) / WEIR_MS},
+        {"workers", server.config->workers},
+        {"workers_busy", stats.workers_busy},
+        {"queued", stats.queued},
+        {"outbound_workers", outbound_workers(server.config)},
+        {"outbound_busy", stats.outbound_busy},
+        {"outbound_queued", stats.outbound_queued},
+        {"connections", stats.connections},
+        {"requests", (json_int_t)stats.requests},
+        {"rejected_full", (json_int_t)stats.rejected_full},
+        {"reaped", (json_int_t)stats.reaped},
+    };
+    json_t *shown = json_pack("{s:s}", "version", weir_version());
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        json_object_set_new(shown, figures[i].name, json_integer(figures[i].value));
+    json_object_set_new(object, "server", shown);
 }
 
 static weir_status start_console(void *arg, weir_time deadline, weir_error *reterr)
@@ -414,7 +432,7 @@ static struct listener_options listener_options(const struct config *config)
     options.host = config->host;
     options.port = (int)config->port;
     options.workers = (int)config->workers;
-    options.outbound_workers = config->nocodb_base_url != NULL ? (int)config->nocodb_calls : 0;
+    options.outbound_workers = outbound_workers(config);
     options.queue_limit = (int)config->queue_limit;
     options.max_connections = (int)config->max_connections;
     options.max_connections_per_ip = (int)config->max_connections_per_ip;

@@ -54,6 +54,8 @@ function ofServer(server) {
   if (server === undefined) return found;
   if (server.queued > 0 && server.workers_busy >= server.workers)
     found.push({ severity: "warn", key: "server queue", text: `All ${server.workers} workers are busy and ${some(server.queued, "request waits", "requests wait")} for one.` });
+  if (server.outbound_queued > 0 && server.outbound_busy >= server.outbound_workers)
+    found.push({ severity: "warn", key: "server calls", text: `All ${server.outbound_workers} calls to NocoDB are under way and ${some(server.outbound_queued, "request waits", "requests wait")} for one.` });
   const { failed, requests } = server.recent;
   if (failed >= MANY * requests && failed > 0)
     found.push({ severity: failed * 2 >= requests ? "bad" : "warn", key: "server failures", text: `${failed} of ${some(requests, "request", "requests")} within the last minute failed with 5xx, ${percent(failed / requests)}.` });

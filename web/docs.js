@@ -16,6 +16,11 @@ function resolve(part) {
   return { ...found, ...part, refName: part.$ref.split("/").pop() };
 }
 
+/** A text of the description, in which what stands between two backticks is code. */
+function prose(text) {
+  return visible(text).split("`").map((part, i) => i % 2 === 0 ? part : make("code", {}, part));
+}
+
 // ---- Schemas
 
 /** All members of a schema, those of the ones it is made of first, and which of them must be there. */
@@ -147,7 +152,7 @@ function answerTable(responses) {
     const below = media.schema === undefined ? null : inner(resolve(media.schema), 0);
     const headers = Object.keys(response.headers ?? {}).join(", ");
     const example = media.example === undefined ? null : typeof media.example === "string" ? media.example : JSON.stringify(media.example, null, 2);
-    return make("tr", {}, make("td", {}, status), make("td", {}, visible(response.description), headers === "" ? null : ` With ${headers}.`,
+    return make("tr", {}, make("td", {}, status), make("td", {}, ...prose(response.description), headers === "" ? null : ` With ${headers}.`,
       " ", make("span", { class: "type" }, type), below === null ? null : make("details", {}, make("summary", {}, "members"), below),
       example === null ? null : make("details", {}, make("summary", {}, "example"), code(example, `the example of ${status}`))));
   });
@@ -160,7 +165,7 @@ function article(method, path, operation) {
   const body = operation.requestBody?.content["application/json"];
   const parts = [
     make("h3", { id: `${id}-title` }, make("span", { class: "method", "data-method": method }, method), make("code", {}, visible(path)), make("span", { class: "tag" }, isOpen ? "no token needed" : "token needed")),
-    make("p", {}, visible(sentence(operation.summary, operation.description))),
+    make("p", {}, ...prose(sentence(operation.summary, operation.description))),
     code(curl(method, path, operation), "the command"),
     tryIt(id, { method, path, parameters: (operation.parameters ?? []).map(resolve).map((one) => ({ ...one, schema: resolve(one.schema) })), needsToken: !isOpen,
       body: body === undefined ? undefined : layOut(JSON.stringify(body.example ?? sample(body.schema)))[0] }),
@@ -219,7 +224,7 @@ async function open() {
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   description = await response.json();
   $("version").textContent = visible(description.info.version, 20);
-  $("about").textContent = visible(`${description.info.description} A token: ${description.components.securitySchemes.bearer.description}`);
+  $("about").replaceChildren(...prose(`${description.info.description} A token: ${description.components.securitySchemes.bearer.description}`));
   fill();
   follow(true);
 }

@@ -82,7 +82,9 @@ function updateCard(card, origin, at) {
   sayFigure(part.reuse, percent(origin.reuse_rate), !(origin.reuse_rate > 0));
   sayFigure(part.way, whole(origin.under_way), origin.under_way === 0);
   sayFigure(part.requests, `${whole(counters.requests)}, ${rate(perSecond)}`, counters.requests === 0);
-  sayFigure(part.tries, counters.requests > 0 ? (counters.attempts / counters.requests).toFixed(2) : "–", counters.requests === 0);
+  // An attempt is counted when it has ended, a request when it begins; one that is under way has an attempt under way.
+  const attempts = counters.attempts + origin.under_way;
+  sayFigure(part.tries, counters.requests > 0 ? (attempts / counters.requests).toFixed(2) : "–", counters.requests === 0);
   const answers = ["2xx", "4xx", "5xx"].map((name) => counters.responses[name]);
   sayFigure(part.answers, answers.map(whole).join(" / "), answers.every((count) => count === 0));
   sayFigure(part.failed, `${whole(counters.failed_connect)} / ${whole(counters.failed_read)}`, counters.failed_connect + counters.failed_read === 0);

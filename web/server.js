@@ -9,6 +9,12 @@ let past = [];
 /** Where nothing was answered, there is no time. */
 const timeOf = (requests, value) => (requests > 0 ? value : null);
 
+/** Those that wait for NocoDB, where it is configured. */
+function calls({ outbound_workers: most, outbound_busy: busy, outbound_queued: queued }) {
+  if (most === 0) return [];
+  return [["NocoDB calls", `${busy} of ${most}`, busy === 0], ["Calls queued", whole(queued), queued === 0]];
+}
+
 function figures({ server }) {
   const { recent } = server;
   const none = recent.requests === 0;
@@ -23,6 +29,7 @@ function figures({ server }) {
     ["Longest", none ? "–" : ms(recent.max_ms), none],
     ["Workers busy", `${server.workers_busy} of ${server.workers}`, server.workers_busy === 0],
     ["Queued", whole(server.queued), server.queued === 0],
+    ...calls(server),
     ["Clients", whole(server.connections), false],
   ];
 }
@@ -36,6 +43,7 @@ export function showServer(all) {
       sayFigure(item.lastChild, value, isNothing);
       item.dataset.state = label === "Failed, 5xx" && !isNothing ? "bad" : "";
     });
+  $("server").classList.toggle("long", server.outbound_workers > 0);
   if (chart === undefined) {
     chart = openChart($("server-canvas"), SERVER_LINES, 5);
     chart?.fill(past);

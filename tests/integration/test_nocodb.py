@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """NocoDB through `weir serve`: rows, pages, filters, errors, the rate limit, and where the token goes."""
 import contextlib
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -14,7 +16,7 @@ import time
 import urllib.parse
 
 import tap
-from backend import Backend, wait_for
+from backend import Backend, user, wait_for
 from fake_nocodb import TOKEN, FakeNocoDB, Raw, Refusal, Server
 
 PROGRAM = os.path.abspath(sys.argv[1])
@@ -779,6 +781,27 @@ def hold(other, count, release, path="many/1"):
     return end, statuses
 
 
+def outbound(other):
+    """What the stream of figures says of the workers that wait for NocoDB."""
+    client = http.client.HTTPConnection(other.host, other.port, timeout=10)
+    client.request("GET", "/api/v1/events", headers=user())
+    response = client.getresponse()
+    line = next(line for line in iter(response.readline, b"") if line.startswith(b"data: "))
+    client.close()
+    return {name: value for name, value in json.loads(line[6:])["server"].items() if name.startswith("outbound_")}
+
+
+def outbound_metrics(other):
+    text = other.request("GET", "/metrics").body.decode()
+    return tuple(int(re.search(rf"^weir_server_outbound_{name} (\d+)$", text, re.MULTILINE)[1]) for name in ("busy", "queued"))
+
+
+def test_without_nocodb_nothing_waits_for_it():
+    with Backend(PROGRAM) as other:
+        assert outbound(other) == {"outbound_workers": 0, "outbound_busy": 0, "outbound_queued": 0}
+        assert outbound_metrics(other) == (0, 0)
+
+
 def test_calls_that_wait_hold_no_workers():
     for workers in ("1", "2", "4"):
         release = threading.Event()
@@ -801,8 +824,11 @@ def test_calls_beyond_the_limit_wait_for_their_turn_and_beyond_the_queue_are_ref
             wait_for(lambda: len(statuses) == 3 and len(fake.requests) == 2, 10, "three to be refused")
             assert other.get("/api/v1/tables").status == 200
             assert len(fake.requests) == 2
+            assert outbound(other) == {"outbound_workers": 2, "outbound_busy": 2, "outbound_queued": 3}
+            assert outbound_metrics(other) == (2, 3)
         finally:
             end()
+        wait_for(lambda: outbound_metrics(other) == (0, 0), what="everything answered")
         assert statuses == [503] * 3 + [200] * 5 and len(fake.requests) == 5, statuses
 
 

@@ -312,12 +312,15 @@ class Site:
     def __init__(self, status=200):
         site = self
         self.status = status
+        self.answers = threading.Event()
+        self.answers.set()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
                 body = b'{"Id": 1}'
+                site.answers.wait(30)
                 self.send_response(site.status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -394,6 +397,25 @@ def test_the_servers_own_failures_and_times_are_shown():
         shown = wait_for(failures, what="three failures")
         assert re.fullmatch(r"[\d.]+ (µs|ms|s)", shown["Median"][0]) and shown["Queued"] == ["0", "nothing"], shown
         check_clean()
+
+
+def test_calls_that_wait_for_nocodb_are_shown_and_told_when_others_wait_for_them():
+    with Site() as site, site.backend(NOCODB_CALLS="2") as backend:
+        open_console(backend)
+        assert wait_for(lambda: BROWSER.server().get("NocoDB calls"), what="the calls") == ["0 of 2", "nothing"]
+        site.answers.clear()
+        threads = in_threads(3, lambda: backend.get("/api/v1/nocodb/t/1"))
+        wait_for(lambda: BROWSER.server()["NocoDB calls"] == ["2 of 2", ""] and BROWSER.server()["Calls queued"] == ["1", ""], what="two calls and one that waits")
+        assert "All 2 calls to NocoDB are under way and 1 request waits for one." in BROWSER.alerts(), BROWSER.alerts()
+        assert "Attempts per request1.00" in BROWSER.origin(name=site.origin), BROWSER.origin(name=site.origin)
+        site.answers.set()
+        for thread in threads:
+            thread.join(20)
+        wait_for(lambda: BROWSER.server()["Calls queued"] == ["0", "nothing"], what="an end")
+        check_clean()
+    with Backend(PROGRAM) as backend:
+        open_console(backend)
+        assert "Queued" in wait_for(lambda: BROWSER.server(), what="figures") and "NocoDB calls" not in BROWSER.server()
 
 
 def test_what_happened_before_the_page_was_opened_is_in_its_charts_and_alerts():
