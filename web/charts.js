@@ -5,20 +5,22 @@ const KEPT = 600; // seconds
 const SPANS = [120, 300, KEPT]; // what the time axis may show
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// The first lies above the others: trouble is seen also where it is as much as the rest.
 export const POOL_LINES = [
+  { key: "waiters", label: "waiting", colour: "--wait", fill: true },
   { key: "used", label: "used", colour: "--used", fill: true },
   { key: "idle", label: "idle", colour: "--idle" },
-  { key: "waiters", label: "waiting", colour: "--wait", fill: true },
 ];
 
+// What happened within a second belongs to the second before the moment in which it was counted.
 export const SERVER_LINES = [
-  { key: "requests", label: "answered per second", colour: "--used", fill: true },
-  { key: "failed", label: "failed per second", colour: "--bad", fill: true },
-  { key: "p99", label: "p99, ms", colour: "--muted", axis: "ms", isDotted: true },
+  { key: "failed", label: "failed per second", colour: "--bad", fill: true, isOfSecond: true },
+  { key: "requests", label: "answered per second", colour: "--used", fill: true, isOfSecond: true },
+  { key: "p99", label: "p99, ms", colour: "--muted", axis: "ms", isDotted: true, isOfSecond: true },
 ];
 
 function dataset(line) {
-  return { label: line.label, data: [], borderWidth: line.isDotted ? 1 : 1.75, pointRadius: line.isDotted ? 1.5 : 0, tension: 0, stepped: "before", yAxisID: line.axis ?? "y", weirLine: line };
+  return { label: line.label, data: [], borderWidth: line.isDotted ? 1 : 1.75, pointRadius: line.isDotted ? 1.5 : 0, tension: 0, stepped: line.isOfSecond ? "after" : "before", yAxisID: line.axis ?? "y", weirLine: line };
 }
 
 function options(lines, suggestedMax) {

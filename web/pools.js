@@ -146,7 +146,7 @@ function updateHolders(part, pool) {
   const holders = [...pool.holders].sort((a, b) => b.age_ms - a.age_ms);
   say(part.held, holders.length === 0 ? "Nobody holds a connection" : `${holders.length} lent now, longest first`);
   part.holders.hidden = holders.length === 0;
-  part.held.closest("details").classList.toggle("empty", holders.length === 0);
+  part.held.closest("details").classList.toggle("bare", holders.length === 0);
   reconcile(part.holders, holders, (holder) => `${holder.connection} ${holder.thread}`, createHolder, updateHolder);
 }
 

@@ -104,13 +104,31 @@ const steps = {
   async place({ pool }) {
     return page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) }).locator(".place").textContent();
   },
-  // How much of the past a chart shows, and its greatest value.
+  // How much of the past a chart shows, its greatest value and its last.
   async course({ canvas, label }) {
     await page.waitForFunction((query) => Chart.getChart(document.querySelector(query))?.data.datasets[0].data.length > 1, canvas);
     return page.evaluate(([query, name]) => {
       const { data } = Chart.getChart(document.querySelector(query)).data.datasets.find((one) => one.label === name);
-      return { from: data[0].x, points: data.length, most: Math.max(...data.map((point) => point.y)) };
+      return { from: data[0].x, points: data.length, most: Math.max(...data.map((point) => point.y)), last: data[data.length - 1].y };
     }, [canvas, label]);
+  },
+  // Which of two lines of a chart is seen where both have the same value, above 0; null if they have not.
+  async seen({ canvas, labels }) {
+    return page.evaluate(([query, names]) => {
+      const one = document.querySelector(query);
+      const chart = Chart.getChart(one);
+      const { x, y } = chart.scales;
+      const lines = names.map((name) => chart.data.datasets.find((line) => line.label === name));
+      const [first, second] = lines.map((line) => line.data);
+      const i = first.findIndex((point, at) => at > 0 && point.y > 0 && point.y === second[at].y);
+      if (i < 0) return null;
+      // A value is drawn from the moment before to its own.
+      const at = [x.getPixelForValue((first[i - 1].x + first[i].x) / 2), y.getPixelForValue(first[i].y)].map((place) => Math.round(place * chart.currentDevicePixelRatio));
+      const pixels = one.getContext("2d").getImageData(at[0], at[1] - 2, 1, 5).data;
+      const parse = (text) => [1, 3, 5].map((digit) => parseInt(text.slice(digit, digit + 2), 16));
+      const distance = ({ borderColor }) => Math.min(...[0, 4, 8, 12, 16].map((start) => parse(borderColor).reduce((sum, part, j) => sum + Math.abs(part - pixels[start + j]), 255 - pixels[start + 3])));
+      return lines.sort((one, other) => distance(one) - distance(other))[0].label;
+    }, [canvas, labels]);
   },
   async server() {
     return page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll("#server > div"), (one) => [one.firstChild.textContent, [one.lastChild.textContent, one.className]])));

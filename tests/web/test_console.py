@@ -399,6 +399,22 @@ def test_the_servers_own_failures_and_times_are_shown():
         check_clean()
 
 
+def test_failures_are_seen_in_the_chart_also_when_everything_fails():
+    with Site(status=500) as site, site.backend() as backend:
+        open_console(backend)
+
+        def seen():
+            """In a second in which everything failed, if there was one."""
+            wait_for(lambda: BROWSER.course(canvas="#server-canvas", label="answered per second")["last"] == 0, what="a calm second")
+            threads = in_threads(8, lambda: backend.get("/api/v1/nocodb/t/1"))
+            for thread in threads:
+                thread.join(20)
+            wait_for(lambda: BROWSER.course(canvas="#server-canvas", label="failed per second")["last"] > 0, what="failures in the chart")
+            return BROWSER.seen(canvas="#server-canvas", labels=["answered per second", "failed per second"])
+        assert wait_for(seen, timeout=30, what="a second of failures alone") == "failed per second"
+        check_clean()
+
+
 def test_calls_that_wait_for_nocodb_are_shown_and_told_when_others_wait_for_them():
     with Site() as site, site.backend(NOCODB_CALLS="2") as backend:
         open_console(backend)
