@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import hostile
 import tap
+from wire import Wire
 
 PROGRAM = sys.argv[1]
 LOCAL = "127.0.0.1"
@@ -102,51 +103,13 @@ def running(**options):
         host.close()
 
 
-class Client:
-    """A connection that reads whole responses."""
-
+class Client(Wire):
     def __init__(self, host, timeout=10, receive_buffer=None):
-        self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
-        self.socket.connect((LOCAL, host.port))
-        self.buffer = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        super().__init__(host.port, timeout, receive_buffer)
 
     def ask(self, method, path, headers="", body=b""):
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         self.send(f"{method} {path} HTTP/1.1\r\nHost: h\r\n{headers}{length}\r\n".encode() + body)
-
-    def _fill(self):
-        piece = self.socket.recv(65536)
-        if not piece:
-            raise EOFError(f"closed after {self.buffer[:200]!r}")
-        self.buffer += piece
-
-    def head(self):
-        while b"\r\n\r\n" not in self.buffer:
-            self._fill()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
-        return int(lines[0].split()[1]), headers
-
-    def response(self, has_body=True):
-        status, headers = self.head()
-        size = int(headers.get("content-length", 0)) if has_body else 0
-        while len(self.buffer) < size:
-            self._fill()
-        body, self.buffer = self.buffer[:size], self.buffer[size:]
-        return status, headers, body
 
     def get(self, path, headers=""):
         self.ask("GET", path, headers)

@@ -13,21 +13,13 @@ import time
 
 import tap
 from backend import Backend, user, wait_for
+from wire import Wire
 
 PROGRAM = os.path.abspath(sys.argv[1])
 MIB = 1 << 20
 
 
-class Client:
-    """A connection that reads heads and whole responses."""
-
-    def __init__(self, port, timeout=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-        self.buffer = b""
-
-    def send(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
-
+class Client(Wire):
     def send_some(self, data):
         """What the kernel did not take of it; nothing once the server has closed."""
         self.socket.setblocking(False)
@@ -45,31 +37,6 @@ class Client:
         if length is not None:
             lines.append(f"Content-Length: {length}\r\n")
         self.send(f"{method} {path} HTTP/1.1\r\nHost: h\r\n{''.join(lines)}{extra}\r\n")
-
-    def _fill(self):
-        piece = self.socket.recv(65536)
-        if not piece:
-            raise EOFError(f"closed after {self.buffer[:200]!r}")
-        self.buffer += piece
-
-    def head(self):
-        while b"\r\n\r\n" not in self.buffer:
-            self._fill()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        lines = head.decode("latin-1").split("\r\n")
-        return int(lines[0].split()[1]), {name.lower(): value.strip() for name, value in
-                                          (line.split(":", 1) for line in lines[1:])}
-
-    def response(self):
-        status, headers = self.head()
-        size = int(headers.get("content-length", 0))
-        while len(self.buffer) < size:
-            self._fill()
-        body, self.buffer = self.buffer[:size], self.buffer[size:]
-        return status, headers, body
-
-    def close(self):
-        self.socket.close()
 
 
 def resident(backend):
