@@ -29,13 +29,7 @@ fi
 query=${WEIR_TEST_PG_SOCKET_URL#*\?}
 server_home=$(echo "$query" | sed 's/^host=//; s/&.*//')
 server_port=$(echo "$query" | sed 's/.*port=//')
-if [ "$(id -u)" -eq 0 ]; then
-    owner=postgres
-    as_owner="setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all"
-else
-    owner=$(id -un)
-    as_owner=
-fi
+. "$here/owner.sh"
 home=$(mktemp -d "${TMPDIR:-/tmp}/weir-poolers.XXXXXX")
 chmod 755 "$home"
 echo '"weir" ""' >"$home/users"

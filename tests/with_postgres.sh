@@ -40,13 +40,7 @@ if [ -z "$WEIR_TEST_PG_BIN" ]; then
     exit 0
 fi
 
-if [ "$(id -u)" -eq 0 ]; then
-    owner=postgres
-    as_owner="setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all"
-else
-    owner=$(id -un)
-    as_owner=
-fi
+. "$(dirname "$0")/owner.sh"
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/weir-pg.XXXXXX")
 chmod 755 "$home"
