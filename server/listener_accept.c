@@ -37,8 +37,10 @@ enum { CROWD = 32, CROWD_TICK_MS = 500 };
 /* How long the reserve's event thread may take to meet those it was handed. */
 enum { CATCH_UP_MS = 200 };
 
-/* How long to wait when there are no descriptors at all. */
+/* How long to wait when there are no descriptors at all, and how long a newcomer may stay before another
+ * gets its descriptor: who asks for health does so at once. */
 enum { PAUSE_MS = 10 };
+#define LEAST_STAY (20 * WEIR_MS)
 
 /* One that came when the listener was full. Its bytes are looked at and left where they are. */
 struct newcomer {
@@ -288,6 +290,23 @@ static bool free_a_spare(struct acceptor *acceptor)
 
 /* ---- Accepting ---------------------------------------------------------------------------- */
 
+static bool somebody_waits(int socket)
+{
+    struct pollfd waiting = {socket, POLLIN, 0};
+
+    return poll(&waiting, 1, 0) > 0;
+}
+
+/* Not one descriptor is left, and accept4() says so before it looks whether anybody is there. */
+static void make_room(struct acceptor *acceptor, int socket)
+{
+    if (!somebody_waits(socket))
+        return;
+    if (acceptor->count > 0 && weir_now() - acceptor->lobby[0].since >= LEAST_STAY)
+        drop(acceptor, 0);
+    poll(NULL, 0, PAUSE_MS);
+}
+
 /* False when there is nobody, or nothing to do about the error at the moment. */
 static bool accept_one(struct acceptor *acceptor, int socket, struct newcomer *newcomer)
 {
@@ -301,8 +320,8 @@ static bool accept_one(struct acceptor *acceptor, int socket, struct newcomer *n
             newcomer->is_spare = true;
             if (free_a_spare(acceptor))
                 continue;
-            if (acceptor->count > 0)
-                drop(acceptor, 0);
+            make_room(acceptor, socket);
+            return false;
         }
         if (errno == ECONNABORTED || errno == EINTR)
             continue;
