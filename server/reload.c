@@ -10,6 +10,7 @@
 #include "http_session_manager.h"
 #include "metrics.h"
 #include "pool_url.h"
+#include "serve_listener.h"
 #include "suggestions_db_manager.h"
 #include "text.h"
 
@@ -41,7 +42,7 @@ static weir_status change_secret(const struct reload_parts *parts, const struct 
 static weir_status change_limits(const struct reload_parts *parts, const struct config *fresh,
                                  weir_error *reterr)
 {
-    struct listener_options options = parts->listener_options(fresh);
+    struct listener_options options = serve_listener_options(fresh);
 
     return listener_set_limits(parts->listener, &options, reterr);
 }

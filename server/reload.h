@@ -17,7 +17,6 @@ struct reload_parts {
     const struct config_source *source;
     struct secret *secret;
     struct listener *listener;
-    struct listener_options (*listener_options)(const struct config *config);
     struct console *console;
     struct server_metrics *metrics;
 };

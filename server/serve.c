@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <weir/lifecycle.h>
 
@@ -22,6 +21,7 @@
 #include "reload.h"
 #include "routes.h"
 #include "seed.h"
+#include "serve_listener.h"
 #include "signals.h"
 #include "suggestions_db_manager.h"
 #include "tracing.h"
@@ -38,10 +38,8 @@ static struct server {
     struct server_metrics *metrics;
     struct tracing *tracing;
     struct nocodb_version_check *nocodb_version_check; /* NULL without a NocoDB */
-    char *own_secret; /* made at this start; NULL when the configuration has one */
-    /* Bound before anything else is opened; -1 once the listener has them, or they are closed. */
-    int socket;
-    int health_socket; /* -1 also when there is none */
+    char *own_secret;                 /* made at this start; NULL when the configuration has one */
+    struct serve_addresses addresses; /* none once the listener has them, or they are closed */
     struct listener *listener;
     /* The same, for the console; NULL before it has started. */
     struct listener *_Atomic shown_listener;
@@ -332,12 +330,6 @@ static weir_status stop_nocodb_version_check(void *arg, weir_time deadline, weir
 
 /* ---- Console ------------------------------------------------------------------------------ */
 
-/* Threads for what waits for NocoDB; without it there is nothing to wait for. */
-static int outbound_workers(const struct config *config)
-{
-    return config->nocodb_base_url != NULL ? (int)config->nocodb_calls : 0;
-}
-
 /* What the console shows of the server itself. */
 static void add_server(void *arg, json_t *object)
 {
@@ -355,7 +347,7 @@ static void add_server(void *arg, json_t *object)
         {"workers", server.config->workers},
         {"workers_busy", stats.workers_busy},
         {"queued", stats.queued},
-        {"outbound_workers", outbound_workers(server.config)},
+        {"outbound_workers", serve_outbound_workers(server.config)},
         {"outbound_busy", stats.outbound_busy},
         {"outbound_queued", stats.outbound_queued},
         {"connections", stats.connections},
@@ -386,148 +378,41 @@ static weir_status stop_console(void *arg, weir_time deadline, weir_error *reter
 
 /* ---- Listener ----------------------------------------------------------------------------- */
 
-static void log_listener(void *arg, int level, const char *text)
-{
-    static const enum log_level levels[] = {
-        [LISTENER_LOG_DEBUG] = LOG_LEVEL_DEBUG,
-        [LISTENER_LOG_INFO] = LOG_LEVEL_INFO,
-        [LISTENER_LOG_WARNING] = LOG_LEVEL_WARNING,
-        [LISTENER_LOG_ERROR] = LOG_LEVEL_ERROR,
-    };
-
-    (void)arg;
-    log_write(levels[level], "%s", text);
-}
-
-static void log_access(const struct http_access *access)
-{
-    /* Why it is not ready is logged once, by the health checks, and not at every question. */
-    bool is_trouble = access->status >= 500 && strncmp(access->path, "/readyz", 7) != 0;
-    enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    char kind[96];
-    struct log_about about = {.kind = kind};
-
-    /* Each names its request, so they are counted by what they answer; 503 is the same for all routes. */
-    snprintf(kind, sizeof kind, "answered %u %s", access->status,
-             access->status == 503 ? "" : access->route);
-    log_write_about(level, &about, "%s \"%s %s\" %u %llu bytes %.1f ms, request %s%s%s",
-                    access->client_ip, access->method, access->path, access->status,
-                    (unsigned long long)access->body_bytes,
-                    (double)access->duration / (double)WEIR_MS, access->request_id,
-                    access->trace_id[0] != '\0' ? ", trace " : "", access->trace_id);
-}
-
 static void on_request_done(void *arg, const struct http_access *access)
 {
     (void)arg;
-    log_access(access);
+    serve_log_access(access);
     server_metrics_count_request(server.metrics, access);
     console_count_request(server.app.console, access);
 }
 
-static struct listener_options listener_options(const struct config *config)
-{
-    struct listener_options options = LISTENER_OPTIONS_DEFAULT;
-
-    options.host = config->host;
-    options.port = (int)config->port;
-    options.workers = (int)config->workers;
-    options.outbound_workers = outbound_workers(config);
-    options.queue_limit = (int)config->queue_limit;
-    options.max_connections = (int)config->max_connections;
-    options.max_connections_per_ip = (int)config->max_connections_per_ip;
-    options.max_body_bytes = (size_t)config->max_body_bytes;
-    options.max_total_body_bytes = (size_t)config->max_total_body_bytes;
-    options.max_header_bytes = (size_t)config->max_header_bytes;
-    options.header_deadline_ms = (int)config->header_timeout_ms;
-    options.body_deadline_ms = (int)config->body_timeout_ms;
-    options.keepalive_idle_ms = (int)config->keepalive_timeout_ms;
-    options.write_deadline_ms = (int)config->write_timeout_ms;
-    options.handler_deadline_ms = (int)config->request_timeout_ms;
-    options.log = log_listener;
-    options.on_request_done = on_request_done;
-    return options;
-}
-
 /* Bound first: whoever starts a second server by mistake is told before that one has opened a
  * database, or made a file. */
-static weir_status bind_address(const struct listener_options *options, const char *choice,
-                                int *ret_socket, weir_error *reterr)
-{
-    weir_error error;
-
-    weir_status status = listener_bind(options, ret_socket, &error);
-    if (status != WEIR_OK && error.native == EADDRINUSE)
-        return weir_error_set(reterr, status,
-                              "port %d on %s is in use by another program; %s chooses another",
-                              options->port, options->host, choice);
-    if (status != WEIR_OK && reterr != NULL)
-        *reterr = error;
-    return status;
-}
-
-static weir_status bind_health(struct listener_options options, weir_error *reterr)
-{
-    const struct config *config = server.config;
-
-    if (config->health_port == 0)
-        return WEIR_OK;
-    options.port = (int)config->health_port;
-    if (config->health_host != NULL)
-        options.host = config->health_host;
-    weir_status status =
-        bind_address(&options, "--health-port or WEIR_HEALTH_PORT", &server.health_socket, reterr);
-    if (status == WEIR_OK)
-        log_write(LOG_LEVEL_INFO, "/healthz, /readyz and /metrics are answered on %s port %d too",
-                  options.host, options.port);
-    else if (options.port == listener_socket_port(server.socket))
-        weir_error_set(reterr, status,
-                       "port %d is that of everything else: --health-port or WEIR_HEALTH_PORT "
-                       "chooses another",
-                       options.port);
-    return status;
-}
-
-static void close_addresses(void)
-{
-    if (server.socket >= 0)
-        close(server.socket);
-    if (server.health_socket >= 0)
-        close(server.health_socket);
-    server.socket = server.health_socket = -1;
-}
-
 static weir_status start_address(void *arg, weir_time deadline, weir_error *reterr)
 {
-    struct listener_options options = listener_options(server.config);
-
     (void)arg, (void)deadline;
-    weir_status status = bind_address(&options, "--port or PORT", &server.socket, reterr);
-    if (status == WEIR_OK)
-        status = bind_health(options, reterr);
-    if (status != WEIR_OK)
-        close_addresses();
-    return status;
+    return serve_bind(server.config, &server.addresses, reterr);
 }
 
 static weir_status stop_address(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg, (void)deadline, (void)reterr;
-    close_addresses();
+    serve_close_addresses(&server.addresses);
     return WEIR_OK;
 }
 
 static weir_status start_listener(void *arg, weir_time deadline, weir_error *reterr)
 {
-    struct listener_options options = listener_options(server.config);
+    struct listener_options options = serve_listener_options(server.config);
     struct http_route routes[ROUTES_MAX];
     size_t count = routes_fill(&server.app, routes);
 
     (void)arg, (void)deadline;
     tracing_wrap(server.tracing, routes, count);
-    options.socket = server.socket;
-    options.health_socket = server.health_socket;
-    server.socket = server.health_socket = -1;
+    options.on_request_done = on_request_done;
+    options.socket = server.addresses.socket;
+    options.health_socket = server.addresses.health_socket;
+    server.addresses = SERVE_NO_ADDRESSES;
     weir_status status = listener_start(&options, routes, count, &server.listener, reterr);
     if (status != WEIR_OK)
         return status;
@@ -653,7 +538,6 @@ static int wait_for_end(const struct config_source *source)
                                        .source = source,
                                        .secret = server.app.jwt_secret,
                                        .listener = server.listener,
-                                       .listener_options = listener_options,
                                        .console = server.app.console,
                                        .metrics = server.metrics};
     int number;
@@ -677,7 +561,7 @@ int serve_run(struct config *config, const struct config_source *source)
     weir_error error;
 
     server =
-        (struct server){.config = config, .socket = -1, .health_socket = -1, .started = weir_now()};
+        (struct server){.config = config, .addresses = SERVE_NO_ADDRESSES, .started = weir_now()};
     signals_block();
     if (config->unused_database != NULL && config->unused_database[0] != '\0')
         log_write(LOG_LEVEL_WARNING, "%s", config->unused_database);
