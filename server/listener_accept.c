@@ -65,8 +65,9 @@ struct acceptor {
     int sockets[ACCEPTOR_SOCKETS];
     int spares[ACCEPTOR_SPARES]; /* descriptors kept for newcomers; -1: in use */
     struct newcomer lobby[ACCEPTOR_LOBBY];
-    size_t count;  /* of the lobby; the oldest come first */
-    unsigned most; /* connections that were open since memory was given back */
+    size_t count;   /* of the lobby; the oldest come first */
+    unsigned most;  /* connections that were open since memory was given back */
+    weir_time left; /* since when most of these have left; 0: they have not */
 };
 
 /* ---- Letting in --------------------------------------------------------------------------- */
@@ -356,13 +357,19 @@ static void accept_from(struct acceptor *acceptor, enum acceptor_socket which)
 static void give_memory_back(struct acceptor *acceptor)
 {
     unsigned open = reaper_count(acceptor->listener->main.reaper);
+    weir_time now = weir_now();
 
     if (open > acceptor->most)
         acceptor->most = open;
-    if (acceptor->most < CROWD || open > acceptor->most / 4)
-        return;
-    acceptor->most = open;
-    malloc_trim(0);
+    if (acceptor->most < CROWD || open > acceptor->most / 4) {
+        acceptor->left = 0;
+    } else if (acceptor->left == 0) {
+        acceptor->left = now; /* what they had is freed a little after they are counted out */
+    } else if (now - acceptor->left >= CROWD_TICK_MS * WEIR_MS) {
+        acceptor->most = open;
+        acceptor->left = 0;
+        malloc_trim(0);
+    }
 }
 
 static int wait_ms(const struct acceptor *acceptor)
