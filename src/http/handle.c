@@ -72,6 +72,7 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
         transfer->local_port = local_port;
         transfer->header_bytes = 0; /* what a proxy said is none of the server's */
         weir__response_clear(transfer->response);
+        handle->has_written = false;
         if (transfer->has_body)
             weir__read_before_failing(handle);
         return CURL_PREREQFUNC_OK;

@@ -22,6 +22,7 @@ struct handle {
     weir_time idle_until; /* of that connection */
     curl_socket_t
         lent; /* the one that libcurl was lent last; meaningful while its connection stands */
+    bool has_written; /* bytes of the request under way have left, as the filter of unread.h saw */
     bool is_marked;
     bool is_stale;             /* its connection is not to be used again */
     bool is_http_1_0;          /* nor for a body in chunks: what came over it last was HTTP/1.0 */

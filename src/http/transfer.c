@@ -499,7 +499,7 @@ static void note_result(struct handle *handle, struct transfer *t)
     curl_easy_getinfo(handle->easy, CURLINFO_REQUEST_SIZE, &sent);
     /* What libcurl opened, or was kept from opening, for its silent repeat does not count. */
     t->opened = t->sends > 0 && !t->has_refused ? (int)opened : 0;
-    t->was_sent = t->sends > 0 && sent > 0;
+    t->was_sent = t->sends > 0 && (sent > 0 || handle->has_written);
     t->is_reused = t->sends > 0 && t->opened == 0;
     if (t->sends == 0)
         curl_easy_getinfo(handle->easy, CURLINFO_HTTP_CONNECTCODE, &t->proxy_status);

@@ -14,6 +14,7 @@
 #define PATIENCE 3
 
 struct filter {
+    struct handle *handle; /* whose connection it is, for as long as that stands */
     int socket;
     int unread; /* bytes that were there when a write was last put off */
     int times;  /* how often that was so */
@@ -34,11 +35,13 @@ static bool can_wait(struct filter *f)
 
 static int on_write(BIO *bio, const char *data, int size)
 {
+    struct filter *f = BIO_get_data(bio);
     int written = BIO_write(BIO_next(bio), data, size);
 
+    f->handle->has_written = f->handle->has_written || written > 0;
     BIO_clear_retry_flags(bio);
     BIO_copy_next_retry(bio);
-    if (written <= 0 && size > 0 && !BIO_should_retry(bio) && can_wait(BIO_get_data(bio)))
+    if (written <= 0 && size > 0 && !BIO_should_retry(bio) && can_wait(f))
         BIO_set_retry_write(bio);
     return written;
 }
@@ -75,7 +78,7 @@ static void make_method(void)
 }
 
 /* The filter without anything behind it; NULL: no memory. */
-static BIO *open_filter(curl_socket_t socket)
+static BIO *open_filter(struct handle *handle)
 {
     struct filter *f = malloc(sizeof *f);
     BIO *bio = f != NULL ? BIO_new(method) : NULL;
@@ -84,7 +87,7 @@ static BIO *open_filter(curl_socket_t socket)
         free(f);
         return NULL;
     }
-    *f = (struct filter){.socket = socket};
+    *f = (struct filter){.handle = handle, .socket = handle->lent};
     BIO_set_data(bio, f);
     BIO_set_init(bio, 1);
     return bio;
@@ -112,7 +115,7 @@ void weir__read_before_failing(struct handle *handle)
     pthread_once(&once, make_method);
     if (method == NULL || BIO_method_type(out) == type)
         return;
-    BIO *filter = open_filter(handle->lent);
+    BIO *filter = open_filter(handle);
     if (filter == NULL)
         return;
     BIO_up_ref(out); /* SSL_set0_wbio() gives up the one that the connection had */

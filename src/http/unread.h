@@ -11,7 +11,9 @@
  * a look at what has come. Over TLS nobody else could read that (leftover.h does it where there is no
  * TLS), so libcurl is made to: as long as something arrives that is not read yet, a write that fails is
  * one to be tried again later, and libcurl, which reads first whenever there is something to be read,
- * meets the answer. Nothing is done over a connection without TLS, or with another TLS than OpenSSL.
+ * meets the answer. And handle->has_written tells from then on whether anything of a request has left: a
+ * libcurl whose piece did not go out whole does not count the records of TLS that did (8.14.1; 7.88.1
+ * sends the header by itself). Nothing is done over a connection without TLS, or with another TLS than OpenSSL.
  */
 void weir__read_before_failing(struct handle *handle);
 
