@@ -146,18 +146,19 @@ static void a_request_that_is_sent_again_sends_its_body_from_the_beginning(void)
         weir_http_request_retry(request, &none);
         weir_http_request_follow_redirects(request, false);
         send_request(session, request, -1);
-        check_int(taker.count, 1);
         for (int k = 1; k <= 2; k++) {
             struct outcome o = send_request(session, request, -1);
             check_outcome(o, WEIR_OK);
             check_int(o.http, 200);
-            check_int(taker.count, k + 1);
-            check_int(taker.sizes[k], BIG_SIZE);
-            check(taker.hashes[k] == peer_hash(PEER_HASH_START, big, BIG_SIZE));
         }
         weir_http_request_close(request);
         close_session(session);
         peer_stop(peer);
+        check_int(taker.count, 3);
+        for (int k = 0; k <= 2; k++) {
+            check_int(taker.sizes[k], BIG_SIZE);
+            check(taker.hashes[k] == peer_hash(PEER_HASH_START, big, BIG_SIZE));
+        }
     }
 }
 
@@ -198,11 +199,11 @@ static void a_reader_without_rewind_is_refused_a_second_sending_before_anything_
         send_request(session, request, -1);
         /* Over another session it is the same reader. */
         check_refused_until_it_is_given_another_reader(i == 2 ? other : session, peer, request);
-        check_int(taker.sizes[taker.count - 1], BIG_SIZE);
         weir_http_request_close(request);
         close_session(session);
         close_session(other);
         peer_stop(peer);
+        check_int(taker.sizes[taker.count - 1], BIG_SIZE);
     }
 }
 
@@ -222,10 +223,10 @@ static void a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_sending(
     check_outcome(o, WEIR_CANCELLED);
     o = send_request(session, request, -1);
     check_outcome(o, WEIR_OK);
-    check_int(taker.sizes[1], BIG_SIZE);
     weir_http_request_close(request);
     close_session(session);
     peer_stop(peer);
+    check_int(taker.sizes[1], BIG_SIZE);
 }
 
 /* More than the size that was announced would be a request of its own to the server. */
