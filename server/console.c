@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "lately.h"
 #include "pool_json.h"
 #include "request_rates.h"
+#include "spawn.h"
 #include "suggestions_db_manager.h"
 
 /* How often the figures are looked at, and how soon after another there is an issue for somebody new. */
@@ -184,19 +184,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-static int spawn(struct console *console)
-{
-    sigset_t all;
-    sigset_t before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&console->thread, NULL, run, console);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 /* ---- Opening and closing ------------------------------------------------------------------ */
 
 static void free_console(struct console *console)
@@ -236,7 +223,7 @@ weir_status console_open(unsigned max_streams, console_source *source, void *arg
         free_console(console);
         return status;
     }
-    error = spawn(console);
+    error = spawn(&console->thread, run, console);
     if (error == 0) {
         *ret_console = console;
         return WEIR_OK;

@@ -7,7 +7,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "condition.h"
 #include "linger.h"
+#include "spawn.h"
 
 /* Oldest first. All in one list have the same limit, so the first is always the next one due. */
 struct conn_list {
@@ -440,19 +440,6 @@ static weir_status system_error(const char *what, int error, weir_error *reterr)
     return WEIR_SYSTEM;
 }
 
-static int spawn(struct reaper *reaper)
-{
-    sigset_t all;
-    sigset_t before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&reaper->thread, NULL, reap, reaper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void free_reaper(struct reaper *reaper)
 {
     linger_clear(&reaper->linger);
@@ -486,7 +473,7 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
         status = system_error("descriptors", errno, reterr);
         goto fail;
     }
-    error = spawn(reaper);
+    error = spawn(&reaper->thread, reap, reaper);
     if (error != 0) {
         status = system_error("thread", error, reterr);
         goto fail;

@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "condition.h"
+#include "spawn.h"
 
 struct workers {
     unsigned thread_count;
@@ -72,19 +72,14 @@ static void free_workers(struct workers *workers)
     free(workers);
 }
 
-static int spawn(struct workers *workers, int threads)
+static int start_threads(struct workers *workers, int threads)
 {
-    sigset_t all;
-    sigset_t before;
     int error = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (error == 0 && workers->thread_count < (unsigned)threads) {
-        error = pthread_create(&workers->threads[workers->thread_count], NULL, serve, workers);
+        error = spawn(&workers->threads[workers->thread_count], serve, workers);
         workers->thread_count += error == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
@@ -104,7 +99,7 @@ weir_status workers_start(int threads, int queue_limit, struct workers **ret_wor
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->has_work, NULL);
     condition_init(&workers->is_quiet);
-    error = spawn(workers, threads);
+    error = start_threads(workers, threads);
     if (error != 0) {
         (void)workers_stop(workers, WEIR_DEADLINE_NEVER);
         weir_error_set(reterr, WEIR_SYSTEM, "start %d workers: %s", threads, strerror(error));
