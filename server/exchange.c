@@ -9,6 +9,7 @@
 #include "exchange_chunks.h"
 #include "exchange_stream.h"
 #include "hygiene.h"
+#include "listener_events.h"
 #include "request.h"
 
 /*
@@ -78,6 +79,7 @@ static struct MHD_Response *make_stream(struct exchange *x)
 
     x->must_close = true;
     x->stream = (struct stream){.connection = x->connection,
+                                .events = x->door->events,
                                 .reaper = x->door->reaper,
                                 .conn = x->conn,
                                 .reader = x->response.reader};
@@ -307,7 +309,7 @@ static enum MHD_Result admit_body(struct exchange *x)
     x->stage = STAGE_BODY;
     reaper_move(x->door->reaper, x->conn, CONN_BODY);
     if (x->framing.is_chunked)
-        chunks_begin(x->door, &x->chunks, x->conn, x->request.id);
+        chunks_begin(x->door, &x->chunks, x->conn, x->connection, x->request.id);
     return MHD_YES;
 }
 
@@ -376,7 +378,7 @@ static struct exchange *exchange_of(struct work *work)
 static void finish(struct exchange *x)
 {
     x->stage = STAGE_DONE;
-    MHD_resume_connection(x->connection);
+    event_thread_resume(x->door->events, x->connection);
 }
 
 static void run_handler(struct work *work)

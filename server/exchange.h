@@ -15,6 +15,7 @@
 
 struct acceptor;
 struct chunks;
+struct event_thread;
 struct listener;
 
 /* Connections of the reserve. */
@@ -29,9 +30,15 @@ struct door {
     struct MHD_Daemon *daemon;
     struct reaper *reaper;
     bool is_reserve;
-    unsigned limit;        /* of connections */
-    atomic_uint entering;  /* handed to the library, which has not shown them to us yet */
-    struct chunks *chunks; /* bodies on their way; only the event thread */
+    unsigned limit; /* of connections */
+    struct event_thread *events;
+    atomic_uint entering; /* handed to the event thread, and not shown to us by the library yet */
+    unsigned met;         /* shown to us in this round of the event thread; only that one's */
+
+    /* Of chunked bodies on their way; only the event thread. */
+    struct chunks *chunks;
+    unsigned stuck;        /* how many of them the library does not read */
+    weir_time chunks_seen; /* when they were looked at */
 };
 
 /* What starting, stopping and the event threads share. What stands above the atomics is fixed before

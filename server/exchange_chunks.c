@@ -2,6 +2,7 @@
 /* Chunked bodies on their way: who has too much framing, and the answer to that. */
 #include "exchange_chunks.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
 #include <stdio.h>
@@ -16,10 +17,15 @@
 /* Framing beyond that which is too much. The library's buffer has more. */
 #define FRAMING_LEAST 1024
 
+/* How often it is looked who is stuck; how long the library may wait on its behalf, seconds. */
+#define LOOK_MS 50
+#define STUCK_SECONDS 1u
+
 void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
-                  const char *request_id)
+                  struct MHD_Connection *connection, const char *request_id)
 {
-    *chunks = (struct chunks){.conn = conn, .request_id = request_id, .next = door->chunks};
+    *chunks = (struct chunks){
+        .conn = conn, .connection = connection, .request_id = request_id, .next = door->chunks};
     if (door->chunks != NULL)
         door->chunks->previous = chunks;
     door->chunks = chunks;
@@ -33,19 +39,37 @@ void chunks_end(struct door *door, struct chunks *chunks)
         chunks->next->previous = chunks->previous;
     *(chunks->previous != NULL ? &chunks->previous->next : &door->chunks) = chunks->next;
     chunks->conn = NULL;
+    door->stuck -= chunks->is_stuck;
 }
 
-/* How many bytes of a connection the library has read; 0: the kernel does not tell. */
-static uint64_t bytes_read(int fd)
+/* How many bytes lie in the kernel. */
+static uint64_t bytes_unread(int fd)
+{
+    int unread = 0;
+
+    return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0 ? (uint64_t)unread : 0;
+}
+
+/* How many bytes of a connection came from its client; 0: the kernel does not tell. */
+static uint64_t bytes_received(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
-    int unread = 0;
 
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        ioctl(fd, FIONREAD, &unread) != 0 || info.tcpi_bytes_received < (uint64_t)unread)
-        return 0;
-    return info.tcpi_bytes_received - (uint64_t)unread;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
+}
+
+/* How many bytes of a connection the library has read; 0: that cannot be told, because more are coming. */
+static uint64_t bytes_read(int fd)
+{
+    for (int i = 0; i < 3; i++) {
+        uint64_t received = bytes_received(fd);
+        uint64_t unread = bytes_unread(fd);
+
+        if (bytes_received(fd) == received)
+            return received > unread ? received - unread : 0;
+    }
+    return 0;
 }
 
 /* The framing of a body beyond what its pieces may have. */
@@ -97,4 +121,53 @@ void chunks_refuse_overlong(struct door *door)
     }
     if (worst != NULL)
         answer(worst);
+}
+
+/* The library reads all that it may before a round ends: what lay there at the last look, and still does at
+ * this one, is not read any more. */
+static bool is_stuck(struct chunks *chunks)
+{
+    uint64_t before = chunks->read;
+
+    chunks->read = bytes_unread(chunks->conn->fd) > 0 ? bytes_read(chunks->conn->fd) : 0;
+    return chunks->read > 0 && chunks->read == before;
+}
+
+/* Its client gets the answer at once. The library has no other way to close it than a timeout. */
+static void refuse_stuck(struct door *door, struct chunks *chunks)
+{
+    int fd;
+
+    answer(chunks);
+    chunks->is_stuck = true;
+    door->stuck++;
+    fd = fcntl(chunks->conn->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        reaper_linger(door->reaper, fd);
+    MHD_set_connection_option(chunks->connection, MHD_CONNECTION_OPTION_TIMEOUT, STUCK_SECONDS);
+}
+
+void chunks_tend(struct door *door)
+{
+    weir_time now;
+
+    if (door->chunks == NULL)
+        return;
+    now = weir_now();
+    if (now - door->chunks_seen < LOOK_MS * WEIR_MS)
+        return;
+    door->chunks_seen = now;
+    for (struct chunks *c = door->chunks; c != NULL; c = c->next) {
+        if (c->refused_with == 0 && !c->is_stuck && is_stuck(c))
+            refuse_stuck(door, c);
+    }
+}
+
+int chunks_wait_ms(const struct door *door, int wait_ms)
+{
+    if (door->stuck > 0 && wait_ms == 0)
+        return 1; /* whoever has something to say ends it */
+    if (door->chunks != NULL && (wait_ms < 0 || wait_ms > LOOK_MS))
+        return LOOK_MS;
+    return wait_ms;
 }

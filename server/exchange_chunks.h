@@ -6,30 +6,41 @@
 #include "exchange.h"
 
 /*
- * The library gives such a request up with a page of its own (500, or 413 from 1.0 on), for which it asks
- * nobody. All it tells is a message, without saying for which connection, and that before the page goes
- * out. So the connection is found by arithmetic: of the bytes that were read from it those are known that
- * belonged to heads and bodies, and each piece of a body has a few bytes of framing. Whoever has by far
- * more is the one, and is answered here.
+ * Before 1.0 the library stops reading such a connection, for ever, and spins. It is found by that: what it
+ * sent lies in the kernel, and the library does not read it.
  *
- * All of it belongs to the event thread of the door.
+ * From 1.0 on the library gives the request up with a page of its own (413), for which it asks nobody. All
+ * it tells is a message, without saying for which connection, and that before the page goes out. So the
+ * connection is found by arithmetic: of the bytes that were read from it those are known that belonged to
+ * heads and bodies, and each piece of a body has a few bytes of framing. Whoever has by far more is the one.
+ *
+ * Both are answered here. All of it belongs to the event thread of the door.
  */
 struct chunks {
     struct conn *conn; /* NULL: not in the door's list */
+    struct MHD_Connection *connection;
     const char *request_id;
     uint64_t pieces;       /* of the body that came, each of one chunk */
     unsigned refused_with; /* the status of the answer given here; 0: none was */
     size_t refused_bytes;  /* of that answer's body */
+    bool is_stuck;         /* refused because the library does not read any more */
+    uint64_t read;         /* bytes that were read when others lay in the kernel; 0: none did */
     struct chunks *previous;
     struct chunks *next;
 };
 
 /* The body of a request begins, or is over; the latter also where it did not begin. */
 void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
-                  const char *request_id);
+                  struct MHD_Connection *connection, const char *request_id);
 void chunks_end(struct door *door, struct chunks *chunks);
 
 /* The library is about to send a page of its own. */
 void chunks_refuse_overlong(struct door *door);
+
+/* After each round of the library: now and then it is looked who is stuck. */
+void chunks_tend(struct door *door);
+
+/* How long the event thread may wait before the next round, when the library allows `wait_ms` (-1: for ever). */
+int chunks_wait_ms(const struct door *door, int wait_ms);
 
 #endif

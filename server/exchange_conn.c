@@ -63,6 +63,7 @@ void exchange_on_connection(void *arg, struct MHD_Connection *connection, void *
         if (*slot != NULL)
             reaper_add(door->reaper, *slot);
         atomic_fetch_sub(&door->entering, 1);
+        door->met++;
         return;
     }
     if (*slot != NULL)

@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#include "listener_events.h"
+
 /* What the kernel keeps of a stream that its client does not read (twice that, in Linux). Without this limit it would take
  * megabytes, and the client would find all that is old in them before anything new. */
 enum { SEND_BUFFER_BYTES = 16 << 10 };
@@ -23,7 +25,7 @@ static void resume(void *arg)
 {
     struct stream *stream = arg;
 
-    MHD_resume_connection(stream->connection);
+    event_thread_resume(stream->events, stream->connection);
 }
 
 /* MHD_ContentReaderCallback; called again only when the kernel took all it gave before. */

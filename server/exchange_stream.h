@@ -13,6 +13,7 @@
  * request is over. */
 struct stream {
     struct MHD_Connection *connection;
+    struct event_thread *events;
     struct reaper *reaper;
     struct conn *conn;
     struct feed_reader *reader;

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "exchange.h"
 #include "exchange_chunks.h"
 #include "listener_accept.h"
+#include "listener_events.h"
 
 /* Connections the library may hold beyond a door's limit: those cut or closed a moment ago, which it has
  * not cleaned up yet. Our own limit has to be the one that is met, always: of one that the library refuses
@@ -193,8 +192,7 @@ static struct MHD_Daemon *start_daemon(struct door *door)
     /* One option per line: */
     /* clang-format off */
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
-        MHD_USE_NO_LISTEN_SOCKET,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET,
         0, NULL, NULL, exchange_on_request, door,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, door, /* first, for later errors */
         MHD_OPTION_CONNECTION_LIMIT, door->limit + CONNECTION_MARGIN,
@@ -210,26 +208,25 @@ static struct MHD_Daemon *start_daemon(struct door *door)
     /* clang-format on */
 }
 
-/* The event thread inherits the signal mask, and must leave signals to the program. */
-static weir_status start_event_thread(struct door *door, weir_error *reterr)
+static weir_status start_library(struct door *door, weir_error *reterr)
 {
-    sigset_t all;
-    sigset_t before;
+    weir_status status;
     int error;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = 0;
     door->daemon = start_daemon(door);
     error = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (door->daemon != NULL)
-        return WEIR_OK;
-    weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP event thread: %s",
-                   error == 0 ? "the HTTP library refused: the log says why" : strerror(error));
-    if (reterr != NULL)
-        reterr->native = error;
-    return WEIR_SYSTEM;
+    if (door->daemon == NULL) {
+        weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP library: %s",
+                       error == 0 ? "it refused: the log says why" : strerror(error));
+        if (reterr != NULL)
+            reterr->native = error;
+        return WEIR_SYSTEM;
+    }
+    status = event_thread_start(door, &door->events, reterr);
+    if (status != WEIR_OK)
+        MHD_stop_daemon(door->daemon);
+    return status;
 }
 
 /* ---- Starting ----------------------------------------------------------------------------- */
@@ -266,14 +263,13 @@ static weir_status open_door(struct door *door, weir_error *reterr)
 
     fill_limits(door, &door->listener->options, limits);
     status = reaper_start(limits, &door->reaper, reterr);
-    return status == WEIR_OK ? start_event_thread(door, reterr) : status;
+    return status == WEIR_OK ? start_library(door, reterr) : status;
 }
 
 /* Closes the connections that are left. None may be suspended. */
 static void close_door(struct door *door)
 {
-    if (door->daemon != NULL)
-        MHD_stop_daemon(door->daemon);
+    event_thread_stop(door->events);
     reaper_stop(door->reaper);
 }
 

@@ -7,7 +7,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,8 @@
 #include <unistd.h>
 
 #include "exchange.h"
+#include "listener_events.h"
+#include "spawn.h"
 
 /* Taken from one socket, and events taken, before the others have their turn. */
 enum { ACCEPTS = 64, EVENTS = 64 };
@@ -72,14 +73,9 @@ struct acceptor {
 
 /* ---- Letting in --------------------------------------------------------------------------- */
 
-/* From now on the library has the socket, and closes it if it refuses. */
 static void enter(struct door *door, const struct newcomer *newcomer)
 {
-    atomic_fetch_add(&door->entering, 1);
-    if (MHD_add_connection(door->daemon, newcomer->fd,
-                           (const struct sockaddr *)(const void *)&newcomer->address,
-                           newcomer->address_size) != MHD_YES)
-        atomic_fetch_sub(&door->entering, 1);
+    event_thread_enter(door->events, newcomer->fd, &newcomer->address, newcomer->address_size);
 }
 
 static bool has_room(const struct door *door)
@@ -356,7 +352,8 @@ static void accept_from(struct acceptor *acceptor, enum acceptor_socket which)
  * crowd has left, it is given back. */
 static void give_memory_back(struct acceptor *acceptor)
 {
-    unsigned open = reaper_count(acceptor->listener->main.reaper);
+    struct door *door = &acceptor->listener->main;
+    unsigned open = reaper_count(door->reaper) + atomic_load(&door->entering);
     weir_time now = weir_now();
 
     if (open > acceptor->most)
@@ -454,19 +451,6 @@ static bool watch(struct acceptor *acceptor, int fd)
     return fd < 0 || epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-static int spawn(struct acceptor *acceptor)
-{
-    sigset_t all;
-    sigset_t before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&acceptor->thread, NULL, serve, acceptor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static int start_thread(struct acceptor *acceptor)
 {
     acceptor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -476,7 +460,7 @@ static int start_thread(struct acceptor *acceptor)
         !watch(acceptor, acceptor->sockets[ACCEPTOR_HEALTH]))
         return errno;
     refill_spares(acceptor);
-    return spawn(acceptor);
+    return spawn(&acceptor->thread, serve, acceptor);
 }
 
 weir_status acceptor_start(struct listener *listener, const int sockets[ACCEPTOR_SOCKETS],

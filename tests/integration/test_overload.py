@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -261,6 +262,31 @@ def test_probes_go_on_while_far_more_clients_come_than_there_is_room_for():
         print(f"# {answered} answered, {refused} refused; {len(taken)} probes, the slowest {max(taken) * 1000:.0f} ms; memory x {growth:.2f}")
         assert refused > 0 and answered > 0 and max(taken) < 5, taken
         assert resident(backend) - before < 16 * MIB
+
+
+def test_every_client_of_a_crowd_that_comes_at_once_is_answered():
+    def gather(path):
+        for count in (1, 31, 32, 33, 64, 127, 128, 129, 192, 256, 384, 511, 512, 513):
+            with contextlib.ExitStack() as crowd:
+                clients = [crowd.enter_context(Client(backend.port)) for _ in range(count)]
+                for client in clients:  # the server knows them all before they ask at once
+                    client.ask("GET", "/api/v1")
+                    assert client.response()[0] == 200
+                os.kill(backend.process.pid, signal.SIGSTOP)
+                for client in clients:
+                    client.ask("GET", path, user())
+                os.kill(backend.process.pid, signal.SIGCONT)
+                until = time.monotonic() + 10
+                for number, client in enumerate(clients):
+                    client.socket.settimeout(max(0.1, until - time.monotonic()))
+                    try:
+                        assert client.response()[0] in (200, 503)
+                    except TimeoutError:
+                        raise AssertionError(f"{path}: {number} of {count} were answered") from None
+
+    with Backend(PROGRAM) as backend:
+        gather("/api/v1")  # by the event thread
+        gather("/api/v1/tables")  # by workers, or refused
 
 
 def test_memory_of_a_crowd_is_given_back():
