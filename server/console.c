@@ -14,8 +14,8 @@
 #include "lately.h"
 #include "pool_json.h"
 #include "request_rates.h"
-#include "spawn.h"
 #include "suggestions_db_manager.h"
+#include "thread_start.h"
 
 /* How often the figures are looked at, and how soon after another there is an issue for somebody new. */
 #define LOOK_EVERY WEIR_SECOND
@@ -223,7 +223,7 @@ weir_status console_open(unsigned max_streams, console_source *source, void *arg
         free_console(console);
         return status;
     }
-    error = spawn(&console->thread, run, console);
+    error = thread_start(&console->thread, run, console);
     if (error == 0) {
         *ret_console = console;
         return WEIR_OK;

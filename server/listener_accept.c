@@ -17,7 +17,7 @@
 
 #include "exchange.h"
 #include "listener_events.h"
-#include "spawn.h"
+#include "thread_start.h"
 
 /* Taken from one socket, and events taken, before the others have their turn. */
 enum { ACCEPTS = 64, EVENTS = 64 };
@@ -460,7 +460,7 @@ static int start_thread(struct acceptor *acceptor)
         !watch(acceptor, acceptor->sockets[ACCEPTOR_HEALTH]))
         return errno;
     refill_spares(acceptor);
-    return spawn(&acceptor->thread, serve, acceptor);
+    return thread_start(&acceptor->thread, serve, acceptor);
 }
 
 weir_status acceptor_start(struct listener *listener, const int sockets[ACCEPTOR_SOCKETS],

@@ -13,7 +13,7 @@
 
 #include "exchange.h"
 #include "exchange_chunks.h"
-#include "spawn.h"
+#include "thread_start.h"
 
 /*
  * libmicrohttpd's own epoll thread may wait for more events before it has handled those that it has, for
@@ -185,7 +185,7 @@ static int start(struct event_thread *thread)
         return ENOTSUP;
     thread->library_fd = info->epoll_fd;
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return thread->wake_fd < 0 ? errno : spawn(&thread->thread, run, thread);
+    return thread->wake_fd < 0 ? errno : thread_start(&thread->thread, run, thread);
 }
 
 weir_status event_thread_start(struct door *door, struct event_thread **ret_thread,

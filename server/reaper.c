@@ -19,7 +19,7 @@
 
 #include "condition.h"
 #include "linger.h"
-#include "spawn.h"
+#include "thread_start.h"
 
 /* Oldest first. All in one list have the same limit, so the first is always the next one due. */
 struct conn_list {
@@ -473,7 +473,7 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
         status = system_error("descriptors", errno, reterr);
         goto fail;
     }
-    error = spawn(&reaper->thread, reap, reaper);
+    error = thread_start(&reaper->thread, reap, reaper);
     if (error != 0) {
         status = system_error("thread", error, reterr);
         goto fail;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "condition.h"
-#include "spawn.h"
+#include "thread_start.h"
 
 struct workers {
     unsigned thread_count;
@@ -77,7 +77,7 @@ static int start_threads(struct workers *workers, int threads)
     int error = 0;
 
     while (error == 0 && workers->thread_count < (unsigned)threads) {
-        error = spawn(&workers->threads[workers->thread_count], serve, workers);
+        error = thread_start(&workers->threads[workers->thread_count], serve, workers);
         workers->thread_count += error == 0;
     }
     return error;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads that leave signals to the program. */
-#ifndef WEIR_SERVER_SPAWN_H
-#define WEIR_SERVER_SPAWN_H
+#ifndef WEIR_SERVER_THREAD_START_H
+#define WEIR_SERVER_THREAD_START_H
 
 #include <pthread.h>
 #include <signal.h>
 
 /* pthread_create() of a thread with every signal blocked. Returns 0 or the errno. */
-static inline int spawn(pthread_t *ret_thread, void *(*run)(void *), void *arg)
+static inline int thread_start(pthread_t *ret_thread, void *(*run)(void *), void *arg)
 {
     sigset_t all;
     sigset_t before;
