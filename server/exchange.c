@@ -10,7 +10,6 @@
 #include "exchange_stream.h"
 #include "hygiene.h"
 #include "listener_events.h"
-#include "request.h"
 
 /*
  * How far an exchange is. The event thread owns it except in STAGE_RUNNING, when the workers do;
@@ -37,9 +36,10 @@ struct exchange {
     struct hygiene_body framing;
     const struct http_route *route;
     bool must_close;
-    size_t max_body;   /* the limit when the head came */
-    size_t reserved;   /* of the memory for bodies, see reserve_body() */
-    size_t body_bytes; /* that came, kept or not */
+    bool is_asked_first; /* see ask_before_reading() */
+    size_t max_body;     /* the limit when the head came */
+    size_t reserved;     /* of the memory for bodies, see reserve_body() */
+    size_t body_bytes;   /* that came, kept or not */
     struct http_request request;
     struct http_response response;
     struct chunks chunks; /* of a chunked body, while it comes */
@@ -47,6 +47,8 @@ struct exchange {
     unsigned sent_status; /* 0 until a response was handed over */
     uint64_t sent_bytes;
 };
+
+#define DAY_SECONDS 86400u
 
 /* ---- Responses ---------------------------------------------------------------------------- */
 
@@ -96,6 +98,19 @@ static void release_body(struct exchange *x)
     x->reserved = 0;
 }
 
+/*
+ * When a connection is resumed, the library (0.9.75 to 1.0.1) reads from it before it asks for the response,
+ * and where the client has ended its side, closes it unanswered. Those with a timeout of their own it asks
+ * first, whatever the timeout: so a connection has one from when it is suspended until it is asked.
+ */
+static void ask_before_reading(struct exchange *x, bool is_wanted)
+{
+    if (is_wanted != x->is_asked_first)
+        MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                  is_wanted ? DAY_SECONDS : 0u);
+    x->is_asked_first = is_wanted;
+}
+
 static enum MHD_Result send_response(struct exchange *x)
 {
     struct listener *listener = x->listener;
@@ -104,6 +119,7 @@ static enum MHD_Result send_response(struct exchange *x)
     enum MHD_Result result;
 
     release_body(x);
+    ask_before_reading(x, false);
     if (made == NULL)
         return MHD_NO;
     for (size_t i = 0; i < response->header_count; i++)
@@ -146,12 +162,9 @@ static enum MHD_Result send_busy(struct exchange *x, const char *reason)
 
 /* ---- Heads -------------------------------------------------------------------------------- */
 
-static void make_request_id(struct exchange *x)
+void listener_make_request_id(struct listener *listener, char out[REQUEST_ID_BYTES])
 {
-    struct listener *listener = x->listener;
-
-    snprintf(x->request.id, sizeof(x->request.id), "%016llx-%llx",
-             (unsigned long long)listener->id_prefix,
+    snprintf(out, REQUEST_ID_BYTES, "%016llx-%llx", (unsigned long long)listener->id_prefix,
              (unsigned long long)atomic_fetch_add(&listener->next_id, 1) + 1);
 }
 
@@ -174,7 +187,7 @@ void *exchange_on_target(void *arg, const char *target, struct MHD_Connection *c
     x->target_at = target;
     x->request.client_ip = conn->ip;
     x->request.method = "";
-    make_request_id(x);
+    listener_make_request_id(x->listener, x->request.id);
     http_response_clear(&x->response);
     reaper_begin_request(door->reaper, conn);
     if (!request_keep_target(&x->request, target == NULL ? "" : target)) {
@@ -355,6 +368,8 @@ static enum MHD_Result take_head(struct exchange *x)
 /* In the middle of an upload no answer can be queued: what is too long ends the connection. */
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *data_size)
 {
+    if (x->chunks.refused_with != 0)
+        return MHD_NO;
     if (*data_size > x->max_body - x->body_bytes) {
         listener_log(x->listener, LISTENER_LOG_DEBUG, "%s: chunked body over %zu bytes: closed",
                      x->request.id, x->max_body);
@@ -405,6 +420,8 @@ static enum MHD_Result dispatch(struct exchange *x)
     int limit_ms = atomic_load(&x->listener->handler_deadline_ms);
 
     chunks_end(x->door, &x->chunks);
+    if (x->chunks.refused_with != 0)
+        return MHD_NO;
     x->request.arrived = weir_now();
     x->request.deadline =
         limit_ms == 0 ? WEIR_DEADLINE_NEVER : x->request.arrived + limit_ms * WEIR_MS;
@@ -420,6 +437,7 @@ static enum MHD_Result dispatch(struct exchange *x)
     x->work.cancel = cancel_handler;
     x->stage = STAGE_RUNNING;
     reaper_move(x->door->reaper, x->conn, CONN_HANDLER);
+    ask_before_reading(x, true);
     MHD_suspend_connection(x->connection);
     workers_push(workers, &x->work);
     return MHD_YES;

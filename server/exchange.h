@@ -10,6 +10,7 @@
 
 #include "listener.h"
 #include "reaper.h"
+#include "request.h"
 #include "router.h"
 #include "workers.h"
 
@@ -33,7 +34,7 @@ struct door {
     unsigned limit; /* of connections */
     struct event_thread *events;
     atomic_uint entering; /* handed to the event thread, and not shown to us by the library yet */
-    unsigned met;         /* shown to us in this round of the event thread; only that one's */
+    unsigned admitted;    /* shown to us in this round of the event thread; only that one's */
 
     /* Of chunked bodies on their way; only the event thread. */
     struct chunks *chunks;
@@ -74,6 +75,9 @@ struct listener {
 
 /* What of the options is set on a listening socket and may change later. */
 void listener_tune_socket(int fd, const struct listener_options *options);
+
+/* The id of one more request. Threads: any. */
+void listener_make_request_id(struct listener *listener, char out[REQUEST_ID_BYTES]);
 
 /* A message for options.log, if there is one. */
 void listener_log(const struct listener *listener, int level, const char *format, ...)

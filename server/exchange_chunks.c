@@ -3,13 +3,9 @@
 #include "exchange_chunks.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <linux/tcp.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "raw_response.h"
 
 /* What the framing of a piece may have: a size of 16 digits and two ends of lines, and some more. */
 #define FRAMING_OF_PIECE 24
@@ -42,31 +38,14 @@ void chunks_end(struct door *door, struct chunks *chunks)
     door->stuck -= chunks->is_stuck;
 }
 
-/* How many bytes lie in the kernel. */
-static uint64_t bytes_unread(int fd)
-{
-    int unread = 0;
-
-    return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0 ? (uint64_t)unread : 0;
-}
-
-/* How many bytes of a connection came from its client; 0: the kernel does not tell. */
-static uint64_t bytes_received(int fd)
-{
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
-
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
-}
-
 /* How many bytes of a connection the library has read; 0: that cannot be told, because more are coming. */
-static uint64_t bytes_read(int fd)
+static uint64_t bytes_read(const struct conn *conn)
 {
     for (int i = 0; i < 3; i++) {
-        uint64_t received = bytes_received(fd);
-        uint64_t unread = bytes_unread(fd);
+        uint64_t received = conn_bytes_received(conn);
+        uint64_t unread = conn_bytes_unread(conn);
 
-        if (bytes_received(fd) == received)
+        if (conn_bytes_received(conn) == received)
             return received > unread ? received - unread : 0;
     }
     return 0;
@@ -76,32 +55,24 @@ static uint64_t bytes_read(int fd)
 static uint64_t framing_of(const struct chunks *chunks)
 {
     uint64_t known = chunks->conn->accounted + FRAMING_OF_PIECE * (chunks->pieces + 1);
-    uint64_t read = bytes_read(chunks->conn->fd);
+    uint64_t read = bytes_read(chunks->conn);
 
     return read > known ? read - known : 0;
 }
 
-/* Straight to the socket, whose buffer has room: nothing was sent since the request began. What the
- * library then wants to send fails, and it closes. */
+/* What the library then wants to send fails, and it closes. */
 static void answer(struct chunks *chunks)
 {
-    static const char body[] = "{\"detail\": \"a chunk's size and extensions are too long\"}";
-    char text[512];
-    char date[64];
-    time_t now = time(NULL);
-    struct tm parts;
+    const struct raw_response response = {.status = 400,
+                                          .reason = "Bad Request",
+                                          .detail = "a chunk's size and extensions are too long",
+                                          .fields = "",
+                                          .request_id = chunks->request_id};
 
-    gmtime_r(&now, &parts);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    int size = snprintf(text, sizeof(text),
-                        "HTTP/1.1 400 Bad Request\r\nDate: %s\r\n"
-                        "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n"
-                        "X-Request-Id: %s\r\nConnection: close\r\n\r\n%s",
-                        date, strlen(body), chunks->request_id, body);
-    if (send(chunks->conn->fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size)
+    if (!raw_response_send(chunks->conn->fd, &response))
         return;
-    chunks->refused_with = 400;
-    chunks->refused_bytes = strlen(body);
+    chunks->refused_with = response.status;
+    chunks->refused_bytes = raw_response_body_size(&response);
     chunks->conn->wants_linger = true;
     shutdown(chunks->conn->fd, SHUT_WR);
 }
@@ -129,7 +100,7 @@ static bool is_stuck(struct chunks *chunks)
 {
     uint64_t before = chunks->read;
 
-    chunks->read = bytes_unread(chunks->conn->fd) > 0 ? bytes_read(chunks->conn->fd) : 0;
+    chunks->read = conn_bytes_unread(chunks->conn) > 0 ? bytes_read(chunks->conn) : 0;
     return chunks->read > 0 && chunks->read == before;
 }
 
@@ -144,6 +115,7 @@ static void refuse_stuck(struct door *door, struct chunks *chunks)
     fd = fcntl(chunks->conn->fd, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
         reaper_linger(door->reaper, fd);
+    chunks->conn->is_lingering = fd >= 0;
     MHD_set_connection_option(chunks->connection, MHD_CONNECTION_OPTION_TIMEOUT, STUCK_SECONDS);
 }
 

@@ -34,7 +34,7 @@ void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
                   struct MHD_Connection *connection, const char *request_id);
 void chunks_end(struct door *door, struct chunks *chunks);
 
-/* The library is about to send a page of its own. */
+/* The library, 1.0 or newer, is about to send a page of its own. */
 void chunks_refuse_overlong(struct door *door);
 
 /* After each round of the library: now and then it is looked who is stuck. */

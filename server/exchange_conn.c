@@ -44,7 +44,7 @@ static void close_conn(struct door *door, struct conn *conn)
 {
     bool was_cut = reaper_remove(door->reaper, conn);
 
-    if (!was_cut && (conn->wants_linger || conn_has_unread_bytes(conn))) {
+    if (!was_cut && !conn->is_lingering && (conn->wants_linger || conn_bytes_unread(conn) > 0)) {
         int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
 
         if (fd >= 0)
@@ -63,7 +63,7 @@ void exchange_on_connection(void *arg, struct MHD_Connection *connection, void *
         if (*slot != NULL)
             reaper_add(door->reaper, *slot);
         atomic_fetch_sub(&door->entering, 1);
-        door->met++;
+        door->admitted++;
         return;
     }
     if (*slot != NULL)

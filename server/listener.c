@@ -83,7 +83,7 @@ static void on_library_message(void *arg, const char *format, va_list args)
     while (size > 0 && text[size - 1] == '\n')
         text[--size] = '\0';
     listener_log(listener, level, "libmicrohttpd: %s", text);
-    if (strncmp(format, "Error processing request", 24) == 0)
+    if (!listener->checks_block && strncmp(format, "Error processing request", 24) == 0)
         chunks_refuse_overlong(door);
 }
 

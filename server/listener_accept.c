@@ -17,6 +17,7 @@
 
 #include "exchange.h"
 #include "listener_events.h"
+#include "raw_response.h"
 #include "thread_start.h"
 
 /* Taken from one socket, and events taken, before the others have their turn. */
@@ -101,25 +102,23 @@ static void enter_reserve(struct acceptor *acceptor, const struct newcomer *newc
 /* Nothing of the request is read before it is refused but what has come. */
 static void turn_away(struct acceptor *acceptor, int fd, bool is_head)
 {
-    static const char body[] = "{\"detail\": \"every connection is in use\"}";
     struct listener *listener = acceptor->listener;
     struct conn conn = {.fd = fd};
-    char text[384];
+    char id[REQUEST_ID_BYTES];
     char waste[4096];
-    int size = snprintf(text, sizeof(text),
-                        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; "
-                        "charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n"
-                        "Retry-After: 1\r\nX-Request-Id: %016llx-%llx\r\n\r\n%s",
-                        sizeof(body) - 1, (unsigned long long)listener->id_prefix,
-                        (unsigned long long)atomic_fetch_add(&listener->next_id, 1) + 1,
-                        is_head ? "" : body);
+    const struct raw_response response = {.status = 503,
+                                          .reason = "Service Unavailable",
+                                          .detail = "every connection is in use",
+                                          .fields = "Retry-After: 1\r\n",
+                                          .request_id = id,
+                                          .is_head = is_head};
 
-    if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0 &&
-        send(fd, text, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) == size) {
+    listener_make_request_id(listener, id);
+    if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) > 0 && raw_response_send(fd, &response)) {
         atomic_fetch_add(&listener->requests, 1);
         atomic_fetch_add(&listener->rejected_full, 1);
     }
-    if (conn_has_unread_bytes(&conn))
+    if (conn_bytes_unread(&conn) > 0)
         reaper_linger(listener->main.reaper, fd);
     else
         close(fd);

@@ -97,7 +97,7 @@ static struct arrival *take_arrivals(struct event_thread *thread)
 
 /* The library has the sockets from now on, and closes those that it refuses: at once, or (1.0) when it
  * runs. Returns how many there were. */
-static unsigned hand_over(struct event_thread *thread)
+static unsigned add_arrivals(struct event_thread *thread)
 {
     struct arrival *arrival = take_arrivals(thread);
     unsigned count = 0;
@@ -120,10 +120,10 @@ static void run_once(struct event_thread *thread)
     struct door *door = thread->door;
     unsigned count;
 
-    door->met = 0;
-    count = hand_over(thread);
+    door->admitted = 0;
+    count = add_arrivals(thread);
     MHD_run(door->daemon);
-    atomic_fetch_sub(&door->entering, count - door->met);
+    atomic_fetch_sub(&door->entering, count - door->admitted);
     chunks_tend(door);
 }
 

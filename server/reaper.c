@@ -314,30 +314,31 @@ bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time a
     return is_old;
 }
 
-bool conn_has_unread_bytes(const struct conn *conn)
+uint64_t conn_bytes_unread(const struct conn *conn)
 {
     int unread = 0;
 
-    return ioctl(conn->fd, SIOCINQ, &unread) == 0 && unread > 0;
+    return ioctl(conn->fd, SIOCINQ, &unread) == 0 && unread > 0 ? (uint64_t)unread : 0;
 }
 
-static bool never_received_a_byte(const struct conn *conn)
+uint64_t conn_bytes_received(const struct conn *conn)
 {
-    struct tcp_info info;
+    struct tcp_info info = {0};
     socklen_t size = sizeof(info);
 
-    memset(&info, 0, sizeof(info));
-    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-           size > offsetof(struct tcp_info, tcpi_bytes_received) && info.tcpi_bytes_received == 0;
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
+        return UINT64_MAX;
+    return info.tcpi_bytes_received;
 }
 
 static bool owes_nothing(const struct conn *conn)
 {
     switch (conn->phase) {
     case CONN_IDLE:
-        return !conn_has_unread_bytes(conn);
+        return conn_bytes_unread(conn) == 0;
     case CONN_HEADER:
-        return never_received_a_byte(conn);
+        return conn_bytes_received(conn) == 0;
     case CONN_STREAM_WRITE:
         return true;
     case CONN_BODY:

@@ -45,6 +45,7 @@ struct conn {
     int fd;
     char ip[46];
     bool wants_linger;  /* only the event thread: answered before it finished sending */
+    bool is_lingering;  /* the same: somebody reads what else it sends already */
     uint64_t accounted; /* the same: its bytes that were of a head or a body, and not of framing */
 
     /* Guarded by the reaper's lock. */
@@ -85,8 +86,10 @@ bool reaper_remove(struct reaper *reaper, struct conn *conn);
  * request is in CONN_HEADER since accept, and stays so. */
 void reaper_begin_request(struct reaper *reaper, struct conn *conn);
 
-/* Whether the kernel holds bytes of the client that nobody has read. The descriptor must be open. */
-bool conn_has_unread_bytes(const struct conn *conn);
+/* How many bytes of the client the kernel holds that nobody has read, and how many came in all; UINT64_MAX:
+ * the kernel does not tell. The descriptor must be open. */
+uint64_t conn_bytes_unread(const struct conn *conn);
+uint64_t conn_bytes_received(const struct conn *conn);
 
 /* Take over a duplicate of a socket that should linger (linger.h). */
 void reaper_linger(struct reaper *reaper, int fd);

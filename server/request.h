@@ -14,6 +14,9 @@
 
 #define REQUEST_QUERY_PARAMS 32
 
+/* Of the text of a request's id, with its zero. */
+enum { REQUEST_ID_BYTES = 40 };
+
 struct http_pair {
     const char *name;
     const char *value;
@@ -23,7 +26,7 @@ struct http_pair {
 struct http_request {
     const char *method;
     const char *client_ip;
-    char id[40];
+    char id[REQUEST_ID_BYTES];
     weir_time arrived;
     weir_time deadline;
 

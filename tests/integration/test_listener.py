@@ -298,6 +298,31 @@ def test_a_client_that_half_closes_still_gets_its_answer():
         assert client.response()[0] == 200 and client.is_closed()
 
 
+def test_many_clients_that_half_close_with_their_request_get_their_answers():
+    """The end is in one packet with the request's last bytes, and is there before the response."""
+    requests = {"by the event thread": b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+                "by workers": b"GET /fast HTTP/1.1\r\nHost: h\r\n\r\n",
+                "with a body": b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+                "with a chunked body": b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                "the second on its connection": b"GET /fast HTTP/1.1\r\nHost: h\r\n\r\n" * 2,
+                "unknown": b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n"}
+    with running(queue_limit=200) as host:
+        for what, request in requests.items():
+            clients = [Client(host) for _ in range(60)]
+            for client in clients:
+                client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+                client.send(request)
+                client.socket.shutdown(socket.SHUT_WR)
+            for number, client in enumerate(clients):
+                for _ in range(request.count(b" HTTP/1.1")):
+                    try:
+                        assert client.response()[0] == (404 if what == "unknown" else 200), what
+                    except EOFError:
+                        raise AssertionError(f"{what}: {number} of {len(clients)} were answered") from None
+                assert client.is_closed()
+        host.wait_stats(connections=0)
+
+
 def test_ipv6_and_its_addresses():
     host = Host(host="::1")
     try:
@@ -534,6 +559,26 @@ def test_a_chunk_extension_without_end_is_refused_in_our_own_words():
         host.wait_line(lambda line: line.startswith("access POST /echo 400 "))
         assert not [line for line in host.lines if line.startswith("access POST /echo ") and line.split()[3] not in ("200", "400")]
         hostile.check_alive(LOCAL, host.port, "/fast")
+
+
+def test_many_endless_chunk_extensions_leave_room_to_linger():
+    """Sixty sockets may linger at a time: each of those refused is one of them, and one alone."""
+    with running(max_body_bytes=100_000) as host:
+        flood = [Client(host) for _ in range(60)]
+        for client in flood:
+            client.socket.setblocking(False)
+            client.socket.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 60_000)
+        for client in flood:
+            client.socket.settimeout(10)
+            status, _, body = client.response()
+            assert (status, detail(body)) == (400, OVERLONG), (status, body)
+        time.sleep(1.5)  # the library has closed its side of them; they linger for two seconds
+        for _ in range(5):
+            with Client(host) as client:
+                client.ask("POST", "/echo", body=b"x" * 5_000_000)
+                assert client.response()[0] == 413 and client.is_closed()
+        for client in flood:
+            client.close()
 
 
 def test_nobody_else_is_refused_for_an_endless_chunk_extension():
