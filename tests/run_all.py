@@ -119,7 +119,10 @@ def compile_build(build, directory):
             return False
     targets = []
     if build.is_partial:
-        good, output = execute([sys.executable, TREE / "tools/targets.py", directory, "suites", *build.suites], quiet=True)
+        # What is asked for its targets must know of the newest ones.
+        good, output = execute(["ninja", "-C", directory, "build.ninja"], quiet=True)
+        if good:
+            good, output = execute([sys.executable, TREE / "tools/targets.py", directory, "suites", *build.suites], quiet=True)
         if not good:
             print(output)
             return False

@@ -12,6 +12,8 @@
  *   insert     connect, say "ready", wait for a line; then one INSERT, which has 300 ms, and the end
  *   deadline   half of the threads run into a deadline of 100 ms again and again, the others do not
  *
+ * SECONDS 0 is until a line comes on standard input, and two minutes at most.
+ *
  * Needs the tables that test_pooler_load.py makes, or makes them by the script in POOLER_LOAD_TABLES. Prints one line of JSON: how many steps were right, wrong
  * (an answer that is not that of its question: the worst that can happen) and failed, by status, with the
  * first failure's text; and what its pool did.
@@ -29,7 +31,7 @@
 #define STATUSES 32
 
 static weir_db *db;
-static weir_time end;
+static _Atomic weir_time end;
 static _Atomic long right;
 static _Atomic long wrong;
 static _Atomic long failed;
@@ -334,7 +336,7 @@ static void *run_worker(void *arg)
 
     if (strcmp(work, "insert") == 0)
         insert_once();
-    while (strcmp(work, "insert") != 0 && weir_now() < end) {
+    while (strcmp(work, "insert") != 0 && weir_now() < atomic_load(&end)) {
         worker->step++;
         step(worker);
     }
@@ -355,13 +357,15 @@ static void report(void)
     weir_pool_stats stats;
 
     weir_pool_get_stats(weir_db_pool(db), &stats);
-    printf("{\"right\": %ld, \"wrong\": %ld, \"failed\": %ld, \"timed_out\": %ld, \"late\": %ld, "
-           "\"last_right_ms\": %ld, \"connects\": %llu, \"connect_errors\": %llu, "
-           "\"peer_refusals\": %llu, \"peer_limit\": %d, \"closes\": %llu, \"timeouts\": %llu",
-           atomic_load(&right), atomic_load(&wrong), atomic_load(&failed), atomic_load(&timed_out),
-           atomic_load(&late), atomic_load(&last_right_ms), (unsigned long long)stats.connects,
-           (unsigned long long)stats.connect_errors, (unsigned long long)stats.peer_refusals,
-           stats.peer_limit, (unsigned long long)stats.closes, (unsigned long long)stats.timeouts);
+    printf(
+        "{\"right\": %ld, \"wrong\": %ld, \"failed\": %ld, \"timed_out\": %ld, \"late\": %ld, "
+        "\"last_right_ms\": %ld, \"ended_ms\": %ld, \"connects\": %llu, \"connect_errors\": %llu, "
+        "\"peer_refusals\": %llu, \"peer_limit\": %d, \"closes\": %llu, \"timeouts\": %llu",
+        atomic_load(&right), atomic_load(&wrong), atomic_load(&failed), atomic_load(&timed_out),
+        atomic_load(&late), atomic_load(&last_right_ms),
+        (long)((atomic_load(&end) - started) / WEIR_MS), (unsigned long long)stats.connects,
+        (unsigned long long)stats.connect_errors, (unsigned long long)stats.peer_refusals,
+        stats.peer_limit, (unsigned long long)stats.closes, (unsigned long long)stats.timeouts);
     printf(", \"by_status\": {");
     const char *comma = "";
     for (int i = 0; i < STATUSES; i++) {
@@ -411,7 +415,9 @@ int main(int argc, char **argv)
         return 2;
     }
     started = weir_now();
-    end = started + (weir_time)(atof(argv[4]) * (double)WEIR_SECOND);
+    double seconds = atof(argv[4]);
+    bool is_told = seconds == 0 && strcmp(work, "insert") != 0;
+    atomic_store(&end, started + (weir_time)((is_told ? 120 : seconds) * (double)WEIR_SECOND));
     for (int i = 0; i < threads; i++) {
         workers[i].number = i;
         workers[i].count = -1;
@@ -419,6 +425,10 @@ int main(int argc, char **argv)
         workers[i].random = (unsigned)i * 7919u + 1;
         if (pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) != 0)
             return 2;
+    }
+    if (is_told) {
+        (void)getchar();
+        atomic_store(&end, weir_now());
     }
     for (int i = 0; i < threads; i++)
         pthread_join(workers[i].thread, NULL);

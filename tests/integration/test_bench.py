@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import pty
 import re
 import shutil
 import signal
@@ -14,6 +13,7 @@ import tempfile
 
 import tap
 from backend import PostgresDatabase
+from terminal import shown_on_a_terminal
 from test_verify import Directory as VerifyDirectory, clean_environment
 
 PROGRAM = os.path.abspath(sys.argv[1])
@@ -62,25 +62,16 @@ def test_on_sqlite_without_configuration_it_compares_both_ways_and_makes_no_file
 
 def test_on_a_terminal_it_shows_how_far_it_is_and_how_long_it_will_take():
     with Directory() as directory:
-        master, slave = pty.openpty()
-        process = subprocess.Popen([PROGRAM, "bench", *QUICK], cwd=directory.path, env=clean_environment({}), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=slave, text=True)
-        os.close(slave)
-        shown = b""
-        try:
-            while block := os.read(master, 65536):
-                shown += block
-        except OSError:  # how a terminal ends in Linux
-            pass
-        os.close(master)
-        table = process.communicate(timeout=60)[0]
-        lines = shown.decode().split("\r\033[K")
+        done, shown = shown_on_a_terminal(lambda terminal: subprocess.run(
+            [PROGRAM, "bench", *QUICK], cwd=directory.path, env=clean_environment({}), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=terminal, text=True, timeout=60))
+        lines = shown.split("\r\033[K")
         steps = [re.fullmatch(r"\[#*\.*\] +(\d+) %, (\d+) s left: (\d) threads?, round (\d) of 4, (?:un)?pooled", line) for line in lines if "%" in line]
         assert len(steps) >= 16 and all(steps), lines
         shares = [int(step[1]) for step in steps]
         assert shares == sorted(shares) and shares[0] == 0 and shares[-1] >= 93 and int(steps[0][2]) == 2, shares
         assert {step[3] for step in steps} == {"1", "3"} and lines[-1] == "", lines[-3:]
-        assert process.returncode == 0 and len(rows(table)) == 4, table
+        assert done.returncode == 0 and len(rows(done.stdout)) == 4, done.stdout
 
 
 def test_on_postgresql_pooling_saves_time_for_each_statement_and_connections():

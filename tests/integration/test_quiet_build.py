@@ -2,14 +2,13 @@
 """tools/quiet_build.sh: one line of progress, and everything the tools said when they fail."""
 import os
 import pathlib
-import pty
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 
 import tap
+from terminal import shown_on_a_terminal
 
 SCRIPT = os.path.abspath(sys.argv[1])
 NINJA = """#!/bin/sh
@@ -60,23 +59,7 @@ def test_what_is_built_already_is_not_spoken_of():
 
 def test_on_a_terminal_the_line_is_written_over_and_gone_in_the_end():
     with Place() as place:
-        ours, theirs = pty.openpty()
-        shown = []
-
-        def read():
-            try:
-                while piece := os.read(ours, 65536):
-                    shown.append(piece)
-            except OSError:
-                pass  # the last writer has closed it
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        done = place.build(stderr=theirs)
-        os.close(theirs)
-        reader.join(10)
-        os.close(ours)
-        text = b"".join(shown).decode()
+        done, text = shown_on_a_terminal(lambda terminal: place.build(stderr=terminal))
         assert done.returncode == 0 and "\n" not in text, repr(text)
         assert [line.removeprefix("\x1b[K") for line in text.split("\r")] == [
             "", "Building weir: looking at what is here", "Building weir: [1/3]", "Building weir: [2/3]", "Building weir: [3/3]", ""], text

@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import pathlib
-import pty
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ import threading
 import tap
 from backend import Backend, PostgresDatabase, wait_for
 from fake_nocodb import TOKEN, FakeNocoDB
+from terminal import shown_on_a_terminal
 
 PROGRAM = os.path.abspath(sys.argv[1])
 CHECKS = ["managers", "lifecycle", "shared-engine", "query", "bound", "overflow", "timeout", "recycle", "pre-ping", "http-reuse",
@@ -372,12 +372,9 @@ def test_the_list_has_every_check_and_wrong_calls_exit_with_2():
 
 def test_progress_is_shown_on_a_terminal_only():
     with Directory() as directory:
-        ours, theirs = pty.openpty()
-        done = subprocess.run([PROGRAM, "verify", "--only", "recycle"], cwd=directory.path, env=clean_environment({}), stderr=theirs,
-                              stdout=subprocess.PIPE, text=True, timeout=60, stdin=subprocess.DEVNULL)
-        os.close(theirs)
-        shown = os.read(ours, 65536).decode()
-        os.close(ours)
+        done, shown = shown_on_a_terminal(lambda terminal: subprocess.run(
+            [PROGRAM, "verify", "--only", "recycle"], cwd=directory.path, env=clean_environment({}), stderr=terminal,
+            stdout=subprocess.PIPE, text=True, timeout=60, stdin=subprocess.DEVNULL))
         assert done.returncode == 0 and list(lines(done)) == ["recycle (main)"], done.stdout
         assert "… recycle (1 s)" in shown and shown.endswith("\r\x1b[K"), repr(shown)
 
