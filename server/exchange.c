@@ -310,6 +310,13 @@ static bool reserve_body(struct exchange *x)
     return true;
 }
 
+/* What the library has left of a connection's memory when the head has been read. */
+static size_t room_left(struct exchange *x)
+{
+    return connection_memory(&x->listener->options) - block_size(x) -
+           LINE_RECORD_BYTES * x->request.field_count;
+}
+
 /* The head of a request whose body is still to come: what can be refused is refused now. */
 static enum MHD_Result admit_body(struct exchange *x)
 {
@@ -322,7 +329,7 @@ static enum MHD_Result admit_body(struct exchange *x)
     x->stage = STAGE_BODY;
     reaper_move(x->door->reaper, x->conn, CONN_BODY);
     if (x->framing.is_chunked)
-        chunks_begin(x->door, &x->chunks, x->conn, x->connection, x->request.id);
+        chunks_begin(x->door, &x->chunks, x->conn, x->connection, x->request.id, room_left(x));
     return MHD_YES;
 }
 
@@ -377,7 +384,6 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *d
     }
     x->body_bytes += *data_size;
     x->conn->accounted += *data_size;
-    x->chunks.pieces++;
     if (reads_body(x) && !request_append_body(&x->request, data, *data_size))
         return MHD_NO;
     *data_size = 0;

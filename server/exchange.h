@@ -19,6 +19,15 @@ struct chunks;
 struct event_thread;
 struct listener;
 
+/* The library's record of a line of a head, at most. */
+enum { LINE_RECORD_BYTES = 80 };
+
+/* What the library may take for a connection: the head, its records of the lines, the response's head. */
+static inline size_t connection_memory(const struct listener_options *options)
+{
+    return options->max_header_bytes + LINE_RECORD_BYTES * (size_t)options->max_headers + 8192;
+}
+
 /* Connections of the reserve. */
 enum { LISTENER_RESERVE = 64 };
 
@@ -40,6 +49,7 @@ struct door {
     struct chunks *chunks;
     unsigned stuck;        /* how many of them the library does not read */
     weir_time chunks_seen; /* when they were looked at */
+    unsigned restless; /* rounds in a row, up to a limit, for which the library wanted no wait */
 };
 
 /* What starting, stopping and the event threads share. What stands above the atomics is fixed before

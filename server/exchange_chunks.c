@@ -7,21 +7,21 @@
 
 #include "raw_response.h"
 
-/* What the framing of a piece may have: a size of 16 digits and two ends of lines, and some more. */
-#define FRAMING_OF_PIECE 24
-
-/* Framing beyond that which is too much. The library's buffer has more. */
-#define FRAMING_LEAST 1024
+/* Rounds in a row for which the library wants no wait, after which it is taken to be spinning. */
+#define SPIN_ROUNDS 1000u
 
 /* How often it is looked who is stuck; how long the library may wait on its behalf, seconds. */
 #define LOOK_MS 50
 #define STUCK_SECONDS 1u
 
 void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
-                  struct MHD_Connection *connection, const char *request_id)
+                  struct MHD_Connection *connection, const char *request_id, size_t room)
 {
-    *chunks = (struct chunks){
-        .conn = conn, .connection = connection, .request_id = request_id, .next = door->chunks};
+    *chunks = (struct chunks){.conn = conn,
+                              .connection = connection,
+                              .request_id = request_id,
+                              .room = room,
+                              .next = door->chunks};
     if (door->chunks != NULL)
         door->chunks->previous = chunks;
     door->chunks = chunks;
@@ -51,13 +51,29 @@ static uint64_t bytes_read(const struct conn *conn)
     return 0;
 }
 
-/* The framing of a body beyond what its pieces may have. */
-static uint64_t framing_of(const struct chunks *chunks)
+/* Whether all framing of a body together would nearly fill the library's buffer; also where that cannot be
+ * told. */
+static bool may_be_overlong(const struct chunks *chunks)
 {
-    uint64_t known = chunks->conn->accounted + FRAMING_OF_PIECE * (chunks->pieces + 1);
+    uint64_t known = chunks->conn->accounted + chunks->room / 4 * 3;
     uint64_t read = bytes_read(chunks->conn);
 
-    return read > known ? read - known : 0;
+    return read == 0 || read > known;
+}
+
+/* The only one that may be overlong, and so is; NULL: it cannot be told which of several. */
+static struct chunks *find_overlong(const struct door *door)
+{
+    struct chunks *found = NULL;
+
+    for (struct chunks *c = door->chunks; c != NULL; c = c->next) {
+        if (c->refused_with != 0 || !may_be_overlong(c))
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = c;
+    }
+    return found;
 }
 
 /* What the library then wants to send fails, and it closes. */
@@ -79,19 +95,10 @@ static void answer(struct chunks *chunks)
 
 void chunks_refuse_overlong(struct door *door)
 {
-    struct chunks *worst = NULL;
-    uint64_t most = FRAMING_LEAST;
+    struct chunks *overlong = find_overlong(door);
 
-    for (struct chunks *c = door->chunks; c != NULL; c = c->next) {
-        uint64_t framing = c->refused_with == 0 ? framing_of(c) : 0;
-
-        if (framing > most) {
-            most = framing;
-            worst = c;
-        }
-    }
-    if (worst != NULL)
-        answer(worst);
+    if (overlong != NULL)
+        answer(overlong);
 }
 
 /* The library reads all that it may before a round ends: what lay there at the last look, and still does at
@@ -135,11 +142,12 @@ void chunks_tend(struct door *door)
     }
 }
 
-int chunks_wait_ms(const struct door *door, int wait_ms)
+int chunks_wait_ms(struct door *door, int wait_ms)
 {
-    if (door->stuck > 0 && wait_ms == 0)
+    door->restless = wait_ms != 0 ? 0 : door->restless + (door->restless < SPIN_ROUNDS);
+    if (door->chunks == NULL)
+        return wait_ms;
+    if (wait_ms == 0 && (door->stuck > 0 || door->restless == SPIN_ROUNDS))
         return 1; /* whoever has something to say ends it */
-    if (door->chunks != NULL && (wait_ms < 0 || wait_ms > LOOK_MS))
-        return LOOK_MS;
-    return wait_ms;
+    return wait_ms < 0 || wait_ms > LOOK_MS ? LOOK_MS : wait_ms;
 }

@@ -83,7 +83,8 @@ static void on_library_message(void *arg, const char *format, va_list args)
     while (size > 0 && text[size - 1] == '\n')
         text[--size] = '\0';
     listener_log(listener, level, "libmicrohttpd: %s", text);
-    if (!listener->checks_block && strncmp(format, "Error processing request", 24) == 0)
+    if (strncmp(format, "Error processing request", 24) == 0 &&
+        strstr(text, "chunk size line") != NULL)
         chunks_refuse_overlong(door);
 }
 
@@ -184,8 +185,7 @@ static struct MHD_Daemon *start_daemon(struct door *door)
 {
     struct listener *listener = door->listener;
     const struct listener_options *o = &listener->options;
-    /* Per connection: the head, the library's record of every header line, the response's head. */
-    size_t memory = o->max_header_bytes + 80 * (size_t)o->max_headers + 8192;
+    size_t memory = connection_memory(o);
     /* The lenient parser's own strict mode only adds a check for Host that answers worse. */
     int strictness = listener->checks_block ? 0 : 1;
 
