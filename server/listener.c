@@ -399,6 +399,8 @@ weir_status listener_set_limits(struct listener *listener, const struct listener
     fill_limits(&listener->reserve, options, limits);
     reaper_set_limits(listener->reserve.reaper, limits);
     workers_set_queue_limit(listener->workers, options->queue_limit);
+    if (listener->outbound != NULL)
+        workers_set_queue_limit(listener->outbound, options->queue_limit);
     listener_tune_socket(listener->socket, options);
     return WEIR_OK;
 }

@@ -832,6 +832,22 @@ def test_calls_beyond_the_limit_wait_for_their_turn_and_beyond_the_queue_are_ref
         assert statuses == [503] * 3 + [200] * 5 and len(fake.requests) == 5, statuses
 
 
+def test_another_limit_of_the_queue_holds_for_those_calls_too():
+    for before, after in ((3, 1), (2, 0), (1, 4)):
+        release = threading.Event()
+        with changed(override=lambda request: release.wait(20) and None), \
+                serving(fake.v2, "--nocodb-calls", "1", dotenv=f"WEIR_QUEUE_LIMIT={before}\n") as other:
+            (other.directory / ".env").write_text(f"WEIR_QUEUE_LIMIT={after}\n")
+            other.signal(signal.SIGHUP)
+            other.wait_log("SIGHUP: configuration read again; changed: WEIR_QUEUE_LIMIT$")
+            end, statuses = hold(other, after + 3, release)
+            try:
+                wait_for(lambda: outbound_metrics(other) == (1, after) and len(statuses) == 2, 10, "two to be refused")
+            finally:
+                end()
+            assert statuses == [503] * 2 + [200] * (after + 1), (before, after, statuses)
+
+
 def test_a_drain_ends_the_wait_at_a_closed_gate():
     with changed(rate=0), serving(fake.v2, "--drain-timeout", "6s") as other:
         answers = []
