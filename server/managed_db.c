@@ -152,51 +152,39 @@ static bool is_in_memory(const struct db_handle *handle)
     return strncmp(weir_db_url(handle->db), "sqlite:///:memory:", 18) == 0;
 }
 
-/* Put the handle in the manager's place of another one, unless that is not there any more. */
-static bool exchange(struct managed_db *manager, struct db_handle *former, struct db_handle *next)
-{
-    pthread_mutex_lock(&manager->lock);
-    bool is_there = manager->handle_locked == former;
-    if (is_there)
-        manager->handle_locked = next;
-    pthread_mutex_unlock(&manager->lock);
-    return is_there;
-}
-
-/* The same for an engine that the caller holds. */
-static weir_status reopen(struct managed_db *manager, struct db_handle *former, const char *url,
-                          const struct managed_db_options *options, weir_error *reterr)
-{
-    struct db_handle *next = NULL;
-
-    if (is_in_memory(former))
-        return weir_error_set(reterr, WEIR_UNSUPPORTED,
-                              "%s: a database in memory cannot be opened anew", manager->name);
-    weir_status status = open_handle(manager, url, options, &next, reterr);
-    if (status != WEIR_OK)
-        return status;
-    if (!exchange(manager, former, next)) {
-        managed_db_put_engine(next);
-        return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed meanwhile", manager->name);
-    }
-    log_opened(manager, next, "opened anew");
-    weir_pool_trim(weir_db_pool(former->db), 0);
-    /* The manager's own hold; the caller's is still there. */
-    atomic_fetch_sub_explicit(&former->holders, 1, memory_order_acq_rel);
-    return WEIR_OK;
-}
-
-weir_status managed_db_reopen(struct managed_db *manager, const char *url,
-                              const struct managed_db_options *options, weir_error *reterr)
+weir_status managed_db_prepare(struct managed_db *manager, const char *url,
+                               const struct managed_db_options *options,
+                               struct db_handle **ret_next, weir_error *reterr)
 {
     struct db_handle *former;
 
     weir_status status = managed_db_get_engine(manager, &former, reterr);
     if (status != WEIR_OK)
         return status;
-    status = reopen(manager, former, url, options, reterr);
+    if (is_in_memory(former))
+        status = weir_error_set(reterr, WEIR_UNSUPPORTED,
+                                "%s: a database in memory cannot be opened anew", manager->name);
+    else
+        status = open_handle(manager, url, options, ret_next, reterr);
     managed_db_put_engine(former);
     return status;
+}
+
+weir_status managed_db_take(struct managed_db *manager, struct db_handle *next, weir_error *reterr)
+{
+    pthread_mutex_lock(&manager->lock);
+    struct db_handle *former = manager->handle_locked;
+    if (former != NULL)
+        manager->handle_locked = next;
+    pthread_mutex_unlock(&manager->lock);
+    if (former == NULL) {
+        managed_db_put_engine(next);
+        return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed meanwhile", manager->name);
+    }
+    log_opened(manager, next, "opened anew");
+    weir_pool_trim(weir_db_pool(former->db), 0);
+    managed_db_put_engine(former); /* the manager's own hold */
+    return WEIR_OK;
 }
 
 weir_status managed_db_follow_closely(struct managed_db *manager, weir_error *reterr)

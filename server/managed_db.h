@@ -47,18 +47,27 @@ WEIR_MUST_CHECK weir_status managed_db_initialize(struct managed_db *manager, co
                                                   weir_error *reterr);
 
 /*
- * Open the same database again, with other options of its pool, and use that from now on. Who is in the
- * middle of something, or in line, finishes on the former pool, whose connections at rest are closed at
- * once, the others as they come back; until then there may be as many as both pools allow. The
- * figures of the pool begin anew.
+ * Open the same database again, with other options of its pool, for managed_db_take(), or for
+ * managed_db_put_engine() where it is not wanted after all. Nothing has changed so far.
  *
  * Errors:  as managed_db_initialize() but for WEIR_ALREADY; WEIR_NOT_READY; WEIR_UNSUPPORTED for a
- *          database in memory, which would be lost. All stays as it was then.
+ *          database in memory, which would be lost.
  * Threads: any.
  */
-WEIR_MUST_CHECK weir_status managed_db_reopen(struct managed_db *manager, const char *url,
-                                              const struct managed_db_options *options,
-                                              weir_error *reterr);
+WEIR_MUST_CHECK weir_status managed_db_prepare(struct managed_db *manager, const char *url,
+                                               const struct managed_db_options *options,
+                                               struct db_handle **ret_next, weir_error *reterr);
+
+/*
+ * Use what was prepared from now on. Who is in the middle of something, or in line, finishes on the
+ * former pool, whose connections at rest are closed at once, the others as they come back; until then
+ * there may be as many as both pools allow. The figures of the pool begin anew.
+ *
+ * Errors:  WEIR_CLOSED, when the manager was disposed meanwhile; what was prepared is closed then.
+ * Threads: any.
+ */
+WEIR_MUST_CHECK weir_status managed_db_take(struct managed_db *manager, struct db_handle *next,
+                                            weir_error *reterr);
 
 /* Log what the level DEBUG tells of its pool also where that level came after the pool. Errors: as
  * managed_db_get_engine(), WEIR_FULL. Threads: the one that reopens. */

@@ -16,18 +16,28 @@
 
 /* ---- Changing one thing -------------------------------------------------------------------- */
 
+static weir_status follow_closely(weir_error *reterr)
+{
+    weir_status status = managed_db_follow_closely(db_manager(), reterr);
+
+    if (status == WEIR_OK)
+        status = managed_db_follow_closely(suggestions_db_manager(), reterr);
+    return status == WEIR_OK ? http_manager_follow_closely(reterr) : status;
+}
+
+/* The level last, because the others can fail: it is in force, or it is not. */
 static weir_status change_log(const struct reload_parts *parts, const struct config *fresh,
                               weir_error *reterr)
 {
     (void)parts;
-    log_set_level((enum log_level)fresh->log_level);
+    if (fresh->log_level == LOG_LEVEL_DEBUG) {
+        weir_status status = follow_closely(reterr);
+        if (status != WEIR_OK)
+            return status;
+    }
     log_set_format((enum log_format)fresh->log_format);
-    if (!log_is_on(LOG_LEVEL_DEBUG))
-        return WEIR_OK;
-    weir_status status = managed_db_follow_closely(db_manager(), reterr);
-    if (status == WEIR_OK)
-        status = managed_db_follow_closely(suggestions_db_manager(), reterr);
-    return status == WEIR_OK ? http_manager_follow_closely(reterr) : status;
+    log_set_level((enum log_level)fresh->log_level);
+    return WEIR_OK;
 }
 
 static weir_status change_secret(const struct reload_parts *parts, const struct config *fresh,
@@ -114,15 +124,37 @@ static weir_status check_same_database(const char *url, const char *other, weir_
     return status;
 }
 
-static weir_status reopen(const struct reload_parts *parts, struct managed_db *manager,
-                          const char *url, const struct config *fresh, weir_error *reterr)
+static weir_status prepare(const struct reload_parts *parts, struct managed_db *manager,
+                           const char *url, const struct config *fresh, struct db_handle **ret_next,
+                           weir_error *reterr)
 {
     struct config running = *fresh;
 
     running.workers = parts->config->workers; /* which need a restart */
     struct managed_db_options options = reload_pool_options(manager, &running);
-    weir_status status = managed_db_reopen(manager, url, &options, reterr);
-    return status == WEIR_OK ? server_metrics_watch(parts->metrics, reterr) : status;
+    return managed_db_prepare(manager, url, &options, ret_next, reterr);
+}
+
+/* The pool is another one by then: without its figures it is in force all the same. */
+static weir_status take(const struct reload_parts *parts, struct managed_db *manager,
+                        struct db_handle *next, weir_error *reterr)
+{
+    weir_error error;
+
+    weir_status status = managed_db_take(manager, next, reterr);
+    if (status == WEIR_OK && server_metrics_watch(parts->metrics, &error) != WEIR_OK)
+        log_write(LOG_LEVEL_WARNING, "SIGHUP: no metrics of the pool \"%s\": %s",
+                  manager->pool_name, error.text);
+    return status;
+}
+
+static weir_status reopen(const struct reload_parts *parts, struct managed_db *manager,
+                          const char *url, const struct config *fresh, weir_error *reterr)
+{
+    struct db_handle *next;
+
+    weir_status status = prepare(parts, manager, url, fresh, &next, reterr);
+    return status == WEIR_OK ? take(parts, manager, next, reterr) : status;
 }
 
 static weir_status change_main(const struct reload_parts *parts, const struct config *fresh,
@@ -144,16 +176,25 @@ static weir_status change_suggestions(const struct reload_parts *parts, const st
     return status == WEIR_OK ? reopen(parts, suggestions_db_manager(), url, fresh, reterr) : status;
 }
 
-/* The URLs come before in the table of options, so they are in force already. */
+/* Both or neither. The URLs come before in the table of options, so they are in force already. */
 static weir_status change_both(const struct reload_parts *parts, const struct config *fresh,
                                weir_error *reterr)
 {
-    weir_status status = reopen(parts, db_manager(), parts->config->sql_conn_string, fresh, reterr);
+    struct db_handle *main_db, *suggestions;
 
+    weir_status status =
+        prepare(parts, db_manager(), parts->config->sql_conn_string, fresh, &main_db, reterr);
     if (status != WEIR_OK)
         return status;
-    return reopen(parts, suggestions_db_manager(), parts->config->suggestions_sql_conn_string,
-                  fresh, reterr);
+    status = prepare(parts, suggestions_db_manager(), parts->config->suggestions_sql_conn_string,
+                     fresh, &suggestions, reterr);
+    if (status != WEIR_OK) {
+        managed_db_put_engine(main_db);
+        return status;
+    }
+    status = take(parts, db_manager(), main_db, reterr);
+    weir_status second = take(parts, suggestions_db_manager(), suggestions, reterr);
+    return status == WEIR_OK ? second : status;
 }
 
 /* ---- What can change ------------------------------------------------------------------------ */

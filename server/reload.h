@@ -27,7 +27,7 @@ struct reload_parts {
  *
  * These change at once: the level and format of the log; JWT_SECRET, unless it is taken away; the options
  * of pools in SQL_CONN_STRING and SUGGESTIONS_SQL_CONN_STRING, WEIR_SQL_ECHO and CONNECTION_TRACING, by
- * managed_db_reopen(); queue, bodies, deadlines and streams; the times of a shutdown. What else differs
+ * managed_db_prepare() and managed_db_take(), the last two in both pools or in neither; queue, bodies, deadlines and streams; the times of a shutdown. What else differs
  * stays as it is, and a warning names it. A configuration with an error changes nothing; the log tells
  * the error. Values are never logged.
  *

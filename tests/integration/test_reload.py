@@ -150,6 +150,24 @@ def test_one_pool_alone_and_what_is_no_option_of_a_pool():
         assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
 
 
+def test_what_holds_for_both_pools_changes_in_both_or_in_neither():
+    memory = "sqlite:///:memory:"
+    for urls in (f"SUGGESTIONS_SQL_CONN_STRING={memory}\n", f"SQL_CONN_STRING={memory}\nSUGGESTIONS_SQL_CONN_STRING=sqlite:///other.db\n",
+                 f"SQL_CONN_STRING={memory}\n"):
+        with Backend(PROGRAM, dotenv=urls) as backend:
+            wait_for(lambda: backend.pools()["main"]["counters"]["checkouts"] > 0, 10, "figures of the pool")
+            for name, value in (("WEIR_SQL_ECHO", "yes"), ("CONNECTION_TRACING", "yes"), ("WEIR_SQL_ECHO", "yes")):
+                before = {pool: figures["counters"]["checkouts"] for pool, figures in backend.pools().items()}
+                said = reload(backend, urls + f"{name}={value}\n")
+                assert len(said) == 2 and said[0].startswith(f"WARNING SIGHUP: {name} stays as it is until a restart: "), said
+                assert "a database in memory cannot be opened anew" in said[0] and said[1].endswith("changed: nothing"), said
+                # The figures of a pool that is opened anew begin anew.
+                assert all(figures["counters"]["checkouts"] >= before[pool] for pool, figures in backend.pools().items()), before
+            seen = len(backend.log)
+            assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200 and backend.stop() == 0
+            assert not [line for line in backend.log[seen:] if "SELECT" in line], backend.log[seen:]
+
+
 def inserts(backend):
     """How many of the suggestions' statements were counted that insert."""
     text = backend.request("GET", "/metrics").body.decode()
