@@ -73,11 +73,15 @@ static weir_status bind_address(const struct listener_options *options, const ch
     weir_error error;
 
     weir_status status = listener_bind(options, ret_socket, &error);
-    if (status != WEIR_OK && error.native == EADDRINUSE)
-        return weir_error_set(reterr, status,
-                              "port %d on %s is in use by another program; %s chooses another",
-                              options->port, options->host, choice);
-    if (status != WEIR_OK && reterr != NULL)
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    if (error.native == EADDRINUSE) {
+        weir_error_set(&error, status,
+                       "port %d on %s is in use by another program; %s chooses another",
+                       options->port, options->host, choice);
+        error.native = EADDRINUSE;
+    }
+    if (reterr != NULL)
         *reterr = error;
     return status;
 }
@@ -85,21 +89,27 @@ static weir_status bind_address(const struct listener_options *options, const ch
 static weir_status bind_health(const struct config *config, struct listener_options options,
                                struct serve_addresses *addresses, weir_error *reterr)
 {
+    const char *choice = "--health-port or WEIR_HEALTH_PORT";
+    weir_error error;
+
     if (config->health_port == 0)
         return WEIR_OK;
     options.port = (int)config->health_port;
     if (config->health_host != NULL)
         options.host = config->health_host;
-    weir_status status = bind_address(&options, "--health-port or WEIR_HEALTH_PORT",
-                                      &addresses->health_socket, reterr);
-    if (status == WEIR_OK)
+    weir_status status = bind_address(&options, choice, &addresses->health_socket, &error);
+    if (status == WEIR_OK) {
         log_write(LOG_LEVEL_INFO, "/healthz, /readyz and /metrics are answered on %s port %d too",
                   options.host, options.port);
-    else if (options.port == listener_socket_port(addresses->socket))
-        weir_error_set(reterr, status,
-                       "port %d is that of everything else: --health-port or WEIR_HEALTH_PORT "
-                       "chooses another",
-                       options.port);
+        return WEIR_OK;
+    }
+    if (error.native == EADDRINUSE && options.port == listener_socket_port(addresses->socket)) {
+        weir_error_set(&error, status, "port %d is that of everything else: %s chooses another",
+                       options.port, choice);
+        error.native = EADDRINUSE;
+    }
+    if (reterr != NULL)
+        *reterr = error;
     return status;
 }
 

@@ -14,8 +14,8 @@ struct serve_addresses {
 
 #define SERVE_NO_ADDRESSES ((struct serve_addresses){-1, -1})
 
-/* Bind the address, and that for health where there is one. Errors: those of listener_bind(), with what
- * chooses another port; *ret_addresses is none then. */
+/* Bind the address, and that for health where there is one. Errors: those of listener_bind(), where the port
+ * is in use with what chooses another; *ret_addresses is none then. */
 weir_status serve_bind(const struct config *config, struct serve_addresses *ret_addresses,
                        weir_error *reterr);
 

@@ -79,6 +79,17 @@ def test_a_second_port_that_is_the_first_is_called_so():
                             f"port {free} is that of everything else: --health-port or WEIR_HEALTH_PORT chooses another")
 
 
+def test_a_second_address_that_cannot_be_had_is_told_as_that_also_with_the_port_of_the_first():
+    with taken_port(socket.AF_INET, "127.0.0.1") as port:
+        free = str(port)
+    for port in ("1", free):
+        for host, part in (("192.0.2.1", f"listen on 192.0.2.1 port {port}: "), ("db.example", 'host "db.example": must be'),
+                           ("2001:db8::1", f"listen on 2001:db8::1 port {port}: ")):
+            done, files = run("serve", "--port", free, "--health-port", port, "--health-host", host, environment={"JWT_SECRET": SECRET})
+            check_refused_first(done, files, part)
+            assert "everything else" not in done.stderr, done.stderr
+
+
 def test_an_address_that_cannot_be_had_is_found_first_too():
     secret = {"JWT_SECRET": SECRET}
     # TEST-NET-1 of RFC 5737 is nobody's address.

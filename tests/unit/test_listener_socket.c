@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "serve_listener.h"
+
 static void hello(void *arg, const struct http_request *request, struct http_response *response)
 {
     (void)arg, (void)request;
@@ -122,11 +124,44 @@ static void a_host_that_is_no_address_is_refused(void)
     check_int(fd, -1);
 }
 
+/* Binds as the configuration says; the error's number, and its text where one is wanted. */
+static int bind_error(const struct config *config, const char *part)
+{
+    struct serve_addresses addresses = {7, 7};
+    weir_error error = {0};
+
+    check(serve_bind(config, &addresses, &error) != WEIR_OK);
+    check_contains(error.text, part);
+    check(addresses.socket == -1 && addresses.health_socket == -1);
+    check(serve_bind(config, &addresses, NULL) != WEIR_OK);
+    return error.native;
+}
+
+static void what_keeps_an_address_from_being_bound_is_told_with_its_number(void)
+{
+    struct listener_options options = any_port();
+    int fd = bind_any(&options);
+    char local[] = "127.0.0.1", nobodys[] = "192.0.2.1", none[] = "db.example";
+    struct config config = {.host = local, .port = listener_socket_port(fd)};
+
+    check_int(bind_error(&config, "is in use by another program; --port"), EADDRINUSE);
+    config = (struct config){.host = local, .health_port = config.port};
+    check_int(bind_error(&config, "is in use by another program; --health-port"), EADDRINUSE);
+    config.port = config.health_port;
+    close(fd);
+    check_int(bind_error(&config, "is that of everything else: --health-port"), EADDRINUSE);
+    config.health_host = nobodys;
+    check_int(bind_error(&config, "listen on 192.0.2.1 port "), EADDRNOTAVAIL);
+    config.health_host = none;
+    check_int(bind_error(&config, "host \"db.example\": must be"), 0);
+}
+
 int main(void)
 {
     run(who_connects_before_the_start_is_answered_after_it);
     run(an_address_is_taken_as_soon_as_it_is_bound);
     run(a_start_that_fails_closes_the_socket_that_it_was_given);
     run(a_host_that_is_no_address_is_refused);
+    run(what_keeps_an_address_from_being_bound_is_told_with_its_number);
     return check_done();
 }
