@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings by which other programs find their database, set here by someone who expected them to count. */
+/* Settings that do not count, set by someone who expected them to: by which other programs find their database, and half of a pair. */
 #include "config_unused.h"
 
 #include <stdlib.h>
@@ -57,6 +57,13 @@ static char *unused_pg(const struct dotenv *dotenv, const char *database)
                             "another, and the file .env gives PG variables to nobody"
                           : "SQL_CONN_STRING=postgresql:// uses what they name");
     return text_take(&text);
+}
+
+const char *config_unused_token(const char *base_url, const char *api_token)
+{
+    return is_set(api_token) && !is_set(base_url)
+               ? "NOCODB_API_TOKEN is set and not used: NOCODB_BASE_URL says where NocoDB is"
+               : "";
 }
 
 char *config_unused_database(const struct dotenv *dotenv, const char *database)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings by which other programs find their database, set here by someone who expected them to count. */
+/* Settings that do not count, set by someone who expected them to: by which other programs find their database, and half of a pair. */
 #ifndef WEIR_SERVER_CONFIG_UNUSED_H
 #define WEIR_SERVER_CONFIG_UNUSED_H
 
@@ -11,5 +11,8 @@
  * them; "" when none is set. Their values are not in it. malloc'ed; NULL when memory ran out.
  */
 char *config_unused_database(const struct dotenv *dotenv, const char *database);
+
+/* A sentence that says that there is a token for NocoDB and no NocoDB, without the token; "" when that is not so. Static. */
+const char *config_unused_token(const char *base_url, const char *api_token);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <weir/lifecycle.h>
 
+#include "config_unused.h"
 #include "console.h"
 #include "db_manager.h"
 #include "db_trouble.h"
@@ -555,6 +556,13 @@ static void clear(void)
     free(server.own_secret);
 }
 
+/* NULL and "": of nothing. */
+static void warn_of(const char *sentence)
+{
+    if (sentence != NULL && sentence[0] != '\0')
+        log_write(LOG_LEVEL_WARNING, "%s", sentence);
+}
+
 int serve_run(struct config *config, const struct config_source *source)
 {
     weir_lifecycle *lifecycle = NULL;
@@ -563,8 +571,8 @@ int serve_run(struct config *config, const struct config_source *source)
     server =
         (struct server){.config = config, .addresses = SERVE_NO_ADDRESSES, .started = weir_now()};
     signals_block();
-    if (config->unused_database != NULL && config->unused_database[0] != '\0')
-        log_write(LOG_LEVEL_WARNING, "%s", config->unused_database);
+    warn_of(config->unused_database);
+    warn_of(config_unused_token(config->nocodb_base_url, config->nocodb_api_token));
     weir_status status = choose_secret(&error);
     if (status == WEIR_OK)
         status = wire(&lifecycle, &error);

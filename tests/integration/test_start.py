@@ -170,6 +170,20 @@ def test_serve_warns_of_database_url_and_libpqs_variables_when_it_does_not_use_t
             assert not [line for line in backend.log if "not used" in line], backend.log
 
 
+def test_a_token_for_nocodb_without_a_nocodb_is_told_and_not_shown():
+    text = "WARNING NOCODB_API_TOKEN is set and not used: NOCODB_BASE_URL says where NocoDB is"
+    for environment, dotenv, flags in (({"NOCODB_API_TOKEN": "geheim-1234"}, None, ()), ({}, "NOCODB_API_TOKEN=geheim-1234\n", ()),
+                                       ({"NOCODB_BASE_URL": "", "NOCODB_API_TOKEN": "geheim-1234"}, None, ("--log-level", "DEBUG"))):
+        with Backend(PROGRAM, *flags, environment=environment, dotenv=dotenv, wait=False) as backend:
+            assert backend.messages().count(text) == 1, backend.log
+            backend.stop()
+            assert "geheim" not in "\n".join(backend.log + backend.output)
+    for environment in ({"NOCODB_API_TOKEN": ""}, {"NOCODB_BASE_URL": "http://127.0.0.1:1", "NOCODB_API_TOKEN": "geheim-1234"}):
+        with Backend(PROGRAM, environment=environment, wait=False) as backend:
+            backend.stop()
+            assert not [line for line in backend.log if "not used" in line], backend.log
+
+
 def test_verify_and_bench_say_the_same_on_standard_error_and_in_json():
     for environment, dotenv, *parts in IN_VAIN[:3]:
         for command in (("verify", "--only", "query"), ("bench", "--seconds", "0.1", "--concurrency", "1")):
