@@ -173,6 +173,10 @@ json_t *read_body(const struct http_request *request, struct http_response *resp
     json_t *json = NULL;
     weir_error error;
 
+    if (size == 0) {
+        http_reply_detail(response, 400, "the body is empty: it must be a JSON object");
+        return NULL;
+    }
     weir_status status = json_text_parse(body, size, &json, &error);
     if (status == WEIR_NO_MEMORY) {
         reply_error(response, &error);

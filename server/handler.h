@@ -78,8 +78,8 @@ void reply_rows(struct http_response *response, char *text, bool is_utf8);
 int64_t query_integer(const struct http_request *request, struct validation *validation,
                       const char *name, int64_t least, int64_t most, int64_t fallback);
 
-/* The body as a JSON object, or NULL after filling in the answer: 400 for what is no JSON, 422 for
- * another value. The caller decrefs it. */
+/* The body as a JSON object, or NULL after filling in the answer: 400 for nothing and for what is no
+ * JSON, 422 for another value. The caller decrefs it. */
 json_t *read_body(const struct http_request *request, struct http_response *response);
 
 #endif

@@ -431,6 +431,16 @@ def test_what_is_no_json_is_400_and_stores_nothing():
     assert stored_count() == before
 
 
+def test_no_body_is_told_as_that():
+    number = backend.post("/api/v1/suggestions/literature", {}).json["id"]
+    own = f"/api/v1/suggestions/literature/{number}"
+    for method, path in (("POST", "/api/v1/suggestions"), ("POST", "/api/v1/suggestions/literature"), ("POST", own + "/status"),
+                         ("PUT", own + "/payload")):
+        for body in (b"", None):
+            answer = backend.request(method, path, body, moderator())
+            assert (answer.status, answer.detail) == (400, "the body is empty: it must be a JSON object"), (path, answer.status, answer.body)
+
+
 def test_errors_in_json_are_placed():
     refused(backend.post("/api/v1/suggestions", b'{\n"a": x}'), 400, "line 2, column")
     refused(backend.post("/api/v1/suggestions", b'{"a":' + b"[" * 64 + b"]" * 64 + b"}"), 400, "64 levels")
