@@ -22,9 +22,9 @@ bool db_trouble_stops_writes(const weir_error *error)
     return is_state(error, "53100") || is_state(error, "25006");
 }
 
-bool db_trouble_is_passing(const weir_error *error)
+bool is_passing_status(weir_status status)
 {
-    switch (error->status) {
+    switch (status) {
     case WEIR_TIMEOUT:
     case WEIR_CLOSED:
     case WEIR_CONNECT:
@@ -35,9 +35,28 @@ bool db_trouble_is_passing(const weir_error *error)
     case WEIR_CANCELLED:
     case WEIR_REFUSED:
         return true;
-    default:
-        return lacks_resources(error) || is_state(error, "25006") || is_state(error, "58030");
+    case WEIR_OK:
+    case WEIR_RESPONSE:
+    case WEIR_PROTOCOL:
+    case WEIR_AMBIGUOUS:
+    case WEIR_NOT_FOUND:
+    case WEIR_INVALID:
+    case WEIR_LIMIT:
+    case WEIR_QUERY:
+    case WEIR_MISUSE:
+    case WEIR_ALREADY:
+    case WEIR_UNSUPPORTED:
+    case WEIR_NO_MEMORY:
+    case WEIR_SYSTEM:
+        break;
     }
+    return false;
+}
+
+bool db_trouble_is_passing(const weir_error *error)
+{
+    return is_passing_status(error->status) || lacks_resources(error) || is_state(error, "25006") ||
+           is_state(error, "58030");
 }
 
 const char *db_trouble_text(const weir_error *error)

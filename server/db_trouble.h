@@ -7,6 +7,9 @@
 
 #include <weir/base.h>
 
+/* Whether errors of this status pass by themselves: it is worth to come again, which 503 says. */
+bool is_passing_status(weir_status status);
+
 /*
  * Whether a statement failed for want of a database that can serve it, and not for what it says: none can be
  * reached, none was free in time, the disk is full (53100; class 53: no resources), it only reads

@@ -64,18 +64,11 @@ static void reply_unavailable(struct http_response *response, const weir_error *
 
 void reply_error(struct http_response *response, const weir_error *error)
 {
-    switch (error->status) {
-    case WEIR_TIMEOUT:
-    case WEIR_CLOSED:
-    case WEIR_CONNECT:
-    case WEIR_DISCONNECTED:
-    case WEIR_FULL:
-    case WEIR_RETRY:
-    case WEIR_NOT_READY:
-    case WEIR_REFUSED:
-    case WEIR_CANCELLED:
+    if (is_passing_status(error->status)) {
         reply_unavailable(response, error);
         return;
+    }
+    switch (error->status) {
     case WEIR_RESPONSE:
     case WEIR_PROTOCOL:
     case WEIR_AMBIGUOUS:
@@ -90,13 +83,7 @@ void reply_error(struct http_response *response, const weir_error *error)
     case WEIR_LIMIT:
         http_reply_detail(response, 507, "%s", error->text);
         return;
-    case WEIR_OK:
-    case WEIR_QUERY:
-    case WEIR_MISUSE:
-    case WEIR_ALREADY:
-    case WEIR_UNSUPPORTED:
-    case WEIR_NO_MEMORY:
-    case WEIR_SYSTEM:
+    default:
         break;
     }
     log_write(LOG_LEVEL_ERROR, "%s", error->text);
