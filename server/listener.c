@@ -19,8 +19,8 @@
 #include "listener_events.h"
 
 /* Connections the library may hold beyond a door's limit: those cut or closed a moment ago, which it has
- * not cleaned up yet. Our own limit has to be the one that is met, always: of one that the library refuses
- * on its own thread nobody is told. */
+ * not cleaned up yet. Our own limit has to be the one that is met, always: whom the library refuses it
+ * closes without an answer. */
 enum { CONNECTION_MARGIN = 65536 };
 
 /* Descriptors that are not for connections of the main door: of the reserve, of the lobby, of sockets that
@@ -56,8 +56,7 @@ void listener_log(const struct listener *listener, int level, const char *format
  */
 static bool is_about_us(const struct listener *listener, const char *format)
 {
-    static const char *const parts[] = {"Error accepting", "resource limit", "Call to epoll",
-                                        "Error allocating", "Failed to signal"};
+    static const char *const parts[] = {"Call to epoll", "Error allocating", "Failed to signal"};
 
     if (!atomic_load(&listener->is_started))
         return true;
