@@ -3,6 +3,7 @@
 #include "nocodb_version_check.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,16 +39,38 @@ static bool is_passing(int code)
     return code == 429 || code >= 500;
 }
 
-/* Behind a path of somebody's own there may be anything, which need not tell a version. */
-static void tell_other(const struct nocodb_version_check *check, int code)
+/* Somebody answers, with what is too long for a version or no HTTP: asked again, it would be the same. */
+static bool is_other(weir_status status)
+{
+    return status == WEIR_LIMIT || status == WEIR_PROTOCOL;
+}
+
+/* What answers is no NocoDB. Behind a path of somebody's own there may be anything, which need not tell a
+ * version. */
+static void tell_other(const struct nocodb_version_check *check, const char *how)
 {
     enum log_level level =
         check->address.api == NOCODB_API_OTHER ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
 
     log_write(level,
-              "NocoDB: which version it is, is not known: /api/v1/version answered %d with "
-              "something else; the oldest supported is %s",
-              code, NOCODB_OLDEST);
+              "NocoDB's version is unknown: /api/v1/version answered%s; the oldest supported is %s",
+              how, NOCODB_OLDEST);
+}
+
+static void tell_code(const struct nocodb_version_check *check, int code)
+{
+    char how[48];
+
+    snprintf(how, sizeof how, " %d, not with a version", code);
+    tell_other(check, how);
+}
+
+static void tell_error(const struct nocodb_version_check *check, const weir_error *error)
+{
+    char how[WEIR_ERROR_TEXT + 32];
+
+    snprintf(how, sizeof how, ", not with a version: %s", error->text);
+    tell_other(check, how);
 }
 
 static void tell(const struct nocodb_version_check *check, const weir_http_response *response)
@@ -58,7 +81,7 @@ static void tell(const struct nocodb_version_check *check, const weir_http_respo
     int code = weir_http_response_status(response);
 
     if (code != 200 || !nocodb_version_read(body, size, version))
-        tell_other(check, code);
+        tell_code(check, code);
     else if (version[0] == '\0')
         log_write(LOG_LEVEL_INFO,
                   "NocoDB is there, and does not tell its version; the oldest supported is %s",
@@ -81,9 +104,11 @@ static bool ask(struct nocodb_version_check *check, bool is_first)
     if (status == WEIR_CANCELLED)
         return true;
     int code = status == WEIR_OK ? weir_http_response_status(response) : 0;
-    bool is_over = status == WEIR_OK && !is_passing(code);
-    if (is_over)
+    bool is_over = status == WEIR_OK ? !is_passing(code) : is_other(status);
+    if (is_over && status == WEIR_OK)
         tell(check, response);
+    else if (is_over)
+        tell_error(check, &error);
     else if (is_first && status == WEIR_OK)
         log_write(LOG_LEVEL_WARNING, "NocoDB does not tell its version yet: it answers %d", code);
     else if (is_first)

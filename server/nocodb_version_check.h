@@ -21,8 +21,10 @@ struct nocodb_version_check_options {
  * it counts for no breaker, rate limit or figure of the requests of clients. The log is told, once:
  *
  *   INFO     the version; or that it does not tell it
- *   WARNING  that it is older than NOCODB_OLDEST, and why that matters; or that what answers there is no NocoDB
+ *   WARNING  that it is older than NOCODB_OLDEST, and why that matters; or that what answers there is no NocoDB,
+ *            which is INFO for NOCODB_API_OTHER: behind a path of somebody's own there need be none
  *
+ * What is longer than any version or no HTTP is such an answer, too.
  * While nobody answers, or with 429 or a status of 500 and above, the log is told of the first time, and it is asked
  * again every five seconds.
  *

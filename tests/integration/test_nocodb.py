@@ -958,13 +958,28 @@ def test_a_server_that_is_too_old_is_told_with_the_reason():
             assert ids("many", other) == [1, 2, 3]
 
 
+UNKNOWN = "NocoDB's version is unknown: /api/v1/version answered"
+
+
 def test_what_is_no_nocodb_is_told():
     for status, body in ((200, b"<html>"), (200, b"[]"), (404, b"{}"), (401, b"{}"), (302, b"")):
         with version_of(lambda request: (status, {"Location": "/elsewhere"}, body)) as (other, site):
-            other.wait_log(f"WARNING NocoDB: which version it is, is not known: /api/v1/version answered {status} with something else")
+            other.wait_log(f"WARNING {UNKNOWN} {status}, not with a version; the oldest supported is 0.265.1$")
             assert len(site.greetings) == 1 and ids("many", other) == [1, 2, 3]
     with version_of(lambda request: (404, {}, b""), "/base") as (other, site):  # behind somebody's own paths that is as good
-        other.wait_log("INFO    NocoDB: which version it is, is not known")
+        other.wait_log(f"INFO    {UNKNOWN} 404, not with a version")
+
+
+def test_what_is_no_version_at_all_is_told_once_and_not_asked_again():
+    page = b"<html>" + b"x" * (100 << 10)
+    for base, level in (("/api/v2/tables", "WARNING"), ("/base", "INFO   ")):
+        for status, headers, body in ((200, {}, page), (200, {"X-Long": "x" * 100000}, b"{}"), (200, {"Content-Length": "7, 8"}, b"{}")):
+            with version_of(lambda request: (status, headers, body), base) as (other, site):
+                other.wait_log(f"{level} {UNKNOWN}, not with a version: ", timeout=5)
+                assert sum("NocoDB" in line for line in other.log) == 1, other.log
+                if level == "WARNING" and body is page:
+                    time.sleep(6)  # as long as it takes to be asked again
+                assert len(site.greetings) == 1 and other.stop() == 0 and sum("NocoDB" in line for line in other.log) == 1, other.log
 
 
 def test_a_nocodb_that_is_silent_holds_up_neither_start_nor_stop():
