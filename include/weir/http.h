@@ -484,11 +484,63 @@ typedef struct weir_http_report {
     weir_time paused;       /* of it between attempts */
     /* How long the origin asked to stay away, or its breaker or gate keeps everybody away; 0: not. */
     weir_time retry_after;
-    bool was_sent; /* some of the request may have reached a server */
+    bool was_sent;     /* some of the request may have reached a server */
+    unsigned unlisted; /* of the attempts, those that weir_http_request_attempt_at() leaves out */
 } weir_http_report;
 
 /* Valid until the request is sent again or closed. */
 WEIR_API const weir_http_report *weir_http_request_report(const weir_http_request *request);
+
+/* Why an attempt was made: name, word, meaning. */
+#define WEIR_HTTP_REASON_MAP(X)                                                                    \
+    X(FIRST, "first", "it is the first of its sending")                                            \
+    X(RETRY, "retry", "the one before is repeated")                                                \
+    X(RESEND, "resend", "the one before is repeated at once: its connection had died at rest")     \
+    X(REDIRECT, "redirect", "the response to the one before led here")
+
+typedef enum weir_http_reason {
+#define WEIR_HTTP_REASON_ENUM(name, word, text) WEIR_HTTP_REASON_##name,
+    WEIR_HTTP_REASON_MAP(WEIR_HTTP_REASON_ENUM)
+#undef WEIR_HTTP_REASON_ENUM
+        WEIR_HTTP_REASON_COUNT
+} weir_http_reason;
+
+/* The word of a reason, static. "unknown" for any other value. */
+WEIR_API const char *weir_http_reason_name(weir_http_reason reason);
+
+/* One attempt of a sending. All times in nanoseconds. */
+typedef struct weir_http_attempt {
+    unsigned number; /* counts from 1 within the sending, attempts that are left out included */
+    weir_http_reason reason;
+    const char *method;     /* as sent: after a 303, GET */
+    const char *url;        /* as sent, but without its query, which may hold secrets */
+    bool is_reused;         /* over a connection used before */
+    int status;             /* of its response, also of one whose body was lost; 0: none came */
+    weir_attempt_kind kind; /* how it ended */
+    weir_status failure;    /* what it failed with; WEIR_OK: a response came, whatever its status */
+    const char *text;       /* what went wrong, as errors say it; "" when `failure` is WEIR_OK */
+    int curl_code;          /* libcurl's result; with a response, its body's */
+    weir_retry_cause cause; /* why another attempt followed, or why none did */
+    weir_time waited;       /* before it, in line and at gates */
+    weir_time paused;       /* before it, since the end of the one before */
+    weir_time duration;     /* from when it could begin, connecting included, to its end */
+} weir_http_attempt;
+
+/*
+ * The attempts of the latest sending of a request, successful or not, in their order: `index` counts from
+ * 0; NULL beyond the last.
+ *
+ * Listed are all that were made, those after redirects included, up to 32 of them: of more, the first 31 and
+ * the last. Where there is no memory for one it is left out, and the sending goes on. The report's
+ * `unlisted` says how many are left out, and `number` where. What breaker, gate or pool refused was not
+ * made, and is not among them.
+ *
+ * An attempt and its texts belong to the request, and are valid until it is sent again or closed. The
+ * text of an error is shorter than WEIR_ERROR_TEXT.
+ * Threads: not while the request is being sent.
+ */
+WEIR_API const weir_http_attempt *weir_http_request_attempt_at(const weir_http_request *request,
+                                                               size_t index);
 
 /* ---- responses --------------------------------------------------------------------------- */
 

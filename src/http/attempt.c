@@ -214,6 +214,12 @@ static void give_back(struct admission *admission, const struct transfer *t)
         weir_pool_discard(&admission->lease, NULL);
 }
 
+/* The status that came, be it of a response that was lost; 0: none. */
+static int status_of(const struct transfer *t)
+{
+    return t->sends > 0 ? t->response->status : 0;
+}
+
 static void note_transfer(struct sending *s, const struct transfer *t)
 {
     weir_http_report *r = s->report;
@@ -222,13 +228,41 @@ static void note_transfer(struct sending *s, const struct transfer *t)
     r->opened += (unsigned)t->opened;
     r->curl_code = (int)t->code;
     r->was_sent = r->was_sent || t->was_sent;
-    if (t->response->status > 0 && t->sends > 0)
-        r->status = t->response->status;
+    if (status_of(t) > 0)
+        r->status = status_of(t);
     s->is_reused = t->is_reused;
     s->is_answered = t->is_answered;
     s->has_sunk = s->has_sunk || t->has_sunk;
     s->has_lost_chunks = t->is_chunked && t->sends > 0 && t->response->is_http_1_0;
     s->request->is_reader_begun = s->request->is_reader_begun || t->has_read;
+}
+
+/* For who asks for the list afterwards. */
+static void list_attempt(struct sending *s, const struct transfer *t, weir_time duration)
+{
+    weir_http_report *r = s->report;
+    struct history *history = &s->request->history;
+    weir_http_attempt attempt = {
+        .number = r->attempts,
+        .reason = s->reason,
+        .method = s->method,
+        .url = s->url->shown,
+        .is_reused = t->is_reused,
+        .status = status_of(t),
+        .kind = s->attempt.kind,
+        .failure = s->judgement.status,
+        .text = s->judgement.status != WEIR_OK ? s->failure : "",
+        .curl_code = (int)t->code,
+        .cause = s->decision.cause,
+        .waited = r->waited - s->waited_before,
+        .paused = r->paused - s->paused_before,
+        .duration = duration,
+    };
+
+    s->waited_before = r->waited;
+    s->paused_before = r->paused;
+    weir__history_add(history, &attempt, &s->request->url);
+    r->unlisted = r->attempts - (unsigned)history->count;
 }
 
 static void make_attempt(struct sending *s, struct admission *admission, weir_time begun)
@@ -275,6 +309,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
     /* The gate before the handle: whoever waits for that must find it closed. */
     struct news news = settle(s, &t, &admission->permit, begun);
     give_back(admission, &t);
+    list_attempt(s, &t, ended - begun);
     tell_listeners(s, &t, &news, ended - begun);
     if (news.is_trim_due)
         weir_pool_trim(s->origin->pool, s->session->options.idle_timeout_ms);
@@ -288,7 +323,8 @@ void weir__attempt(struct sending *s)
     s->is_reused = false;
     s->report->retry_after = 0;
     if (!weir__admit(s, &admission)) {
-        s->course = COURSE_ABANDON;
+        weir__decide(s, COURSE_ABANDON,
+                     (weir_retry_decision){WEIR_VERDICT_FAIL, WEIR_CAUSE_REFUSED, 0, 0});
         describe_attempt(s, NULL);
         pthread_mutex_lock(&s->origin->lock);
         s->origin->counts.refused += s->judgement.status != WEIR_CANCELLED;

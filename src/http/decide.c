@@ -34,14 +34,21 @@ weir_moment weir__moment_of(struct sending *s)
     return moment;
 }
 
-/* ---- the policy -------------------------------------------------------------------------- */
+/* ---- what follows ------------------------------------------------------------------------ */
 
-/* What was decided, whoever did. */
-static void note_locked(struct sending *s, weir_retry_decision decision)
+void weir__decide(struct sending *s, enum course course, weir_retry_decision decision)
 {
-    s->course = COURSE_POLICY;
+    s->course = course;
     s->decision = decision;
     s->report->cause = decision.cause;
+}
+
+/* ---- the policy -------------------------------------------------------------------------- */
+
+/* What was decided by it or in its place. */
+static void note_locked(struct sending *s, weir_retry_decision decision)
+{
+    weir__decide(s, COURSE_POLICY, decision);
     s->origin->counts.causes[decision.cause]++;
 }
 
@@ -151,17 +158,18 @@ void weir__decide_locked(struct sending *s, weir_moment *moment)
     bool is_response = s->judgement.kind == WEIR_ATTEMPT_RESPONSE;
 
     if (s->judgement.is_ours)
-        s->course = COURSE_ABANDON;
+        weir__decide(s, COURSE_ABANDON,
+                     (weir_retry_decision){WEIR_VERDICT_FAIL, WEIR_CAUSE_REFUSED, 0, 0});
     else if (s->leads_elsewhere)
         redirect_locked(s, moment);
-    else if (is_response && resends_locked(s)) /* a 408, which no sink gets */
-        s->course = COURSE_RESEND;
+    else if ((is_response || !s->has_sunk) && resends_locked(s)) /* a 408, which no sink gets */
+        weir__decide(s, COURSE_RESEND,
+                     (weir_retry_decision){WEIR_VERDICT_RETRY, WEIR_CAUSE_BACKOFF, 0, 0});
     else if (s->has_sunk && is_response) /* its sink gets no other, whatever the policy would say */
         note_locked(s, (weir_retry_decision){WEIR_VERDICT_RETURN, WEIR_CAUSE_FINAL, 0, 0});
     else if (s->has_sunk)
-        s->course = COURSE_SUNK;
-    else if (resends_locked(s))
-        s->course = COURSE_RESEND;
+        weir__decide(s, COURSE_SUNK,
+                     (weir_retry_decision){WEIR_VERDICT_FAIL, WEIR_CAUSE_BODY, 0, 0});
     else
         ask_for_repeat_locked(s, moment);
 }

@@ -138,6 +138,7 @@ void weir_http_request_close(weir_http_request *request)
     for (size_t i = 0; i < request->field_count; i++)
         free_secret(request->fields[i].line, strlen(request->fields[i].line));
     clear_body(request);
+    weir__history_clear(&request->history);
     weir__url_clear(&request->url);
     pthread_mutex_destroy(&request->lock);
     free(request->method);
@@ -161,6 +162,7 @@ static weir_status move_to(weir_http_request *request, char *text, weir_error *r
     if (status != WEIR_OK)
         return status;
     assert(strcmp(url.origin, request->url.origin) == 0);
+    weir__history_keep_url(&request->history, &request->url);
     weir__url_clear(&request->url);
     request->url = url;
     return WEIR_OK;

@@ -3,6 +3,7 @@
 #ifndef WEIR_HTTP_REQUEST_H
 #define WEIR_HTTP_REQUEST_H
 
+#include "http/history.h"
 #include "http/url.h"
 
 #include <pthread.h>
@@ -19,8 +20,8 @@ struct field {
 
 /*
  * The thread that sends owns everything but what `cancel` says. Between sendings the builder
- * (request.c) writes; the sender (send.c and below) writes the report, `is_reader_begun` and `cancel`
- * only.
+ * (request.c) writes; the sender (send.c and below) writes the report, the history, `is_reader_begun` and
+ * `cancel` only.
  */
 struct weir_http_request {
     char *method; /* as given; checked to be a token */
@@ -53,6 +54,7 @@ struct weir_http_request {
 
     weir_error error; /* the first failure of the builder; status WEIR_OK: none */
     weir_http_report report;
+    struct history history;
 
     /*
      * How another thread reaches the sender. `word` is 0 until the request is cancelled or its

@@ -33,6 +33,7 @@ static void tell_retry(struct sending *s, const weir_retry_decision *decision)
 /* Pause before a repeat. A session that closes meanwhile ends it. */
 static enum next pause_until(struct sending *s, const weir_retry_decision *decision)
 {
+    s->reason = WEIR_HTTP_REASON_RETRY;
     tell_retry(s, decision);
     return weir__sending_sleep(s, decision->at, &s->report->paused) ? NEXT_ATTEMPT : NEXT_ERROR;
 }
@@ -40,11 +41,10 @@ static enum next pause_until(struct sending *s, const weir_retry_decision *decis
 /* The connection had died at rest: another attempt, at once. */
 static enum next resend(struct sending *s)
 {
-    weir_retry_decision at_once = {WEIR_VERDICT_RETRY, WEIR_CAUSE_BACKOFF, 0, s->now};
-
     s->has_resent = true;
     s->report->resends++;
-    tell_retry(s, &at_once);
+    s->reason = WEIR_HTTP_REASON_RESEND;
+    tell_retry(s, &s->decision);
     return NEXT_ATTEMPT;
 }
 
@@ -82,6 +82,7 @@ static enum next hop(struct sending *s)
     s->hop = next;
     s->url = &s->hop;
     s->report->redirects++;
+    s->reason = WEIR_HTTP_REASON_REDIRECT;
     s->retry_state.failures = 0; /* a redirect ends the row; only its own state saw it */
 
     weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_REDIRECT);
@@ -152,7 +153,6 @@ static enum next conclude(struct sending *s, const weir_retry_decision *decision
 /* What a sink has seen cannot be taken back. */
 static enum next give_up_on_sink(struct sending *s)
 {
-    s->report->cause = WEIR_CAUSE_BODY;
     if (is_ambiguous(s, WEIR_CAUSE_BODY))
         s->judgement.status = WEIR_AMBIGUOUS;
     add_reason(s, "the sink had a part of the body already, so it was not repeated");
@@ -161,7 +161,6 @@ static enum next give_up_on_sink(struct sending *s)
 
 static enum next abandon(struct sending *s)
 {
-    s->report->cause = WEIR_CAUSE_REFUSED;
     if (s->judgement.status == WEIR_CANCELLED)
         weir__is_signalled(s); /* which of the two it was */
     return NEXT_ERROR;
@@ -285,6 +284,7 @@ static void begin(struct sending *s)
     const weir_http_request *request = s->request;
 
     *s->report = (weir_http_report){0};
+    weir__history_clear(&s->request->history);
     s->retry = request->has_retry ? &request->retry : &s->session->options.retry;
     s->redirect = *s->retry;
     s->redirect.total = WEIR_RETRY_UNLIMITED;

@@ -10,7 +10,7 @@
 
 /* What follows an attempt. */
 enum course {
-    COURSE_ABANDON,  /* it ended by our own doing: an error */
+    COURSE_ABANDON,  /* it ended by our own doing, or was not made: an error */
     COURSE_REDIRECT, /* it leads elsewhere; `decision` says whether to go there */
     COURSE_SUNK,     /* its sink has a part of the body already: an error */
     COURSE_RESEND,   /* its connection had died at rest: another, at once */
@@ -36,6 +36,10 @@ struct sending {
     weir_retry_state redirect_state;
     bool has_resent;
 
+    /* of the report, when the latest attempt had ended */
+    weir_time waited_before;
+    weir_time paused_before;
+
     /* the present hop */
     const struct url *url; /* the request's own, or `hop` */
     struct url hop;
@@ -46,6 +50,8 @@ struct sending {
     bool drops_secrets;
     bool is_deposited;     /* the budget of this hop's origin knows of it */
     struct origin *origin; /* visited; NULL: none */
+
+    weir_http_reason reason; /* why the next attempt is made */
 
     /* the latest attempt */
     weir_http_response *response;
@@ -60,7 +66,7 @@ struct sending {
     struct judgement judgement;
     char *failure; /* WEIR_ERROR_TEXT bytes: what went wrong, unless its status is OK */
     enum course course;
-    weir_retry_decision decision;
+    weir_retry_decision decision; /* whoever made it */
 };
 
 /* Read the clock, and remember what it said. */
@@ -90,8 +96,11 @@ bool weir__is_chunked(const struct sending *sending);
 /* attempt.c: make one attempt, or have it refused; fills in `attempt`, `judgement` and `course`. */
 void weir__attempt(struct sending *sending);
 
-/* decide.c: the moment in which an attempt is over, `now`, and what it asks for by Retry-After; then,
- * with the origin's lock, what follows: `course`, and `decision` where the policy was asked. */
+/* decide.c: say what follows, and why. */
+void weir__decide(struct sending *sending, enum course course, weir_retry_decision decision);
+
+/* The moment in which an attempt is over, `now`, and what it asks for by Retry-After; then,
+ * with the origin's lock, what follows. */
 weir_moment weir__moment_of(struct sending *sending);
 void weir__decide_locked(struct sending *sending, weir_moment *moment);
 

@@ -79,6 +79,26 @@ static void check_response(weir_http_response *response, int status)
     weir_http_response_close(response);
 }
 
+static int missed; /* sendings that went well, with an attempt that there was no memory to list */
+
+/* The list of the attempts of a sending: complete, or it says what is not there. */
+static void check_attempts(const weir_http_request *request, bool went_well)
+{
+    const weir_http_report *report = weir_http_request_report(request);
+    const weir_http_attempt *attempt;
+    unsigned number = 0;
+    unsigned count = 0;
+
+    for (; (attempt = weir_http_request_attempt_at(request, count)) != NULL; count++) {
+        check(attempt->number > number);
+        check_contains(attempt->url, "http");
+        check(attempt->failure == WEIR_OK || attempt->text[0] != '\0');
+        number = attempt->number;
+    }
+    check_int(count + report->unlisted, report->attempts);
+    missed += went_well && report->unlisted == 1;
+}
+
 /* A POST with everything in it, by two detours. A request that was built in part is not sent: it keeps
  * its first failure. */
 static void post(weir_http *session, struct peer *to)
@@ -94,6 +114,7 @@ static void post(weir_http *session, struct peer *to)
     bool is_built = build(request);
     weir_status status = weir_http_send(session, request, WEIR_DEADLINE_DEFAULT, &response, &error);
     check(is_built || status == WEIR_NO_MEMORY);
+    check_attempts(request, status == WEIR_OK);
     if (is_fine(status))
         check_response(response, 200);
     weir_http_request_close(request);
@@ -204,9 +225,48 @@ static void with_the_rest(void)
 
 static void every_allocation_on_the_way_fails_once(void)
 {
+    missed = 0;
     check(alloc_fail_each(over_http) > 20);
+    check_int(missed, 2); /* one for each attempt but the first, which needs no memory */
     check(alloc_fail_each(over_https) > 20);
     check(alloc_fail_each(with_the_rest) > 20);
+}
+
+/* Send and give the response back; how much of what was allocated meanwhile is kept. */
+static long keeps(weir_http *session, weir_http_request *request, size_t attempts)
+{
+    weir_http_response *response = NULL;
+    long alive = atomic_load(&alloc_fail_alive);
+
+    check(is_fine(weir_http_send(session, request, WEIR_DEADLINE_DEFAULT, &response, &error)));
+    weir_http_response_close(response);
+    check_int(weir_http_request_report(request)->attempts, attempts);
+    check(weir_http_request_attempt_at(request, attempts - 1) != NULL);
+    check(weir_http_request_attempt_at(request, attempts) == NULL);
+    return atomic_load(&alloc_fail_alive) - alive;
+}
+
+static void the_list_of_one_attempt_takes_no_memory_and_others_are_freed(void)
+{
+    weir_http *session = open_session();
+    weir_http_request *request = NULL;
+    char url[PEER_URL_SIZE];
+
+    get(session, peer, "/answer?a=b", 200); /* the connection, its origin and pool */
+    long alive = atomic_load(&alloc_fail_alive);
+    check(is_fine(
+        weir_http_request_open("GET", peer_url(peer, "/answer?a=b", url), &request, &error)));
+    check_int(keeps(session, request, 1), 0);
+    check_int(keeps(session, request, 1), 0);
+    weir_http_request_close(request);
+
+    check(is_fine(weir_http_request_open("GET", peer_url(peer, "/first", url), &request, &error)));
+    check_int(keeps(session, request, 2), 1);
+    check_int(keeps(session, request, 2), 0); /* another in the place of that */
+    weir_http_request_segment(request, "more");
+    weir_http_request_close(request);
+    check_int(atomic_load(&alloc_fail_alive), alive);
+    weir_http_close(session);
 }
 
 int main(void)
@@ -216,6 +276,7 @@ int main(void)
     secure = peer_start(&(struct peer_options){
         .handler = answer, .cert_file = certs.good, .key_file = certs.good_key});
     run(every_allocation_on_the_way_fails_once);
+    run(the_list_of_one_attempt_takes_no_memory_and_others_are_freed);
     peer_stop(peer);
     peer_stop(secure);
     certs_remove(&certs);
