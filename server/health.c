@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condition.h"
+#include "background.h"
 #include "log.h"
 #include "text.h"
 
@@ -26,13 +26,10 @@ struct state {
 struct health {
     struct health_component components[HEALTH_MAX_COMPONENTS];
     size_t count;
-    pthread_t thread;
+    struct background *prober;
 
     /* Held for copying only, never during a check. Guards what follows. */
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* signalled when is_stopping or has_ended becomes true */
-    bool is_stopping;
-    bool has_ended; /* the thread is past its last check */
     bool is_draining;
     struct state states[HEALTH_MAX_COMPONENTS];
 };
@@ -66,41 +63,18 @@ static void check_one(struct health *health, size_t i)
     log_change(component, &before, &after, &error);
 }
 
-/* Sleep until the next round; true when there is none. */
-static bool wait_for_round(struct health *health, weir_time until)
-{
-    pthread_mutex_lock(&health->lock);
-    while (!health->is_stopping && weir_now() < until)
-        condition_wait(&health->wake, &health->lock, until);
-    bool is_over = health->is_stopping;
-    pthread_mutex_unlock(&health->lock);
-    return is_over;
-}
-
-static void *probe(void *arg)
+static void probe(struct background *prober, void *arg)
 {
     struct health *health = arg;
 
     do {
         for (size_t i = 0; i < health->count; i++)
             check_one(health, i);
-    } while (!wait_for_round(health, weir_now() + INTERVAL));
-    pthread_mutex_lock(&health->lock);
-    health->has_ended = true;
-    pthread_cond_broadcast(&health->wake);
-    pthread_mutex_unlock(&health->lock);
-    return NULL;
-}
-
-static void init_sync(struct health *health)
-{
-    pthread_mutex_init(&health->lock, NULL);
-    condition_init(&health->wake);
+    } while (background_sleep(prober, weir_now() + INTERVAL));
 }
 
 static void clear(struct health *health)
 {
-    pthread_cond_destroy(&health->wake);
     pthread_mutex_destroy(&health->lock);
     free(health);
 }
@@ -114,17 +88,15 @@ weir_status health_start(const struct health_component *components, size_t count
         return weir_error_set(reterr, WEIR_NO_MEMORY, "start health checks: out of memory");
     health->count = count < HEALTH_MAX_COMPONENTS ? count : HEALTH_MAX_COMPONENTS;
     memcpy(health->components, components, health->count * sizeof *components);
-    init_sync(health);
+    pthread_mutex_init(&health->lock, NULL);
     for (size_t i = 0; i < health->count; i++)
         health->states[i].checked_at = weir_now();
 
-    int code = pthread_create(&health->thread, NULL, probe, health);
-    if (code != 0) {
+    weir_status status =
+        background_start("start health checks", probe, health, &health->prober, reterr);
+    if (status != WEIR_OK) {
         clear(health);
-        weir_error_set(reterr, WEIR_SYSTEM, "start health checks: no thread: %s", strerror(code));
-        if (reterr != NULL)
-            reterr->native = code;
-        return WEIR_SYSTEM;
+        return status;
     }
     *ret_health = health;
     return WEIR_OK;
@@ -176,16 +148,8 @@ weir_status health_stop(struct health *health, weir_time deadline)
 {
     if (health == NULL)
         return WEIR_OK;
-    pthread_mutex_lock(&health->lock);
-    health->is_stopping = true;
-    pthread_cond_broadcast(&health->wake);
-    while (!health->has_ended && weir_now() < deadline)
-        condition_wait(&health->wake, &health->lock, deadline);
-    bool has_ended = health->has_ended;
-    pthread_mutex_unlock(&health->lock);
-    if (!has_ended)
-        return WEIR_TIMEOUT;
-    pthread_join(health->thread, NULL);
-    clear(health);
-    return WEIR_OK;
+    weir_status status = background_stop(health->prober, deadline);
+    if (status == WEIR_OK)
+        clear(health);
+    return status;
 }

@@ -39,8 +39,8 @@ void health_set_draining(struct health *health);
  */
 char *health_report(struct health *health, bool *ret_is_ready);
 
-/* Stop checking, join the thread and free it all. WEIR_TIMEOUT when a check outlasts the deadline:
- * the thread and its memory are then left to the end of the process. NULL is WEIR_OK. */
+/* Stop checking, join the thread and free it all. WEIR_TIMEOUT when a check outlasts the deadline and
+ * BACKGROUND_GRACE: the thread and its memory are then left to the end of the process. NULL is WEIR_OK. */
 weir_status health_stop(struct health *health, weir_time deadline);
 
 #endif

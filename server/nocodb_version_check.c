@@ -2,14 +2,12 @@
 /* The thread that asks until there is an answer. */
 #include "nocodb_version_check.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weir/http.h>
 
-#include "condition.h"
+#include "background.h"
 #include "log.h"
 #include "nocodb_address.h"
 #include "nocodb_version.h"
@@ -23,13 +21,7 @@ struct nocodb_version_check {
     weir_http_options http;
     weir_http *session; /* the thread's, while it asks; reading certificates takes a while */
     weir_http_request *request;
-    pthread_t thread;
-
-    /* Never held while something is sent. Guards what follows. */
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* signalled when is_stopping or has_ended becomes true */
-    bool is_stopping;
-    bool has_ended; /* the thread is past its last sending */
+    struct background *asker;
 };
 
 /* ---- The answer ------------------------------------------------------------------------------ */
@@ -119,19 +111,9 @@ static bool ask(struct nocodb_version_check *check, bool is_first)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* Sleep until it is time to ask again; true when it is not to be asked any more. */
-static bool wait_until(struct nocodb_version_check *check, weir_time until)
+static void ask_until_told(struct background *asker, void *arg)
 {
-    pthread_mutex_lock(&check->lock);
-    while (!check->is_stopping && weir_now() < until)
-        condition_wait(&check->wake, &check->lock, until);
-    bool is_over = check->is_stopping;
-    pthread_mutex_unlock(&check->lock);
-    return is_over;
-}
-
-static void ask_until_told(struct nocodb_version_check *check)
-{
+    struct nocodb_version_check *check = arg;
     bool is_first = true;
     weir_error error;
 
@@ -139,29 +121,15 @@ static void ask_until_told(struct nocodb_version_check *check)
         log_write(LOG_LEVEL_WARNING, "NocoDB: its version cannot be asked: %s", error.text);
         return;
     }
-    while (!ask(check, is_first) && !wait_until(check, weir_now() + INTERVAL))
+    while (!ask(check, is_first) && background_sleep(asker, weir_now() + INTERVAL))
         is_first = false;
     weir_http_close(check->session);
-}
-
-static void *run(void *arg)
-{
-    struct nocodb_version_check *check = arg;
-
-    ask_until_told(check);
-    pthread_mutex_lock(&check->lock);
-    check->has_ended = true;
-    pthread_cond_broadcast(&check->wake);
-    pthread_mutex_unlock(&check->lock);
-    return NULL;
 }
 
 static void clear(struct nocodb_version_check *check)
 {
     weir_http_request_close(check->request);
     nocodb_address_clear(&check->address);
-    pthread_cond_destroy(&check->wake);
-    pthread_mutex_destroy(&check->lock);
     free(check);
 }
 
@@ -200,16 +168,10 @@ weir_status nocodb_version_check_start(const struct nocodb_version_check_options
 
     if (check == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "ask NocoDB's version: out of memory");
-    pthread_mutex_init(&check->lock, NULL);
-    condition_init(&check->wake);
     weir_status status = prepare(check, options, reterr);
-    int code = status == WEIR_OK ? pthread_create(&check->thread, NULL, run, check) : 0;
-    if (code != 0) {
-        status = weir_error_set(reterr, WEIR_SYSTEM, "ask NocoDB's version: no thread: %s",
-                                strerror(code));
-        if (reterr != NULL)
-            reterr->native = code;
-    }
+    if (status == WEIR_OK)
+        status =
+            background_start("ask NocoDB's version", ask_until_told, check, &check->asker, reterr);
     if (status != WEIR_OK) {
         clear(check);
         return status;
@@ -223,16 +185,8 @@ weir_status nocodb_version_check_stop(struct nocodb_version_check *check, weir_t
     if (check == NULL)
         return WEIR_OK;
     weir_http_request_cancel(check->request);
-    pthread_mutex_lock(&check->lock);
-    check->is_stopping = true;
-    pthread_cond_broadcast(&check->wake);
-    while (!check->has_ended && weir_now() < deadline)
-        condition_wait(&check->wake, &check->lock, deadline);
-    bool has_ended = check->has_ended;
-    pthread_mutex_unlock(&check->lock);
-    if (!has_ended)
-        return WEIR_TIMEOUT;
-    pthread_join(check->thread, NULL);
-    clear(check);
-    return WEIR_OK;
+    weir_status status = background_stop(check->asker, deadline);
+    if (status == WEIR_OK)
+        clear(check);
+    return status;
 }

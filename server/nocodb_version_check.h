@@ -35,7 +35,7 @@ nocodb_version_check_start(const struct nocodb_version_check_options *options,
                            struct nocodb_version_check **ret_check, weir_error *reterr);
 
 /* End the thread, and free everything. What is on the wire is cut. NULL is fine. Errors: WEIR_TIMEOUT, with
- * nothing freed, when the thread has not ended by the deadline. */
+ * nothing freed, when the thread has not ended by the deadline and BACKGROUND_GRACE (background.h). */
 weir_status nocodb_version_check_stop(struct nocodb_version_check *check, weir_time deadline);
 
 #endif

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "span_json.h"
 #include "text.h"
+#include "thread_start.h"
 #include "urltext.h"
 
 /* What is read of a collector's answer. */
@@ -423,7 +424,7 @@ weir_status otlp_start(const struct otlp_options *options, weir_tracer *tracer,
     if (status == WEIR_OK)
         status = open_session(otlp, options->certificate, reterr);
     if (status == WEIR_OK) {
-        int code = pthread_create(&otlp->thread, NULL, export_spans, otlp);
+        int code = thread_start(&otlp->thread, export_spans, otlp);
         if (code != 0)
             status = weir_error_set(reterr, WEIR_SYSTEM, "export of traces: no thread: %s",
                                     strerror(code));

@@ -259,6 +259,36 @@ def test_an_open_body_does_not_cut_those_that_are_being_answered():
             client.close()
 
 
+def begin_to_read(backend):
+    """A client that asked for more than any socket keeps, and reads one byte of it."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect((backend.host, backend.port))
+    client.sendall(b"GET /api/v1/tables/Big HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % user()["Authorization"].encode())
+    assert client.recv(1) == b"H"
+    return client
+
+
+def test_a_large_answer_that_nobody_reads_is_cut_and_told_as_that_alone():
+    # NocoDB's version is asked for, or is waited for, or nothing is.
+    with socket.create_server(("127.0.0.1", 0)) as deaf, tempfile.TemporaryDirectory(prefix="weir-unread-") as directory:
+        with contextlib.closing(sqlite3.connect(directory + "/weir.db")) as database:
+            database.execute("CREATE TABLE Big (id INTEGER PRIMARY KEY, text TEXT)")
+            database.executemany("INSERT INTO Big (text) VALUES (?)", [("x" * (1 << 20),)] * 12)
+            database.commit()
+        for count, url in ((1, ""), (3, "http://127.0.0.1:1"), (1, f"http://127.0.0.1:{deaf.getsockname()[1]}")):
+            with Backend(PROGRAM, "--drain-timeout", "1s", directory=directory, environment={"NOCODB_BASE_URL": url}) as backend:
+                clients = [begin_to_read(backend) for _ in range(count)]
+                backend.signal(signal.SIGTERM)
+                assert backend.wait_exit() == 1, backend.log[-5:]
+                errors = [line for line in backend.messages() if line.startswith("ERROR")]
+                assert errors == ["ERROR drain listener: not every request in flight was answered in time"], backend.log[-8:]
+                assert backend.messages()[-1] == "INFO All connection pools shut down successfully", backend.log[-8:]
+                for client in clients:
+                    client.close()
+
+
 def test_shutdown_delay_serves_on_while_readyz_says_no():
     with Backend(PROGRAM, "--shutdown-delay", "1500ms") as backend:
         started = time.monotonic()
