@@ -225,7 +225,7 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
  * Pools:     "wait <pool>", how long an acquire stood in line, or that it gave up; "connect <pool>",
  *            the opening of a connection; "ping <pool>", which was answered or not.
  * Databases: one span for each statement, "SELECT <database>", with the text but without the values
- *            in it: what is between quotes, numbers and comments become "?" or are left out.
+ *            in it, as weir_sql_without_values() has it.
  * Sessions:  one span for each attempt, whose id is the one that its traceparent said; the URL is
  *            without its query.
  */
@@ -249,8 +249,15 @@ WEIR_API bool weir_trace_wants(void *arg);
 /*
  * The text of a statement as its span shows it, for a program's own logs and pages: strings of every
  * kind and numbers become "?", comments vanish, and what separates words becomes one space. Names,
- * quoted or not, and parameters stay. Stops when `size`, at least 1, is used up, the terminating zero
- * included, also in the middle of a character; returns the length. Threads: any.
+ * bare or in "" or ``, and parameters stay.
+ *
+ * [ ] are quotes of names to SQLite and subscripts to PostgreSQL, and the function knows no dialect: what
+ * is between them is read as subscripts, strings and numbers as "?". Where a string, a quoted name or a
+ * comment would go on past the ], as from [it's], the text ends with a "?" in place of the [, and so it
+ * does where no ] follows.
+ *
+ * Stops when `size`, at least 1, is used up, the terminating zero included, also in the middle of a
+ * character; returns the length. Threads: any.
  */
 WEIR_API size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size);
 

@@ -155,13 +155,54 @@ static const char *skip_token(const char *at, bool follows_e, bool *ret_is_value
     return at + 1;
 }
 
+/* Whether the token is the E before an escape string. */
+static bool is_e(const char *at, const char *end, const char *next)
+{
+    return next == end && end - at == 1 && (*at == 'e' || *at == 'E');
+}
+
+/* Whether the tokens from `at` on come to `goal`, so that none of them, and no comment, goes past it. */
+static bool reaches(const char *at, const char *goal)
+{
+    bool follows_e = false;
+
+    for (at = skip_space(at); at < goal;) {
+        bool is_value;
+        const char *end = skip_token(at, follows_e, &is_value);
+        const char *next = skip_space(end);
+
+        follows_e = is_e(at, end, next);
+        at = next;
+    }
+    return at == goal;
+}
+
+/*
+ * Where the bracket that opens at `at` closes. SQLite ends a name there, whatever is in it; PostgreSQL
+ * has ARRAY['x'] and a[1], and the dialect is not known. NULL: the two would read what stands behind it
+ * differently, values as names too.
+ */
+static const char *find_close(const char *at)
+{
+    const char *close = strchr(at, ']');
+
+    return close != NULL && reaches(at + 1, close) ? close : NULL;
+}
+
 size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
 {
     size_t used = 0;
     const char *at = skip_space(sql);
+    const char *close = at; /* up to here all brackets are known to be read alike */
     bool follows_e = false;
 
     while (*at != '\0' && used + 1 < size) {
+        if (*at == '[' && at >= close)
+            close = find_close(at);
+        if (close == NULL) {
+            ret_text[used++] = '?';
+            break;
+        }
         bool is_value;
         const char *end = skip_token(at, follows_e, &is_value);
         const char *next = skip_space(end);
@@ -171,7 +212,7 @@ size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
             length = size - 1 - used;
         memcpy(ret_text + used, is_value ? "?" : at, length);
         used += length;
-        follows_e = next == end && end - at == 1 && (*at == 'e' || *at == 'E');
+        follows_e = is_e(at, end, next);
         if (next > end && *next != '\0' && used + 1 < size)
             ret_text[used++] = ' ';
         at = next;

@@ -14,6 +14,10 @@ const char *const fuzz_seeds[] = {
     "$tag$ x $tag$",
     "/* /* */ */",
     "-- \n",
+    "SELECT ARRAY[['x'], [E'\\'']], a[1] FROM [t 1]",
+    "it's",
+    "a'b\"c'd\"e",
+    "a/*b",
     NULL,
 };
 
@@ -58,12 +62,28 @@ static void check_statement(const char *text)
     }
 }
 
+/* As a name of SQLite's, in brackets, it must not bring out a value that stands behind it. */
+static void check_bracketed(const char *text)
+{
+    static const char value[] = "hunter two";
+    char statement[600];
+    char stripped[1200];
+
+    if (strchr(text, ']') != NULL || strstr(text, value) != NULL || strlen(text) > 500)
+        return;
+    snprintf(statement, sizeof statement, "SELECT [%s], '%s', '\n*/ %s\"`$$ ' FROM t", text, value,
+             value);
+    weir_sql_without_values(statement, stripped, sizeof stripped);
+    must(strstr(stripped, value) == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
 
     check_traceparent(text);
     check_statement(text);
+    check_bracketed(text);
     free(text);
     return 0;
 }

@@ -74,6 +74,35 @@ static void comments_vanish_and_space_shrinks(void)
     becomes("'a'/*x*/'b'", "? ?");
 }
 
+/* SQLite's [name] ends at the first bracket, whatever is in it; to PostgreSQL it is a subscript. */
+static void brackets_are_read_as_subscripts(void)
+{
+    becomes("SELECT ARRAY['secret'], ARRAY['it''s', \"b\"]", "SELECT ARRAY[?], ARRAY[?, \"b\"]");
+    becomes("SELECT a[1], a[1:2][3], b FROM t", "SELECT a[?], a[?:?][?], b FROM t");
+    becomes("SELECT ARRAY[[1, 2], ['x', 'y']], 'z'", "SELECT ARRAY[[?, ?], [?, ?]], ?");
+    becomes("SELECT ARRAY[ [E'it\\'s'] , [$$x$$] /* it's */ ], b", "SELECT ARRAY[ [E?] , [?] ], b");
+    becomes("SELECT [a b], [c] FROM [t 1] WHERE x = 'secret'",
+            "SELECT [a b], [c] FROM [t ?] WHERE x = ?");
+    becomes("SELECT [it's his's] FROM t WHERE a = 'secret'", "SELECT [it?s] FROM t WHERE a = ?");
+    becomes("SELECT '[it', \"[it\", 'secret'", "SELECT ?, \"[it\", ?");
+}
+
+static void a_bracket_that_is_a_name_or_a_subscript_ends_the_text(void)
+{
+    becomes("SELECT [it's] FROM t WHERE a = 'hunter2'", "SELECT ?");
+    becomes("SELECT [a\"b] FROM t WHERE a = 'hunter2' AND \"c\" = 1", "SELECT ?");
+    becomes("SELECT a, [a`b] FROM t WHERE a = '`hunter2'", "SELECT a, ?");
+    becomes("SELECT [a'b\"c'd\"e], ' hunter2 \"x'", "SELECT ?");
+    becomes("SELECT [a--b], 'x\n'', hunter2'", "SELECT ?");
+    becomes("SELECT [a/*b], '*/ hunter2'", "SELECT ?");
+    becomes("SELECT [a $$b], '$$ hunter2'", "SELECT ?");
+    becomes("SELECT [E'\\'b'] FROM t WHERE a = 'hunter2'", "SELECT [E?] FROM t WHERE a = ?");
+    becomes("SELECT [E'\\'b], ' hunter2 '", "SELECT ?");
+    becomes("SELECT a[1], ARRAY['a]b'], 'c'", "SELECT a[?], ARRAY?");
+    becomes("SELECT [it's FROM t WHERE a = 'hunter2'", "SELECT ?");
+    becomes("SELECT a[1", "SELECT a?");
+}
+
 static void what_never_ends_goes_to_the_end_of_the_text(void)
 {
     becomes("SELECT 'secret", "SELECT ?");
@@ -111,6 +140,8 @@ int main(void)
     run(strings_of_every_kind_become_question_marks);
     run(an_escape_string_goes_on_behind_a_line_break);
     run(comments_vanish_and_space_shrinks);
+    run(brackets_are_read_as_subscripts);
+    run(a_bracket_that_is_a_name_or_a_subscript_ends_the_text);
     run(what_never_ends_goes_to_the_end_of_the_text);
     run(the_text_ends_where_its_room_does);
     return check_done();
