@@ -2,11 +2,13 @@
 /* Requests to NocoDB put together, sent over the one session, and their failures put into words. */
 #include "nocodb_exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "http_session_manager.h"
+#include "log.h"
 
 /* How long everybody stays away after a 429 that does not say how long: NocoDB's own block. */
 #define BLOCK_MS 30000
@@ -158,6 +160,16 @@ static weir_status keep_last_response(const weir_http *session, weir_http_reques
     return weir_http_request_retry(request, &retry);
 }
 
+/* Each kind once in a while, however many requests meet it. */
+static void log_failure(const weir_error *error)
+{
+    char kind[64];
+    struct log_about about = {.kind = kind};
+
+    snprintf(kind, sizeof kind, "NocoDB %s", weir_status_name(error->status));
+    log_write_about(LOG_LEVEL_WARNING, &about, "NocoDB: %s", error->text);
+}
+
 static weir_status send_over(struct nocodb_server *server, const struct http_handle *handle,
                              weir_http_request *request, weir_time deadline,
                              weir_http_response **ret_response, weir_error *reterr)
@@ -172,7 +184,8 @@ static weir_status send_over(struct nocodb_server *server, const struct http_han
     status = weir_http_send(session, request, deadline, ret_response, &error);
     if (status == WEIR_OK)
         return WEIR_OK;
-    weir_error_set(reterr, status, "NocoDB: %s", error.text);
+    log_failure(&error);
+    weir_error_set(reterr, status, "%s", nocodb_failure_text(status));
     if (reterr != NULL)
         reterr->native = error.native;
     return status;

@@ -59,8 +59,8 @@ WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *serv
 /*
  * Send it over the present session. WEIR_OK means an answer of 200 to 299, which the caller closes.
  *
- * Errors, whose texts carry NocoDB's own message, bounded, and never the token; *ret_failure tells
- * more:
+ * Errors, whose texts carry NocoDB's own message, bounded, and never the token; where there was no answer
+ * they are those of nocodb_failure_text(), and the log is told the rest. *ret_failure tells more:
  *   WEIR_NOT_FOUND, WEIR_INVALID, WEIR_REFUSED, WEIR_RESPONSE  as nocodb_failure_read()
  *   WEIR_REFUSED    also: not sent because the breaker is open or the gate closed
  *   WEIR_CLOSED     there is no session any more; none is made, which would not have its options

@@ -171,3 +171,32 @@ weir_status nocodb_failure_read(const weir_http_response *response, const char *
         reterr->native = code;
     return status;
 }
+
+const char *nocodb_failure_text(weir_status status)
+{
+    switch (status) {
+    case WEIR_TIMEOUT:
+        return "NocoDB did not answer in time";
+    case WEIR_CONNECT:
+        return "NocoDB cannot be reached";
+    case WEIR_DISCONNECTED:
+    case WEIR_AMBIGUOUS:
+        return "the connection to NocoDB was lost";
+    case WEIR_FULL:
+        return "too many requests are waiting for NocoDB";
+    case WEIR_REFUSED:
+        return "NocoDB is not asked at the moment: it failed too often, or its rate limit is "
+               "reached";
+    case WEIR_LIMIT:
+        return "NocoDB's answer is too large";
+    case WEIR_PROTOCOL:
+        return "NocoDB's answer is no HTTP, or cannot be decoded";
+    case WEIR_CLOSED:
+    case WEIR_CANCELLED:
+        return "NocoDB is not asked any more: the server is being stopped";
+    case WEIR_NO_MEMORY:
+        return "ask NocoDB: out of memory";
+    default:
+        return "NocoDB cannot be asked at the moment";
+    }
+}

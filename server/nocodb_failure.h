@@ -32,4 +32,8 @@ struct nocodb_failure {
 weir_status nocodb_failure_read(const weir_http_response *response, const char *api_token,
                                 struct nocodb_failure *failure, weir_error *reterr);
 
+/* The sentence for clients where there was no answer: no host, no address, no path. The log has the error's own
+ * text. Static. */
+const char *nocodb_failure_text(weir_status status);
+
 #endif

@@ -619,6 +619,23 @@ def test_a_slow_nocodb_is_504_in_time():
         release.set()
 
 
+def test_clients_are_not_told_where_nocodb_is_and_the_log_is():
+    with Server() as gone:
+        nowhere = gone.url
+    release = threading.Event()
+    with Server() as site, changed(override=lambda request: release.wait(20) and None):
+        site.answer = lambda request: 1 / 0
+        for url, status, text in ((nowhere, 502, "NocoDB cannot be reached"), ("http://nocodb.invalid:8080", 502, "NocoDB cannot be reached"),
+                                  (site.url, 502, "the connection to NocoDB was lost"), (fake.url, 504, "NocoDB did not answer in time")):
+            with serving(url + "/api/v2/tables", "--http-max-retries", "0", "--http-timeout", "300ms") as other:
+                for path in ("many", "many/1"):
+                    answer = get(path, other)
+                    assert (answer.status, answer.detail) == (status, text), (url, answer.status, answer.body)
+                    assert url.split(":")[1].strip("/") not in str(answer.headers), answer.headers
+                other.wait_log(f"WARNING NocoDB: GET {re.escape(url)}/api/v2/tables/many/records.*: ")
+        release.set()
+
+
 def test_a_lost_connection_is_tried_again():
     lost = []
 
@@ -645,7 +662,7 @@ def test_nocodb_being_down_is_502_at_once_and_does_not_make_the_service_unready(
         # Until there is enough to judge by, it is tried each time; then it is left alone.
         wait_for(lambda: get("many/1", other).status == 503, 20, "the breaker")
         answer = get("many/1", other)
-        refused(answer, 503, "breaker")
+        refused(answer, 503, "NocoDB is not asked at the moment: it failed too often")
         assert 1 <= int(answer.headers["Retry-After"]) <= 72
         origin = other.get("/api/v1/pools").json["http"]["origins"][0]
         assert origin["breaker"]["state"] == "open" and 0 < origin["breaker"]["open_for"] <= 72, origin
@@ -759,7 +776,7 @@ def test_a_call_that_finds_no_turn_in_its_time_is_to_come_again():
         assert get("many/1", other).status == 200
         for path in ("many/1", "many"):
             answer = get(path, other)
-            refused(answer, 503, "the gate of")
+            refused(answer, 503, "NocoDB is not asked at the moment", "its rate limit is reached")
             assert answer.headers["Retry-After"] in ("1", "2")
 
 
@@ -1029,7 +1046,8 @@ def test_an_own_authority_is_trusted_when_named():
         with FakeNocoDB(context) as secure:
             secure.tables["t"] = numbered(3)
             with serving(secure.v2) as other:
-                refused(get("t/1", other), 502, "certificate")
+                refused(get("t/1", other), 502, "NocoDB cannot be reached")
+                other.wait_log("WARNING NocoDB: .*certificate")
             with serving(secure.v2, "--http-ca-file", certificate) as other:
                 assert ids("t", other) == [1, 2, 3]
 

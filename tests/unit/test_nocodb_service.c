@@ -164,7 +164,7 @@ static void check_limit(struct nocodb_service *service)
 
     check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(900), &text, &retry_after,
                          &error) == WEIR_CONNECT);
-    check_contains(error.text, "NocoDB: ");
+    check_text(error.text, "NocoDB cannot be reached");
     check(strstr(error.text, "geheim") == NULL);
     check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(300), &text, &retry_after,
                          &error) == WEIR_REFUSED);
