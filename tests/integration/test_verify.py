@@ -243,11 +243,11 @@ def test_nocodb_with_a_wrong_token_base_or_version_and_what_is_no_nocodb_fail():
         assert verify_nocodb(fake.url + "/elsewhere") == ("✗", "asked for a row, it answers 404")
         mark, text = verify_nocodb(fake.v2 + "/laws/records")
         assert mark == "✗" and "it must end with /api/v2/tables" in text
-        for version in ("0.202.10", "0.265.0", "0.99.999"):
+        for version in ("0.202.10", "0.265.1", "0.301.2", "0.99.999"):
             fake.version = version
             mark, text = verify_nocodb(fake.v2)
-            assert mark == "✗" and text.startswith(f"NocoDB {version} is older than 0.265.1: "), text
-        for version in ("0.265.1", "0.265.2", "0.266.0", "1.0.0", "2026.1"):
+            assert mark == "✗" and text.startswith(f"NocoDB {version} is older than 0.301.3: "), text
+        for version in ("0.301.3", "0.301.10", "0.302.0", "1.0.0", "2026.1"):
             fake.version = version
             assert verify_nocodb(fake.v2)[0] == "✓", version
         fake.tables.clear()
