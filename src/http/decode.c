@@ -2,6 +2,8 @@
 /* A body's content codings (RFC 9110, 8.4), taken off while it arrives. */
 #include "http/decode.h"
 
+#include "http/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -358,15 +360,12 @@ static weir_status add_stage(struct decoder *decoder, const char *text, size_t s
 /* "gzip, br": the names between commas and blanks. */
 static weir_status add_stages(struct decoder *decoder, const char *list, weir_error *reterr)
 {
-    static const char between[] = ", \t";
     weir_status status = WEIR_OK;
+    const char *name;
+    size_t size;
 
-    while (status == WEIR_OK && *(list += strspn(list, between)) != '\0') {
-        size_t size = strcspn(list, between);
-
-        status = add_stage(decoder, list, size, reterr);
-        list += size;
-    }
+    while (status == WEIR_OK && weir__next_element(&list, &name, &size))
+        status = add_stage(decoder, name, size, reterr);
     return status;
 }
 

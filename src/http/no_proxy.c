@@ -8,8 +8,6 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define SEPARATORS ", \t"
-
 /* What one entry says. */
 struct entry {
     enum { ENTRY_ALL, ENTRY_NAME, ENTRY_ADDRESS } kind;
@@ -206,11 +204,12 @@ static bool read_entry(struct reading *r, struct entry *entry)
 /* The next entry of a list, from *at on; false: there is none. */
 static bool next_entry(const char **at, struct reading *ret_reading)
 {
-    *at += strspn(*at, SEPARATORS);
-    if (**at == '\0')
+    const char *entry;
+    size_t size;
+
+    if (!weir__next_element(at, &entry, &size))
         return false;
-    *ret_reading = (struct reading){.at = *at, .end = *at + strcspn(*at, SEPARATORS)};
-    *at = ret_reading->end;
+    *ret_reading = (struct reading){.at = entry, .end = entry + size};
     return true;
 }
 

@@ -321,14 +321,14 @@ size_t weir__response_values(const weir_http_response *response, const char *nam
 
 bool weir__response_says_close(const weir_http_response *response)
 {
-    static const char between[] = ", \t";
     const char *values[4];
+    const char *option;
+    size_t size;
     size_t count = weir__response_values(response, "Connection", values, 4);
 
     for (size_t i = 0; i < count && i < 4; i++)
-        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
-             at += strcspn(at, between))
-            if (strcspn(at, between) == 5 && strncasecmp(at, "close", 5) == 0)
+        while (weir__next_element(&values[i], &option, &size))
+            if (size == 5 && strncasecmp(option, "close", size) == 0)
                 return true;
     return false;
 }

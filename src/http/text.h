@@ -90,6 +90,18 @@ static inline void weir__trim(const char **text, size_t *size)
     }
 }
 
+/* The next element of a list with commas and blanks between them (RFC 9110, 5.6.1), from *at on; *at is
+ * then behind it. false: there is none. */
+static inline bool weir__next_element(const char **at, const char **ret_element, size_t *ret_size)
+{
+    static const char between[] = ", \t";
+
+    *ret_element = *at + strspn(*at, between);
+    *ret_size = strcspn(*ret_element, between);
+    *at = *ret_element + *ret_size;
+    return *ret_size > 0;
+}
+
 /* Whether two names are the same, in any case. */
 static inline bool weir__is_same_name(const char *name, const char *other)
 {

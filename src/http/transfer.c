@@ -4,6 +4,7 @@
 
 #include "http/leftover.h"
 #include "http/no_proxy.h"
+#include "http/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,17 +50,14 @@ static bool needs_body(const struct transfer *t)
  * and not tell where its stream broke off. */
 static bool is_strange(const char *const *values, size_t count)
 {
-    static const char between[] = ", \t";
+    const char *coding;
+    size_t size;
 
     for (size_t i = 0; i < count; i++)
-        for (const char *at = values[i]; *(at += strspn(at, between)) != '\0';
-             at += strcspn(at, between)) {
-            size_t size = strcspn(at, between);
-
-            if ((size != 7 || strncasecmp(at, "chunked", size) != 0) &&
-                (size != 8 || strncasecmp(at, "identity", size) != 0))
+        for (const char *at = values[i]; weir__next_element(&at, &coding, &size);)
+            if ((size != 7 || strncasecmp(coding, "chunked", size) != 0) &&
+                (size != 8 || strncasecmp(coding, "identity", size) != 0))
                 return true;
-        }
     return false;
 }
 
