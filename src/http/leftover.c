@@ -71,26 +71,11 @@ static size_t read_head(struct handle *handle, char *data, size_t size)
     return at;
 }
 
-int64_t weir__length_of_body(const weir_http_response *response)
-{
-    const char *value = weir_http_response_header(response, "Content-Length");
-    char *end = NULL;
-
-    if (response->status == 204 || response->status == 304)
-        return 0;
-    if (value == NULL || value[0] < '0' || value[0] > '9' ||
-        weir_http_response_header(response, "Transfer-Encoding") != NULL)
-        return -1;
-    errno = 0;
-    long long length = strtoll(value, &end, 10);
-    return errno != 0 || *end != '\0' ? -1 : length;
-}
-
 /* Take the body as far as it is there. A status that is nothing without it gets all of it or none. */
 static void read_body(struct handle *handle, char *data, size_t size)
 {
     struct transfer *t = handle->transfer;
-    int64_t length = weir__length_of_body(t->response);
+    int64_t length = weir__response_length(t->response);
     bool is_whole = length >= 0 && (uint64_t)length <= size;
 
     if (t->response->status < 300 && !is_whole)

@@ -13,7 +13,4 @@
  */
 void weir__read_leftover(struct handle *handle, curl_socket_t socket);
 
-/* How long the body of a response is whose head is complete; -1: only its framing would tell. */
-int64_t weir__length_of_body(const weir_http_response *response);
-
 #endif

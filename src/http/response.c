@@ -366,6 +366,19 @@ const char *weir__response_length_fault(const weir_http_response *response)
     return NULL;
 }
 
+int64_t weir__response_length(const weir_http_response *response)
+{
+    const char *value = weir_http_response_header(response, "Content-Length");
+    int64_t length = -1;
+
+    if (response->status == 204 || response->status == 304)
+        return 0;
+    if (value == NULL || weir_http_response_header(response, "Transfer-Encoding") != NULL ||
+        !read_length(value, &length))
+        return -1;
+    return length;
+}
+
 int weir_http_response_status(const weir_http_response *response)
 {
     return response->status;

@@ -66,6 +66,9 @@ weir_status weir__response_add_body(weir_http_response *response, const char *da
  * a list of numbers, fields with different ones. NULL: nothing. */
 const char *weir__response_length_fault(const weir_http_response *response);
 
+/* How long its body is, once the head is complete; -1: only its framing would tell. */
+int64_t weir__response_length(const weir_http_response *response);
+
 /* Where it came from, once it is complete. false: no memory. */
 bool weir__response_set_url(weir_http_response *response, const char *url);
 

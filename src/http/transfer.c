@@ -511,7 +511,7 @@ static void note_result(struct handle *handle, struct transfer *t)
 static bool is_answered_early(const struct transfer *t)
 {
     return t->stop == STOP_NONE && t->code == CURLE_SEND_ERROR && t->has_body && t->is_head_done &&
-           weir__length_of_body(t->response) == t->received;
+           weir__response_length(t->response) == t->received;
 }
 
 /* libcurl is done; is the body, too? */

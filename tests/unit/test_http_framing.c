@@ -86,11 +86,56 @@ static void a_close_counts_at_any_place_of_a_list(void)
     check(!says_close("closed, x-close, clos"));
 }
 
+/* ---- the body ---------------------------------------------------------------------------- */
+
+/* What is -1 is no length, or has another framing. */
+static void a_length_is_digits_that_fit_and_nothing_else(void)
+{
+    static const struct {
+        const char *value;
+        int64_t length;
+    } cases[] = {
+        {"0", 0},     {"5", 5},     {"00012", 12}, {"9223372036854775807", INT64_MAX},
+        {"", -1},     {"-1", -1},   {"+1", -1},    {"9223372036854775808", -1},
+        {"1x", -1},   {"1, 1", -1}, {"0x10", -1},  {"18446744073709551617", -1},
+        {"  7\t", 7}, {"1 2", -1},  {"1.0", -1},   {"seven", -1},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        weir_http_response *response = new_response("HTTP/1.1 200 OK\r\n");
+
+        check_int(weir__response_length(response), -1);
+        add_field(response, "Content-Length", cases[i].value);
+        check_int(weir__response_length(response), cases[i].length);
+        check_int(weir__response_length_fault(response) == NULL, cases[i].length >= 0);
+        add_field(response, "Transfer-Encoding", "chunked");
+        check_int(weir__response_length(response), -1);
+        weir_http_response_close(response);
+    }
+}
+
+static void a_status_without_a_body_has_none_whatever_its_length(void)
+{
+    static const char *const lines[] = {"HTTP/1.1 204 No Content\r\n",
+                                        "HTTP/1.1 304 Not Modified\r\n"};
+
+    for (size_t i = 0; i < 2; i++) {
+        weir_http_response *response = new_response(lines[i]);
+
+        check_int(weir__response_length(response), 0);
+        add_field(response, "Content-Length", "7");
+        check_int(weir__response_length(response), 0);
+        weir_http_response_close(response);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------ */
 
 int main(void)
 {
     run(a_list_has_what_stands_between_commas_and_blanks);
     run(a_close_counts_at_any_place_of_a_list);
+    run(a_length_is_digits_that_fit_and_nothing_else);
+    run(a_status_without_a_body_has_none_whatever_its_length);
     return check_done();
 }
