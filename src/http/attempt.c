@@ -38,9 +38,7 @@ static void describe_attempt(struct sending *s, const struct transfer *t)
         a->status = s->response->status;
     a->retry_after = s->retry_after;
     a->retry_after_count =
-        weir__response_values(s->response, "Retry-After", s->retry_after, RETRY_AFTERS);
-    if (a->retry_after_count > RETRY_AFTERS)
-        a->retry_after_count = RETRY_AFTERS;
+        weir__response_values(s->response, "Retry-After", s->retry_after, RESPONSE_FIELDS_LIMIT);
 }
 
 /* ---- what the origin learns of it -------------------------------------------------------- */

@@ -321,12 +321,12 @@ size_t weir__response_values(const weir_http_response *response, const char *nam
 
 bool weir__response_says_close(const weir_http_response *response)
 {
-    const char *values[4];
+    const char *values[RESPONSE_FIELDS_LIMIT];
     const char *option;
     size_t size;
-    size_t count = weir__response_values(response, "Connection", values, 4);
+    size_t count = weir__response_values(response, "Connection", values, RESPONSE_FIELDS_LIMIT);
 
-    for (size_t i = 0; i < count && i < 4; i++)
+    for (size_t i = 0; i < count; i++)
         while (weir__next_element(&values[i], &option, &size))
             if (size == 5 && strncasecmp(option, "close", size) == 0)
                 return true;

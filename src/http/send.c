@@ -357,9 +357,11 @@ weir_status weir_http_send_at(weir_http *session, weir_http_request *request, we
                               const char *file, int line)
 {
     char failure[WEIR_ERROR_TEXT];
+    const char *retry_after[RESPONSE_FIELDS_LIMIT];
     struct sending s = {.session = session,
                         .request = request,
                         .report = &request->report,
+                        .retry_after = retry_after,
                         .failure = failure,
                         .file = file,
                         .line = line};

@@ -6,8 +6,6 @@
 #include "http/judge.h"
 #include "http/origin.h"
 
-#define RETRY_AFTERS 4
-
 /* What follows an attempt. */
 enum course {
     COURSE_ABANDON,  /* it ended by our own doing, or was not made: an error */
@@ -56,8 +54,8 @@ struct sending {
     /* the latest attempt */
     weir_http_response *response;
     weir_attempt attempt;
-    const char *retry_after[RETRY_AFTERS];
-    weir_time asked_pause; /* the longest Retry-After that can be read; -1: none */
+    const char **retry_after; /* room for RESPONSE_FIELDS_LIMIT */
+    weir_time asked_pause;    /* the longest Retry-After that can be read; -1: none */
     bool is_reused;
     bool is_answered;
     bool has_sunk;

@@ -85,6 +85,9 @@ static void without_jitter_or_with_half_of_it_the_same_measure_sees_that_they_co
 static const char huge[] = "Retry-After: 99999999999999999999999999999999999999999999999999999999"
                            "99999999999999999999999999999999999999999999999999999999999999999\r\n";
 
+/* No field is one too many, up to as many as a response may have. */
+#define AFTER_FOUR "Retry-After: 1\r\nRetry-After: 2\r\nRetry-After: 1\r\nRetry-After: 0\r\n"
+
 /* With a deadline a minute away: how often it is sent, and whether the header was valid. */
 static const struct {
     const char *headers;
@@ -110,6 +113,9 @@ static const struct {
     {"Retry-After: 1\r\nRetry-After: junk\r\n", 4, 1, WEIR_CAUSE_EXHAUSTED},
     {"Retry-After: -5\r\nRetry-After: junk\r\n", 4, 2, WEIR_CAUSE_EXHAUSTED},
     {"Retry-After: 1\r\nRetry-After: 999999\r\n", 1, 0, WEIR_CAUSE_TOO_LONG},
+    {AFTER_FOUR "Retry-After: 999999\r\n", 1, 0, WEIR_CAUSE_TOO_LONG},
+    {AFTER_FOUR "Retry-After: 60\r\n", 1, 0, WEIR_CAUSE_DEADLINE},
+    {AFTER_FOUR "Retry-After: junk\r\n", 4, 1, WEIR_CAUSE_EXHAUSTED},
     {"Retry-After: 0\r\n", 4, 0, WEIR_CAUSE_EXHAUSTED},
     {"Retry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", 4, 0, WEIR_CAUSE_EXHAUSTED},
 };

@@ -86,6 +86,21 @@ static void a_close_counts_at_any_place_of_a_list(void)
     check(!says_close("closed, x-close, clos"));
 }
 
+/* However many fields there are, up to as many as a response may have. */
+static void a_close_counts_in_any_of_the_fields(void)
+{
+    for (int before = 0; before < RESPONSE_FIELDS_LIMIT; before++) {
+        weir_http_response *response = new_response("HTTP/1.1 200 OK\r\n");
+
+        for (int i = 0; i < before; i++)
+            add_field(response, "Connection", i % 2 == 0 ? "keep-alive" : "x, y");
+        check(!weir__response_says_close(response));
+        add_field(response, "Connection", "z, close");
+        check(weir__response_says_close(response));
+        weir_http_response_close(response);
+    }
+}
+
 /* ---- the body ---------------------------------------------------------------------------- */
 
 /* What is -1 is no length, or has another framing. */
@@ -135,6 +150,7 @@ int main(void)
 {
     run(a_list_has_what_stands_between_commas_and_blanks);
     run(a_close_counts_at_any_place_of_a_list);
+    run(a_close_counts_in_any_of_the_fields);
     run(a_length_is_digits_that_fit_and_nothing_else);
     run(a_status_without_a_body_has_none_whatever_its_length);
     return check_done();
