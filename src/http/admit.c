@@ -76,7 +76,8 @@ static bool lacks_chunks(struct sending *s)
 
     weir_time evicted_at = atomic_load_explicit(&s->session->evicted_at, memory_order_acquire);
     pthread_mutex_lock(&s->origin->lock);
-    bool is_http_1_0 = s->origin->http_1_0_until > s->now && s->origin->http_1_0_since > evicted_at;
+    bool is_http_1_0 =
+        s->origin->http_1_0_until > s->now && s->origin->http_1_0_evicted_at == evicted_at;
     pthread_mutex_unlock(&s->origin->lock);
     if (is_http_1_0)
         weir__refuse(
@@ -277,6 +278,7 @@ static bool borrow(struct sending *s, struct admission *admission, weir_time beg
 static enum leave hold(struct sending *s, struct admission *admission)
 {
     weir_time begun = s->now;
+    s->evicted_at = atomic_load_explicit(&s->session->evicted_at, memory_order_acquire);
     enum leave leave = borrow(s, admission, begun) ? LEAVE_GIVEN : LEAVE_REFUSED;
     weir_time waited = weir__sending_now(s) - begun;
 

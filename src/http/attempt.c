@@ -75,13 +75,16 @@ static void count_attempt_locked(struct origin_counts *c, const struct sending *
 /* How long an answer in HTTP/1.0 is believed to be what the origin speaks. */
 #define HTTP_1_0_BELIEVED (60 * WEIR_SECOND)
 
-/* The last answer says what the origin speaks, whatever became of its body. */
+/* The last answer says what the origin speaks, whatever became of its body; not if its connection was
+ * evicted since, for then it says what the origin spoke. */
 static void learn_version_locked(struct sending *s, const struct transfer *t)
 {
-    if (t->sends == 0 || t->response->status == 0)
+    weir_time evicted_at = atomic_load_explicit(&s->session->evicted_at, memory_order_acquire);
+
+    if (t->sends == 0 || t->response->status == 0 || s->evicted_at != evicted_at)
         return;
     s->origin->http_1_0_until = t->response->is_http_1_0 ? s->now + HTTP_1_0_BELIEVED : 0;
-    s->origin->http_1_0_since = t->response->is_http_1_0 ? weir_now() : 0;
+    s->origin->http_1_0_evicted_at = s->evicted_at;
 }
 
 /* What is to be told once the lock is released. */

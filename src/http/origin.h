@@ -39,8 +39,8 @@ struct origin {
     uint64_t gate_closings;   /* at the origin's wish */
     weir_time trim_at;        /* when its pool is looked through next */
     weir_time http_1_0_until; /* its last answer was in HTTP/1.0, which is believed until then */
-    weir_time http_1_0_since; /* weir_now() at that answer */
-    uint64_t random;          /* moves on with every use */
+    weir_time http_1_0_evicted_at; /* the session's evicted_at when that attempt began */
+    uint64_t random;               /* moves on with every use */
     struct origin_counts counts;
 };
 

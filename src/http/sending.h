@@ -54,6 +54,7 @@ struct sending {
     /* the latest attempt */
     weir_http_response *response;
     weir_attempt attempt;
+    weir_time evicted_at;     /* the session's, before its handle was lent */
     const char **retry_after; /* room for RESPONSE_FIELDS_LIMIT */
     weir_time asked_pause;    /* the longest Retry-After that can be read; -1: none */
     bool is_reused;

@@ -344,8 +344,11 @@ int weir__http_names_memory(const weir_http *session)
 
 void weir_http_evict_all(weir_http *session)
 {
+    /* Before, for the names that a new connection looks up; after, since an attempt that began meanwhile may
+     * have got an old one. */
     atomic_store_explicit(&session->evicted_at, weir_now(), memory_order_release);
     weir__origins_each(session, evict_pool, NULL);
+    atomic_store_explicit(&session->evicted_at, weir_now(), memory_order_release);
 }
 
 /* ---- one origin by hand ------------------------------------------------------------------ */

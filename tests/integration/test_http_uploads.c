@@ -392,6 +392,54 @@ static void what_a_server_speaks_is_forgotten_after_a_minute_or_with_its_connect
     }
 }
 
+/* Evict all connections while an answer is held, and join its sending. */
+static void evict_while_held(weir_http *session, const struct old *old, const char *path,
+                             const char *meanwhile)
+{
+    char url[PEER_URL_SIZE];
+    struct sending held = sending_make(session, "GET", peer_url(old->peer, path, url));
+
+    sending_start(&held);
+    check(peer_wait(old->peer, PEER_HELD, 1));
+    weir_http_evict_all(session);
+    if (meanwhile != NULL)
+        fetch_path(session, old, meanwhile);
+    peer_let_go(old->peer);
+    sending_join(&held);
+    check_int(held.code, 200);
+    sending_end(&held);
+    peer_forget(old->peer);
+}
+
+/* It comes from the server of before. */
+static void an_answer_to_what_was_sent_before_the_eviction_tells_nothing(void)
+{
+    static const char *const before[] = {"/hold", "/hold-close", "/10/hold"};
+    struct body body;
+
+    for (size_t i = 0; i < 4; i++) {
+        bool is_late = i < 3; /* or in HTTP/1.1, while the new server speaks HTTP/1.0 */
+        struct old old;
+        weir_http_options o = scene_options(NULL);
+
+        start(&old);
+        weir_http *session = scene_open(&o);
+        evict_while_held(session, &old, is_late ? before[i] : "/11/hold", is_late ? NULL : "/10");
+        struct sending s = upload(session, &old, "POST", "/11/up", -1, &body);
+        if (is_late) {
+            check(sending_is(&s, WEIR_OK, 200));
+            check(peer_saw(old.peer, "POST /11/up HTTP/1.1\r\n"));
+            check(peer_saw(old.peer, "piece.piece."));
+        } else {
+            check_refused(&s, &body);
+        }
+        sending_end(&s);
+        check_never_both(&old);
+        weir_http_close(session);
+        peer_stop(old.peer);
+    }
+}
+
 /* Behind one name there are servers of both kinds. */
 static void a_resting_connection_of_http_1_0_is_not_taken_for_chunks(void)
 {
@@ -476,6 +524,7 @@ int main(void)
     run(a_redirect_takes_an_upload_only_where_it_can_be_sent);
     run(any_answer_in_http_1_1_opens_the_way_again);
     run(what_a_server_speaks_is_forgotten_after_a_minute_or_with_its_connections);
+    run(an_answer_to_what_was_sent_before_the_eviction_tells_nothing);
     run(a_resting_connection_of_http_1_0_is_not_taken_for_chunks);
     run(who_waited_for_a_connection_learns_what_it_speaks);
     return check_done();
