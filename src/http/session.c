@@ -146,14 +146,19 @@ static void free_session(weir_http *session)
 static weir_status copy_no_proxy(weir_http *session, weir_error *reterr)
 {
     const weir_http_options *options = &session->options;
-    const char *list = options->proxy != NULL ? options->no_proxy : NULL;
     const char *name = "no_proxy";
+    char what[48];
 
-    if (options->proxy_from_environment && (list = getenv("no_proxy")) == NULL)
+    if (!options->proxy_from_environment) {
+        if (options->proxy == NULL || options->no_proxy == NULL)
+            return WEIR_OK;
+        return weir__no_proxy_copy(options->no_proxy, name, &session->no_proxy, reterr);
+    }
+    const char *list = getenv(name);
+    if (list == NULL)
         list = getenv(name = "NO_PROXY");
     if (list == NULL)
         return WEIR_OK;
-    char what[48];
     snprintf(what, sizeof what, "%s of the environment", name);
     return weir__no_proxy_copy(list, what, &session->no_proxy, reterr);
 }

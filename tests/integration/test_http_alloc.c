@@ -269,6 +269,54 @@ static void the_list_of_one_attempt_takes_no_memory_and_others_are_freed(void)
     weir_http_close(session);
 }
 
+/* ---- no_proxy ---------------------------------------------------------------------------- */
+
+static const char *list_name; /* what the list of hosts without a proxy is called */
+static bool is_named;
+
+static void open_with_list(void)
+{
+    weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+    weir_http *session = NULL;
+    char text[64];
+
+    o.name = "alloc";
+    o.ca_file = certs.ca;
+    o.proxy_from_environment = strstr(list_name, "environment") != NULL;
+    if (!o.proxy_from_environment) {
+        o.proxy = "http://127.0.0.1:9";
+        o.no_proxy = "localhost";
+    }
+    if (is_fine(weir_http_open(&o, &session, &error))) {
+        weir_http_close(session);
+        return;
+    }
+    if (strcasestr(error.text, "no_proxy") == NULL)
+        return;
+    is_named = true;
+    snprintf(text, sizeof text, "%s: no memory", list_name);
+    check_contains(error.text, text);
+}
+
+static void a_list_without_memory_is_called_what_it_is(void)
+{
+    static const char *const names[] = {"no_proxy", "NO_PROXY of the environment",
+                                        "no_proxy of the environment"};
+
+    unsetenv("no_proxy");
+    unsetenv("NO_PROXY");
+    for (size_t i = 0; i < 3; i++) {
+        if (i > 0)
+            setenv(i == 1 ? "NO_PROXY" : "no_proxy", "localhost", 1);
+        list_name = names[i];
+        is_named = false;
+        alloc_fail_each(open_with_list);
+        check(is_named);
+    }
+    unsetenv("no_proxy");
+    unsetenv("NO_PROXY");
+}
+
 int main(void)
 {
     certs_make(&certs);
@@ -277,6 +325,7 @@ int main(void)
         .handler = answer, .cert_file = certs.good, .key_file = certs.good_key});
     run(every_allocation_on_the_way_fails_once);
     run(the_list_of_one_attempt_takes_no_memory_and_others_are_freed);
+    run(a_list_without_memory_is_called_what_it_is);
     peer_stop(peer);
     peer_stop(secure);
     certs_remove(&certs);
