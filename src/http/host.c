@@ -140,8 +140,11 @@ static weir_status convert(const char *name, char *ret_ascii, const char **ret_w
     /* What a character was mapped to, "a/c" for example, is not what the user sees there. */
     if (*ret_what == no_name_character)
         *ret_what = describe(IDN2_DISALLOWED);
-    if (*ret_what == NULL)
-        memcpy(ret_ascii, ascii, strlen((const char *)ascii) + 1);
+    size_t size = *ret_what == NULL ? strlen((const char *)ascii) : 0;
+    if (size > HOST_LIMIT)
+        *ret_what = long_name;
+    else if (*ret_what == NULL)
+        memcpy(ret_ascii, ascii, size + 1);
     idn2_free(ascii);
     return WEIR_OK;
 }
