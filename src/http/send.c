@@ -132,8 +132,7 @@ static enum next conclude(struct sending *s, const weir_retry_decision *decision
 
     if (decision->cause == WEIR_CAUSE_BODY && s->has_lost_chunks)
         reason = "the body cannot be sent again: it has no known length, and the answer came in "
-                 "HTTP/1.0, "
-                 "which has none such";
+                 "HTTP/1.0, and HTTP/1.0 has no chunked bodies";
     if (decision->verdict == WEIR_VERDICT_RETRY)
         return pause_until(s, decision);
     if (decision->verdict == WEIR_VERDICT_RETURN)
