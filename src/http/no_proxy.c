@@ -216,7 +216,7 @@ static bool next_entry(const char **at, struct reading *ret_reading)
 /* ---- names of other scripts -------------------------------------------------------------- */
 
 /* An entry, and the same as it is compared, in which the host is ASCII. */
-struct spelling {
+struct ascii_entry {
     const char *at;
     size_t size;
     char *ascii;
@@ -225,62 +225,62 @@ struct spelling {
     size_t ascii_size;
 };
 
-static weir_status spell_host(struct spelling *s, struct host_fault *ret_fault)
+static weir_status host_to_ascii(struct ascii_entry *e, struct host_fault *ret_fault)
 {
     char room[HOST_LIMIT + 1] = "";
-    const char *host = s->at + s->host;
-    weir_status status = weir__host_to_ascii(host, s->host_size, room, ret_fault);
+    const char *host = e->at + e->host;
+    weir_status status = weir__host_to_ascii(host, e->host_size, room, ret_fault);
 
     if (status != WEIR_OK)
         return status;
-    size_t rest = s->size - s->host - s->host_size;
-    s->ascii_size = strlen(room);
-    memcpy(s->ascii, s->at, s->host);
-    memcpy(s->ascii + s->host, room, s->ascii_size);
-    memcpy(s->ascii + s->host + s->ascii_size, host + s->host_size, rest);
+    size_t rest = e->size - e->host - e->host_size;
+    e->ascii_size = strlen(room);
+    memcpy(e->ascii, e->at, e->host);
+    memcpy(e->ascii + e->host, room, e->ascii_size);
+    memcpy(e->ascii + e->host + e->ascii_size, host + e->host_size, rest);
     return WEIR_OK;
 }
 
 /* Write an entry as it is compared. */
-static weir_status spell(struct spelling *s, struct host_fault *ret_fault)
+static weir_status to_ascii(struct ascii_entry *e, struct host_fault *ret_fault)
 {
-    const char *at = s->at;
+    const char *at = e->at;
 
-    if (!weir__host_is_international(s->at, s->size)) {
-        s->host_size = s->ascii_size = s->size;
-        memcpy(s->ascii, s->at, s->size);
+    if (!weir__host_is_international(e->at, e->size)) {
+        e->host_size = e->ascii_size = e->size;
+        memcpy(e->ascii, e->at, e->size);
         return WEIR_OK;
     }
-    if (s->size >= 2 && memcmp(at, "*.", 2) == 0)
+    if (e->size >= 2 && memcmp(at, "*.", 2) == 0)
         at++;
     at += *at == '.';
-    s->host = (size_t)(at - s->at);
-    while (s->host + s->host_size < s->size && *at != ':' && *at != '/') {
-        s->host_size++;
+    e->host = (size_t)(at - e->at);
+    while (e->host + e->host_size < e->size && *at != ':' && *at != '/') {
+        e->host_size++;
         at++;
     }
-    return spell_host(s, ret_fault);
+    return host_to_ascii(e, ret_fault);
 }
 
 /* Write one entry at *to, if it means something. */
 static weir_status copy_entry(const struct reading *r, char **to, struct host_fault *ret_fault)
 {
-    struct spelling s = {.at = r->at, .size = (size_t)(r->end - r->at), .ascii = *to};
+    struct ascii_entry e = {.at = r->at, .size = (size_t)(r->end - r->at), .ascii = *to};
     struct entry entry;
-    weir_status status = spell(&s, ret_fault);
+    weir_status status = to_ascii(&e, ret_fault);
     if (status != WEIR_OK)
         return status;
 
-    *to += s.size - s.host_size + s.ascii_size;
-    struct reading again = {.at = s.ascii, .end = *to};
+    *to += e.size - e.host_size + e.ascii_size;
+    struct reading again = {.at = e.ascii, .end = *to};
     if (read_entry(&again, &entry))
         return WEIR_OK;
-    size_t at = (size_t)(again.at - s.ascii);
-    if (at >= s.host + s.ascii_size)
-        at = at - s.ascii_size + s.host_size;
-    else if (s.host_size < s.size)
-        at = at < s.host ? at : s.host;
-    *ret_fault = (struct host_fault){s.at + at, again.fault};
+    size_t at = (size_t)(again.at - e.ascii);
+    if (at >= e.host + e.ascii_size)
+        at = at - e.ascii_size + e.host_size;
+    else if (e.host_size < e.size)
+        at = at < e.host ? at : e.host;
+    *ret_fault = (struct host_fault){e.at + at, again.fault};
     return WEIR_INVALID;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 
 /* How often in a row a write is put off although nothing was read since the last time. */
-#define PATIENCE 3
+#define MAX_DEFERRALS 3
 
 struct filter {
     struct handle *handle; /* whose connection it is, for as long as that stands */
@@ -30,7 +30,7 @@ static bool can_wait(struct filter *f)
         return false;
     f->times = unread == f->unread ? f->times + 1 : 1;
     f->unread = unread;
-    return f->times <= PATIENCE;
+    return f->times <= MAX_DEFERRALS;
 }
 
 static int on_write(BIO *bio, const char *data, int size)

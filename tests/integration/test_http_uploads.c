@@ -327,7 +327,7 @@ static void a_redirect_takes_an_upload_only_where_it_can_be_sent(void)
     }
 }
 
-static void any_answer_in_http_1_1_opens_the_way_again(void)
+static void after_any_answer_in_http_1_1_an_upload_is_sent_again(void)
 {
     static const char *const paths[] = {"/11", "/11/404", "/11/503-close"};
 
@@ -524,7 +524,7 @@ int main(void)
     run(an_upload_that_was_answered_in_http_1_0_is_not_repeated);
     run(an_upload_that_was_answered_in_http_1_1_or_not_at_all_is_repeated);
     run(a_redirect_takes_an_upload_only_where_it_can_be_sent);
-    run(any_answer_in_http_1_1_opens_the_way_again);
+    run(after_any_answer_in_http_1_1_an_upload_is_sent_again);
     run(what_a_server_speaks_is_forgotten_after_a_minute_or_with_its_connections);
     run(an_answer_to_what_was_sent_before_the_eviction_tells_nothing);
     run(a_resting_connection_of_http_1_0_is_not_taken_for_chunks);
