@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One attempt on the wire: what is sent, what comes back, and how it ended. */
+/* One attempt on the wire: what it is told, and how it went. */
 #ifndef WEIR_HTTP_TRANSFER_H
 #define WEIR_HTTP_TRANSFER_H
 
@@ -85,6 +85,9 @@ void weir__drive(struct handle *handle, struct transfer *transfer);
 /* libcurl's callbacks for a header's line and a piece of the body; the argument is the handle. */
 size_t weir__on_header(char *line, size_t size, size_t count, void *arg);
 size_t weir__on_body(char *data, size_t size, size_t count, void *arg);
+
+/* The caller's sink or reader failed: keep what it said of that, or else what its status says. */
+void weir__transfer_blame(struct transfer *transfer, weir_status status, const char *what);
 
 /* Whether a response leads elsewhere. */
 bool weir__is_redirect(const weir_http_response *response);
