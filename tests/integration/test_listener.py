@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The listener as a client sees it: limits, deadlines, hostile requests, overload and draining."""
+import contextlib
 import json
 import os
 import random
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import hostile
 import tap
@@ -93,7 +93,7 @@ class Host:
         assert code in ((1,) if self.error else (0, 3)), f"the program ended with {code}: {self.lines[-5:]}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(**options):
     host = Host(**options)
     try:
@@ -571,9 +571,10 @@ def test_many_endless_chunk_extensions_leave_room_to_linger():
             client.socket.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 60_000)
         for client in flood:
             client.socket.settimeout(10)
-            status, _, body = client.response()
-            # Of several at a time libmicrohttpd 1.0 does not say which it means, and its page goes out.
-            assert status == 413 or (status, detail(body)) == (400, OVERLONG), (status, body)
+            # Of several at a time libmicrohttpd 1.0 does not say which it means: its page goes out, or (1.0.1) none.
+            with contextlib.suppress(EOFError):
+                status, _, body = client.response()
+                assert status == 413 or (status, detail(body)) == (400, OVERLONG), (status, body)
         time.sleep(1.5)  # the library has closed its side of them; they linger for two seconds
         for _ in range(5):
             with Client(host) as client:
