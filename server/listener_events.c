@@ -40,7 +40,7 @@ struct event_thread {
     atomic_bool is_stopping;
 
     pthread_mutex_t lock;
-    /* Guarded by lock. */
+    /* Guarded by lock. No more than the door has room for, which the acceptor sees to. */
     struct arrival *first;
     struct arrival *last;
 };
