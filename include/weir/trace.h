@@ -251,10 +251,9 @@ WEIR_API bool weir_trace_wants(void *arg);
  * kind and numbers become "?", comments vanish, and what separates words becomes one space. Names,
  * bare or in "" or ``, and parameters stay.
  *
- * [ ] are quotes of names to SQLite and subscripts to PostgreSQL, and the function knows no dialect: what
- * is between them is read as subscripts, strings and numbers as "?". Where a string, a quoted name or a
- * comment would go on past the ], as from [it's], the text ends with a "?" in place of the [, and so it
- * does where no ] follows.
+ * The function knows no dialect. Where PostgreSQL and SQLite read a statement differently (subscripts
+ * or names in [ ], E'\'', $$…$$, a comment in a comment or one with a CR in it), it shows only what both
+ * take for names and signs; what one of them takes for a value or a comment becomes one "?".
  *
  * Stops when `size`, at least 1, is used up, the terminating zero included, also in the middle of a
  * character; returns the length. Threads: any.

@@ -22,6 +22,18 @@ static bool is_of_name(char c)
            (unsigned char)c >= 0x80;
 }
 
+/* PostgreSQL and SQLite read a statement differently here and there, and which of them is meant is not known: each
+ * is a reader of its own. */
+enum dialect { POSTGRES, SQLITE };
+
+struct reader {
+    enum dialect dialect;
+    const char *at; /* the token; at the end of the text an empty one */
+    const char *end;
+    const char *next; /* the token behind it: what is between them are blanks and comments */
+    bool is_value;
+};
+
 /* Each of these is given where something begins and returns where it ends, the end of the text at the
  * latest. */
 
@@ -60,7 +72,7 @@ static const char *skip_quoted(const char *at, bool has_escapes)
     return at;
 }
 
-/* $$…$$ and $tag$…$tag$; `at` itself when it is neither. */
+/* PostgreSQL's $$…$$ and $tag$…$tag$; `at` itself when it is neither. */
 static const char *skip_dollar_quoted(const char *at)
 {
     size_t size = 1;
@@ -91,15 +103,15 @@ static const char *skip_number(const char *at)
     }
 }
 
-/* A comment in a comment counts: PostgreSQL has it so. */
-static const char *skip_comment(const char *at)
+/* A line's comment goes to its end, which a CR is to PostgreSQL. A comment in a comment counts there, too. */
+static const char *skip_comment(enum dialect dialect, const char *at)
 {
     int depth = 0;
 
     if (at[0] == '-')
-        return at + strcspn(at, "\n");
+        return at + strcspn(at, dialect == POSTGRES ? "\n\r" : "\n");
     while (*at != '\0') {
-        bool opens = at[0] == '/' && at[1] == '*';
+        bool opens = at[0] == '/' && at[1] == '*' && (depth == 0 || dialect == POSTGRES);
         bool closes = at[0] == '*' && at[1] == '/';
 
         at += opens || closes ? 2 : 1;
@@ -115,10 +127,10 @@ static bool begins_comment(const char *at)
     return (at[0] == '-' && at[1] == '-') || (at[0] == '/' && at[1] == '*');
 }
 
-static const char *skip_space(const char *at)
+static const char *skip_space(enum dialect dialect, const char *at)
 {
     while (is_blank(*at) || begins_comment(at))
-        at = is_blank(*at) ? at + 1 : skip_comment(at);
+        at = is_blank(*at) ? at + 1 : skip_comment(dialect, at);
     return at;
 }
 
@@ -129,25 +141,30 @@ static const char *skip_name(const char *at)
     return at;
 }
 
-/* Where the token at `at` ends, and whether it is a value. */
-static const char *skip_token(const char *at, bool follows_e, bool *ret_is_value)
+/* Where the value at `at` ends; `at` itself when it is none. To SQLite an open bracket that is never closed makes
+ * all of the rest unreadable. */
+static const char *skip_value(enum dialect dialect, const char *at, bool follows_e)
 {
-    const char *end = at;
-
-    *ret_is_value = true;
     if (*at == '\'')
-        return skip_quoted(at, follows_e);
+        return skip_quoted(at, dialect == POSTGRES && follows_e);
     if (is_digit(*at))
         return skip_number(at);
-    if (*at == '$')
-        end = skip_dollar_quoted(at);
-    if (end > at)
-        return end;
-    *ret_is_value = false;
-    if (*at == '"' || *at == '`')
+    if (*at == '[' && dialect == SQLITE && strchr(at, ']') == NULL)
+        return at + strlen(at);
+    return *at == '$' && dialect == POSTGRES ? skip_dollar_quoted(at) : at;
+}
+
+/* The same of all else. SQLite's [name] ends at the first ], whatever is in it. */
+static const char *skip_other(enum dialect dialect, const char *at)
+{
+    if (*at == '"' || (*at == '`' && dialect == SQLITE))
         return skip_quoted(at, false);
+    if (*at == '[' && dialect == SQLITE)
+        return strchr(at, ']') + 1;
     if (is_of_name(*at))
         return skip_name(at);
+    if (*at == '$' && dialect == SQLITE)
+        return skip_name(at + 1);
     if ((*at == '$' || *at == '?') && is_digit(at[1]))
         return skip_name(at + 1);
     if ((*at == '$' || *at == ':' || *at == '@') && is_of_name(at[1]) && !is_digit(at[1]))
@@ -156,66 +173,78 @@ static const char *skip_token(const char *at, bool follows_e, bool *ret_is_value
 }
 
 /* Whether the token is the E before an escape string. */
-static bool is_e(const char *at, const char *end, const char *next)
+static bool is_e(const struct reader *reader)
 {
-    return next == end && end - at == 1 && (*at == 'e' || *at == 'E');
+    return reader->next == reader->end && reader->end - reader->at == 1 &&
+           (*reader->at == 'e' || *reader->at == 'E');
 }
 
-/* Whether the tokens from `at` on come to `goal`, so that none of them, and no comment, goes past it. */
-static bool reaches(const char *at, const char *goal)
+/* Go on to the next token. */
+static void read_token(struct reader *reader)
 {
-    bool follows_e = false;
+    bool follows_e = is_e(reader);
+    const char *at = reader->next;
 
-    for (at = skip_space(at); at < goal;) {
-        bool is_value;
-        const char *end = skip_token(at, follows_e, &is_value);
-        const char *next = skip_space(end);
+    reader->at = at;
+    reader->end = skip_value(reader->dialect, at, follows_e);
+    reader->is_value = reader->end > at;
+    if (!reader->is_value && *at != '\0')
+        reader->end = skip_other(reader->dialect, at);
+    reader->next = skip_space(reader->dialect, reader->end);
+}
 
-        follows_e = is_e(at, end, next);
-        at = next;
+static struct reader begin(enum dialect dialect, const char *sql)
+{
+    const char *first = skip_space(dialect, sql);
+    struct reader reader = {.dialect = dialect, .at = sql, .end = sql, .next = first};
+
+    read_token(&reader);
+    return reader;
+}
+
+/* Whether any of the token is in a value or a comment to the reader, who is as far as that afterwards. */
+static bool is_hidden(struct reader *reader, const struct reader *token)
+{
+    const char *seen = token->at; /* up to here nothing is */
+
+    while (reader->end <= seen && *reader->at != '\0')
+        read_token(reader);
+    while (seen < token->end) {
+        if (reader->at > seen || reader->is_value || *reader->at == '\0')
+            return true;
+        seen = reader->end;
+        if (seen < token->end)
+            read_token(reader);
     }
-    return at == goal;
-}
-
-/*
- * Where the bracket that opens at `at` closes. SQLite ends a name there, whatever is in it; PostgreSQL
- * has ARRAY['x'] and a[1], and the dialect is not known. NULL: the two would read what stands behind it
- * differently, values as names too.
- */
-static const char *find_close(const char *at)
-{
-    const char *close = strchr(at, ']');
-
-    return close != NULL && reaches(at + 1, close) ? close : NULL;
+    return false;
 }
 
 size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
 {
+    struct reader reader = begin(POSTGRES, sql);
+    struct reader other = begin(SQLITE, sql);
     size_t used = 0;
-    const char *at = skip_space(sql);
-    const char *close = at; /* up to here all brackets are known to be read alike */
-    bool follows_e = false;
+    bool has_space = false;
+    bool was_hidden = false;   /* the last token was */
+    bool was_doubtful = false; /* and by the other reading alone */
 
-    while (*at != '\0' && used + 1 < size) {
-        if (*at == '[' && at >= close)
-            close = find_close(at);
-        if (close == NULL) {
-            ret_text[used++] = '?';
-            break;
-        }
-        bool is_value;
-        const char *end = skip_token(at, follows_e, &is_value);
-        const char *next = skip_space(end);
-        size_t length = is_value ? 1 : (size_t)(end - at);
+    for (; *reader.at != '\0' && used + 1 < size; read_token(&reader)) {
+        bool is_doubtful = !reader.is_value && is_hidden(&other, &reader);
+        bool hides = reader.is_value || is_doubtful;
+        bool goes_on = hides && was_hidden && (is_doubtful || was_doubtful);
+        size_t length = hides ? 1 : (size_t)(reader.end - reader.at);
 
+        if (!goes_on && has_space)
+            ret_text[used++] = ' ';
         if (length > size - 1 - used)
             length = size - 1 - used;
-        memcpy(ret_text + used, is_value ? "?" : at, length);
-        used += length;
-        follows_e = is_e(at, end, next);
-        if (next > end && *next != '\0' && used + 1 < size)
-            ret_text[used++] = ' ';
-        at = next;
+        if (!goes_on) {
+            memcpy(ret_text + used, hides ? "?" : reader.at, length);
+            used += length;
+        }
+        was_doubtful = is_doubtful || (goes_on && was_doubtful);
+        was_hidden = hides;
+        has_space = reader.next > reader.end;
     }
     ret_text[used] = '\0';
     return used;

@@ -38,7 +38,7 @@ static void check_traceparent(const char *text)
     must(weir_traceparent_parse(again, &context));
 }
 
-/* A digit that is left belongs to a name or a parameter, and quotes to a name. */
+/* Quotes that are left belong to names. */
 static void check_statement(const char *text)
 {
     char stripped[600];
@@ -52,10 +52,6 @@ static void check_statement(const char *text)
     for (size_t i = 0; i < size; i++)
         must(stripped[i] != '\n' || memchr(stripped, '"', size) != NULL ||
              memchr(stripped, '`', size) != NULL);
-    if (size < sizeof stripped - 1) { /* not cut: there is nothing left to strip */
-        weir_sql_without_values(stripped, again, sizeof again);
-        must(strcmp(stripped, again) == 0);
-    }
     for (size_t room = 1; room < 20; room++) {
         size_t part = weir_sql_without_values(text, again, room);
         must(part < room && strncmp(again, stripped, part) == 0);
