@@ -536,6 +536,7 @@ void verify_ping(const struct verification *verification, const struct verify_da
 
     options.pool.pool_pre_ping = true;
     options.pool.ping_bypass_ms = 0;
+    options.pool.pool_recycle_s = -1; /* what is replaced is not pinged */
     if (!verify_scene_begin(&scene, verification, database, &options, finding))
         return;
     bool is_lent = true;
