@@ -306,10 +306,11 @@ typedef struct weir_result weir_result;
  * again by its text. Outside a transaction each statement is its own.
  *
  * PostgreSQL: parameters have the types of their places; where a place tells nothing, that of the
- * value. After a change of a table made by ALTER, CREATE or DROP on a connection of this weir_db, and
- * prepared_max_age_ms after any other, a prepared statement's parameters have the types that its
- * places have now; before that a value may still be converted to the old one. A statement that fails
- * outside a transaction because it was prepared before such a change is run again once (never CALL).
+ * value. After a change of a table made by ALTER, CREATE, DROP, DO, GRANT, REVOKE or SELECT … INTO on
+ * a connection of this weir_db, and prepared_max_age_ms after any other, also by a function, a
+ * prepared statement's parameters have the types that its places have now; before that a value may
+ * still be converted to the old one. A statement that fails outside a transaction because it was
+ * prepared before such a change is run again once (never CALL).
  *
  * ret_result may be NULL when nobody wants the rows; else the caller owns *ret_result and ends it
  * with weir_result_close(). It does not depend on the connection.

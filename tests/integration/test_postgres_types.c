@@ -60,8 +60,6 @@ static void a_column_of_another_type_takes_its_values(void)
     change("DROP TABLE keys");
 }
 
-#define EXACT "SELECT count(*) FROM measures WHERE v::numeric = 0.1"
-
 /* No error tells of this one: the value would go through `real` and come out as 0.10000000149. */
 static void nothing_is_sent_as_the_type_of_before_for_longer_than_the_limit(void)
 {
@@ -249,139 +247,6 @@ static void only_a_missing_statement_of_weir_s_own_is_prepared_again(void)
     session_close(&s);
 }
 
-/* ---- what weir sees --------------------------------------------------------------------- */
-
-static weir_db *db;
-static weir_error error;
-
-static weir_status conn_give(weir_conn *conn, const char *sql, weir_value value)
-{
-    weir_param param = {NULL, value};
-
-    return weir_conn_query(conn, sql, &param, 1, NULL, &error);
-}
-
-static const char *conn_answer(weir_conn *conn, const char *sql)
-{
-    static char room[256];
-    weir_result *rows = NULL;
-
-    if (weir_conn_query(conn, sql, NULL, 0, &rows, &error) != WEIR_OK)
-        return error.text;
-    value_text(weir_result_value(rows, 0, 0), room, sizeof(room));
-    weir_result_close(rows);
-    return room;
-}
-
-static void open_two(weir_conn **one, weir_conn **other)
-{
-    check_int(weir_db_open(need_env("WEIR_TEST_PG_SOCKET_URL"), NULL, &db, &error), WEIR_OK);
-    check_int(weir_db_acquire(db, SOON, one, &error), WEIR_OK);
-    check_int(weir_db_acquire(db, SOON, other, &error), WEIR_OK);
-}
-
-static void close_two(weir_conn *one, weir_conn *other)
-{
-    weir_conn_release(one);
-    weir_conn_release(other);
-    weir_db_close(db);
-}
-
-static void a_change_on_any_connection_is_known_to_all_at_once(void)
-{
-    weir_conn *one;
-    weir_conn *other;
-
-    change("CREATE TABLE measures (v real)");
-    open_two(&one, &other);
-    check_int(conn_give(one, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-    check_int(weir_conn_query(other, "ALTER TABLE measures ALTER v TYPE double precision USING 0.1",
-                              NULL, 0, NULL, &error),
-              WEIR_OK);
-    check_int(conn_give(one, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-    check_text(conn_answer(one, EXACT), "2");
-
-    /* In a transaction: for itself at once, for others when it has committed. */
-    check_int(conn_give(other, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-    check_int(weir_conn_begin(one, WEIR_TX_WRITE, &error), WEIR_OK);
-    check_int(weir_conn_script(one, "DELETE FROM measures; ALTER TABLE measures ALTER v TYPE real",
-                               &error),
-              WEIR_OK);
-    check_int(conn_give(one, "INSERT INTO measures VALUES ($1)", weir_double(0.5)), WEIR_OK);
-    check_int(weir_conn_rollback(one, &error), WEIR_OK);
-    check_int(conn_give(one, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-    check_text(conn_answer(one, EXACT), "4");
-    check_int(weir_conn_begin(one, WEIR_TX_WRITE, &error), WEIR_OK);
-    check_int(weir_conn_script(one, "ALTER TABLE measures ALTER v TYPE numeric", &error), WEIR_OK);
-    check_int(weir_conn_commit(one, &error), WEIR_OK);
-    check_int(conn_give(other, "INSERT INTO measures VALUES ($1)",
-                        weir_text("0.10000000000000000000001")),
-              WEIR_OK);
-    check_text(conn_answer(other, "SELECT max(v)::text FROM measures"),
-               "0.10000000000000000000001");
-    close_two(one, other);
-    change("DROP TABLE measures");
-}
-
-static void the_search_path_decides_which_table_it_is(void)
-{
-    static const char *const ways[][3] = {
-        {"SET search_path TO one", "SET search_path TO two", NULL},
-        {"SET SCHEMA 'one'", "SELECT set_config('search_path', 'two', false)", NULL},
-        {"SET search_path TO one", "BEGIN; SET LOCAL search_path TO two", "COMMIT"},
-        {"SET search_path TO two; SET search_path TO one",
-         "RESET search_path; SET search_path = two", NULL},
-    };
-    struct session s;
-
-    change("CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.measures (v real); "
-           "CREATE TABLE two.measures (v double precision)");
-    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
-    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
-        change("DELETE FROM two.measures");
-        check_int(driver.script(s.conn, ways[i][0], SOON, &s.error), WEIR_OK);
-        for (int use = 0; use < 2; use++)
-            check_int(give(&s, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-        check_int(driver.script(s.conn, ways[i][1], SOON, &s.error), WEIR_OK);
-        for (int use = 0; use < 3; use++)
-            check_int(give(&s, "INSERT INTO measures VALUES ($1)", weir_double(0.1)), WEIR_OK);
-        if (ways[i][2] != NULL)
-            check_int(driver.script(s.conn, ways[i][2], SOON, &s.error), WEIR_OK);
-        check_text(answer(&s, "SELECT count(*) FROM two.measures WHERE v::numeric = 0.1"), "3");
-    }
-    session_close(&s);
-    change("DROP SCHEMA one CASCADE; DROP SCHEMA two CASCADE");
-}
-
-static void other_settings_change_nothing_about_names(void)
-{
-    static const char *const harmless[] = {"SET LOCAL work_mem TO '1MB'", "SET app.role TO 'x'",
-                                           "SELECT set_config('app.user', 'schema', true)",
-                                           "SELECT 1 AS search_path", "RESET app.role"};
-    static const char *const telling[] = {"SET \"search_path\" TO public",
-                                          "SET ROLE NONE",
-                                          "RESET ALL",
-                                          "SET SESSION AUTHORIZATION DEFAULT",
-                                          "SELECT set_config('search_' || 'path', 'public', true)",
-                                          "CREATE TEMP TABLE shadow (v int)"};
-    struct session s;
-
-    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
-    for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++) {
-        uint64_t before = weir__pg_definitions(s.conn);
-        must(&s, harmless[i]);
-        check_int(weir__pg_definitions(s.conn) - before, 0);
-    }
-    for (size_t i = 0; i < sizeof(telling) / sizeof(*telling); i++) {
-        uint64_t before = weir__pg_definitions(s.conn);
-        uint64_t shared = atomic_load(&weir__pg_engine(s.conn)->definitions);
-        must(&s, telling[i]);
-        check_int(weir__pg_definitions(s.conn) - before, 1);
-        check_int(atomic_load(&weir__pg_engine(s.conn)->definitions) - shared, 0);
-    }
-    session_close(&s);
-}
-
 /* ---- names ------------------------------------------------------------------------------ */
 
 static const char *name_of(struct session *s, const char *sql)
@@ -448,9 +313,6 @@ int main(void)
     run(an_error_of_the_statement_s_own_runs_it_once);
     run(a_procedure_is_never_called_twice);
     run(only_a_missing_statement_of_weir_s_own_is_prepared_again);
-    run(a_change_on_any_connection_is_known_to_all_at_once);
-    run(the_search_path_decides_which_table_it_is);
-    run(other_settings_change_nothing_about_names);
     run(columns_have_the_names_of_this_result);
     session_close(&observer);
     return check_done();

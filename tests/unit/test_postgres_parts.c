@@ -67,6 +67,66 @@ static void session_functions_and_held_cursors_are_seen(void)
     check(!weir__pg_touches_session("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1"));
 }
 
+static void what_a_text_creates_is_for_all_unless_it_is_surely_temporary(void)
+{
+    static const struct {
+        const char *sql;
+        unsigned changes;
+    } cases[] = {
+        {"CREATE TABLE t AS SELECT 1 AS a", PG_CHANGE_ALL},
+        {"create/**/unlogged table t as execute p", PG_CHANGE_ALL},
+        {"CREATE MATERIALIZED VIEW v AS SELECT 1 AS a", PG_CHANGE_ALL},
+        {"EXPLAIN (ANALYZE) CREATE TABLE t AS SELECT 1 AS a", PG_CHANGE_ALL},
+        {"SELECT 1 AS a INTO t", PG_CHANGE_ALL},
+        {"SELECT 1INTO t", PG_CHANGE_ALL},
+        {"SELECT 1.5INTO TEMP t", PG_CHANGE_OWN},
+        {"(WITH w AS (SELECT 1 AS a) SELECT a INTO TABLE t FROM w)", PG_CHANGE_ALL},
+        {"SELECT insert INTO t FROM words", PG_CHANGE_ALL},
+        {"SELECT f() merge INTO t", PG_CHANGE_ALL},
+
+        {"CREATE TEMP TABLE t AS SELECT 1 AS a", PG_CHANGE_OWN},
+        {"CREATE OR REPLACE LOCAL TEMPORARY VIEW v AS SELECT 1", PG_CHANGE_OWN},
+        {"CREATE TABLE IF NOT EXISTS \"pg_temp\".t (a int)", PG_CHANGE_OWN},
+        {"CREATE OR REPLACE FUNCTION pg_temp . f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+         PG_CHANGE_OWN},
+        {"SELECT 1 AS a INTO /* x */ TEMP t", PG_CHANGE_OWN},
+        {"SELECT 1 AS a INTO GLOBAL TEMPORARY TABLE t", PG_CHANGE_OWN},
+        {"SELECT 1 AS a INTO temp \"from\" FROM words", PG_CHANGE_OWN},
+        {"SELECT 1 AS a INTO pg_temp.t", PG_CHANGE_OWN},
+
+        {"CREATE TABLE \"PG_TEMP\".t (a int)", PG_CHANGE_ALL},
+        {"CREATE TABLE pg_temp_3.t (a int)", PG_CHANGE_ALL},
+        {"CREATE TABLE pg_temp (a int)", PG_CHANGE_ALL},
+        {"CREATE INDEX ON pg_temp.t (a)", PG_CHANGE_ALL},
+        {"CREATE DOMAIN type pg_temp.base", PG_CHANGE_ALL},
+        {"CREATE FUNCTION f(a pg_temp.t) RETURNS int LANGUAGE sql AS 'SELECT 1'", PG_CHANGE_ALL},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'CREATE TEMP TABLE t (a int)'",
+         PG_CHANGE_ALL},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path TO pg_temp AS 'SELECT 1'",
+         PG_CHANGE_ALL},
+        {"SELECT 1 AS a INTO temp", PG_CHANGE_ALL},
+        {"SELECT 1 AS a INTO temp FROM words", PG_CHANGE_ALL},
+        {"(SELECT 1 AS a INTO temp) UNION SELECT 2", PG_CHANGE_ALL},
+        {"SELECT 1 AS a INTO temp.t", PG_CHANGE_ALL},
+        {"SELECT 1 AS a INTO TEMP t; CREATE TABLE u (a int)", PG_CHANGE_OWN | PG_CHANGE_ALL},
+
+        {"SELECT 'CREATE TABLE t AS SELECT 1 INTO u', \"create\", $$ INTO t $$", 0},
+        {"SELECT 1 -- INTO t", 0},
+        {"INSERT INTO t SELECT 1", 0},
+        {"; INSERT INTO t SELECT 1; INSERT /* x */ INTO t SELECT 2; SELECT 3", 0},
+        {"WITH w AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM w", 0},
+        {"WITH w AS (MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE RETURNING 1) TABLE w",
+         0},
+        {"", 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (weir__pg_creates(cases[i].sql) != cases[i].changes)
+            printf("# %s\n", cases[i].sql);
+        check_int(weir__pg_creates(cases[i].sql), cases[i].changes);
+    }
+}
+
 /* Whether a text touches the session does not change when its blanks become comments. */
 static void check_touches(const char *sql, bool is_expected)
 {
@@ -336,6 +396,7 @@ int main(void)
     run(temporary_objects_are_seen_where_they_are_created);
     run(words_that_only_look_temporary_are_not_taken_for_it);
     run(session_functions_and_held_cursors_are_seen);
+    run(what_a_text_creates_is_for_all_unless_it_is_surely_temporary);
     run(comments_are_blanks_to_what_changes_the_session);
     run(words_of_a_comment_change_nothing);
     run(quoted_and_escaped_names_are_read);

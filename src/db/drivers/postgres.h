@@ -49,6 +49,13 @@ enum pg_typing {
 /* Whose definitions a statement may have changed: bits. */
 enum pg_change { PG_CHANGE_OWN = 1, PG_CHANGE_ALL = 2 };
 
+/* What the text of a statement or a script says that it may do beside its work; see
+ * weir__pg_effects_of(). */
+struct pg_effects {
+    bool touches_session;
+    unsigned creates; /* enum pg_change: for whom */
+};
+
 /* What the server says of a statement: a fingerprint of its parameters' types and of the names and
  * types of its columns; and bit i: parameter i + 1 is taken for text. */
 struct pg_description {
@@ -164,8 +171,8 @@ struct pg_prepared {
     int misfits;                 /* how often values did not fit `types` */
     bool was_lost;               /* the server no longer had it: not prepared any more */
 
-    bool touches_session; /* its text may change the session; weir__pg_touches_session() */
-    bool is_small;        /* its last result was; see receive_rows() */
+    struct pg_effects effects;
+    bool is_small; /* its last result was; see receive_rows() */
     bool is_select;
     bool has_same_columns;   /* as long as it is prepared, each result has `columns` */
     struct columns *columns; /* of its last rows */
@@ -200,14 +207,17 @@ static inline uint64_t weir__pg_definitions(const struct pg_conn *conn)
            atomic_load_explicit(&weir__pg_engine(conn)->definitions, memory_order_relaxed);
 }
 
+/* For whom a text may create something, by CREATE or by SELECT … INTO: enum pg_change; 0: it does not. A
+ * function's body is a string, and not looked into: creating it creates the function alone. */
+unsigned weir__pg_creates(const char *sql);
+
 /*
  * Take note of what a completed command may have changed; weir__pg_note_end() makes it known, once
  * the server has answered all (it commits after the command's tag), and again when an open
- * transaction has ended. `sql` is the text it came from, alone or in a script, with what
- * weir__pg_touches_session() says of it.
+ * transaction has ended. `sql` is the text it came from, alone or in a script, with its effects.
  */
 void weir__pg_note_change(struct pg_conn *conn, const char *tag, const char *sql,
-                          bool touches_session, bool is_script);
+                          struct pg_effects effects, bool is_script);
 void weir__pg_note_end(struct pg_conn *conn);
 void weir__pg_note_close(struct pg_conn *conn);
 
@@ -449,6 +459,11 @@ weir_status weir__pg_read_row(weir_result *result, const PGresult *rows, int row
  * is the place of a sequence in a session (currval, lastval) taken for a change.
  */
 bool weir__pg_touches_session(const char *sql);
+
+static inline struct pg_effects weir__pg_effects_of(const char *sql)
+{
+    return (struct pg_effects){weir__pg_touches_session(sql), weir__pg_creates(sql)};
+}
 
 /* Take note of a completed command. `tag` is PQcmdStatus(). */
 void weir__pg_note_command(struct pg_conn *conn, const char *tag);

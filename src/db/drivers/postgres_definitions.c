@@ -63,6 +63,120 @@ const char *weir__pg_text(const struct statement *statement, uint64_t edition, c
     return *ret_storage;
 }
 
+/* ---- what a text creates ------------------------------------------------------------------- */
+
+static bool is_one_of(const struct token *token, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (weir__token_is_word(token, *words))
+            return true;
+    }
+    return false;
+}
+
+static bool is_char(const struct token *token, char c)
+{
+    return token->kind == TOKEN_OTHER && *token->at == c;
+}
+
+/* The next token that is none of these words. */
+static struct token skip_words(const char **at, const char *end, const char *const *words)
+{
+    struct token token;
+
+    do
+        token = weir__token_next(at, end, DIALECT_POSTGRES);
+    while (is_one_of(&token, words));
+    return token;
+}
+
+/* `pg_temp.`, from its first token. By its own name, pg_temp_3, the schema may be another session's. */
+static bool is_in_own_schema(struct token token, const char *at, const char *end)
+{
+    static const char name[] = "pg_temp";
+    bool is_name = token.kind == TOKEN_NAME && token.inside_size == sizeof(name) - 1 &&
+                   memcmp(token.inside, name, sizeof(name) - 1) == 0;
+
+    if (!is_name && !weir__token_is_word(&token, name))
+        return false;
+    token = weir__token_next(&at, end, DIALECT_POSTGRES);
+    return is_char(&token, '.');
+}
+
+static const char *const temporary[] = {"temp", "temporary", NULL};
+
+/* Behind CREATE: whether it is for this session only. In doubt it is for all. */
+static bool creates_own(const char *at, const char *end)
+{
+    static const char *const before[] = {"or", "replace", "local", "global", NULL};
+    static const char *const kinds[] = {"table",    "view",      "sequence",  "type", "domain",
+                                        "function", "procedure", "aggregate", NULL};
+    static const char *const between[] = {"if", "not", "exists", NULL};
+    struct token token = skip_words(&at, end, before);
+
+    if (is_one_of(&token, temporary))
+        return true;
+    if (!is_one_of(&token, kinds))
+        return false;
+    token = skip_words(&at, end, between);
+    return is_in_own_schema(token, at, end);
+}
+
+/* The same behind INTO of a SELECT. TEMP may also be the name of the table, when one of these words or
+ * no word follows; they are reserved (12 to 18). */
+static bool stores_in_own(const char *at, const char *end)
+{
+    static const char *const before[] = {"local", "global", NULL};
+    static const char *const behind[] = {"from",   "where",     "group",  "having", "window",
+                                         "union",  "intersect", "except", "order",  "limit",
+                                         "offset", "fetch",     "for",    NULL};
+    struct token token = skip_words(&at, end, before);
+
+    if (!is_one_of(&token, temporary))
+        return is_in_own_schema(token, at, end);
+    token = weir__token_next(&at, end, DIALECT_POSTGRES);
+    return token.kind == TOKEN_NAME || (token.kind == TOKEN_WORD && !is_one_of(&token, behind));
+}
+
+/* Before version 15 a number could run into it: `SELECT 1INTO t`. */
+static bool is_into(const struct token *token)
+{
+    return weir__token_is_word(token, "into") ||
+           (token->kind == TOKEN_WORD && token->size > 4 && *token->at >= '0' &&
+            *token->at <= '9' && strncasecmp(token->at + token->size - 4, "into", 4) == 0);
+}
+
+/* Whether INTO behind these two belongs to INSERT or MERGE, which begin a statement or a WITH query;
+ * elsewhere these words can be names of columns. */
+static bool is_into_of_rows(const struct token *before, const struct token *last)
+{
+    static const char *const commands[] = {"insert", "merge", NULL};
+
+    return is_one_of(last, commands) &&
+           (before->kind == TOKEN_END || is_char(before, ';') || is_char(before, '('));
+}
+
+unsigned weir__pg_creates(const char *sql)
+{
+    const char *at = sql;
+    const char *end = sql + strlen(sql);
+    struct token before = {.kind = TOKEN_END};
+    struct token last = {.kind = TOKEN_END};
+    unsigned changes = 0;
+
+    for (;;) {
+        struct token token = weir__token_next(&at, end, DIALECT_POSTGRES);
+        if (token.kind == TOKEN_END)
+            return changes;
+        if (weir__token_is_word(&token, "create"))
+            changes |= creates_own(at, end) ? PG_CHANGE_OWN : PG_CHANGE_ALL;
+        else if (is_into(&token) && !is_into_of_rows(&before, &last))
+            changes |= stores_in_own(at, end) ? PG_CHANGE_OWN : PG_CHANGE_ALL;
+        before = last;
+        last = token;
+    }
+}
+
 /* ---- what a command changes ---------------------------------------------------------------- */
 
 /* Settings and words that decide in which schema a name is looked up. */
@@ -75,11 +189,6 @@ static bool is_about_names(const char *text, size_t size)
             return true;
     }
     return false;
-}
-
-static bool is_char(const struct token *token, char c)
-{
-    return token->kind == TOKEN_OTHER && *token->at == c;
 }
 
 /* SET and RESET of what decides where names are looked up. A SET of anything else, also of
@@ -139,42 +248,66 @@ static bool starts_with(const char *tag, const char *start)
     return strncmp(tag, start, strlen(start)) == 0;
 }
 
-/* DO runs code that nobody can look into; functions and procedures do, too, but are called too often
- * to suspect each call: what they change is noticed after prepared_max_age_ms. */
-static unsigned changes_of(const char *tag, const char *sql, bool touches_session, bool is_script)
+/* What a tag tells alone. DO runs code that nobody can look into; functions and procedures do, too, but
+ * are called too often to suspect each call: what they change is noticed after prepared_max_age_ms. */
+static unsigned changes_by_tag(const char *tag)
 {
     switch (tag[0]) {
     case 'A':
         return starts_with(tag, "ALTER ") ? PG_CHANGE_ALL : 0;
     case 'C':
-        if (strcmp(tag, "COMMIT PREPARED") == 0)
-            return PG_CHANGE_ALL;
-        if (!starts_with(tag, "CREATE "))
-            return 0;
-        /* A temporary table, often made for each use, is there for this session only. */
-        return touches_session && !is_script ? PG_CHANGE_OWN : PG_CHANGE_ALL;
+        return strcmp(tag, "COMMIT PREPARED") == 0 ? PG_CHANGE_ALL : 0;
     case 'D':
+        if (strcmp(tag, "DISCARD TEMP") == 0 || strcmp(tag, "DISCARD ALL") == 0)
+            return PG_CHANGE_OWN;
         return starts_with(tag, "DROP ") || strcmp(tag, "DO") == 0 ? PG_CHANGE_ALL : 0;
+    case 'G': /* names are not looked up in a schema that must not be used; nor after REVOKE */
+        return starts_with(tag, "GRANT") ? PG_CHANGE_ALL : 0;
     case 'I':
         return starts_with(tag, "IMPORT ") ? PG_CHANGE_ALL : 0;
     case 'R':
-        if (strcmp(tag, "RESET") == 0 && sets_names(sql, true))
-            return PG_CHANGE_OWN;
-        break;
-    case 'S':
-        if (strcmp(tag, "SET") == 0 && sets_names(sql, false))
-            return PG_CHANGE_OWN;
-        break;
+        return starts_with(tag, "REVOKE") ? PG_CHANGE_ALL : 0;
     default:
-        break;
+        return 0;
     }
-    return touches_session && calls_set_names(sql) ? PG_CHANGE_OWN : 0;
+}
+
+/* What the text tells, where the tag admits of it: CREATE TABLE … AS, CREATE MATERIALIZED VIEW and SELECT …
+ * INTO are SELECT when they have stored rows (12 to 18), and EXPLAIN ANALYZE of them is EXPLAIN. */
+static unsigned changes_by_text(const char *tag, const char *sql, unsigned created)
+{
+    switch (tag[0]) {
+    case 'C':
+        return starts_with(tag, "CREATE ") ? (created != 0 ? created : PG_CHANGE_ALL) : 0;
+    case 'E':
+        return strcmp(tag, "EXPLAIN") == 0 ? created : 0;
+    case 'R':
+        return strcmp(tag, "RESET") == 0 && sets_names(sql, true) ? PG_CHANGE_OWN : 0;
+    case 'S':
+        if (strcmp(tag, "SET") == 0)
+            return sets_names(sql, false) ? PG_CHANGE_OWN : 0;
+        return starts_with(tag, "SELECT") ? created : 0;
+    default:
+        return 0;
+    }
+}
+
+/* Which statement of a script a tag belongs to nobody knows: what one of them creates is for all. */
+static unsigned changes_of(const char *tag, const char *sql, struct pg_effects effects,
+                           bool is_script)
+{
+    unsigned created = is_script && effects.creates != 0 ? PG_CHANGE_ALL : effects.creates;
+    unsigned changes = changes_by_tag(tag) | changes_by_text(tag, sql, created);
+
+    if (effects.touches_session && changes == 0 && calls_set_names(sql))
+        changes = PG_CHANGE_OWN;
+    return changes;
 }
 
 void weir__pg_note_change(struct pg_conn *conn, const char *tag, const char *sql,
-                          bool touches_session, bool is_script)
+                          struct pg_effects effects, bool is_script)
 {
-    conn->changes_now |= changes_of(tag, sql, touches_session, is_script);
+    conn->changes_now |= changes_of(tag, sql, effects, is_script);
 
     /* Also ROLLBACK TO a savepoint, which leaves the transaction open. */
     if (conn->changes_open != 0 && strcmp(tag, "ROLLBACK") == 0)

@@ -281,7 +281,7 @@ static struct pg_prepared *prepared_of(struct statement *statement)
         return prepared;
     prepared = calloc(1, sizeof(*prepared));
     if (prepared != NULL) {
-        prepared->touches_session = weir__pg_touches_session(statement->text);
+        prepared->effects = weir__pg_effects_of(statement->text);
         prepared->is_select = is_select(statement);
     }
     statement->prepared = prepared;

@@ -44,7 +44,7 @@ struct run {
     weir_time deadline;
     const char *sql;
     bool is_script;
-    bool touches_session;
+    struct pg_effects effects;
     bool wants_rows;
     bool was_idle;      /* outside a transaction when it began */
     bool has_ended;     /* the server said how a statement ended */
@@ -168,7 +168,7 @@ static void take_end(struct run *run, PGresult *done)
     run->has_ended = true;
     run->begins = tag[0] == 'B' || (tag[0] == 'S' && tag[1] == 'T');
     weir__pg_note_command(run->conn, tag);
-    weir__pg_note_change(run->conn, tag, run->sql, run->touches_session, run->is_script);
+    weir__pg_note_change(run->conn, tag, run->sql, run->effects, run->is_script);
     take_rows(run, done);
     if (run->result != NULL)
         run->result->changed = changed_rows(done, tag);
@@ -364,9 +364,9 @@ static weir_status send_statement(struct run *run, const struct statement *state
 static void run_once(struct run *run, struct statement *statement, const struct pg_params *params)
 {
     run->prepared = statement->prepared;
-    run->touches_session = run->prepared != NULL ? run->prepared->touches_session
-                                                 : weir__pg_touches_session(statement->text);
-    run->conn->is_dirty |= run->touches_session;
+    run->effects =
+        run->prepared != NULL ? run->prepared->effects : weir__pg_effects_of(statement->text);
+    run->conn->is_dirty |= run->effects.touches_session;
     run->has_ended = false;
     run->cause = FAILURE_ITS_OWN;
     fail(run, send_statement(run, statement, params));
@@ -541,8 +541,8 @@ weir_status weir__pg_script(void *arg, const char *sql, weir_time deadline, weir
         run.status = weir__pg_command(conn, "ROLLBACK", deadline, NULL, reterr);
         return run.status == WEIR_OK ? weir__pg_commit_failed(reterr) : run.status;
     }
-    run.touches_session = weir__pg_touches_session(sql);
-    conn->is_dirty |= run.touches_session;
+    run.effects = weir__pg_effects_of(sql);
+    conn->is_dirty |= run.effects.touches_session;
     if (!PQsendQuery(conn->pg, sql))
         return weir__pg_error(conn, NULL, reterr);
     receive_rows(&run);
