@@ -45,29 +45,52 @@ static bool needs_body(const struct transfer *t)
     return !t->is_head_done || t->response->status < 300;
 }
 
-/* Whether the body has a coding for its way that nobody asked for (RFC 9112, 7.4). libcurl would undo it,
- * and not tell where its stream broke off. */
-static bool is_strange(const char *const *values, size_t count)
+/* What the body's Transfer-Encoding is. */
+struct framing {
+    bool is_chunked;
+    bool
+        is_strange; /* it has a coding for its way that nobody asked for (RFC 9112, 7.4): libcurl would
+                      * undo it, and not tell where its stream broke off */
+};
+
+static struct framing framing_of(const weir_http_response *response)
 {
+    const char *values[RESPONSE_FIELDS_LIMIT];
+    size_t count =
+        weir__response_values(response, "Transfer-Encoding", values, RESPONSE_FIELDS_LIMIT);
+    struct framing framing = {.is_chunked = false};
     const char *coding;
     size_t size;
 
     for (size_t i = 0; i < count; i++)
-        for (const char *at = values[i]; weir__next_element(&at, &coding, &size);)
-            if ((size != 7 || strncasecmp(coding, "chunked", size) != 0) &&
-                (size != 8 || strncasecmp(coding, "identity", size) != 0))
-                return true;
-    return false;
+        while (weir__next_element(&values[i], &coding, &size)) {
+            bool is_chunked = size == 7 && strncasecmp(coding, "chunked", size) == 0;
+            bool is_identity = size == 8 && strncasecmp(coding, "identity", size) == 0;
+            framing.is_chunked = framing.is_chunked || is_chunked;
+            framing.is_strange = framing.is_strange || (!is_chunked && !is_identity);
+        }
+    return framing;
+}
+
+/* A Content-Length says nothing about chunks (RFC 9112, 6.3). libcurl (7.88) reads it all the same, and
+ * where it is no number ends with an error before anybody sees the line. What stood before the
+ * Transfer-Encoding it has read by now. */
+static void heed_chunks(struct handle *handle, struct transfer *t, const char *line, size_t size)
+{
+    if (!t->is_answered || t->response->status < 200 || t->ignores_length || size < 17 ||
+        strncasecmp(line, "Transfer-Encoding", 17) != 0 || !framing_of(t->response).is_chunked)
+        return;
+    t->ignores_length = true;
+    curl_easy_setopt(handle->easy, CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
 }
 
 /* Whether it can be told where the body ends (RFC 9112, 6.3). libcurl (7.88) reads a Content-Length as
  * far as there are digits. */
 static bool takes_framing(struct transfer *t)
 {
-    const char *codings[RESPONSE_FIELDS_LIMIT];
-    size_t count =
-        weir__response_values(t->response, "Transfer-Encoding", codings, RESPONSE_FIELDS_LIMIT);
-    const char *fault = count == 0 ? weir__response_length_fault(t->response) : NULL;
+    struct framing framing = framing_of(t->response);
+    const char *fault =
+        framing.is_chunked || framing.is_strange ? NULL : weir__response_length_fault(t->response);
 
     if (t->response->status == 204 || t->response->status == 304 || strcmp(t->method, "HEAD") == 0)
         return true;
@@ -76,7 +99,7 @@ static bool takes_framing(struct transfer *t)
         fail(t);
         return false;
     }
-    if (!is_strange(codings, count))
+    if (!framing.is_strange)
         return true;
     weir_error_set(t->error, WEIR_PROTOCOL,
                    "the body of the response has a Transfer-Encoding that was not asked for");
@@ -107,6 +130,7 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg)
         return size;
     if (weir__response_add_line(t->response, line, size, limit, t->error) != WEIR_OK)
         return fail(t);
+    heed_chunks(handle, t, line, size);
     bool is_last = size <= 2 && (line[0] == '\r' || line[0] == '\n');
     t->is_head_done = t->is_answered && is_last && t->response->status >= 200;
     return t->is_head_done && !takes_framing(t) ? 0 : size;
@@ -349,6 +373,8 @@ void weir__transfer_run(struct transfer *transfer, struct handle *handle)
         note_result(handle, transfer);
         note_connection(handle, transfer);
         curl_multi_remove_handle(handle->multi, handle->easy);
+        if (transfer->ignores_length)
+            curl_easy_setopt(handle->easy, CURLOPT_IGNORE_CONTENT_LENGTH, 0L);
     }
     keep_head(transfer);
     handle->transfer = NULL;

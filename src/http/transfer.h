@@ -68,6 +68,7 @@ struct transfer {
     /* between the callbacks */
     int local_port; /* of the connection that is sent over */
     bool is_head_done;
+    bool ignores_length; /* libcurl was told to: the body comes in chunks */
     size_t header_bytes;
     int64_t received; /* of the body */
     int64_t decoded;

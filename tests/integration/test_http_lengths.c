@@ -50,8 +50,16 @@ static int number_of(const struct peer_exchange *x)
     return (int)strtol(strrchr(x->target, '/') + 1, NULL, 10);
 }
 
-/* "/wrong/N" and "/right/N": these fields; "/304/N": wrong ones where no body may be; "/chunked/N": wrong
- * ones that do not count. "/status/N": the first wrong one with that status; "/two/N": that head. */
+/* "/wrong/N" and "/right/N": these fields; "/204/N" and "/304/N": wrong ones where no body may be;
+ * "/chunked/N" and "/before/N": wrong ones behind and before a Transfer-Encoding, which do not count;
+ * "/identity/N": behind one that says nothing. "/status/N": the first wrong one with that status;
+ * "/two/N": that head. */
+static bool answer_in_chunks(struct peer_exchange *x, const char *first, const char *second)
+{
+    return peer_print(x, "HTTP/1.1 200 OK\r\n") && peer_print(x, first) && peer_print(x, "\r\n") &&
+           peer_print(x, second) && peer_print(x, "\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+}
+
 static bool answer(struct peer_exchange *x, void *arg)
 {
     int number = number_of(x);
@@ -62,17 +70,22 @@ static bool answer(struct peer_exchange *x, void *arg)
     if (strncmp(x->target, "/right/", 7) == 0)
         return peer_print(x, "HTTP/1.1 200 OK\r\n") && peer_print(x, right[number]) &&
                peer_print(x, "\r\n\r\nhello");
-    if (strncmp(x->target, "/304/", 5) == 0)
-        return peer_print(x, "HTTP/1.1 304 Not Modified\r\n") && peer_print(x, wrong[number]) &&
-               peer_print(x, "\r\n\r\n");
+    if (strncmp(x->target, "/204/", 5) == 0 || strncmp(x->target, "/304/", 5) == 0)
+        return peer_print(x, x->target[1] == '2' ? "HTTP/1.1 204 No Content\r\n"
+                                                 : "HTTP/1.1 304 Not Modified\r\n") &&
+               peer_print(x, wrong[number]) && peer_print(x, "\r\n\r\n");
     if (strncmp(x->target, "/status/", 8) == 0) {
         char line[64];
         snprintf(line, sizeof line, "HTTP/1.1 %d As it is\r\n", number);
         return peer_print(x, line) && peer_print(x, wrong[0]) && peer_print(x, "\r\n\r\nhello");
     }
     if (strncmp(x->target, "/chunked/", 9) == 0)
-        return peer_print(x, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n") &&
-               peer_print(x, wrong[number]) && peer_print(x, "\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        return answer_in_chunks(x, "Transfer-Encoding: chunked", wrong[number]);
+    if (strncmp(x->target, "/before/", 8) == 0)
+        return answer_in_chunks(x, wrong[number], "Transfer-Encoding: chunked");
+    if (strncmp(x->target, "/identity/", 10) == 0)
+        return peer_print(x, "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n") &&
+               peer_print(x, wrong[number]) && peer_print(x, "\r\n\r\nhello") && false;
     if (strncmp(x->target, "/two/", 5) == 0)
         return peer_print(x, two_ways[number]) &&
                peer_print(x, "\r\n\r\n5\r\nhello\r\n0\r\n\r\n") && false;
@@ -131,26 +144,82 @@ static void a_length_is_digits_and_may_be_repeated(void)
     close_session(session);
 }
 
+static void check_whole(const struct outcome *o, int http, const char *body)
+{
+    check_outcome(*o, WEIR_OK);
+    check_int(o->http, http);
+    check_text(o->body, body);
+    check(!o->is_truncated);
+}
+
 static void it_is_not_asked_for_where_it_says_nothing(void)
 {
     weir_http *session = open_single();
 
     for (int i = 0; i < (int)COUNT(wrong); i++) {
+        int before = check_failures_in_test;
         struct outcome o = ask(session, "HEAD", "wrong", i);
-        check_outcome(o, WEIR_OK);
-        check_int(o.http, 200);
-    }
-    for (int i = 0; i < 2; i++) {
-        struct outcome o = ask(session, "GET", "304", i);
-        check_outcome(o, WEIR_OK);
+        check_whole(&o, 200, "");
+        o = ask(session, "GET", "204", i);
+        check_whole(&o, 204, "");
+        o = ask(session, "GET", "304", i);
+        check_whole(&o, 304, "");
         o = ask(session, "GET", "chunked", i);
-        /* Newer libcurls (seen: 8.22) ask for it there too. */
-        if (o.status == WEIR_PROTOCOL) {
+        check_whole(&o, 200, "hello");
+        o = ask(session, "POST", "chunked", i);
+        check_whole(&o, 200, "hello");
+        check_int(o.report.opened, 0); /* nothing of it is left in the connection */
+        if (check_failures_in_test != before)
+            printf("# %s\n", wrong[i]);
+    }
+    for (int i = 0; i < (int)COUNT(right); i++) { /* and it is asked for again */
+        struct outcome o = ask(session, "GET", "right", i);
+        check_whole(&o, 200, "hello");
+        o = ask(session, "GET", "chunked", 0);
+        check_whole(&o, 200, "hello");
+    }
+    close_session(session);
+}
+
+/* Whether libcurl (7.88) finds no number at the beginning of the first one. */
+static bool has_no_number(const char *fields)
+{
+    const char *value = strchr(fields, ':') + 1;
+
+    value += strspn(value, " ");
+    return *value != '+' && (*value < '0' || *value > '9');
+}
+
+/* Where chunks are announced behind it, libcurl has read it by then. Newer ones (seen: 8.22) refuse more. */
+static void before_chunks_are_announced_it_must_begin_with_a_number(void)
+{
+    weir_http *session = open_single();
+    bool is_strict = ask(session, "GET", "before", 0).status != WEIR_OK;
+
+    for (int i = 0; i < (int)COUNT(wrong); i++) {
+        int before = check_failures_in_test;
+        struct outcome o = ask(session, "GET", "before", i);
+        bool is_refused = is_strict ? o.status != WEIR_OK : has_no_number(wrong[i]);
+        if (is_refused) {
+            check_outcome(o, WEIR_PROTOCOL);
             check_contains(o.error.text, "Invalid Content-Length");
-            continue;
+        } else {
+            check_whole(&o, 200, "hello");
         }
-        check_outcome(o, WEIR_OK);
-        check_text(o.body, "hello");
+        if (check_failures_in_test != before)
+            printf("# %s\n", wrong[i]);
+    }
+    close_session(session);
+}
+
+static void a_transfer_encoding_that_says_nothing_excuses_nothing(void)
+{
+    weir_http *session = open_single();
+
+    for (int i = 0; i < (int)COUNT(wrong); i++) {
+        struct outcome o = ask(session, "GET", "identity", i);
+        check_outcome(o, WEIR_PROTOCOL);
+        check_contains(o.error.text, "Content-Length");
     }
     close_session(session);
 }
@@ -192,6 +261,8 @@ int main(void)
     run(a_length_that_is_none_is_a_protocol_error);
     run(a_length_is_digits_and_may_be_repeated);
     run(it_is_not_asked_for_where_it_says_nothing);
+    run(before_chunks_are_announced_it_must_begin_with_a_number);
+    run(a_transfer_encoding_that_says_nothing_excuses_nothing);
     run(a_status_does_not_make_it_right);
     run(a_head_that_can_be_read_in_two_ways_is_read_in_none);
     peer_stop(peer);
