@@ -21,6 +21,29 @@ struct deaf {
     char url[64];
 };
 
+/* false: there is no such address here, or it is taken. */
+static inline bool deaf_listen(struct deaf *deaf, const struct sockaddr *address, socklen_t size)
+{
+    struct sockaddr_storage own;
+    socklen_t own_size = sizeof(own);
+
+    deaf->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (deaf->listener < 0)
+        return false;
+    if (bind(deaf->listener, address, size) != 0) {
+        close(deaf->listener);
+        return false;
+    }
+    check_int(listen(deaf->listener, 0), 0);
+    check_int(getsockname(deaf->listener, (struct sockaddr *)&own, &own_size), 0);
+    for (int i = 0; i < DEAF_QUEUE; i++) {
+        deaf->queued[i] = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        check(connect(deaf->queued[i], (struct sockaddr *)&own, own_size) == 0 ||
+              errno == EINPROGRESS);
+    }
+    return true;
+}
+
 /* At 127.0.0.`last`; port 0 is any. */
 static inline void deaf_open_at(struct deaf *deaf, int last, int port)
 {
@@ -28,16 +51,19 @@ static inline void deaf_open_at(struct deaf *deaf, int last, int port)
     socklen_t size = sizeof(address);
 
     address.sin_addr.s_addr = htonl(0x7F000000u + (uint32_t)last);
-    deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check_int(bind(deaf->listener, (struct sockaddr *)&address, size), 0);
-    check_int(listen(deaf->listener, 0), 0);
+    check(deaf_listen(deaf, (struct sockaddr *)&address, size));
     check_int(getsockname(deaf->listener, (struct sockaddr *)&address, &size), 0);
-    for (int i = 0; i < DEAF_QUEUE; i++) {
-        deaf->queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        check(connect(deaf->queued[i], (struct sockaddr *)&address, size) == 0 ||
-              errno == EINPROGRESS);
-    }
     snprintf(deaf->url, sizeof(deaf->url), "http://127.0.0.%d:%d/", last, ntohs(address.sin_port));
+}
+
+/* At ::1. false: as deaf_listen(). */
+static inline bool deaf_open_v6(struct deaf *deaf, int port)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+                                   .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                                   .sin6_port = htons((uint16_t)port)};
+
+    return deaf_listen(deaf, (struct sockaddr *)&address, sizeof(address));
 }
 
 static inline void deaf_open(struct deaf *deaf)

@@ -135,12 +135,57 @@ static weir_http_options patient_options(void)
     return options;
 }
 
+struct silence {
+    const char *addresses[4];
+    int least_ms;
+};
+
+#define TRIES 3
+/* Of a busy machine's best try. A pace of twice a quarter of a second takes longer where three are silent. */
+#define MOST_MORE_MS 700
+
+/* Returns how long it took. The second sending finds the connection open. */
+static weir_time connect_once(const weir_http_options *options)
+{
+    weir_http *session = open_session(options);
+
+    struct outcome first = get(session, moving);
+    check_outcome(first, WEIR_OK);
+    check_text(first.body, "hello");
+    check_int(first.report.opened, 1);
+    struct outcome second = get(session, moving);
+    check_outcome(second, WEIR_OK);
+    check_int(second.report.opened, 0);
+    close_session(session);
+    return first.elapsed;
+}
+
+static void check_silence(const struct silence *s, int connect_timeout_ms)
+{
+    const char *const *at = s->addresses;
+    weir_http_options options = patient_options();
+    weir_time best = WEIR_DEADLINE_NEVER;
+
+    options.connect_timeout_ms = connect_timeout_ms;
+    let_name_be(at[0], at[1], at[2], at[3]);
+    for (int i = 0; i < TRIES && best >= (s->least_ms + MOST_MORE_MS) * WEIR_MS; i++) {
+        weir_time took = connect_once(&options);
+        best = took < best ? took : best;
+    }
+    /* libcurl alone gives each half of what is left: a second of two, five of ten to the first. */
+    check(best >= (s->least_ms - 1) * WEIR_MS);
+    check(best < (s->least_ms + MOST_MORE_MS) * WEIR_MS);
+    if (best < (s->least_ms - 1) * WEIR_MS || best >= (s->least_ms + MOST_MORE_MS) * WEIR_MS)
+        printf("# %s %s %s took %lld ms, connect_timeout %d\n", at[0], at[1],
+               at[2] == NULL ? "" : at[2], (long long)(best / WEIR_MS), connect_timeout_ms);
+}
+
+static const int connect_timeouts[] = {2000, 10000};
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 static void the_next_address_is_tried_in_a_quarter_of_a_second_whatever_the_family(void)
 {
-    static const struct {
-        const char *addresses[4];
-        int least_ms;
-    } cases[] = {
+    static const struct silence cases[] = {
         {{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, 0},
         {{"127.0.0.2", "127.0.0.1"}, 250},
         {{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1"}, 750},
@@ -148,27 +193,36 @@ static void the_next_address_is_tried_in_a_quarter_of_a_second_whatever_the_fami
         {{"::1", "127.0.0.2", "127.0.0.1"}, 250}, /* where nobody listens, or there is no IPv6 */
         {{"127.0.0.2", "::1", "127.0.0.1"}, 250},
     };
-    weir_http_options options = patient_options();
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        weir_http *session = open_session(&options);
-        const char *const *at = cases[i].addresses;
+    for (size_t i = 0; i < COUNT(connect_timeouts); i++)
+        for (size_t j = 0; j < COUNT(cases); j++)
+            check_silence(&cases[j], connect_timeouts[i]);
+}
 
-        let_name_be(at[0], at[1], at[2], at[3]);
-        struct outcome o = get(session, moving);
-        check_outcome(o, WEIR_OK);
-        check_text(o.body, "hello");
-        check_int(o.report.opened, 1);
-        /* libcurl alone gives each half of what is left: four seconds to the first. */
-        check(o.elapsed >= (cases[i].least_ms - 1) * WEIR_MS);
-        check(o.elapsed < 3 * WEIR_SECOND);
-        if (o.elapsed >= 3 * WEIR_SECOND)
-            printf("# case %zu took %lld ms\n", i, (long long)(o.elapsed / WEIR_MS));
-        o = get(session, moving);
-        check_outcome(o, WEIR_OK);
-        check_int(o.report.opened, 0);
-        close_session(session);
+static void a_silent_address_of_the_other_family_costs_no_more(void)
+{
+    static const struct silence cases[] = {
+        {{"::1", "127.0.0.1"}, 250},
+        {{"127.0.0.1", "::1"}, 0},
+        {{"127.0.0.2", "::1", "127.0.0.1"}, 500},
+        {{"::1", "127.0.0.2", "127.0.0.1"}, 500},
+    };
+
+    for (size_t i = 0; i < COUNT(connect_timeouts); i++)
+        for (size_t j = 0; j < COUNT(cases); j++)
+            check_silence(&cases[j], connect_timeouts[i]);
+}
+
+static void run_with_deaf_v6(void)
+{
+    struct deaf v6;
+
+    if (!deaf_open_v6(&v6, peer_port(peer))) {
+        check_skip(a_silent_address_of_the_other_family_costs_no_more, "no IPv6 here");
+        return;
     }
+    run(a_silent_address_of_the_other_family_costs_no_more);
+    deaf_close(&v6);
 }
 
 static void a_name_of_silent_addresses_alone_costs_connect_timeout_and_can_be_cancelled(void)
@@ -425,6 +479,7 @@ int main(void)
         deaf_open_at(&deaf[i], FIRST_DEAF + i, peer_port(peer));
     peer_url_at(peer, "moving.test", "/", moving);
     run(the_next_address_is_tried_in_a_quarter_of_a_second_whatever_the_family);
+    run_with_deaf_v6();
     run(a_name_of_silent_addresses_alone_costs_connect_timeout_and_can_be_cancelled);
     run(who_refuses_is_named_with_the_number_of_others);
     run(a_name_whose_remembered_address_is_of_no_use_is_looked_up_again);
