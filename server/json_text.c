@@ -33,6 +33,13 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
+/* What jansson says is wrong, but for a hint that is meant for its callers. */
+static const char *fault_text(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_null_character ? "\\u0000 is not allowed"
+                                                               : error->text;
+}
+
 weir_status json_text_parse(const char *text, size_t size, json_t **ret_json, weir_error *reterr)
 {
     json_error_t error;
@@ -51,7 +58,7 @@ weir_status json_text_parse(const char *text, size_t size, json_t **ret_json, we
         return weir_error_set(reterr, WEIR_NO_MEMORY, "read JSON: out of memory");
     if (json == NULL)
         return weir_error_set(reterr, WEIR_INVALID, "malformed JSON at line %d, column %d: %s",
-                              error.line, error.column, error.text);
+                              error.line, error.column, fault_text(&error));
     *ret_json = json;
     return WEIR_OK;
 }

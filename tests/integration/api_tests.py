@@ -12,6 +12,7 @@ import urllib.parse
 import hostile
 import tap
 from backend import SECRET, Backend, base64url, moderator, token, user, wait_for
+from wire import Wire
 
 KINDS = ("court-decisions", "domestic-instruments", "regional-instruments", "international-instruments", "literature",
          "case-analyzer")
@@ -156,6 +157,18 @@ def test_valid_tokens_pass_whatever_else_they_say():
     for good in (token(), token(sub="x"), token(sub="x", exp=time.time() + 60.5), token(sub="x", role="guest", more=[1])):
         assert backend.get("/api/v1/tables", {"Authorization": "Bearer " + good}).status == 200
     assert backend.get("/api/v1/tables", {"authorization": "bearer " + token()}).status == 200
+
+
+def test_blanks_and_tabs_around_a_header_are_not_of_its_value():
+    good = user()["Authorization"]
+    with Wire(backend.port) as client:
+        for before in ("", " ", "  ", "\t", " \t "):
+            for behind in ("", " ", "\t", " \t ", "  \t\t  "):
+                client.send(f"GET /api/v1/tables HTTP/1.1\r\nHost: h\r\nAuthorization:{before}{good}{behind}\r\n\r\n")
+                status, _, body = client.response()
+                assert status == 200, (before, behind, status, body)
+        client.send(f"GET /api/v1/tables HTTP/1.1\r\nHost: h\r\nAuthorization: {good} \tx \r\n\r\n")
+        assert client.response()[0] == 401, "what stands between blanks is of the value"
 
 
 def test_moderation_needs_the_role_and_a_name():
@@ -446,6 +459,26 @@ def test_errors_in_json_are_placed():
     refused(backend.post("/api/v1/suggestions", b'{"a":' + b"[" * 64 + b"]" * 64 + b"}"), 400, "64 levels")
     nested = b'{"a":' + b"[" * 63 + b"]" * 63 + b"}"
     assert backend.post("/api/v1/suggestions/literature", nested).status == 201
+
+
+def test_errors_name_none_of_the_libraries_behind_them():
+    number = submit("literature")
+    bodies = (b"", b"{", b"[1,]", b'{"a":1,}', b'"\xff"', b'{"a":1,"a":2}', b"1e999", b'{"a":1e999}', b'{"a":"\\ud800"}', b'"\\udc00"', b"nul",
+              b'{"a":"\\u0000"}', b'{"a":1}\x00', b'{"a":' + b"[" * 5000, b"{'a':1}", b'{"a":"\n"}', b'{"a":"\\x"}', b'{"a":-}', b'{"a":01}', b"\xef\xbb\xbf{}")
+    for method, path in (("POST", "/api/v1/suggestions"), ("POST", "/api/v1/suggestions/literature"),
+                         ("POST", f"/api/v1/suggestions/literature/{number}/status"), ("PUT", f"/api/v1/suggestions/literature/{number}/payload")):
+        for body in bodies:
+            answer = backend.request(method, path, body, moderator())
+            assert answer.status in (400, 422), (path, body, answer.status, answer.body)
+            hostile.check_no_internals(answer.body + str(answer.headers).encode())
+    for bad in ("x", "a.b.c", token(header={"alg": "none"}, sub="x"), token("another secret of thirty-two bytes!", sub="x")):
+        answer = backend.get("/api/v1/tables", {"Authorization": "Bearer " + bad})
+        assert answer.status == 401
+        hostile.check_no_internals(answer.body + str(answer.headers).encode())
+    for path in ("/api/v1/tables/counted?limit=x", "/api/v1/tables/none/1", "/api/v1/tables/pairs/1", "/api/v1/tables/counted/%01", "/api/v1/nocodb/x"):
+        answer = backend.get(path)
+        assert answer.status >= 400
+        hostile.check_no_internals(answer.body + str(answer.headers).encode())
 
 
 def test_bodies_up_to_a_mebibyte_are_stored_and_larger_ones_413():

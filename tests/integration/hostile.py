@@ -50,9 +50,8 @@ def table(path, post_path=None, login=""):
         ("Content-Length 0x3", post("Content-Length: 0x3", "abc" + smuggled), bad),
         ("Content-Length empty", post("Content-Length:", smuggled), bad),
         ("Content-Length 2^64+3", post("Content-Length: 18446744073709551619", "abc" + smuggled), (400, 413)),
-        ("Transfer-Encoding: xchunked", post("Transfer-Encoding: xchunked", "0\r\n\r\n" + smuggled), (400, 501)),
-        ("Transfer-Encoding: gzip, chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n" + smuggled),
-         (400, 501)),
+        ("Transfer-Encoding: xchunked", post("Transfer-Encoding: xchunked", "0\r\n\r\n" + smuggled), bad),
+        ("Transfer-Encoding: gzip, chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n" + smuggled), bad),
         ("Transfer-Encoding twice",
          post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n" + smuggled), bad),
         ("Transfer-Encoding with a space before the colon",
@@ -140,6 +139,16 @@ def statuses_of(received):
     return [int(part.split(b" ", 1)[1][:3]) for part in (b"\n" + received).split(b"\nHTTP/1.")[1:]]
 
 
+# Names of the libraries that a server is made of, or of their functions; none of them is a client's business.
+INTERNALS = ("jansson", "json_", "mhd", "microhttpd", "libjwt", "curl", "sqlite3_", "libpq", "pqexec")
+
+
+def check_no_internals(data):
+    """An answer, or a part of one, names no library in any case of its letters."""
+    named = [name for name in INTERNALS if name.encode() in data.lower()]
+    assert not named, f"{named} in {data[:300]!r}"
+
+
 def check_alive(host, port, path, timeout=5):
     """The server goes on: a clean request gets 200."""
     data = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
@@ -152,6 +161,7 @@ def check_case(host, port, path, case, timeout=5):
     received, closed_after = exchange(host, port, case.data, timeout)
     statuses = statuses_of(received)
     assert 200 not in statuses, f"{case.name}: answered 200: {received[:300]!r}"
+    check_no_internals(received)
     assert closed_after is not None, f"{case.name}: not closed within {timeout} s; got {received[:300]!r}"
     status = statuses[0] if statuses else 0
     assert status in case.statuses, f"{case.name}: {status}, not one of {case.statuses}"

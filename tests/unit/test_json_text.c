@@ -59,6 +59,8 @@ static void errors_name_the_place(void)
 
     check(json_text_parse("{\n\"a\" 1}", 8, &json, &error) == WEIR_INVALID);
     check_contains(error.text, "malformed JSON at line 2, column 5");
+    check(json_text_parse("\"\\u0000\"", 8, &json, &error) == WEIR_INVALID);
+    check_text(error.text, "malformed JSON at line 1, column 8: \\u0000 is not allowed");
 }
 
 static void nesting_has_a_limit(void)
