@@ -11,7 +11,7 @@
 
 #define TEN_YEARS_MS ((int64_t)3653 * 86400000)
 
-static const char *const names[] = {"sub", "role", "ttl", "jwt-secret", NULL};
+static const char *const names[] = {"sub", "role", "ttl", "jwt-secret", "jwt-audience", NULL};
 
 static void print_help(void)
 {
@@ -21,7 +21,8 @@ static void print_help(void)
            "  --sub NAME      whom the token names; stored with what is done with it\n"
            "  --role ROLE     `moderator` may decide on suggestions\n"
            "  --ttl TIME      how long it is valid: 90s, 30m, 1h, 7d; at most 10 years [1h]\n"
-           "  --jwt-secret S  the secret itself; other users of the machine can read flags\n");
+           "  --jwt-secret S  the secret itself; other users of the machine can read flags\n"
+           "  --jwt-audience TEXT  for which server it is, if JWT_AUDIENCE does not say so\n");
 }
 
 static int fail(const char *text)
@@ -45,11 +46,26 @@ static int make(const struct config *config, const struct flags *flags, int64_t 
     return is_written ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Of the configuration, those flags that were given. */
+static size_t collect(const struct flags *flags, struct config_flag *ret_given)
+{
+    static const char *const shared[] = {"jwt-secret", "jwt-audience"};
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+        const char *value = flags_get(flags, shared[i]);
+
+        if (value != NULL)
+            ret_given[count++] = (struct config_flag){shared[i], value};
+    }
+    return count;
+}
+
 int command_token(int argc, char **argv)
 {
     struct flags flags;
     struct config config;
-    struct config_flag secret_flag = {"jwt-secret", NULL};
+    struct config_flag given[2];
     weir_error error;
     int64_t ttl_ms = 3600000;
 
@@ -63,8 +79,8 @@ int command_token(int argc, char **argv)
     if (ttl != NULL && (!duration_parse(ttl, &ttl_ms) || ttl_ms < 1000 || ttl_ms > TEN_YEARS_MS))
         return fail("--ttl: must be a duration from 1s to 10 years, as in 90s, 30m, 1h, 7d");
 
-    secret_flag.value = flags_get(&flags, "jwt-secret");
-    if (config_load(&secret_flag, secret_flag.value != NULL, ".env", &config, &error) != WEIR_OK)
+    size_t count = collect(&flags, given);
+    if (config_load(given, count, ".env", &config, &error) != WEIR_OK)
         return fail(error.text);
     int status = config.jwt_secret != NULL
                      ? make(&config, &flags, ttl_ms)

@@ -17,7 +17,7 @@ import threading
 import time
 
 SECRET = "a secret of more than thirty-two bytes"
-OUR_VARIABLES = ("SQL_CONN_STRING", "SUGGESTIONS_SQL_CONN_STRING", "JWT_SECRET", "LOG_LEVEL", "HOST", "PORT",
+OUR_VARIABLES = ("SQL_CONN_STRING", "SUGGESTIONS_SQL_CONN_STRING", "JWT_SECRET", "JWT_AUDIENCE", "LOG_LEVEL", "HOST", "PORT",
                  "CONNECTION_TRACING")
 
 

@@ -25,7 +25,7 @@ def weir(*arguments, environment=None, dotenv=None, timeout=20):
         if dotenv is not None:
             (pathlib.Path(directory) / ".env").write_text(dotenv)
         clean = {name: value for name, value in os.environ.items()
-                 if name not in ("JWT_SECRET", "HOST", "PORT", "LOG_LEVEL", "SQL_CONN_STRING")}
+                 if name not in ("JWT_SECRET", "JWT_AUDIENCE", "HOST", "PORT", "LOG_LEVEL", "SQL_CONN_STRING")}
         return subprocess.run([PROGRAM, *arguments], cwd=directory, env={**clean, **(environment or {})},
                               capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
@@ -239,6 +239,32 @@ def test_a_token_expires():
             time.sleep(0.05)
         assert time.time() >= made + 0.9 or int(time.time()) > int(made)
         assert backend.get("/api/v1/tables", header).detail == "Invalid or expired token"
+
+
+def status_for(backend, bearer):
+    return backend.get("/api/v1/tables", {"Authorization": "Bearer " + bearer}).status
+
+
+def test_with_an_audience_only_tokens_for_it_are_taken():
+    wrong = ({}, {"aud": "other"}, {"aud": ["x", "y"]}, {"aud": []}, {"aud": "Weir"}, {"aud": ["x", ["weir"]]}, {"aud": None})
+    right = ({"aud": "weir"}, {"aud": ["x", "weir"]}, {"aud": ["weir"]})
+    with Backend(PROGRAM, "--jwt-audience", "weir") as backend:
+        for claims in wrong:
+            assert status_for(backend, token(sub="x", **claims)) == 401, claims
+        for claims in right:
+            assert status_for(backend, token(sub="x", **claims)) == 200, claims
+    with Backend(PROGRAM) as backend:
+        assert [status_for(backend, token(sub="x", **claims)) for claims in (*wrong, *right)] == [200] * 10, "nobody asked for one"
+
+
+def test_the_tokens_that_weir_makes_are_for_the_audience():
+    with Backend(PROGRAM, environment={"JWT_AUDIENCE": "weir"}) as backend:
+        made = weir("token", "--sub", "x", environment={"JWT_SECRET": SECRET, "JWT_AUDIENCE": "weir"}).stdout.strip()
+        assert status_for(backend, made) == 200
+        assert status_for(backend, weir("token", "--sub", "x", "--jwt-audience", "weir", environment={"JWT_SECRET": SECRET}).stdout.strip()) == 200
+        assert status_for(backend, weir("token", "--sub", "x", environment={"JWT_SECRET": SECRET}).stdout.strip()) == 401
+    with Backend(PROGRAM, secret=None, dotenv="JWT_AUDIENCE=weir\n") as backend:
+        assert status_for(backend, backend.wait_output(r"#token=(eyJ\S+)$")[1]) == 200
 
 
 def test_tokens_need_a_name_a_secret_and_a_sensible_time():
