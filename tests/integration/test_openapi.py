@@ -8,18 +8,23 @@ import copy
 import http.client
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
+import threading
 import urllib.parse
 
 import jsonschema
 
+import hostile
 import tap
 from backend import Backend, moderator, token, user
 from fake_nocodb import TOKEN, FakeNocoDB
+from wire import Wire
 
 PROGRAM, PRINT_ROUTES = map(os.path.abspath, sys.argv[1:3])
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "server"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 CHECK_FORMATS = jsonschema.FormatChecker(formats=("date", "email"))
 
@@ -107,6 +112,8 @@ def check_answer(method, path, answer):
     value = answer.json if kind == "application/json" else answer.body.decode()
     wrong = faults(media["schema"], value, is_closed=True)
     assert not wrong, f"{method} {path} {status}: " + "; ".join(wrong[:5])
+    if answer.status >= 400:
+        hostile.check_no_internals(answer.body)
 
 
 def ask(method, path, body=None, headers=None, query="", **segments):
@@ -118,6 +125,17 @@ def ask(method, path, body=None, headers=None, query="", **segments):
     answer = backend.request(method, concrete + query, body, moderator() if headers is None else headers)
     check_answer(method, path, answer)
     return answer
+
+
+@contextlib.contextmanager
+def asking(other):
+    """What is asked meanwhile is asked of another server."""
+    global backend
+    kept, backend = backend, other
+    try:
+        yield
+    finally:
+        backend = kept
 
 
 def asked(method, path, status, *arguments, **more):
@@ -304,6 +322,35 @@ def test_what_is_refused_before_a_handler_is_described_for_every_request():
     assert got <= named and len(got) == 6, (got, named)
 
 
+def statuses_for_every_request():
+    return {int(status) for status in re.findall(r"\b[45]\d\d\b", resolve(description["components"]["responses"]["Refused"])["description"])}
+
+
+def test_whatever_is_no_request_is_answered_as_described():
+    login = "".join(f"{name}: {value}\r\n" for name, value in user().items())
+    with Backend(PROGRAM, "--body-timeout", "3s") as other:
+        found = hostile.check_table(other.host, other.port, "/healthz", "/api/v1/suggestions", login)
+    assert {400, 413, 414, 417, 431, 505} <= set(found.values()), found
+    wrong = {name: status for name, status in found.items() if status not in {0, *statuses_for_every_request()}}
+    assert not wrong, wrong
+
+
+def test_a_server_that_is_full_answers_as_described():
+    with Backend(PROGRAM, "--max-connections", "8") as other, contextlib.ExitStack() as held:
+        for _ in range(8):
+            client = held.enter_context(Wire(other.port))
+            client.send("GET /api/v1 HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert client.response()[0] == 200
+        with Wire(other.port) as late:
+            late.send("GET /api/v1 HTTP/1.1\r\nHost: h\r\n\r\n")
+            status, headers, body = late.response()
+        assert status == 503 and 503 in statuses_for_every_request(), (status, body)
+        refused = description["components"]["responses"]["Refused"]
+        assert not faults(refused["headers"]["Retry-After"]["schema"], int(headers["retry-after"])), headers
+        assert not faults(refused["content"]["application/json"]["schema"], json.loads(body), is_closed=True), body
+        hostile.check_no_internals(body)
+
+
 def test_a_page_that_the_client_has_is_304():
     for path in ("/", "/docs", "/api/v1/openapi.json", "/console/{file}"):
         whole = ask("GET", path, headers={}, file="docs.css")
@@ -440,6 +487,71 @@ def test_the_schema_and_the_server_agree_on_words_in_a_query():
     asked("GET", rows, 422, table="many", query="?key=Id")
 
 
+COMPARISONS = ("eq", "lt", "le", "gt", "ge")
+
+
+def query_schemas(method, path):
+    return {parameter["name"]: parameter["schema"] for parameter in parameters_of(operation_of(method, path)) if parameter["in"] == "query"}
+
+
+def held_against(path, schema, value, query, **segments):
+    """Ask, and whether the server takes it; what the schema refuses, it must refuse. The schema's own word comes second."""
+    answer = ask("GET", path, query=query, table="many", **segments)
+    assert answer.status in (200, 422), (query, answer.status, answer.body)
+    is_described = not faults(schema, value)
+    assert is_described or answer.status == 422, (query, "refused by the schema alone")
+    return answer.status == 200, is_described
+
+
+def test_the_schema_and_the_server_agree_on_comparisons():
+    rows = "/api/v1/nocodb/{table}"
+    for name in COMPARISONS:
+        schema = query_schemas("GET", rows)[name]
+        for text, taken in (("Name", False), ("", False), ("Id:1", True), ("Id:2024-01-31", True), ("Id:-1.5", True)):
+            assert held_against(rows, schema, [text], f"?{name}={urllib.parse.quote(text)}") == (taken, taken), (name, text)
+        for count in (1, 31, 32):
+            assert held_against(rows, schema, ["Id:1"] * count, "?" + "&".join([f"{name}=Id:1"] * count)) == (count < 32, count < 32), (name, count)
+        # That only a number or a day can be less than another is in the words of the description.
+        assert held_against(rows, schema, ["Name:x"], f"?{name}=Name:x") == (name == "eq", True), name
+
+
+def test_the_schema_and_the_server_agree_on_lists_of_columns():
+    rows, row = "/api/v1/nocodb/{table}", "/api/v1/nocodb/{table}/{id}"
+    for path, segments, name, most in ((rows, {}, "sort", 8), (rows, {}, "fields", 64), (row, {"id": 1}, "fields", 64)):
+        schema = query_schemas("GET", path)[name]
+        for text, taken in (("Id", True), ("Id,Name", True), ("Name,Id", True), ("", False), ("Id,", False), (",Id", False),
+                            *((("-Id", True), ("-Id,Name", True), ("-", False), ("Id,-", False)) if name == "sort" else ()),
+                            (",".join(["Id"] * most), True), (",".join(["Id"] * (most + 1)), False)):
+            found = held_against(path, schema, text.split(","), f"?{name}={urllib.parse.quote(text)}", **segments)
+            assert found == (taken, taken), (path, name, text, found)
+        # Which columns there are is NocoDB's to say.
+        assert held_against(path, schema, ["-Id", "None"], f"?{name}=-Id,None", **segments) == (False, True), (path, name)
+
+
+def test_every_parameter_of_a_query_that_the_server_knows_is_described():
+    """Every word that stands in the sources of the routes is tried as one. Of most routes a wrong number tells that it is known."""
+    words = sorted({word for source in SOURCES.glob("routes*.c") for word in re.findall(r'"([a-z_]+)"', source.read_text())})
+    assert {*COMPARISONS, "limit", "sort"} <= set(words), words
+
+    def errors_of(method, path):
+        """What is said of all the words, so many at a time as a query may have."""
+        found = {}
+        for at in range(0, len(words), 32):
+            query = "?" + "&".join(f"{word}=x" for word in words[at:at + 32])
+            answer = ask(method.upper(), path, query=query, table="many" if "nocodb" in path else "Jurisdictions", kind="literature", name="main", id="CHE",
+                         file="docs.js")
+            if answer.status == 422:
+                found.update({error["field"]: error["message"] for error in answer.json["errors"]})
+        return found
+
+    for method, path, operation in operations():
+        if path != "/api/v1/events" and not path.startswith("/api/v1/nocodb") and "requestBody" not in operation:
+            assert set(errors_of(method, path)) == set(query_schemas(method, path)), (method, path)
+    rows = "/api/v1/nocodb/{table}"
+    unknown = {word for word, message in errors_of("GET", rows).items() if "is no parameter" in message}
+    assert set(words) - unknown == set(query_schemas("GET", rows)), (set(words) - unknown) ^ set(query_schemas("GET", rows))
+
+
 # ---- What goes wrong
 
 
@@ -473,6 +585,35 @@ def test_faults_of_nocodb_are_answered_as_described():
         asked("GET", rows, ours, table="many")
         asked("GET", row, ours, table="many", id=1)
     fake.override = None
+
+
+@contextlib.contextmanager
+def asking_beside(*flags):
+    """What is asked meanwhile is asked of another server, which asks a NocoDB of its own."""
+    with FakeNocoDB() as other_fake:
+        environment = {"NOCODB_BASE_URL": other_fake.v2, "NOCODB_API_TOKEN": TOKEN}
+        with Backend(PROGRAM, *flags, environment=environment) as other, asking(other):
+            yield other_fake
+
+
+def test_a_page_of_nocodb_that_is_too_large_is_answered_as_described():
+    large = b'{"Id": 1, "Name": "' + b"x" * (8 << 20) + b'"}'
+    with asking_beside() as other_fake:
+        other_fake.override = lambda request: (200, {"Content-Type": "application/json"},
+                                               large if request.path.endswith("/1") else b'{"list": [' + large + b"]}")
+        asked("GET", "/api/v1/nocodb/{table}", 507, table="many")
+        asked("GET", "/api/v1/nocodb/{table}/{id}", 507, table="many", id=1)
+
+
+def test_a_nocodb_that_says_nothing_is_answered_as_described():
+    end = threading.Event()
+    with asking_beside("--request-timeout", "500ms") as other_fake:
+        other_fake.override = lambda request: end.wait(30) and None
+        try:
+            asked("GET", "/api/v1/nocodb/{table}", 504, table="many")
+            asked("GET", "/api/v1/nocodb/{table}/{id}", 504, table="many", id=1)
+        finally:
+            end.set()
 
 
 def test_every_operation_was_answered_well_and_every_one_that_can_go_wrong_was_refused_too():
