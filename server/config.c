@@ -167,13 +167,14 @@ static const struct option options[] = {
      AT(otel_bsp_max_export_batch_size), "512", 1, 65536, "spans of one request to the collector"},
 };
 
-/* More than two workers a core only stand in each other's way (bench/README.md), as long as their
- * statements do not wait for a database far away. */
+int config_workers_for(int cores)
+{
+    return cores > 8 ? 16 : 2 * cores;
+}
+
 static void fill_defaults(void)
 {
-    int workers = 2 * cores_usable();
-
-    snprintf(workers_default, sizeof workers_default, "%d", workers > 16 ? 16 : workers);
+    snprintf(workers_default, sizeof workers_default, "%d", config_workers_for(cores_usable()));
 }
 
 #define OPTION_COUNT (sizeof options / sizeof *options)

@@ -111,6 +111,12 @@ void config_option_take(struct config *to, struct config *from, size_t index);
 /* Free the texts, overwriting the secrets. */
 void config_clear(struct config *config);
 
+/*
+ * The default of --workers: two for each core, and at most 16. More only stand in each other's way
+ * (bench/README.md), as long as their statements do not wait for a database far away.
+ */
+int config_workers_for(int cores);
+
 /* Whether only this machine can reach the host: localhost, 127.0.0.0/8, ::1. */
 bool config_is_loopback(const char *host);
 

@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -71,8 +72,7 @@ static void defaults_are_those_of_the_documentation(void)
     check_int(config.log_level, LOG_LEVEL_INFO);
     check_text(config.host, "127.0.0.1");
     check_int(config.port, 8000);
-    int workers = 2 * cores_usable();
-    check_int(config.workers, workers > 16 ? 16 : workers);
+    check_int(config.workers, config_workers_for(cores_usable()));
     check_int(config.max_body_bytes, 1 << 20);
     check_int(config.drain_timeout_ms, 10000);
     check_int(config.shutdown_delay_ms, 0);
@@ -80,6 +80,18 @@ static void defaults_are_those_of_the_documentation(void)
     check_int(config.sql_echo, 0);
     config_clear(&config);
     check(config.host == NULL);
+}
+
+static void workers_are_two_for_each_core_from_2_to_16(void)
+{
+    check_int(config_workers_for(1), 2);
+    check_int(config_workers_for(2), 4);
+    check_int(config_workers_for(3), 6);
+    check_int(config_workers_for(7), 14);
+    check_int(config_workers_for(8), 16);
+    check_int(config_workers_for(9), 16);
+    check_int(config_workers_for(64), 16);
+    check_int(config_workers_for(INT_MAX), 16);
 }
 
 static void a_quota_counts_as_the_cores_it_is_worth(void)
@@ -381,6 +393,7 @@ int main(void)
         return 1;
     close(descriptor);
     run(defaults_are_those_of_the_documentation);
+    run(workers_are_two_for_each_core_from_2_to_16);
     run(a_quota_counts_as_the_cores_it_is_worth);
     run(a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default);
     run(the_last_flag_of_a_name_counts);
