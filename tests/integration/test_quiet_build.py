@@ -74,5 +74,18 @@ def test_what_fails_says_everything_and_ends_with_1():
         assert done.returncode == 1 and 'Dependency "jansson" not found' in done.stderr and "Compiling" not in done.stderr, done
 
 
+def test_make_run_builds_with_it_and_with_nothing_else():
+    """GNU make prints what it would do; lines that are about another directory are its own."""
+    command = ["make", "-n", "--no-print-directory", "run", "BUILD=a-build"]
+    done = subprocess.run(command, cwd=pathlib.Path(SCRIPT).parents[1], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))})
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done
+    assert [line for line in lines if line.startswith("tools/quiet_build.sh a-build cli/weir ")] != [], lines
+    for line in lines:
+        words = [word.rsplit("/", 1)[-1] for word in line.split()]
+        assert "tools/quiet_build.sh" in line or not {"ninja", "meson"} & set(words), line
+
+
 if __name__ == "__main__":
     tap.run_module(globals())

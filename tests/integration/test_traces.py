@@ -14,6 +14,7 @@ import time
 import tap
 from backend import Backend, SqliteDatabase, user, wait_for
 from fake_nocodb import TOKEN, FakeNocoDB
+from wire import Wire
 
 PROGRAM = os.path.abspath(sys.argv[1])
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -295,6 +296,18 @@ def test_of_several_traceparents_none_is_taken():
         wait_for(lambda: sum(span.kind == 2 for span in collector.spans) == len(cases) + 1, what="the roots")
         roots = [span for span in collector.spans if span.kind == 2 and span.trace != "3" * 32]
         assert not {span.trace for span in roots} & {TRACE, "2" * 32} and not any(span.parent for span in roots)
+
+
+def test_blanks_and_tabs_around_a_traceparent_are_not_of_it():
+    cases = [("", ""), ("", " "), ("", "\t"), (" ", " \t "), ("\t", ""), ("  \t", "\t\t")]
+    with Collector() as collector, start(collector.url) as backend:
+        for number, (before, behind) in enumerate(cases, 1):
+            trace = f"{number:032x}"
+            with Wire(backend.port) as client:
+                client.send(f"GET /api/v1/tables HTTP/1.1\r\nHost: h\r\nAuthorization: {user()['Authorization']}\r\n"
+                            f"traceparent:{before}{caller(trace=trace)['traceparent']}{behind}\r\n\r\n")
+                assert client.response()[0] == 200
+            assert one(collector.wait_root(trace), kind=2).parent == CALLER, (before, behind)
 
 
 def test_several_tracestates_are_passed_on_as_one():
