@@ -145,6 +145,29 @@ static void a_statement_of_the_caller_s_own_stays_his(void)
     session_close(&s);
 }
 
+/* The column is changed to and fro, and neither an error nor a result tells of it. */
+static void a_value_is_stored_as_the_column_is_now(void)
+{
+    struct session s;
+    weir_value price = weir_double(0.1);
+
+    change("DROP TABLE IF EXISTS offer; CREATE TABLE offer (price real)");
+    open_behind(&s, 128);
+    for (int i = 0; i < CHANGES; i++) {
+        for (int use = 0; use < 3; use++)
+            check_int(session_query(&s, "INSERT INTO offer VALUES ($1)", &price, SOON, NULL),
+                      WEIR_OK);
+        if (i % 2 == 1)
+            check_text(answer(&observer, "SELECT count(*)::text FROM offer WHERE price = 0.1"),
+                       "3");
+        must(&observer, "TRUNCATE offer");
+        must(&s, i % 2 == 1 ? "ALTER TABLE offer ALTER price TYPE real"
+                            : "ALTER TABLE offer ALTER price TYPE double precision");
+    }
+    session_close(&s);
+    change("DROP TABLE offer");
+}
+
 int main(void)
 {
     const char *server = need_env("WEIR_TEST_PG_URL");
@@ -160,6 +183,7 @@ int main(void)
     run(an_old_statement_goes_on_after_a_change);
     run(a_transaction_can_be_repeated_after_a_change);
     run(a_statement_of_the_caller_s_own_stays_his);
+    run(a_value_is_stored_as_the_column_is_now);
     change("DROP TABLE growing");
     text_pooler_stop(&pooler);
     session_close(&observer);

@@ -64,12 +64,13 @@ struct pg_description {
 };
 
 /*
- * What the connections of one database share, in db_config.engine_state. Every word is written and
- * read in relaxed order: nothing else is published with it, and who has seen a change happen also
- * sees its count, because they are ordered by what made them see it.
+ * What the connections of one database share, in db_config.engine_state. Every word but the first is
+ * written and read in relaxed order: nothing else is published with it, and who has seen a change happen
+ * also sees its count, because they are ordered by what made them see it.
  */
 struct pg_engine {
-    /* Grows when a connection has changed definitions (ALTER, CREATE, DROP …). */
+    /* Grows when a connection has changed definitions (ALTER, CREATE, DROP …): released after the
+     * edition that belongs to it, and acquired before that is read. */
     _Atomic uint64_t definitions;
 
     /* What texts are prepared with behind them; 0: nothing. See weir__pg_renew_edition(). */
@@ -204,7 +205,7 @@ static inline struct pg_engine *weir__pg_engine(const struct pg_conn *conn)
 static inline uint64_t weir__pg_definitions(const struct pg_conn *conn)
 {
     return conn->own_definitions +
-           atomic_load_explicit(&weir__pg_engine(conn)->definitions, memory_order_relaxed);
+           atomic_load_explicit(&weir__pg_engine(conn)->definitions, memory_order_acquire);
 }
 
 /* For whom a text may create something, by CREATE or by SELECT … INTO: enum pg_change; 0: it does not. A

@@ -318,10 +318,19 @@ void weir__pg_note_change(struct pg_conn *conn, const char *tag, const char *sql
 
 static void make_known(struct pg_conn *conn, unsigned changes)
 {
+    struct pg_engine *engine = weir__pg_engine(conn);
+
     if ((changes & PG_CHANGE_OWN) != 0)
         conn->own_definitions++;
-    if ((changes & PG_CHANGE_ALL) != 0)
-        atomic_fetch_add_explicit(&weir__pg_engine(conn)->definitions, 1, memory_order_relaxed);
+    if ((changes & PG_CHANGE_ALL) == 0)
+        return;
+
+    /* A pooler that finds what is prepared by its text (PgBouncer since 1.21) prepares it on each of its
+     * sessions when it is first used there: perhaps between two changes of which the second undoes the
+     * first, so that no description differs. Texts from before a change are used no more after it. */
+    if (conn->is_pooled)
+        atomic_store_explicit(&engine->edition, weir__pg_random(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&engine->definitions, 1, memory_order_release);
 }
 
 void weir__pg_note_end(struct pg_conn *conn)

@@ -468,6 +468,8 @@ static weir_status refresh(struct pg_conn *conn, struct statement *statement,
         *ret_way = PG_UNPREPARED;
         return WEIR_OK;
     }
+    if (conn->is_pooled && prepared->edition != weir__pg_edition(conn, true))
+        return make_anew(conn, statement, params, now, deadline, ret_way, reterr);
     weir_status status = describe_again(conn, statement, params, deadline, &description, reterr);
     *now = weir_now();
     if (status == WEIR_QUERY && conn->met_stale)
