@@ -10,6 +10,7 @@
 static int check_failures_in_test;
 static int check_failed_tests;
 static int check_tests_run;
+static const char *check_skipped_because; /* what the running test said */
 
 /* Go on after a failed check: the later ones often tell why. */
 #define check(condition)                                                                           \
@@ -58,18 +59,33 @@ static inline void check_contains_at(const char *file, int line, const char *wha
 #define check_contains(actual, part)                                                               \
     check_contains_at(__FILE__, __LINE__, #actual, (actual), (part))
 
+static inline void check_end_of(const char *name)
+{
+    bool is_skip = check_failures_in_test == 0 && check_skipped_because != NULL;
+
+    check_tests_run++;
+    check_failed_tests += check_failures_in_test != 0;
+    printf("%s %d - %s%s%s\n", check_failures_in_test != 0 ? "not ok" : "ok", check_tests_run, name,
+           is_skip ? " # SKIP " : "", is_skip ? check_skipped_because : "");
+    fflush(stdout);
+}
+
+/* Within a test: say that here it cannot prove its sentence, and why. Checks that failed still count. */
+static inline void check_cannot(const char *why)
+{
+    check_skipped_because = why;
+}
+
 /* Run one test; its function's name is its sentence. */
 #define run(test)                                                                                  \
     do {                                                                                           \
         check_failures_in_test = 0;                                                                \
+        check_skipped_because = NULL;                                                              \
         test();                                                                                    \
-        check_tests_run++;                                                                         \
-        check_failed_tests += check_failures_in_test != 0;                                         \
-        printf("%s %d - %s\n", check_failures_in_test ? "not ok" : "ok", check_tests_run, #test);  \
-        fflush(stdout);                                                                            \
+        check_end_of(#test);                                                                       \
     } while (0)
 
-/* Say that a test cannot run here, and why. */
+/* Instead of run(): say that a test cannot run here, and why. */
 #define check_skip(test, why)                                                                      \
     do {                                                                                           \
         check_tests_run++;                                                                         \

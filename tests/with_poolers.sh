@@ -21,7 +21,7 @@ unset WEIR_TEST_POOLERS_INSIDE
 pgbouncer=${WEIR_TEST_PGBOUNCER:-$(command -v pgbouncer || ls /usr/sbin/pgbouncer 2>/dev/null || true)}
 pgpool=$(command -v pgpool || ls /usr/sbin/pgpool 2>/dev/null || true)
 odyssey=$(command -v odyssey || ls /usr/bin/odyssey /usr/sbin/odyssey 2>/dev/null | head -n 1 || true)
-if [ -z "$pgbouncer" ]; then
+if [ -z "$pgbouncer$pgpool$odyssey" ]; then
     echo "1..0 # SKIP no pooler is installed (Debian packages pgbouncer, pgpool2)"
     exit 0
 fi
@@ -159,22 +159,25 @@ CONF
 }
 
 [ "$owner" != postgres ] || chown -R postgres "$home"
-WEIR_TEST_POOLERS=$("$pgbouncer" --version | head -n 1)
-start_pgbouncer transaction
-export WEIR_TEST_PGBOUNCER_TRANSACTION_URL="postgresql://weir@127.0.0.1:$port/weir"
-start_pgbouncer session
-export WEIR_TEST_PGBOUNCER_SESSION_URL="postgresql://weir@127.0.0.1:$port/weir"
+WEIR_TEST_POOLERS=
+if [ -n "$pgbouncer" ]; then
+    start_pgbouncer transaction
+    export WEIR_TEST_PGBOUNCER_TRANSACTION_URL="postgresql://weir@127.0.0.1:$port/weir"
+    start_pgbouncer session
+    export WEIR_TEST_PGBOUNCER_SESSION_URL="postgresql://weir@127.0.0.1:$port/weir"
+    WEIR_TEST_POOLERS=$("$pgbouncer" --version | head -n 1)
+fi
 if [ -n "$pgpool" ]; then
     start_pgpool
     export WEIR_TEST_PGPOOL_URL="postgresql://weir@127.0.0.1:$port/weir"
-    WEIR_TEST_POOLERS="$WEIR_TEST_POOLERS, $("$pgpool" --version 2>&1 | head -n 1)"
+    WEIR_TEST_POOLERS="${WEIR_TEST_POOLERS:+$WEIR_TEST_POOLERS, }$("$pgpool" --version 2>&1 | head -n 1)"
 fi
 if [ -n "$odyssey" ]; then
     start_odyssey transaction 1
     export WEIR_TEST_ODYSSEY_TRANSACTION_URL="postgresql://weir@127.0.0.1:$port/weir"
     start_odyssey session 20
     export WEIR_TEST_ODYSSEY_SESSION_URL="postgresql://weir@127.0.0.1:$port/weir"
-    WEIR_TEST_POOLERS="$WEIR_TEST_POOLERS, $("$odyssey" --version 2>&1 | head -n 1)"
+    WEIR_TEST_POOLERS="${WEIR_TEST_POOLERS:+$WEIR_TEST_POOLERS, }$("$odyssey" --version 2>&1 | head -n 1)"
 fi
 export WEIR_TEST_POOLERS
 
