@@ -168,6 +168,26 @@ static void a_value_is_stored_as_the_column_is_now(void)
     change("DROP TABLE offer");
 }
 
+/* Some are prepared and some run unprepared; what the cache lets go of is never named in a text. */
+static void no_statement_is_deallocated_as_text(void)
+{
+    struct session s;
+    char sql[64];
+    int before = atomic_load(&pooler.deallocates);
+
+    open_behind(&s, 4);
+    for (int i = 0; i < 100; i++) {
+        if (i == 50)
+            must(&s, "BEGIN");
+        snprintf(sql, sizeof(sql), "SELECT $1::int + %d", i);
+        check_int(give(&s, sql, weir_int(1)), WEIR_OK);
+    }
+    check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+    check_int(give(&s, "SELECT $1::int + 1", weir_int(1)), WEIR_OK);
+    check_int(atomic_load(&pooler.deallocates) - before, 0);
+    session_close(&s);
+}
+
 int main(void)
 {
     const char *server = need_env("WEIR_TEST_PG_URL");
@@ -184,6 +204,7 @@ int main(void)
     run(a_transaction_can_be_repeated_after_a_change);
     run(a_statement_of_the_caller_s_own_stays_his);
     run(a_value_is_stored_as_the_column_is_now);
+    run(no_statement_is_deallocated_as_text);
     change("DROP TABLE growing");
     text_pooler_stop(&pooler);
     session_close(&observer);

@@ -291,12 +291,32 @@ static void columns_have_the_names_of_this_result(void)
         must(&s, "COMMIT");
     }
 
-    must(&s, "PREPARE p AS SELECT 1 AS one");
-    check_text(name_of(&s, "EXECUTE p"), "one");
-    must(&s, "DEALLOCATE p");
-    must(&s, "PREPARE p AS SELECT 2 AS two");
-    check_text(name_of(&s, "EXECUTE p"), "two");
-    must(&s, "DEALLOCATE ALL");
+    session_close(&s);
+}
+
+/* The text of EXECUTE is the same, and kept; so is another with a value. */
+static void columns_have_the_names_of_what_was_prepared_last(void)
+{
+    static const char *const ends[] = {"DEALLOCATE p", "DEALLOCATE ALL", "DISCARD ALL", NULL};
+    struct session s;
+    char sql[80];
+    char name[8];
+
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        snprintf(sql, sizeof(sql), "PREPARE p(int) AS SELECT $1 AS %s", name);
+        check_int(driver.script(s.conn, sql, SOON, &s.error), WEIR_OK);
+        for (int use = 0; use < 3; use++) {
+            check_text(name_of(&s, "EXECUTE p(1)"), name);
+            check_text(answer(&s, "EXECUTE p(1)"), "1");
+            check_text(name_of(&s, "EXECUTE p(2)"), name);
+        }
+        if (ends[i % 4] != NULL)
+            must(&s, ends[i % 4]);
+        else
+            check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+    }
     session_close(&s);
 }
 
@@ -314,6 +334,7 @@ int main(void)
     run(a_procedure_is_never_called_twice);
     run(only_a_missing_statement_of_weir_s_own_is_prepared_again);
     run(columns_have_the_names_of_this_result);
+    run(columns_have_the_names_of_what_was_prepared_last);
     session_close(&observer);
     return check_done();
 }

@@ -2,7 +2,7 @@
 /*
  * For tests: a pooler that finds every statement by its text, also the unnamed one, as Odyssey does
  * since 1.5 (pool_reserve_prepared_statement is on by default there; xplan.c, plan_parse()). A client
- * that has a text parsed again gets what was prepared for it before.
+ * that has a text parsed again gets what was prepared for it before. It also counts what goes by.
  */
 #ifndef WEIR_TESTS_TEXT_POOLER_H
 #define WEIR_TESTS_TEXT_POOLER_H
@@ -22,6 +22,7 @@ struct text_pooler_stream {
 };
 
 struct text_pooler_client {
+    struct text_pooler *pooler;
     int client;
     int server;
     bool is_started; /* the client's first message, which has no type, went by */
@@ -50,6 +51,13 @@ struct text_pooler {
     pthread_t thread;
     struct text_pooler_client *clients[TEXT_POOLER_CLIENTS];
     int count;
+
+    /* Set before anybody connects: all is passed on as it came, as if there were no pooler. */
+    bool is_plain;
+
+    atomic_int answers;     /* ReadyForQuery: ends of round trips */
+    atomic_int deallocates; /* texts with the word DEALLOCATE */
+    atomic_int closes;      /* prepared statements closed by the protocol */
 };
 
 /* Pass a message on; what is in its middle may be replaced. */
@@ -126,12 +134,28 @@ static inline void text_pooler_parse(struct text_pooler_client *c, const char *b
     text_pooler_send(c->server, 'P', "", 0, name, body + at, size - at);
 }
 
+/* What a message has the server do to its prepared statements. A text with a zero behind it is in each. */
+static inline void text_pooler_count(struct text_pooler *pooler, char type, const char *body)
+{
+    const char *text = type == 'Q' ? body : type == 'P' ? body + strlen(body) + 1 : "";
+
+    if (strcasestr(text, "deallocate") != NULL)
+        atomic_fetch_add(&pooler->deallocates, 1);
+    if (type == 'C' && body[0] == 'S')
+        atomic_fetch_add(&pooler->closes, 1);
+}
+
 static inline void text_pooler_from_client(struct text_pooler_client *c, char type,
                                            const char *body, size_t size)
 {
     const char *name = body;
     char kept[32];
 
+    text_pooler_count(c->pooler, type, body);
+    if (c->pooler->is_plain) {
+        text_pooler_send(c->server, type, body, size, NULL, "", 0);
+        return;
+    }
     if (type == 'P') {
         text_pooler_parse(c, body, size);
         return;
@@ -157,7 +181,9 @@ static inline void text_pooler_from_server(struct text_pooler_client *c, char ty
 {
     int left = 0;
 
-    if (type == 'K')
+    if (type == 'Z')
+        atomic_fetch_add(&c->pooler->answers, 1);
+    if (type == 'K' && !c->pooler->is_plain)
         body[0] ^= 0x40;
     for (int i = 0; i < c->kept_count && (type == 'E' || type == 'Z'); i++) {
         if (type == 'E' && c->kept[i].is_fresh) {
@@ -223,6 +249,7 @@ static inline void text_pooler_accept(struct text_pooler *pooler)
 
     if (client < 0 || c == NULL || pooler->count == TEXT_POOLER_CLIENTS)
         abort();
+    c->pooler = pooler;
     c->client = client;
     c->server = relay_connect(pooler->server_port);
     setsockopt(c->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
