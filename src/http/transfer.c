@@ -45,12 +45,11 @@ static bool needs_body(const struct transfer *t)
     return !t->is_head_done || t->response->status < 300;
 }
 
-/* What the body's Transfer-Encoding is. */
+/* What the body's Transfer-Encoding says: whether it is in chunks, and whether it has a coding for its way that
+ * nobody asked for (RFC 9112, 7.4), which libcurl would undo and not tell where its stream broke off. */
 struct framing {
     bool is_chunked;
-    bool
-        is_strange; /* it has a coding for its way that nobody asked for (RFC 9112, 7.4): libcurl would
-                      * undo it, and not tell where its stream broke off */
+    bool is_strange;
 };
 
 static struct framing framing_of(const weir_http_response *response)
