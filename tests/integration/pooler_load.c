@@ -9,7 +9,10 @@
  *   prepared   the same statements with parameters, over and over
  *   transfer   transactions that move amounts between rows, so that their sum stays
  *   rows       whole rows of a table that somebody else changes meanwhile
- *   insert     connect, say "ready", wait for a line; then one INSERT, which has 300 ms, and the end
+ *   changes    the same, where the first thread is who changes it
+ *   price      a number into a column that the first thread makes real and double precision in turns
+ *   insert     connect, say "ready", wait for a line; then one INSERT, which has 300 ms; then wait until its
+ *              connection is closed, SECONDS at most, and the end
  *   deadline   half of the threads run into a deadline of 100 ms again and again, the others do not
  *
  * SECONDS 0 is until a line comes on standard input, and two minutes at most.
@@ -21,6 +24,7 @@
 #include <weir/db.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +33,7 @@
 #define ITEMS 200
 #define ACCOUNTS 8
 #define STATUSES 32
+#define CHANGE_EVERY 4 /* steps of the first thread */
 
 static weir_db *db;
 static _Atomic weir_time end;
@@ -37,6 +42,7 @@ static _Atomic long wrong;
 static _Atomic long failed;
 static _Atomic long timed_out; /* as they were meant to */
 static _Atomic long late;      /* right or failed, but long after their deadline */
+static _Atomic long changed;   /* changes of the table */
 static _Atomic long last_right_ms;
 static _Atomic long by_status[STATUSES];
 static pthread_mutex_t first_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,6 +56,7 @@ struct worker {
     long step;
     int64_t count;  /* of its row of `tally`, as far as it knows; -1: not at all */
     bool is_unsure; /* a statement that counts failed: it may have been carried out */
+    int64_t offers; /* rows of `offer` that are its own */
     unsigned random;
 };
 
@@ -218,6 +225,79 @@ static bool read_item(struct worker *worker)
     return is_right && note_right();
 }
 
+static bool change(const char *sql)
+{
+    weir_error error;
+    weir_status status = weir_db_query(db, sql, NULL, 0, NULL, &error);
+
+    if (status != WEIR_OK)
+        return note_failure(status, &error);
+    atomic_fetch_add(&changed, 1);
+    return note_right();
+}
+
+static bool change_item(void)
+{
+    static const char *const sql[] = {"ALTER TABLE item ADD COLUMN extra integer",
+                                      "ALTER TABLE item ALTER COLUMN price TYPE numeric(12, 2)",
+                                      "ALTER TABLE item DROP COLUMN extra",
+                                      "ALTER TABLE item ALTER COLUMN price TYPE double precision"};
+
+    return change(sql[atomic_load(&changed) % 4]);
+}
+
+/* Whether `offer` has had doubles for some time, as far as everybody knows; and how often that ended. */
+static _Atomic bool has_doubles;
+static _Atomic long doubles_ended;
+
+static bool change_price(void)
+{
+    bool to_real = atomic_exchange(&has_doubles, false);
+    atomic_fetch_add(&doubles_ended, to_real);
+    bool is_done = change(to_real ? "ALTER TABLE offer ALTER COLUMN price TYPE real"
+                                  : "ALTER TABLE offer ALTER COLUMN price TYPE double precision");
+
+    atomic_store(&has_doubles, is_done && !to_real);
+    return is_done;
+}
+
+/*
+ * Store 0.1, by a statement whose result has the same types whatever the table's are, so that nothing
+ * of it tells weir about a change. A value that went through `real` on its way into a double is
+ * 0.100000001490116. That is right only of a statement that ran while the change was made: it may count
+ * as the one before it, whose value the change converted.
+ */
+static bool set_price(struct worker *worker)
+{
+    static const char *const sql[] = {
+        "INSERT INTO offer (id, price) VALUES (:id, :price) RETURNING price::text AS price,"
+        " pg_typeof(price) = 'real'::regtype OR price = 0.1::numeric AS is_exact",
+        "UPDATE offer SET price = :price WHERE id = :id RETURNING price::text AS price,"
+        " pg_typeof(price) = 'real'::regtype OR price = 0.1::numeric AS is_exact"};
+    bool is_update = worker->offers > 0 && worker->step % 3 == 0;
+    int64_t number = is_update ? draw(worker, (unsigned)worker->offers) : worker->offers;
+    weir_param params[] = {{"id", weir_int(worker->number * INT64_C(100000000) + number)},
+                           {"price", weir_double(0.1)}};
+    weir_result *rows = NULL;
+    weir_error error;
+    long ended = atomic_load(&doubles_ended);
+    bool must_be_exact = atomic_load(&has_doubles);
+    weir_status status = weir_db_query(db, sql[is_update], params, 2, &rows, &error);
+
+    if (status != WEIR_OK)
+        return note_failure(status, &error);
+    worker->offers += !is_update;
+    weir_value exact = cell(rows, "is_exact");
+    bool is_right = exact.type == WEIR_BOOL && exact.boolean && is_text(cell(rows, "price"), "0.1");
+    must_be_exact = must_be_exact && ended == atomic_load(&doubles_ended);
+    if (!is_right && !must_be_exact)
+        is_right = is_text(cell(rows, "price"), "0.10000000149011612");
+    if (!is_right)
+        note_wrong(is_update ? "changed price" : "price", rows);
+    weir_result_close(rows);
+    return is_right && note_right();
+}
+
 static weir_status transfer_on(weir_conn *conn, struct worker *worker, weir_error *error)
 {
     int64_t from = draw(worker, ACCOUNTS), to = draw(worker, ACCOUNTS);
@@ -268,6 +348,17 @@ static bool check_sum(void)
     return is_right && note_right();
 }
 
+/* Until the end: what is being cancelled is closed later, and nobody is told. */
+static void wait_for_a_close(void)
+{
+    weir_pool_stats stats = {0};
+
+    while (weir_now() < atomic_load(&end) && stats.closes == 0) {
+        weir_pool_get_stats(weir_db_pool(db), &stats);
+        sched_yield();
+    }
+}
+
 static void insert_once(void)
 {
     weir_conn *conn = NULL;
@@ -282,6 +373,7 @@ static void insert_once(void)
         weir_conn_set_deadline(conn, weir_now() + 300 * WEIR_MS);
         status = weir_conn_query(conn, "INSERT INTO tally VALUES (100, 1)", NULL, 0, NULL, &error);
         weir_conn_release(conn);
+        wait_for_a_close();
     }
     if (status == WEIR_OK)
         note_right();
@@ -325,7 +417,13 @@ static bool step(struct worker *worker)
         return worker->step % 10 == 0 ? check_sum() : transfer(worker);
     if (strcmp(work, "deadline") == 0 && worker->number % 2 == 0)
         return run_into_a_deadline();
-    if (strcmp(work, "rows") == 0 && worker->step % 3 != 0)
+    bool is_change = worker->number == 0 && worker->step % CHANGE_EVERY == 0;
+    if (strcmp(work, "price") == 0)
+        return is_change ? change_price() : set_price(worker);
+    bool has_changes = strcmp(work, "changes") == 0;
+    if (has_changes && is_change)
+        return change_item();
+    if ((has_changes || strcmp(work, "rows") == 0) && worker->step % 3 != 0)
         return read_item(worker);
     return worker->step % 2 == 0 ? echo(worker, is_direct) : count(worker, is_direct);
 }
@@ -357,15 +455,15 @@ static void report(void)
     weir_pool_stats stats;
 
     weir_pool_get_stats(weir_db_pool(db), &stats);
-    printf(
-        "{\"right\": %ld, \"wrong\": %ld, \"failed\": %ld, \"timed_out\": %ld, \"late\": %ld, "
-        "\"last_right_ms\": %ld, \"ended_ms\": %ld, \"connects\": %llu, \"connect_errors\": %llu, "
-        "\"peer_refusals\": %llu, \"peer_limit\": %d, \"closes\": %llu, \"timeouts\": %llu",
-        atomic_load(&right), atomic_load(&wrong), atomic_load(&failed), atomic_load(&timed_out),
-        atomic_load(&late), atomic_load(&last_right_ms),
-        (long)((atomic_load(&end) - started) / WEIR_MS), (unsigned long long)stats.connects,
-        (unsigned long long)stats.connect_errors, (unsigned long long)stats.peer_refusals,
-        stats.peer_limit, (unsigned long long)stats.closes, (unsigned long long)stats.timeouts);
+    printf("{\"right\": %ld, \"wrong\": %ld, \"failed\": %ld, \"timed_out\": %ld, \"late\": %ld, "
+           "\"changed\": %ld, \"last_right_ms\": %ld, \"ended_ms\": %ld, \"connects\": %llu, "
+           "\"connect_errors\": %llu, "
+           "\"peer_refusals\": %llu, \"peer_limit\": %d, \"closes\": %llu, \"timeouts\": %llu",
+           atomic_load(&right), atomic_load(&wrong), atomic_load(&failed), atomic_load(&timed_out),
+           atomic_load(&late), atomic_load(&changed), atomic_load(&last_right_ms),
+           (long)((atomic_load(&end) - started) / WEIR_MS), (unsigned long long)stats.connects,
+           (unsigned long long)stats.connect_errors, (unsigned long long)stats.peer_refusals,
+           stats.peer_limit, (unsigned long long)stats.closes, (unsigned long long)stats.timeouts);
     printf(", \"by_status\": {");
     const char *comma = "";
     for (int i = 0; i < STATUSES; i++) {

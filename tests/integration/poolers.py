@@ -205,8 +205,12 @@ class PGlite(Pooler):
         home = pathlib.Path(os.environ.get("WEIR_TEST_PGLITE", "")) / "node_modules/@electric-sql/pglite-socket"
         if not home.is_dir():
             raise tap.Skip("PGlite's socket server could not be had from npm")
-        return [node, str(home / "dist/scripts/server.js"), "--db=memory://", "--host=127.0.0.1", f"--port={self.port}",
-                *(f"--{key}={value}" for key, value in self.settings.items())]
+        settings = {"db": "memory://", "host": "127.0.0.1", "port": self.port, **self.settings}
+        return [node, str(home / "dist/scripts/server.js"), *(f"--{key}={value}" for key, value in settings.items())]
+
+    def start(self):
+        (self.folder / "log").unlink(missing_ok=True)  # where it said that it listens, the last time
+        return super().start()
 
     def is_listening(self):
         """As it says: whoever connects to see takes the place of the one client for a while."""

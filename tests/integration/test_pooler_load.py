@@ -23,13 +23,14 @@ SECONDS = float(os.environ.get("WEIR_TEST_POOLER_SECONDS", "2"))
 THREADS = 16
 POOL = {"pool_size": THREADS, "max_overflow": 0, "pool_timeout": 20}
 TABLES = """
-DROP TABLE IF EXISTS item; DROP TABLE IF EXISTS tally; DROP TABLE IF EXISTS account;
+DROP TABLE IF EXISTS item, tally, account, offer;
 CREATE TABLE item (id integer PRIMARY KEY, name text NOT NULL, price double precision NOT NULL);
 INSERT INTO item SELECT i, 'item ' || i, i + 0.5 FROM generate_series(1, 200) AS i;
 CREATE TABLE tally (id integer PRIMARY KEY, n bigint NOT NULL);
 INSERT INTO tally SELECT i, 0 FROM generate_series(0, 63) AS i;
 CREATE TABLE account (id integer PRIMARY KEY, amount bigint NOT NULL);
 INSERT INTO account SELECT i, 0 FROM generate_series(0, 7) AS i;
+CREATE TABLE offer (id integer PRIMARY KEY, price real NOT NULL);
 """
 LOST = {"connect", "disconnected", "timeout"}  # what a restart may cost
 # pgpool-II 4.3 answers some of the statements whose server went away with an ordinary error.
@@ -40,7 +41,7 @@ server = Server()
 
 # --- the load --------------------------------------------------------------------------------------------------------
 
-def begin(pooler, work, seconds=SECONDS, threads=THREADS, **options):
+def begin(pooler, work, seconds=SECONDS, threads=THREADS, /, **options):
     return subprocess.Popen([LOAD, pooler.url(**{**POOL, **options}), work, str(threads), str(seconds)],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -106,6 +107,20 @@ def a_table_that_changes_meanwhile(pooler):
     must_be_right(told)
 
 
+def a_table_that_one_of_them_changes(pooler):
+    """The same by one of the pool's own connections, where nobody else can connect."""
+    told = load(pooler, "changes")
+    must_be_right(told)
+    assert told["changed"] >= 2, told
+
+
+def a_parameter_whose_type_changes(pooler):
+    """What is stored has the column's type of now, although neither an error nor the result tells of the change."""
+    told = load(pooler, "price", max(SECONDS, 3))
+    must_be_right(told)
+    assert told["changed"] >= 2, told
+
+
 def deadlines_of_some_that_spare_the_others(pooler):
     told = load(pooler, "deadline", max(SECONDS, 3))
     must_be_right(told)
@@ -144,7 +159,7 @@ def a_restart_of_the_server(pooler):
     is_lost_and_comes_back(pooler, restart, "server")
 
 
-STEPS = [statements_as_text, prepared_statements, transactions, a_table_that_changes_meanwhile,
+STEPS = [statements_as_text, prepared_statements, transactions, a_table_that_changes_meanwhile, a_parameter_whose_type_changes,
          deadlines_of_some_that_spare_the_others, a_restart_of_the_pooler, a_restart_of_the_server]
 
 
@@ -160,56 +175,62 @@ def a_full_pooler(kind, mode, **settings):
         assert told["connect_errors"] <= 60, told
 
 
-def a_deadline_before_a_full_server_side():
-    """PgBouncer has one session at the server, and somebody else works in it. A write that runs into its deadline in
-    PgBouncer's queue is WEIR_TIMEOUT, and nothing more is known of it."""
-    with PgBouncer(server, "transaction", default_pool_size=1) as pooler:
-        must_be_right(load(pooler, "prepared", 1))
-        process = begin(pooler, "insert", 0, 1)
-        assert process.stdout.readline() == "ready\n"
-        psql = [os.environ["WEIR_TEST_PG_BIN"] + "/psql", "-XqAt", "-d", pooler.url(), "-c", "SELECT pg_sleep(2)"]
-        with subprocess.Popen(psql, stdout=subprocess.DEVNULL) as other:
-            while server.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(2)' AND state = 'active'"
-                              " AND pid <> pg_backend_pid()") == "0":
-                assert other.poll() is None
-            told = finish(process, pooler, "insert before a full server side")
-            assert other.wait(60) == 0
-        must_be_right(load(pooler, "direct", 1, statement_cache_size=0))
+def write_before_a_full_server_side(pooler, busy_seconds, seconds, **options):
+    """The pooler has one session at the server, and somebody else works in it. What became of a write that has 300 ms,
+    and how many such rows there are in the end."""
+    must_be_right(load(pooler, "prepared", 1))
+    process = begin(pooler, "insert", seconds, 1, **options)
+    assert process.stdout.readline() == "ready\n"
+    sleep = f"SELECT pg_sleep({busy_seconds})"
+    psql = [os.environ["WEIR_TEST_PG_BIN"] + "/psql", "-XqAt", "-d", pooler.url(), "-c", sleep]
+    with subprocess.Popen(psql, stdout=subprocess.DEVNULL) as other:
+        while server.psql(f"SELECT count(*) FROM pg_stat_activity WHERE query = '{sleep}' AND state = 'active'") == "0":
+            assert other.poll() is None
+        told = finish(process, pooler, "insert before a full server side")
+        assert other.wait(60) == 0
+    must_be_right(load(pooler, "direct", 1, statement_cache_size=0))
     assert told["timed_out"] == 1 and told["right"] == told["failed"] == 0, told
-    assert told["closes"] <= 1, told  # none while it is still being cancelled
     stored = server.psql("SELECT count(*) FROM tally WHERE id = 100")
     print(f"# stored all the same: {stored}", flush=True)
+    return told, stored
+
+
+def a_deadline_before_a_full_server_side():
+    """A write that runs into its deadline in PgBouncer's queue is WEIR_TIMEOUT, and nothing more is known of it."""
+    with PgBouncer(server, "transaction", default_pool_size=1) as pooler:
+        told, stored = write_before_a_full_server_side(pooler, 2, 0)
+    assert told["closes"] == 0, told  # it is still being cancelled
     assert stored in ("0", "1")
 
 
-def a_full_server(kind):
+def a_connection_that_is_given_up():
+    """After cancel_timeout_ms its sending side is shut down. PgBouncer sees that when the client's turn comes, and closes."""
+    with PgBouncer(server, "transaction", default_pool_size=1) as pooler:
+        told, stored = write_before_a_full_server_side(pooler, 5, 60, cancel_timeout_ms=300)
+    assert told["closes"] == 1 and stored == "0", (told, stored)
+
+
+def a_full_server():
     """The server takes 6 sessions of this role."""
-    server.psql("ALTER ROLE few CONNECTION LIMIT 6")
-    with kind(server) as pooler:
-        told = load(pooler, "prepared", max(SECONDS, 3))
+    server.psql("DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 6; GRANT ALL ON item, tally, account TO few")
+    told = load(Direct(server, "few"), "prepared", max(SECONDS, 3))
     must_be_right(told)
     assert told["peer_refusals"] > 0, told
 
 
 class Direct:
-    """No pooler: the server itself, as a role that may have few sessions."""
+    """No pooler: the server itself."""
     name, mode = "postgresql", "direct"
 
-    def __init__(self, to):
-        self.server = to
+    def __init__(self, to, user):
+        self.server, self.user = to, user
 
     def url(self, **options):
         query = "&".join(f"{key}={value}" for key, value in options.items())
-        return f"postgresql://few@/weir?host={self.server.directory}&port={self.server.port}&{query}"
+        return f"postgresql://{self.user}@/weir?host={self.server.directory}&port={self.server.port}&{query}"
 
     def log(self):
         return ""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
 
 
 # --- PGlite ----------------------------------------------------------------------------------------------------------
@@ -232,14 +253,30 @@ def install_pglite():
     os.environ["WEIR_TEST_PGLITE"] = str(home)
 
 
-def with_pglite(step):
+def with_pglite(step, most, **settings):
+    """With a pool of so many connections before the one that there is."""
     install_pglite()
-    with PGlite(server, "one session") as pooler:
-        os.environ["POOLER_LOAD_TABLES"] = TABLES  # it has room for one client
+    with PGlite(server, "one session", **settings) as pooler:
+        os.environ["POOLER_LOAD_TABLES"] = TABLES  # nobody else can make them
+        POOL.update(pool_size=most)
         try:
             step(pooler)
         finally:
+            POOL.update(pool_size=THREADS)
             del os.environ["POOLER_LOAD_TABLES"]
+
+
+def a_second_client_fails(pooler):
+    """PGlite closes it without a text, so that the pool cannot know that it is one too many."""
+    told = load(pooler, "prepared")
+    assert told["wrong"] == 0 and told["right"] > 0, told
+    assert told["connects"] == 1 and list(told["by_status"]) == ["connect"], told
+
+
+# What is tried with PGlite: with which pool, and which settings. In memory nothing is left after a restart.
+PGLITE = [(statements_as_text, 1, {}), (prepared_statements, 1, {}), (transactions, 1, {}),
+          (a_table_that_one_of_them_changes, 1, {}), (a_parameter_whose_type_changes, 1, {}),
+          (a_restart_of_the_pooler, 1, {"db": "data"}), (a_second_client_fails, THREADS, {})]
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -267,37 +304,33 @@ def rows():
                     with kind(server, mode, **NEEDED.get((kind, step), {})) as pooler:
                         step(pooler)
                 yield named(f"{kind.name}_{mode}_{step.__name__}", run)
-    full = {"pgbouncer": (PgBouncer, {"max_client_conn": 6}),
-            "pgpool": (Pgpool, {"num_init_children": 7, "reserved_connections": 1}),
-            "odyssey": (Odyssey, {"client_max": 6})}
-    for name, (kind, settings) in full.items():
-        if name in wanted:
-            def run(kind=kind, settings=settings):
+    full = {"pgbouncer": (PgBouncer, ("transaction", "session"), {"max_client_conn": 6}),
+            "pgpool": (Pgpool, ("session",), {"num_init_children": 7, "reserved_connections": 1}),
+            "odyssey": (Odyssey, ("transaction", "session"), {"client_max": 6})}
+    for name, (kind, modes, settings) in full.items():
+        for mode in modes if name in wanted else ():
+            def run(kind=kind, mode=mode, settings=settings):
                 server.psql(TABLES)
-                a_full_pooler(kind, "session" if kind is Pgpool else "transaction", **settings)
-            yield named(f"{name}_that_is_full_is_waited_for", run)
+                a_full_pooler(kind, mode, **settings)
+            yield named(f"{name}_{mode}_that_is_full_is_waited_for", run)
+    alone = []
     if "pgbouncer" in wanted:
-        def run():
-            server.psql(TABLES)
-            a_deadline_before_a_full_server_side()
-        yield named("pgbouncer_with_a_full_server_side_leaves_the_outcome_of_a_late_write_unknown", run)
+        alone += [("pgbouncer_with_a_full_server_side_leaves_the_outcome_of_a_late_write_unknown", a_deadline_before_a_full_server_side),
+                  ("pgbouncer_with_a_full_server_side_closes_what_was_given_up_and_forgets_its_write", a_connection_that_is_given_up)]
     if "direct" in wanted:
-        def run():
+        alone += [(f"direct_{step.__name__}", lambda step=step: step(Direct(server, server.user)))
+                  for step in (a_table_that_changes_meanwhile, a_parameter_whose_type_changes)]
+        alone += [("a_server_that_is_full_is_waited_for", a_full_server)]
+    for name, step in alone:
+        def run(step=step):
             server.psql(TABLES)
-            server.psql("DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN; GRANT ALL ON item, tally, account TO few")
-            a_full_server(Direct)
-        yield named("a_server_that_is_full_is_waited_for", run)
+            step()
+        yield named(name, run)
     if "pglite" in wanted:
-        for step in (statements_as_text, prepared_statements, transactions):
-            def run(step=step):
-                def one(pooler):
-                    POOL.update(pool_size=1)
-                    try:
-                        step(pooler)
-                    finally:
-                        POOL.update(pool_size=THREADS)
-                with_pglite(one)
-            yield named(f"pglite_one_connection_{step.__name__}", run)
+        for step, most, settings in PGLITE:
+            def run(step=step, most=most, settings=settings):
+                with_pglite(step, most, **settings)
+            yield named(f"pglite_{step.__name__}", run)
 
 
 if __name__ == "__main__":
