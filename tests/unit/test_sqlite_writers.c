@@ -45,6 +45,8 @@ struct figures {
     _Atomic int most_before; /* transactions begun by others while one waited to begin */
     _Atomic int64_t worst;   /* nanoseconds waited to begin */
     weir_time took;          /* of the whole run */
+    int writers;
+    _Atomic int holder; /* the number of the transaction that holds the lock; 0: none */
 };
 
 static void raise_to(_Atomic int64_t *word, int64_t value)
@@ -75,6 +77,7 @@ struct writer {
     weir_db *db;
     const char *path; /* instead, for plain connections */
     struct figures *figures;
+    int count; /* of such threads */
 };
 
 static void *write_through_weir(void *arg)
@@ -91,7 +94,9 @@ static void *write_through_weir(void *arg)
             continue;
         }
         note_begun(writer->figures, before, start);
+        writer->figures->holder = writer->figures->granted;
         hold();
+        writer->figures->holder = 0;
         if (weir_conn_query(conn, "INSERT INTO t DEFAULT VALUES", NULL, 0, NULL, &error) ||
             weir_conn_commit(conn, &error))
             writer->figures->errors++;
@@ -129,17 +134,18 @@ static void run_writers(struct writer *writer, void *(*write)(void *))
     pthread_t threads[WRITERS];
     weir_time start = weir_now();
 
-    for (int i = 0; i < WRITERS; i++)
+    for (int i = 0; i < writer->count; i++)
         pthread_create(&threads[i], NULL, write, writer);
-    for (int i = 0; i < WRITERS; i++)
+    for (int i = 0; i < writer->count; i++)
         pthread_join(threads[i], NULL);
     writer->figures->took = weir_now() - start;
+    writer->figures->writers = writer->count;
 }
 
 /* How long a fair wait is: a turn of everybody. */
 static double fair_wait(const struct figures *figures)
 {
-    return (double)figures->took / figures->granted * WRITERS;
+    return (double)figures->took / figures->granted * figures->writers;
 }
 
 static void tell(const char *who, const struct figures *figures)
@@ -159,7 +165,7 @@ static void check_many_writers(const char *url, const char *path)
     weir_db *db = open_with_table(url);
     struct figures ours = {0};
     struct figures plain = {0};
-    struct writer writer = {db, path, &ours};
+    struct writer writer = {db, path, &ours, WRITERS};
 
     run_writers(&writer, write_through_weir);
     tell("weir", &ours);
@@ -189,6 +195,173 @@ static void each_of_many_writers_waits_for_its_turn_and_not_longer(void)
 static void writers_of_a_database_in_memory_wait_in_the_queue_too(void)
 {
     check_many_writers("sqlite:///:memory:", NULL);
+}
+
+/* ---- short writes ------------------------------------------------------------------------- */
+
+#define SHORT_WRITERS 8
+#define SHORT_RUN (300 * WEIR_MS)
+#define FEWEST_ROUNDS 3
+#define MOST_ROUNDS 20
+
+/* Threads of one run of single INSERTs. */
+struct inserters {
+    weir_db *db;
+    const char *path; /* instead, for plain connections */
+    weir_time until;
+    _Atomic long done;
+    _Atomic int errors;
+};
+
+static void *insert_through_weir(void *arg)
+{
+    struct inserters *inserters = arg;
+
+    while (weir_now() < inserters->until) {
+        if (weir_db_query(inserters->db, "INSERT INTO t DEFAULT VALUES", NULL, 0, NULL, NULL) !=
+            WEIR_OK)
+            inserters->errors++;
+        else
+            inserters->done++;
+    }
+    return NULL;
+}
+
+static void *insert_plainly(void *arg)
+{
+    struct inserters *inserters = arg;
+    sqlite3 *plain;
+    sqlite3_stmt *insert;
+
+    if (sqlite3_open(inserters->path, &plain) != SQLITE_OK || sqlite3_busy_timeout(plain, 5000) ||
+        sqlite3_prepare_v2(plain, "INSERT INTO t DEFAULT VALUES", -1, &insert, NULL))
+        abort();
+    while (weir_now() < inserters->until) {
+        if (sqlite3_step(insert) == SQLITE_DONE)
+            inserters->done++;
+        sqlite3_reset(insert);
+    }
+    sqlite3_finalize(insert);
+    sqlite3_close(plain);
+    return NULL;
+}
+
+/* How many there are in a second. */
+static double rate_of(void *(*insert)(void *), weir_db *db, const char *path)
+{
+    weir_time start = weir_now();
+    struct inserters inserters = {.db = db, .path = path, .until = start + SHORT_RUN};
+    pthread_t threads[SHORT_WRITERS];
+
+    for (int i = 0; i < SHORT_WRITERS; i++)
+        pthread_create(&threads[i], NULL, insert, &inserters);
+    for (int i = 0; i < SHORT_WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    check_int(inserters.errors, 0);
+    return (double)inserters.done * WEIR_SECOND / (double)(weir_now() - start);
+}
+
+/* In turns, and the best round of each: what a busy machine takes away from one is not the other's. */
+static void short_writes_are_as_many_as_with_plain_connections(void)
+{
+    char url[300];
+    char path[256];
+    double ours = 0;
+    double plain = 0;
+    int rounds = 0;
+
+    snprintf(path, sizeof path, "%s", fixture_path("short.db"));
+    snprintf(url, sizeof url, "%s?pool_size=%d", fixture_url("short.db"), SHORT_WRITERS);
+    weir_db *db = open_with_table(url);
+    for (; rounds < FEWEST_ROUNDS || (rounds < MOST_ROUNDS && ours < 0.95 * plain); rounds++) {
+        double one = rate_of(insert_plainly, NULL, path);
+        plain = one > plain ? one : plain;
+        one = rate_of(insert_through_weir, db, NULL);
+        ours = one > ours ? one : ours;
+    }
+    printf("# single INSERTs of %d threads: %.0f a second, plainly %.0f, the best of %d rounds\n",
+           SHORT_WRITERS, ours, plain, rounds);
+    check(ours >= 0.95 * plain);
+    weir_db_close(db);
+}
+
+/* ---- readers beside them ------------------------------------------------------------------- */
+
+#define MIXED 8
+#define TRIES 5
+
+struct reader {
+    weir_db *db;
+    const struct figures *writing;
+    _Atomic bool *is_over;
+    pthread_t thread;
+    long done;
+    long errors;
+    long within; /* begun and ended while one and the same writer held the lock */
+};
+
+static void *read_meanwhile(void *arg)
+{
+    struct reader *reader = arg;
+    weir_conn *conn = fixture_acquire(reader->db);
+
+    while (!*reader->is_over) {
+        int holder = reader->writing->holder;
+        weir_status status = weir_conn_query(conn, "SELECT max(x) FROM t", NULL, 0, NULL, NULL);
+        reader->errors += status != WEIR_OK;
+        reader->done++;
+        reader->within += holder != 0 && holder == reader->writing->holder;
+    }
+    weir_conn_release(conn);
+    return NULL;
+}
+
+/* One run; the worst wait of its writers in fair ones. */
+static double write_beside_readers(weir_db *db)
+{
+    struct reader readers[MIXED];
+    struct figures figures = {0};
+    struct writer writer = {db, NULL, &figures, MIXED};
+    _Atomic bool is_over = false;
+    long done = 0;
+    long within = 0;
+
+    for (int i = 0; i < MIXED; i++) {
+        readers[i] = (struct reader){.db = db, .writing = &figures, .is_over = &is_over};
+        pthread_create(&readers[i].thread, NULL, read_meanwhile, &readers[i]);
+    }
+    run_writers(&writer, write_through_weir);
+    is_over = true;
+    for (int i = 0; i < MIXED; i++) {
+        pthread_join(readers[i].thread, NULL);
+        check_int(readers[i].errors, 0);
+        check(readers[i].within > 0);
+        done += readers[i].done;
+        within += readers[i].within;
+    }
+    tell("beside readers", &figures);
+    printf("# %ld reads, %ld of them within one writer's hold\n", done, within);
+    check_int(figures.errors, 0);
+    check_int(figures.granted, MIXED * TURNS);
+    check(figures.most_before <= MIXED + 1);
+    return (double)figures.worst / fair_wait(&figures);
+}
+
+/* The order is that of every run. How long a thread waits for a processor that eight readers keep busy is
+ * not the queue's: one run of several has to be without such a wait. */
+static void writers_beside_readers_wait_for_their_turn_and_readers_for_nobody(void)
+{
+    char url[300];
+    double best = 1e9;
+
+    snprintf(url, sizeof url, "%s?pool_size=%d", fixture_url("mixed.db"), 2 * MIXED);
+    weir_db *db = open_with_table(url);
+    for (int i = 0; i < TRIES && best > 1.5; i++) {
+        double worst = write_beside_readers(db);
+        best = worst < best ? worst : best;
+    }
+    check(best <= 1.5);
+    weir_db_close(db);
 }
 
 /* ---- order ------------------------------------------------------------------------------- */
@@ -507,6 +680,8 @@ int main(void)
     run(the_turn_comes_back_however_a_transaction_ends);
     run(each_of_many_writers_waits_for_its_turn_and_not_longer);
     run(writers_of_a_database_in_memory_wait_in_the_queue_too);
+    run(short_writes_are_as_many_as_with_plain_connections);
+    run(writers_beside_readers_wait_for_their_turn_and_readers_for_nobody);
     fixture_stop();
     return check_done();
 }
