@@ -104,6 +104,17 @@ const steps = {
   async place({ pool }) {
     return page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) }).locator(".place").textContent();
   },
+  // The figures of a pool that are seen, with their colours, the names of those that are not, and the sentence about these.
+  async figures({ pool }) {
+    const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    return one.evaluate((element) => {
+      const all = Array.from(element.querySelectorAll(".figures > div"));
+      const isSeen = (each) => each.getClientRects().length > 0;
+      return { seen: Object.fromEntries(all.filter(isSeen).map((each) => [each.firstChild.textContent,
+        { text: each.lastChild.textContent, kind: each.className, colour: getComputedStyle(each.lastChild).color }])),
+      folded: all.filter((each) => !isSeen(each)).map((each) => each.firstChild.textContent), sentence: element.querySelector(".absent").textContent };
+    });
+  },
   // How much of the past a chart shows, its greatest value and its last.
   async course({ canvas, label }) {
     await page.waitForFunction((query) => Chart.getChart(document.querySelector(query))?.data.datasets[0].data.length > 1, canvas);

@@ -465,6 +465,40 @@ def test_a_pool_says_where_its_database_is():
         check_clean()
 
 
+def test_figures_that_tell_of_nothing_stand_back_or_are_folded_into_a_sentence():
+    def figures():
+        return BROWSER.figures(pool="suggestions")
+
+    environment = {"SUGGESTIONS_SQL_CONN_STRING": "sqlite:///s.db?pool_size=1&max_overflow=0&pool_timeout=0.2"}
+    with Backend(PROGRAM, environment=environment) as backend:
+        assert backend.post("/api/v1/suggestions/literature", {}).status == 201
+        open_console(backend)
+        BROWSER.calm(pool="suggestions")
+        shown = wait_for(lambda: (figures() if figures()["seen"].get("Opened", {}).get("text") == "1" else None), what="figures")
+        assert shown["folded"] == ["Timeouts", "Failed to open", "Failed pings", "Leaks", "Nested", "Server's limit"], shown
+        assert shown["sentence"] == "No timeouts, failures to open, failed pings, leaks, nested acquires or limit of the server.", shown
+        assert (shown["seen"]["Waiting"]["text"], shown["seen"]["Waiting"]["kind"]) == ("0", "nothing"), shown
+        assert shown["seen"]["Opened"]["kind"] == "", shown
+
+        lock = sqlite3.connect(backend.directory / "s.db", isolation_level=None, timeout=10)
+        lock.execute("BEGIN IMMEDIATE")
+        threads = in_threads(2, lambda: backend.post("/api/v1/suggestions/literature", {}))
+        wait_for(lambda: backend.pools()["suggestions"]["counters"]["timeouts"] > 0, what="one that gives up")
+        lock.execute("ROLLBACK")
+        lock.close()
+        for thread in threads:
+            thread.join(20)
+        shown = wait_for(lambda: (figures() if "Timeouts" in figures()["seen"] else None), what="a timeout that is shown")
+        assert int(shown["seen"]["Timeouts"]["text"]) >= 1 and shown["seen"]["Timeouts"]["kind"] == "", shown
+        assert shown["sentence"] == "No failures to open, failed pings, leaks, nested acquires or limit of the server.", shown
+        assert "Timeouts" not in shown["folded"] and len(shown["folded"]) == 5, shown
+        for scheme in ("light", "dark"):
+            BROWSER.look(scheme=scheme, width=1280)
+            colours = {kind: {one["colour"] for one in figures()["seen"].values() if one["kind"] == kind} for kind in ("", "nothing")}
+            assert len(colours[""]) == len(colours["nothing"]) == 1 and colours[""] != colours["nothing"], (scheme, colours)
+        check_clean()
+
+
 def test_a_holder_leads_to_its_trace():
     with Jam(waiting=0) as jam:
         jam.jam()
