@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -176,15 +177,24 @@ def seconds_until_closed(port, data, count=40):
     return sorted(taken)
 
 
+def is_noticed_soon(port, name, data):
+    """36 of 40 within 100 ms, the last within 2 s, in one of several tries, because the machine may be busy; nobody is ever forgotten."""
+    for _ in range(4):
+        taken = seconds_until_closed(port, data)
+        print(f"# {name}: 36 after {taken[35] * 1000:.1f} ms, the last after {taken[-1] * 1000:.1f} ms")
+        assert taken[-1] < 5, (name, taken)
+        if taken[35] < 0.1 and taken[-1] < 2:
+            return True
+    return False
+
+
 def test_a_client_that_left_with_its_last_bytes_is_noticed_soon():
     with Backend(PROGRAM) as backend:
         for name, data in (("half a request line", b"GET"), ("nothing", b""), ("half a head", b"GET / HTTP/1.1\r\nHost: h\r\nX"),
                            ("a whole request", b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
                            ("half a body", b"POST /api/v1/suggestions HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n"
                                            b"Authorization: " + user()["Authorization"].encode() + b"\r\n\r\nabc")):
-            taken = seconds_until_closed(backend.port, data)
-            print(f"# {name}: after {taken[20] * 1000:.1f} ms, the last after {taken[-1] * 1000:.1f} ms")
-            assert taken[20] < 0.1 and taken[-1] < 5, (name, taken)
+            assert is_noticed_soon(backend.port, name, data), name
 
 
 def test_a_request_that_came_with_the_end_is_answered():
@@ -209,6 +219,17 @@ def ask_health(port, path="/healthz"):
     return status, time.monotonic() - started
 
 
+def are_answered_soon(port, path):
+    """8 of 10 probes within 200 ms, in one of several tries; each of them with 200."""
+    for _ in range(3):
+        found = [ask_health(port, path) for _ in range(10)]
+        print(f"# {path}: {max(seconds for _, seconds in found) * 1000:.1f} ms at most")
+        assert {status for status, _ in found} == {200}, found
+        if sorted(seconds for _, seconds in found)[7] < 0.2:
+            return True
+    return False
+
+
 def test_1100_half_requests_do_not_close_the_server():
     with Backend(PROGRAM) as backend:
         half = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(1100)]
@@ -216,10 +237,7 @@ def test_1100_half_requests_do_not_close_the_server():
             with contextlib.suppress(ConnectionError):
                 client.send(b"GET")
         for path in ("/healthz", "/readyz", "/metrics"):
-            found = [ask_health(backend.port, path) for _ in range(10)]
-            print(f"# {path}: {max(seconds for _, seconds in found) * 1000:.1f} ms at most")
-            assert {status for status, _ in found} == {200}, found
-            assert sorted(seconds for _, seconds in found)[5] < 0.2, found
+            assert are_answered_soon(backend.port, path), path
         wait_for(lambda: backend.get("/api/v1/tables").status == 200, 5, "a place for a request that arrives")
         for client in half:
             client.close()
@@ -262,6 +280,43 @@ def test_probes_go_on_while_far_more_clients_come_than_there_is_room_for():
         print(f"# {answered} answered, {refused} refused; {len(taken)} probes, the slowest {max(taken) * 1000:.0f} ms; memory x {growth:.2f}")
         assert refused > 0 and answered > 0 and max(taken) < 5, taken
         assert resident(backend) - before < 16 * MIB
+
+
+def probe_beside(port, command):
+    """The seconds of each probe of /healthz, one every 100 ms as long as the command runs, and what that printed."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL) as load:
+        taken, deadline = [], time.monotonic() + 40
+        try:
+            while load.poll() is None:
+                assert time.monotonic() < deadline, "the load does not end"
+                status, seconds = ask_health(port)
+                assert status == 200, status
+                taken.append(seconds)
+                time.sleep(max(0, 0.1 - seconds))
+        finally:
+            load.kill()
+        text = load.stdout.read()
+    assert load.returncode == 0, text
+    return taken, text
+
+
+def test_probes_are_answered_beside_2000_clients_that_ask_without_a_pause():
+    if shutil.which("wrk") is None:
+        raise tap.Skip("no wrk: Debian's package wrk")
+    with Backend(PROGRAM, "--log-level", "ERROR") as backend:
+        before = resident(backend)
+        command = ["wrk", "-t2", "-c2000", "-d10s", f"http://127.0.0.1:{backend.port}/api/v1"]
+        for _ in range(4):  # the machine may be busy with other things
+            taken, text = probe_beside(backend.port, command)
+            most = sorted(taken)[len(taken) * 95 // 100 - 1]
+            print(f"# {len(taken)} probes, 95 of 100 within {most * 1000:.0f} ms, the slowest after {max(taken) * 1000:.0f} ms;",
+                  "".join(line for line in text.splitlines() if line.startswith("Requests/sec")))
+            assert "Requests/sec" in text and len(taken) > 20, (taken, text)
+            if most < 0.2:
+                break
+        assert most < 0.2, taken
+        wait_for(lambda: resident(backend) <= 1.2 * before, 20, f"no more than 1.2 x {before / MIB:.1f} MiB")
+        print(f"# {before / MIB:.1f} MiB before, {resident(backend) / MIB:.1f} afterwards")
 
 
 def test_every_client_of_a_crowd_that_comes_at_once_is_answered():
@@ -321,6 +376,7 @@ def test_descriptors_are_kept_for_those_who_ask_for_health():
                 client.send(b"GET / HTTP/1.1\r\n")
         for _ in range(5):
             assert ask_health(backend.port)[0] == 200
+            assert ask_health(backend.port, "/metrics")[0] == 200
             assert ask_health(backend.port, "/readyz")[0] in (200, 503), "a database may miss a descriptor"
             time.sleep(0.1)  # as probers do: a probe's own descriptor is free again soon after it has gone
         for client in held:
