@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests: a TCP relay in front of a server, which can fall silent as a broken network does. */
+/* For tests: a TCP relay in front of a server, which can fall silent, lose cancels and end late as networks do. */
 #ifndef WEIR_TESTS_RELAY_H
 #define WEIR_TESTS_RELAY_H
 
@@ -13,14 +13,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RELAY_PAIRS 64
+#define RELAY_CANCELS 64
+
+/* What the client sees of the end of the server's side. */
+enum relay_ending {
+    RELAY_ENDS,       /* as the server does */
+    RELAY_ENDS_LAST,  /* not before its own side has ended */
+    RELAY_NEVER_ENDS, /* nothing, until the relay stops */
+};
+
+/* One connection: the client's side and the server's. */
+struct relay_pair {
+    int fd[2];
+    bool has_ended[2]; /* nothing more comes from there */
+};
 
 /*
  * One thread carries bytes both ways for every connection. While `is_silent`, it accepts
  * connections and reads, but passes nothing on: to both sides the other one has stopped
- * answering.
+ * answering. PostgreSQL's cancel requests are counted; the next `swallowed` of them get their
+ * answer, which is the end of their connection, and never reach the server.
  */
 struct relay {
     int listener;
@@ -28,8 +44,12 @@ struct relay {
     int server_port;
     int pipe[2]; /* closing the second ends the thread */
     atomic_bool is_silent;
+    _Atomic enum relay_ending ending;
+    atomic_int swallowed;
+    atomic_int cancels; /* written by the thread, after the time of the newest */
+    struct timespec cancelled_at[RELAY_CANCELS];
     pthread_t thread;
-    int pairs[RELAY_PAIRS][2];
+    struct relay_pair pairs[RELAY_PAIRS];
     int count;
 };
 
@@ -48,24 +68,63 @@ static inline int relay_connect(int port)
 
 static inline void relay_drop(struct relay *relay, int pair)
 {
-    close(relay->pairs[pair][0]);
-    close(relay->pairs[pair][1]);
+    close(relay->pairs[pair].fd[0]);
+    close(relay->pairs[pair].fd[1]);
     memmove(&relay->pairs[pair], &relay->pairs[pair + 1],
             (size_t)(--relay->count - pair) * sizeof(relay->pairs[0]));
 }
 
-/* Carry what is there from one side to the other; false when that side has ended. */
-static inline bool relay_carry(struct relay *relay, int from, int to)
+/* The connection has ended, as far as its client may know. */
+static inline void relay_finish(struct relay *relay, int pair)
+{
+    if (atomic_load(&relay->ending) == RELAY_NEVER_ENDS)
+        relay->pairs[pair].has_ended[0] = relay->pairs[pair].has_ended[1] = true;
+    else
+        relay_drop(relay, pair);
+}
+
+/* Whether this is a cancel request that the server does not get: its code follows its length. */
+static inline bool relay_swallows(struct relay *relay, const char *bytes, ssize_t count)
+{
+    static const char code[] = {0x04, (char)0xd2, 0x16, 0x2e};
+
+    if (count < 16 || bytes[0] != 0 || memcmp(bytes + 4, code, sizeof(code)) != 0)
+        return false;
+    int number = atomic_load(&relay->cancels);
+    if (number < RELAY_CANCELS)
+        clock_gettime(CLOCK_MONOTONIC, &relay->cancelled_at[number]);
+    atomic_store(&relay->cancels, number + 1);
+    if (atomic_load(&relay->swallowed) == 0)
+        return false;
+    atomic_fetch_sub(&relay->swallowed, 1);
+    return true;
+}
+
+/* One side has ended: whether the whole connection has. */
+static inline bool relay_end(struct relay *relay, struct relay_pair *pair, int side)
+{
+    pair->has_ended[side] = true;
+    if (side == 0 || atomic_load(&relay->ending) == RELAY_ENDS)
+        shutdown(pair->fd[!side], SHUT_WR);
+    return pair->has_ended[!side];
+}
+
+/* Carry what is there from one side to the other; false when the connection has ended. */
+static inline bool relay_carry(struct relay *relay, struct relay_pair *pair, int side)
 {
     char buffer[65536];
-    ssize_t count = recv(from, buffer, sizeof(buffer), MSG_DONTWAIT);
+    ssize_t count = recv(pair->fd[side], buffer, sizeof(buffer), MSG_DONTWAIT);
+    /* Then a server that resets the connection has ended as one that closes it. */
+    bool is_late = atomic_load(&relay->ending) != RELAY_ENDS;
 
-    if (count <= 0)
+    if (count == 0 || (count < 0 && is_late))
+        return !relay_end(relay, pair, side);
+    if (count < 0 || (side == 0 && relay_swallows(relay, buffer, count)))
         return false;
     for (ssize_t sent = 0; sent < count && !atomic_load(&relay->is_silent);) {
-        ssize_t step = send(to, buffer + sent, (size_t)(count - sent), MSG_NOSIGNAL);
+        ssize_t step = send(pair->fd[!side], buffer + sent, (size_t)(count - sent), MSG_NOSIGNAL);
         if (step <= 0)
-            return false;
+            return is_late;
         sent += step;
     }
     return true;
@@ -81,9 +140,7 @@ static inline void relay_accept(struct relay *relay)
         close(server);
         return;
     }
-    relay->pairs[relay->count][0] = client;
-    relay->pairs[relay->count][1] = server;
-    relay->count++;
+    relay->pairs[relay->count++] = (struct relay_pair){.fd = {client, server}};
 }
 
 static inline void *relay_run(void *arg)
@@ -95,8 +152,11 @@ static inline void *relay_run(void *arg)
         int count = relay->count;
         polls[0] = (struct pollfd){.fd = relay->pipe[0], .events = POLLIN};
         polls[1] = (struct pollfd){.fd = relay->listener, .events = POLLIN};
-        for (int i = 0; i < 2 * count; i++)
-            polls[2 + i] = (struct pollfd){.fd = relay->pairs[i / 2][i % 2], .events = POLLIN};
+        for (int i = 0; i < 2 * count; i++) {
+            const struct relay_pair *pair = &relay->pairs[i / 2];
+            int fd = pair->has_ended[i % 2] ? -1 : pair->fd[i % 2];
+            polls[2 + i] = (struct pollfd){.fd = fd, .events = POLLIN};
+        }
         if (poll(polls, (nfds_t)(2 + 2 * count), -1) < 0)
             continue;
         if (polls[0].revents != 0)
@@ -105,8 +165,8 @@ static inline void *relay_run(void *arg)
             for (int side = 0; side < 2; side++) {
                 if (polls[2 + 2 * pair + side].revents == 0)
                     continue;
-                if (!relay_carry(relay, relay->pairs[pair][side], relay->pairs[pair][!side])) {
-                    relay_drop(relay, pair);
+                if (!relay_carry(relay, &relay->pairs[pair], side)) {
+                    relay_finish(relay, pair);
                     break;
                 }
             }

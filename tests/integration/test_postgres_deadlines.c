@@ -293,6 +293,97 @@ static void disposing_and_closing_end_in_time_while_statements_are_being_cancell
     check(comes_to("SELECT count(*) " OURS, 0, 15000));
 }
 
+/* ---- cancels that do nothing --------------------------------------------------------------- */
+
+/* A pooler may take a cancel and do nothing, and so may a server that is compiling. */
+static void cancels_that_did_nothing_are_followed_by_one_that_works(void)
+{
+    struct relay relay;
+    char url[600];
+
+    check(relay_start(&relay, relay_port_of(env("WEIR_TEST_PG_URL"))));
+    relay_url(env("WEIR_TEST_PG_URL"), relay.port, url, sizeof(url));
+    for (int lost = 1; lost <= 3; lost++) {
+        weir_db *db = open_db(url, 1, 15000);
+        weir_conn *conn = acquire(db);
+        int64_t pid = number_of(conn, "SELECT pg_backend_pid()");
+        int before = atomic_load(&relay.cancels);
+        atomic_store(&relay.swallowed, lost);
+        check_int(run_for(conn, SLEEP, 50, &error), WEIR_TIMEOUT);
+        weir_conn_release(conn);
+        check(comes_to("SELECT count(*) " OURS " AND state = 'active'", 0, 15000));
+        conn = acquire(db);
+        check_int(number_of(conn, "SELECT pg_backend_pid()"), pid);
+        weir_conn_release(conn);
+        printf("# %d lost, %d sent\n", lost, atomic_load(&relay.cancels) - before);
+        check_int(atomic_load(&relay.swallowed), 0);
+        check(atomic_load(&relay.cancels) - before > lost);
+        check_int(stats_of(db).connects, 1);
+        close_db(db);
+    }
+    relay_stop(&relay);
+}
+
+/* Whether the cancels of seven seconds came after 50 ms, then each after twice the pause before, and
+ * never after more than two seconds; a busy machine may be late, and nobody may be early. */
+static bool have_grown(const struct relay *relay)
+{
+    static const int pauses[] = {50, 100, 200, 400, 800, 1600, 2000};
+    int count = atomic_load(&relay->cancels);
+    bool is_right = count >= 8;
+
+    for (int i = 1; i < count && i < 8; i++) {
+        const struct timespec *one = &relay->cancelled_at[i - 1];
+        const struct timespec *next = &relay->cancelled_at[i];
+        int64_t ns =
+            (next->tv_sec - one->tv_sec) * INT64_C(1000000000) + next->tv_nsec - one->tv_nsec;
+        int ms = (int)(ns / 1000000);
+        printf("# cancel %d came %d ms after the one before\n", i + 1, ms);
+        is_right = is_right && ms >= pauses[i - 1] * 9 / 10 && ms <= pauses[i - 1] + 700;
+    }
+    return is_right;
+}
+
+static bool give_up_after_growing_pauses(void)
+{
+    struct relay relay;
+    char url[600];
+    weir_conn *none = NULL;
+
+    check(relay_start(&relay, relay_port_of(env("WEIR_TEST_PG_URL"))));
+    atomic_store(&relay.swallowed, RELAY_CANCELS);
+    weir_db *db =
+        open_db(relay_url(env("WEIR_TEST_PG_URL"), relay.port, url, sizeof(url)), 1, 7000);
+    weir_conn *conn = acquire(db);
+    int64_t pid = number_of(conn, "SELECT pg_backend_pid()");
+    weir_time start = weir_now();
+    check_int(run_for(conn, "SELECT pg_sleep(60)", 50, &error), WEIR_TIMEOUT);
+    weir_conn_release(conn);
+    check_int(weir_db_acquire(db, weir_deadline_in(2000), &none, &error), WEIR_TIMEOUT);
+    check_contains(error.text, "(being cancelled, ");
+    check_int(observe("SELECT count(*) " OURS " AND state = 'active'"), 1);
+    /* Then its sending side is shut down, and the server looks at it every second. */
+    conn = acquire(db);
+    check(weir_now() - start >= 7000 * WEIR_MS);
+    check_int(observe("SELECT count(*) " OURS), 1);
+    check(number_of(conn, "SELECT pg_backend_pid()") != pid);
+    weir_conn_release(conn);
+    check_int(stats_of(db).connects, 2);
+    check_int(stats_of(db).cancelling, 0);
+    close_db(db);
+    relay_stop(&relay);
+    return have_grown(&relay);
+}
+
+static void without_an_effect_the_pauses_grow_and_the_session_is_given_up(void)
+{
+    bool has_grown = false;
+
+    for (int tries = 0; tries < 3 && !has_grown; tries++)
+        has_grown = give_up_after_growing_pauses();
+    check(has_grown);
+}
+
 /* ---- the process --------------------------------------------------------------------------- */
 
 static void leave_statements_behind(const char *url, bool is_released)
@@ -390,6 +481,8 @@ int main(int argc, char **argv)
     run_chosen(a_silent_server_costs_its_slots_for_a_stated_time_and_no_cancels_of_others);
     run_chosen(a_frozen_server_gives_its_sessions_back_when_it_goes_on);
     run_chosen(disposing_and_closing_end_in_time_while_statements_are_being_cancelled);
+    run_chosen(cancels_that_did_nothing_are_followed_by_one_that_works);
+    run_chosen(without_an_effect_the_pauses_grow_and_the_session_is_given_up);
     run_chosen(a_process_may_end_while_statements_are_being_cancelled);
     run_chosen(a_forked_child_cancels_on_threads_of_its_own);
     PQfinish(observer);
