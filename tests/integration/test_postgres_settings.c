@@ -3,6 +3,7 @@
 #include "postgres_session.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,6 +101,58 @@ static void options_of_the_environment_reach_the_session(void)
     unsetenv("PGOPTIONS");
     unsetenv("PGAPPNAME");
     check_answer(url_of("weir", "weir", ""), "SHOW application_name", "weir");
+}
+
+/* The settings of the environment as an option of the URL. */
+static const char *options_in_url(const char *settings)
+{
+    static char option[256];
+    size_t used = (size_t)snprintf(option, sizeof(option), "&options=");
+
+    for (; *settings != '\0' && used + 4 < sizeof(option); settings++) {
+        bool is_plain = *settings != ' ' && *settings != '=';
+        used += (size_t)snprintf(option + used, sizeof(option) - used, is_plain ? "%c" : "%%%02X",
+                                 *settings);
+    }
+    return option;
+}
+
+/* What the driver relies on comes after what is inherited, unless that is the stricter limit. */
+static void inherited_options_leave_what_the_driver_relies_on(void)
+{
+    static const struct {
+        const char *settings;
+        const char *inherited; /* as the server has it to go back to */
+        const char *look;
+        const char *right;
+    } cases[] = {
+        {"-c extra_float_digits=0", "0", "SELECT 0.1::float8 + 0.2::float8", "0.30000000000000004"},
+        {"-c extra_float_digits=-15", "-15", "SELECT 2.0::float8 / 3", "0.66666666666666663"},
+        {"-c standard_conforming_strings=off", "off", "SELECT length('a\\b')", "3"},
+        {"-c datestyle=German", "German, DMY", "SELECT date '2024-02-29'", "2024-02-29"},
+        {"-c statement_timeout=1h", "3600000", "SHOW statement_timeout", "29950ms"},
+        {"-c statement_timeout=0", "0", "SHOW statement_timeout", "29950ms"},
+        {"-c statement_timeout=150ms", "150", "SHOW statement_timeout", "150ms"},
+    };
+
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+        const char *settings = cases[i / 2].settings;
+        char sql[200];
+        struct session s;
+        snprintf(sql, sizeof(sql), "SELECT reset_val FROM pg_settings WHERE lower(name) = '%.*s'",
+                 (int)strcspn(settings + 3, "="), settings + 3);
+        if (i % 2 == 0)
+            setenv("PGOPTIONS", settings, 1);
+        session_open(&s, url_of("weir", "weir", i % 2 == 0 ? "" : options_in_url(settings)));
+        check_text(answer(&s, sql), cases[i / 2].inherited);
+        check_text(answer(&s, cases[i / 2].look), cases[i / 2].right);
+        must(&s, "SET work_mem TO '64kB'");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, "SHOW work_mem"), "4MB");
+        check_text(answer(&s, cases[i / 2].look), cases[i / 2].right);
+        session_close(&s);
+        unsetenv("PGOPTIONS");
+    }
 }
 
 static void a_service_file_gives_options_and_name(void)
@@ -230,6 +283,115 @@ static void the_smaller_statement_timeout_holds(void)
     check_text(s.error.sqlstate, "57014");
     check_int(driver.state(s.conn), CONN_IDLE);
     session_close(&s);
+}
+
+/* As PostgreSQL ranks them: the database's, over it the role's, over both the role's in the database. */
+static void a_databases_statement_timeout_holds_as_a_roles_does(void)
+{
+    static const struct {
+        const char *databases;
+        const char *roles;
+        const char *roles_there;
+        const char *holds;
+    } cases[] = {
+        {"'150ms'", "DEFAULT", "DEFAULT", "150ms"},  {"'2min'", "DEFAULT", "DEFAULT", "29950ms"},
+        {"0", "DEFAULT", "DEFAULT", "29950ms"},      {"'150ms'", "'1s'", "DEFAULT", "1s"},
+        {"'150ms'", "'2min'", "DEFAULT", "29950ms"}, {"'2min'", "'150ms'", "DEFAULT", "150ms"},
+        {"'2min'", "'1min'", "'700ms'", "700ms"},    {"'150ms'", "'700ms'", "0", "29950ms"},
+    };
+
+    must(&observer, "CREATE ROLE bound LOGIN SUPERUSER");
+    must(&observer, "CREATE DATABASE bounded TEMPLATE template0");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct {
+            const char *who;
+            const char *value;
+        } levels[] = {{"DATABASE bounded", cases[i].databases},
+                      {"ROLE bound", cases[i].roles},
+                      {"ROLE bound IN DATABASE bounded", cases[i].roles_there}};
+        char sql[200];
+        struct session s;
+        for (int j = 0; j < 3; j++) {
+            snprintf(sql, sizeof(sql), "ALTER %s SET statement_timeout = %s", levels[j].who,
+                     levels[j].value);
+            must(&observer, sql);
+        }
+        session_open(&s, url_of("bound", "bounded", ""));
+        check_text(answer(&s, "SHOW statement_timeout"), cases[i].holds);
+        must(&s, "SET statement_timeout TO '1h'");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, "SHOW statement_timeout"), cases[i].holds);
+        session_close(&s);
+    }
+    must(&observer, "ALTER DATABASE bounded SET statement_timeout = 100");
+    struct session s;
+    session_open(&s, url_of("weir", "bounded", ""));
+    check_int(run_sql(&s, "SELECT pg_sleep(20)"), WEIR_TIMEOUT);
+    check_text(s.error.sqlstate, "57014");
+    check_int(driver.state(s.conn), CONN_IDLE);
+    session_close(&s);
+}
+
+/* ---- clients that go away ----------------------------------------------------------------- */
+
+static void the_server_looks_every_second_whether_its_client_is_there(void)
+{
+    static const struct {
+        const char *user;
+        const char *database;
+        const char *more;
+        const char *interval;
+    } cases[] = {
+        {"weir", "weir", "", "1s"},
+        {"watched", "weir", "", "5s"},
+        {"weir", "beheld", "", "300ms"},
+        {"weir", "weir", "&options=-c%20client_connection_check_interval%3D2s", "2s"},
+    };
+
+    must(&observer, "CREATE ROLE watched LOGIN SUPERUSER");
+    must(&observer, "ALTER ROLE watched SET client_connection_check_interval = '5s'");
+    must(&observer, "CREATE DATABASE beheld TEMPLATE template0");
+    must(&observer, "ALTER DATABASE beheld SET client_connection_check_interval = 300");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct session s;
+        session_open(&s, url_of(cases[i].user, cases[i].database, cases[i].more));
+        check_text(answer(&s, "SHOW client_connection_check_interval"), cases[i].interval);
+        must(&s, "SET client_connection_check_interval TO '7s'");
+        check_text(answer(&s, "SHOW client_connection_check_interval"), "7s");
+        check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
+        check_text(answer(&s, "SHOW client_connection_check_interval"), cases[i].interval);
+        session_close(&s);
+    }
+}
+
+/* How many sessions the server counts besides those that look. */
+static bool count_comes_to(const char *wanted)
+{
+    bool is_so = false;
+
+    for (int tries = 0; tries < 4 && !is_so; tries++) /* five seconds each */
+        is_so = comes_to(
+            &observer, "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'",
+            wanted);
+    return is_so;
+}
+
+static void a_sleeping_session_whose_client_is_gone_ends_on_the_server(void)
+{
+    const char *const urls[] = {need_env("WEIR_TEST_PG_SOCKET_URL"), need_env("WEIR_TEST_PG_URL")};
+
+    for (int i = 0; i < 4; i++) {
+        struct session s;
+        session_open(&s, urls[i % 2]);
+        PGconn *pg = ((struct pg_conn *)s.conn)->pg;
+        check_int(PQsendQuery(pg, "SELECT pg_sleep(60)"), 1);
+        check_int(PQflush(pg), 0);
+        check(count_comes_to("1"));
+        check_int(shutdown(PQsocket(pg), i < 2 ? SHUT_WR : SHUT_RDWR), 0);
+        check(count_comes_to("0"));
+        ((struct pg_conn *)s.conn)->is_lost = true;
+        session_close(&s);
+    }
 }
 
 static void a_server_that_refuses_the_settings_is_used_as_it_is(void)
@@ -435,10 +597,16 @@ int main(void)
     session_open(&observer, need_env("WEIR_TEST_PG_SOCKET_URL"));
     run(a_begin_for_writing_overrides_no_guard);
     run(options_of_the_environment_reach_the_session);
+    run(inherited_options_leave_what_the_driver_relies_on);
     run(a_service_file_gives_options_and_name);
     run(a_name_in_the_options_wins_over_the_environment);
     run(the_session_has_what_the_driver_relies_on);
     run(the_smaller_statement_timeout_holds);
+    run(a_databases_statement_timeout_holds_as_a_roles_does);
+    if (PQserverVersion(((struct pg_conn *)observer.conn)->pg) >= 140000) {
+        run(the_server_looks_every_second_whether_its_client_is_there);
+        run(a_sleeping_session_whose_client_is_gone_ends_on_the_server);
+    }
     run(a_server_that_refuses_the_settings_is_used_as_it_is);
     run(options_of_other_drivers_are_taken_or_refused_by_name);
     run(ssl_true_asks_for_tls);
