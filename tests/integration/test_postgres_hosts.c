@@ -506,6 +506,41 @@ static void what_a_program_makes_read_only_itself_costs_nothing(void)
     weir_db_close(db);
 }
 
+/* Serializable it has not at all, and says so at the begin. */
+static void a_standby_refuses_writes_and_stays_connected(void)
+{
+    static const struct {
+        weir_tx kind;
+        const char *sqlstate; /* of the begin */
+    } cases[] = {{WEIR_TX_WRITE, ""}, {WEIR_TX_READ, ""}, {WEIR_TX_SERIALIZABLE, "0A000"}};
+    static const char *const writes[] = {"INSERT INTO moved VALUES (1)",
+                                         "CREATE TABLE none (a int)", "SELECT nextval('steps')",
+                                         "DELETE FROM moved"};
+
+    must(&observer, "CREATE TABLE IF NOT EXISTS moved (a int)");
+    must(&observer, "CREATE SEQUENCE steps");
+    weir_db *db = open_db(url_of(hosts("127.0.0.1:%d", atoi(control("standby"))), ""), 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        for (size_t j = 0; j < sizeof(writes) / sizeof(*writes); j++) {
+            weir_conn *conn = NULL;
+            weir_error error = {0};
+            check_int(weir_db_acquire(db, WEIR_DEADLINE_DEFAULT, &conn, &error), WEIR_OK);
+            bool is_begun = weir_conn_begin(conn, cases[i].kind, &error) == WEIR_OK;
+            check_text(error.sqlstate, cases[i].sqlstate);
+            check_int(weir_conn_depth(conn), is_begun);
+            check_int(weir_conn_query(conn, writes[j], NULL, 0, NULL, &error), WEIR_QUERY);
+            check_text(error.sqlstate, "25006");
+            if (is_begun)
+                check_int(weir_conn_rollback(conn, &error), WEIR_OK);
+            check_int(weir_conn_query(conn, "SELECT a FROM moved", NULL, 0, NULL, &error), WEIR_OK);
+            weir_conn_release(conn);
+        }
+    }
+    check_int(closes_of(db), 0);
+    weir_db_close(db);
+    control("end-standby");
+}
+
 /* A server before PostgreSQL 14 and a pooler report no role: they are asked when it matters. */
 static void a_server_that_reports_nothing_is_asked(void)
 {
@@ -585,6 +620,49 @@ static void closing_takes_no_second_where_the_peer_does_not_close_first(void)
     close(listener);
 }
 
+/* How long closing took, in milliseconds, with the server's own end seen so by its client. */
+static int close_through(enum relay_ending ending, const char *options)
+{
+    struct session s;
+    struct relay relay;
+
+    check(relay_start(&relay, primary_port));
+    atomic_store(&relay.ending, ending);
+    check_int(connect_to(&s, url_of(hosts("127.0.0.1:%d", relay.port), options), 10000),
+              relay.port);
+    if (s.conn != NULL)
+        check_int(((struct pg_conn *)s.conn)->is_tls, strstr(options, "require") != NULL);
+    weir_time start = weir_now();
+    session_close(&s);
+    weir_time taken = weir_now() - start;
+    relay_stop(&relay);
+    return (int)(taken / WEIR_MS);
+}
+
+static void closing_waits_for_the_peers_end_and_never_longer_than_a_second(void)
+{
+    static const char *const options[] = {"?sslmode=disable", "?sslmode=require"};
+
+    must(&observer, "ALTER SYSTEM SET ssl = on");
+    must(&observer, "SELECT pg_reload_conf()");
+    bool has_tls = comes_to(&observer, "SHOW ssl", "on");
+    if (!has_tls)
+        printf("# the server has no certificate (openssl is not installed): TLS is not tested\n");
+    for (int i = 0; i < (has_tls ? 2 : 1); i++) {
+        int last = 1000, never = 0;
+        for (int tries = 0; tries < 3 && last >= 800; tries++)
+            last = close_through(RELAY_ENDS_LAST, options[i]);
+        check(last < 800);
+        never = close_through(RELAY_NEVER_ENDS, options[i]);
+        check(never >= 1000);
+        check(never < 5000);
+        printf("# %s: %d ms where the peer ends last, %d ms where it never does\n", options[i] + 1,
+               last, never);
+    }
+    must(&observer, "ALTER SYSTEM RESET ssl");
+    must(&observer, "SELECT pg_reload_conf()");
+}
+
 int main(void)
 {
     session_open(&observer, need_env("WEIR_TEST_PG_SOCKET_URL"));
@@ -600,8 +678,10 @@ int main(void)
     run(a_primary_that_became_read_only_is_left_at_once);
     run(a_promoted_standby_is_left_where_a_standby_was_asked_for);
     run(what_a_program_makes_read_only_itself_costs_nothing);
+    run(a_standby_refuses_writes_and_stays_connected);
     run(a_server_that_reports_nothing_is_asked);
     run(closing_takes_no_second_where_the_peer_does_not_close_first);
+    run(closing_waits_for_the_peers_end_and_never_longer_than_a_second);
     session_close(&observer);
     return check_done();
 }
