@@ -38,7 +38,7 @@ static void releasing_waits_for_nothing_and_the_slot_stays_taken(void)
 
 static void a_transaction_goes_on_with_its_rollback(void)
 {
-    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 10000);
+    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 60000);
     weir_conn *conn = acquire(db);
 
     observe("CREATE TABLE IF NOT EXISTS noted (n int)");
@@ -50,7 +50,7 @@ static void a_transaction_goes_on_with_its_rollback(void)
         check_int(weir_conn_begin(conn, WEIR_TX_WRITE, &error), WEIR_OK);
         check_int(run_for(conn, "INSERT INTO noted VALUES (1)", 5000, &error), WEIR_OK);
         check_int(run_for(conn, slow, 20, &error), WEIR_TIMEOUT);
-        check_int(run_for(conn, "SELECT 1", 10000, &error), WEIR_QUERY);
+        check_int(run_for(conn, "SELECT 1", 60000, &error), WEIR_QUERY);
         check_text(error.sqlstate, "25P02");
         check_int(weir_conn_rollback(conn, &error), WEIR_OK);
         check_int(number_of(conn, "SELECT count(*) FROM noted"), 0);
@@ -62,7 +62,7 @@ static void a_transaction_goes_on_with_its_rollback(void)
 
 static void a_savepoint_saves_the_transaction_around_it(void)
 {
-    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 10000);
+    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 60000);
     weir_conn *conn = acquire(db);
 
     observe("CREATE TABLE IF NOT EXISTS noted (n int)");
@@ -81,7 +81,7 @@ static void a_savepoint_saves_the_transaction_around_it(void)
 
 static void a_commit_after_a_deadline_fails_and_stores_nothing(void)
 {
-    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 10000);
+    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 60000);
     weir_conn *conn = acquire(db);
 
     observe("CREATE TABLE IF NOT EXISTS noted (n int)");
@@ -91,7 +91,7 @@ static void a_commit_after_a_deadline_fails_and_stores_nothing(void)
         check_int(run_for(conn, "INSERT INTO noted VALUES (1)", 5000, &error), WEIR_OK);
         check_int(run_for(conn, STUBBORN, 20, &error), WEIR_TIMEOUT);
         if (!is_late)
-            weir_conn_set_deadline(conn, weir_deadline_in(10000));
+            weir_conn_set_deadline(conn, weir_deadline_in(60000));
         check_int(weir_conn_commit(conn, &error), is_late ? WEIR_TIMEOUT : WEIR_QUERY);
         check_int(weir_conn_depth(conn), 0);
         check_int(number_of(conn, "SELECT count(*) FROM noted"), 0);
@@ -193,7 +193,7 @@ static void a_result_above_its_limit_costs_no_session(void)
 
 static void a_discarded_one_is_closed_when_its_statement_has_ended(void)
 {
-    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 10000);
+    weir_db *db = open_db(env("WEIR_TEST_PG_URL"), 1, 60000);
     weir_conn *conn = acquire(db);
     int64_t pid = number_of(conn, "SELECT pg_backend_pid()");
 
