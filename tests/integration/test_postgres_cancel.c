@@ -199,26 +199,29 @@ static double kept_throughput(const char *quick, int pool_size)
     return (double)busy / quiet;
 }
 
-/* 0.8 and more on a machine that does nothing else; 0.6 where sixteen share eight, because a slot is
- * kept until its statement has ended. A cancel costs the server a process, so on a machine that is
- * busy it is less, and the bounds here are what closing each connection never reaches. */
+/* On a machine that does nothing else (WEIR_TEST_QUIET) 0.8 and more; 0.6 where sixteen share eight,
+ * because a slot is kept until its statement has ended. A cancel costs the server a process, so on a
+ * machine that is busy it is less, by turns. Closing each connection never reaches any of the bounds. */
 static void half_of_the_callers_timing_out_leave_the_other_half_its_throughput(void)
 {
     static const struct {
         const char *quick;
         int pool_size;
         double bound;
-    } scenes[] = {{"SELECT pg_sleep(0.001)", 16, 0.4},
-                  {"SELECT pg_sleep(0.001)", 8, 0.1},
-                  {"SELECT count(*) FROM generate_series(1, 200)", 16, 0.4}};
+        double quiet_bound;
+    } scenes[] = {{"SELECT pg_sleep(0.001)", 16, 0.5, 0.8},
+                  {"SELECT pg_sleep(0.001)", 8, 0.3, 0.6},
+                  {"SELECT count(*) FROM generate_series(1, 200)", 16, 0.6, 0.8}};
+    bool is_quiet = getenv("WEIR_TEST_QUIET") != NULL;
 
     for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
+        double bound = is_quiet ? scenes[i].quiet_bound : scenes[i].bound;
         double best = 0;
-        for (int tries = 0; tries < 4 && best < scenes[i].bound; tries++) {
+        for (int tries = 0; tries < 8 && best < bound; tries++) {
             double kept = kept_throughput(scenes[i].quick, scenes[i].pool_size);
             best = kept > best ? kept : best;
         }
-        check(best >= scenes[i].bound);
+        check(best >= bound);
     }
 }
 
@@ -232,7 +235,7 @@ static void no_cancel_hits_another_borrower(void)
                         .cancels = wanted != NULL ? atoi(wanted) : 2000};
     weir_time start = weir_now();
 
-    load_start(&load, 8, 8, wanted != NULL ? 3600000 : 60000);
+    load_start(&load, 8, 8, wanted != NULL ? 3600000 : 300000);
     load_join(&load);
     weir_pool_stats stats = stats_of(load.db);
     printf("# %d cancelled and %d others answered in %.1f s; %d others hit, %llu connections "
@@ -240,7 +243,7 @@ static void no_cancel_hits_another_borrower(void)
            atomic_load(&load.timeouts), atomic_load(&load.answers),
            (double)(weir_now() - start) / 1e9, atomic_load(&load.failures),
            (unsigned long long)stats.connects);
-    check(atomic_load(&load.timeouts) >= 200);
+    check(atomic_load(&load.timeouts) >= load.cancels);
     check_int(atomic_load(&load.failures), 0);
     check(stats.connects <= 6 + (uint64_t)atomic_load(&load.timeouts) / 20);
     close_db(load.db);
