@@ -511,6 +511,41 @@ def test_answers_that_mean_nothing_good_are_counted_as_dropped():
                 stop_in_time(backend)
 
 
+def unavailable(*lines, body=b""):
+    """A 503 that asks for a pause of a second, written as it is, and the connection's end behind it."""
+    head = "\r\n".join(("HTTP/1.1 503 Service Unavailable", "Retry-After: 1", *lines))
+
+    def answer(handler):
+        handler.wfile.write(head.encode() + b"\r\n\r\n" + body)
+    return answer
+
+
+def test_a_503_whose_body_is_broken_loses_no_spans():
+    answers = {"cut": unavailable("Content-Length: 100", body=b"hello"),
+               "no gzip": unavailable("Content-Encoding: gzip", "Content-Length: 7", body=b"no gzip"),
+               "a chunk cut off": unavailable("Transfer-Encoding: chunked", body=b"64\r\nhello")}
+    for name, first in answers.items():
+        times = []
+
+        def answer(handler):
+            times.append(time.monotonic())
+            return first(handler) if len(times) == 1 else (200, b"{}")
+
+        with Collector() as collector:
+            collector.answer = answer
+            with start(collector.url, OTEL_BSP_SCHEDULE_DELAY="3600000", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="4") as backend:
+                for _ in range(4):
+                    assert backend.get("/api/v1/nocodb/laws").status == 503
+                wait_for(lambda: figure(backend, "weir_trace_spans_exported_total") == 4, what=f"all spans ({name})")
+                assert figure(backend, "weir_trace_spans_total") == 4 and dropped(backend) == 0, name
+                assert len(collector.spans) == 4 and len({span.id for span in collector.spans}) == 4, name
+                assert len(collector.requests) == 2, (name, len(collector.requests))
+                assert collector.requests[0][2] == collector.requests[1][2], name
+                assert times[1] - times[0] >= 1, (name, times)
+                stop_in_time(backend)
+                assert not any("not exported" in line for line in backend.log), name
+
+
 def test_spans_that_the_collector_rejects_are_counted_and_a_strange_answer_is_not_minded():
     with Collector() as collector:
         rejection = json.dumps({"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}}).encode()
