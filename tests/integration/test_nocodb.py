@@ -2,6 +2,7 @@
 """NocoDB through `weir serve`: rows, pages, filters, errors, the rate limit, and where the token goes."""
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -544,17 +545,24 @@ def test_no_token_and_no_query_is_in_the_log_even_at_debug():
 # ---- Errors
 
 
+CODES = {404: ("BASE_NOT_FOUND", "TABLE_NOT_FOUND", "VIEW_NOT_FOUND", "RECORD_NOT_FOUND"),
+         422: ("FIELD_NOT_FOUND", "INVALID_FILTER", "INVALID_OFFSET_VALUE", "INVALID_LIMIT_VALUE", "INVALID_PAGE_VALUE", "INVALID_PK_VALUE",
+               "INVALID_REQUEST_BODY", "INVALID_VALUE_FOR_FIELD", "FILTER_VERIFICATION_FAILED", "DATABASE_OP_FAILED")}
+
+
+def test_its_code_decides_whatever_the_status_and_the_api():
+    for base in (fake.url + "/base", fake.v2, fake.v3):
+        with serving(base, "--http-max-retries", "0") as other:
+            for ours, codes in CODES.items():
+                for code, status in itertools.product(codes, (400, 404, 422, 500)):
+                    for name, path in itertools.product((code, "ERR_" + code), ("many", "many/1")):
+                        body = json.dumps({"error": name, "code": "22P02", "message": "why"}).encode()
+                        with changed(override=lambda request: (status, {}, body)):
+                            refused(get(path, other), ours, f"NocoDB answered {status}", "why")
+
+
 def test_statuses_become_fitting_ones_with_nocodbs_words():
     with serving(fake.v2, "--http-max-retries", "0") as other:
-        for code, ours in (("TABLE_NOT_FOUND", 404), ("BASE_NOT_FOUND", 404), ("RECORD_NOT_FOUND", 404), ("VIEW_NOT_FOUND", 404),
-                           ("FIELD_NOT_FOUND", 422), ("INVALID_FILTER", 422), ("INVALID_OFFSET_VALUE", 422), ("INVALID_PK_VALUE", 422),
-                           ("INVALID_REQUEST_BODY", 422), ("INVALID_VALUE_FOR_FIELD", 422), ("FILTER_VERIFICATION_FAILED", 422),
-                           ("DATABASE_OP_FAILED", 422)):
-            for status in (400, 404, 422, 500):
-                for name in (code, "ERR_" + code):
-                    body = json.dumps({"error": name, "code": "22P02", "message": "why"}).encode()
-                    with changed(override=lambda request: (status, {}, body)):
-                        refused(get("many/1", other), ours, f"NocoDB answered {status}", "why")
         for status, ours, part in ((400, 422, "400: why"), (401, 502, "check NOCODB_API_TOKEN"), (403, 502, "check NOCODB_API_TOKEN"),
                                    (404, 404, "404: why"), (409, 502, "409: why"), (422, 422, "422: why"), (500, 502, "500: why"),
                                    (503, 502, "503: why"), (504, 502, "504: why")):
