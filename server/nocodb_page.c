@@ -106,13 +106,43 @@ weir_status nocodb_page_read(const char *text, size_t size, struct nocodb_page *
     return status;
 }
 
-weir_status nocodb_row_check(const char *text, size_t size, weir_error *reterr)
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static weir_status check_columns(const json_t *row, const char *const *columns, size_t count,
+                                 weir_error *reterr)
+{
+    const char *missing = NULL;
+    size_t asked = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        asked += !is_among(columns[i], columns, i);
+        if (missing == NULL && json_object_get(row, columns[i]) == NULL)
+            missing = columns[i];
+    }
+    if (missing == NULL || json_object_size(row) >= asked)
+        return WEIR_OK;
+    return weir_error_set(reterr, WEIR_INVALID,
+                          "NocoDB gave the row without column \"%.64s\": it has none of that name",
+                          missing);
+}
+
+weir_status nocodb_row_check(const char *text, size_t size, const char *const *columns,
+                             size_t column_count, weir_error *reterr)
 {
     json_t *json = NULL;
     weir_status status = parse(text, size, &json, reterr);
 
     if (status == WEIR_OK && !json_is_object(json))
         status = weir_error_set(reterr, WEIR_PROTOCOL, "NocoDB's answer is no row: no JSON object");
+    if (status == WEIR_OK)
+        status = check_columns(json, columns, column_count, reterr);
     json_decref(json);
     return status;
 }

@@ -49,7 +49,15 @@ bool nocodb_key_is_exact(const char *key);
 /* Compare two such keys as numbers: negative, 0 or positive. */
 int nocodb_key_compare(const char *a, const char *b);
 
-/* Check that an answer is one JSON object. Errors: as above. */
-WEIR_MUST_CHECK weir_status nocodb_row_check(const char *text, size_t size, weir_error *reterr);
+/*
+ * Check that an answer is one JSON object, with a member for each of the columns that were asked for (none:
+ * any will do). v1 leaves out of a row what it does not know; what is null it gives. A column that was asked
+ * for by its id comes under its title, so that as many other members do instead.
+ *
+ * Errors: as above; WEIR_INVALID for a column that the row does not have.
+ */
+WEIR_MUST_CHECK weir_status nocodb_row_check(const char *text, size_t size,
+                                             const char *const *columns, size_t column_count,
+                                             weir_error *reterr);
 
 #endif

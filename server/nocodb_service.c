@@ -65,12 +65,22 @@ static weir_status refuse_call(const struct nocodb_server *server, weir_error *r
 
 /* ---- One row --------------------------------------------------------------------------------- */
 
-static weir_status copy_row(const weir_http_response *response, char **ret_text, weir_error *reterr)
+/* What is asked for. */
+struct row {
+    struct nocodb_server *server;
+    const char *const *fields;
+    size_t field_count;
+};
+
+/* v2 and v3 refuse columns that they do not have themselves. */
+static weir_status copy_row(const struct row *row, const weir_http_response *response,
+                            char **ret_text, weir_error *reterr)
 {
+    size_t checked = row->server->address.api == NOCODB_API_V1 ? row->field_count : 0;
     size_t size;
     const char *body = weir_http_response_body(response, &size);
 
-    weir_status status = nocodb_row_check(body, size, reterr);
+    weir_status status = nocodb_row_check(body, size, row->fields, checked, reterr);
     if (status != WEIR_OK)
         return status;
     *ret_text = strndup(body, size);
@@ -79,16 +89,17 @@ static weir_status copy_row(const weir_http_response *response, char **ret_text,
     return WEIR_OK;
 }
 
-static weir_status send_for_row(struct nocodb_server *server, weir_http_request *request,
+static weir_status send_for_row(const struct row *row, weir_http_request *request,
                                 weir_time deadline, char **ret_text, struct nocodb_failure *failure,
                                 weir_error *reterr)
 {
     weir_http_response *response;
 
     weir_http_request_max_body(request, NOCODB_MAX_ANSWER);
-    weir_status status = nocodb_request_send(server, request, deadline, &response, failure, reterr);
+    weir_status status =
+        nocodb_request_send(row->server, request, deadline, &response, failure, reterr);
     if (status == WEIR_OK) {
-        status = copy_row(response, ret_text, reterr);
+        status = copy_row(row, response, ret_text, reterr);
         weir_http_response_close(response);
     }
     return status;
@@ -99,6 +110,7 @@ weir_status nocodb_get_row(struct nocodb_service *service, const char *table, co
                            char **ret_text, weir_time *ret_retry_after, weir_error *reterr)
 {
     struct nocodb_server *server = &service->server;
+    const struct row row = {server, fields, field_count};
     struct nocodb_failure failure = {0};
     weir_http_request *request = NULL;
 
@@ -108,7 +120,7 @@ weir_status nocodb_get_row(struct nocodb_service *service, const char *table, co
     if (status == WEIR_OK && !enter(server)) {
         status = refuse_call(server, reterr);
     } else if (status == WEIR_OK) {
-        status = send_for_row(server, request, deadline, ret_text, &failure, reterr);
+        status = send_for_row(&row, request, deadline, ret_text, &failure, reterr);
         leave(server);
     }
     weir_http_request_close(request);

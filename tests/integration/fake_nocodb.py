@@ -233,7 +233,11 @@ class FakeNocoDB(Server):
         self.window, self.blocked_until = [], 0.0
         super().__init__(context)
 
-    # Two bases of the API and what they look like.
+    # The bases of the APIs and what they look like.
+    @property
+    def v1(self):
+        return self.url + "/api/v1/db/data/noco/base1"
+
     @property
     def v2(self):
         return self.url + "/api/v2/tables"
@@ -288,7 +292,7 @@ class FakeNocoDB(Server):
                 raise Refusal(422, "ERR_BASE_NOT_FOUND", f"Base '{tables_of[1]}' not found")
             names = self.tables if tables_of[1] == "base1" else []
             return {"list": [{"id": name, "title": name.title()} for name in names], "pageInfo": {"isLastPage": True}}
-        v1 = re.fullmatch(r"/base/([^/]+)(?:/([^/]+))?", request.path)
+        v1 = re.fullmatch(r"/(?:base|api/v1/db/data/noco/base1)/([^/]+)(?:/([^/]+))?", request.path)
         v2 = re.fullmatch(r"/api/v2/tables/([^/]+)/records(?:/([^/]+))?", request.path)
         v3 = re.fullmatch(r"/api/v3/data/base1/([^/]+)/records(?:/([^/]+))?", request.path)
         found = v1 or v2 or v3
@@ -297,7 +301,8 @@ class FakeNocoDB(Server):
         table = self.tables.get(urllib.parse.unquote(found[1]))
         if table is None:
             raise Refusal(422 if v3 else 404, "ERR_TABLE_NOT_FOUND", f"Table '{found[1]}' not found")
-        self.check_names(request, table, v3 is not None)
+        if not v1 or found[2] is None:  # of a single row v1 leaves out what it does not know
+            self.check_names(request, table, v3 is not None)
         if found[2] is None:
             return self.page(request, table, found[1], v3 is not None)
         if not v3 and found[2].lower() == "count":

@@ -365,6 +365,19 @@ def test_columns_are_chosen_and_rows_sorted():
             refused(get("towns", base, sort="Nme"), 422, "Field 'Nme' not found")
 
 
+def test_columns_that_nobody_knows_are_422_on_every_api_and_null_is_none_of_them():
+    fake.tables["laws"] = [{"Id": 1, "Title": "One", "Year": None, "Links": []}, {"Id": 2, "Title": None, "Year": 2020, "Links": []}]
+    for base in (fake.v1, fake.v2, fake.v3):
+        with serving(base) as other:
+            for fields in ("Nme", "Title,Nme", "Nme,Year", "title"):
+                for path in ("laws/1", "laws/2", "laws"):
+                    refused(get(path, other, fields=fields), 422, "title" if fields == "title" else "Nme")
+            for number, row in enumerate(fake.tables["laws"], 1):
+                for fields in ("Title", "Year", "Links", "Year,Title", "Id,Title,Year,Links", "Title,Title"):
+                    found = rows(f"laws/{number}", other, fields=fields)
+                    assert all(found.get("fields", found).get(name, found.get("id")) == row[name] for name in fields.split(",")), found
+
+
 def test_quotes_are_used_only_where_they_are_understood():
     fake.tables["people"] = [{"Id": 1, "Na:me": "x", "Name": "a,b"}]
     fake.forget()
@@ -551,11 +564,11 @@ CODES = {404: ("BASE_NOT_FOUND", "TABLE_NOT_FOUND", "VIEW_NOT_FOUND", "RECORD_NO
 
 
 def test_its_code_decides_whatever_the_status_and_the_api():
-    for base in (fake.url + "/base", fake.v2, fake.v3):
+    for base in (fake.v1, fake.v2, fake.v3):
         with serving(base, "--http-max-retries", "0") as other:
             for ours, codes in CODES.items():
                 for code, status in itertools.product(codes, (400, 404, 422, 500)):
-                    for name, path in itertools.product((code, "ERR_" + code), ("many", "many/1")):
+                    for name, path in ((code, "many/1"), ("ERR_" + code, "many")):
                         body = json.dumps({"error": name, "code": "22P02", "message": "why"}).encode()
                         with changed(override=lambda request: (status, {}, body)):
                             refused(get(path, other), ours, f"NocoDB answered {status}", "why")

@@ -68,6 +68,8 @@ class Live:
         self.link = next(column["id"] for column in link["columns"] if column["title"] == "Links")
         self.many = self.make_table("Many", [{"title": "Name", "column_name": "name", "uidt": "SingleLineText", "pv": True},
                                               {"title": "N", "column_name": "n", "uidt": "Number"}])
+        self.big = self.make_table("Big", [{"title": "Name", "column_name": "name", "uidt": "SingleLineText", "pv": True},
+                                            {"title": "N", "column_name": "n", "uidt": "Number"}])
         answer = self.ask("POST", f"/api/v2/meta/bases/{self.base}/api-tokens", {"description": "weir"})
         if answer.status >= 300:
             answer = self.ask("POST", "/api/v1/tokens", {"description": "weir"})
@@ -78,6 +80,9 @@ class Live:
         for first in range(1, 131, 100):
             self.must("POST", f"/api/v2/tables/{self.many}/records",
                       [{"Name": f"row {n}", "N": n * n} for n in range(first, min(first + 100, 131))])
+        # As texts they arrive whole.
+        self.must("POST", f"/api/v2/tables/{self.big}/records",
+                  [{"Name": f"row {n}", "N": str(n)} for n in (2**53 - 1, 2**53, 2**53 + 1, 2**62 + 1)])
         return self
 
     def make_table(self, title, columns):

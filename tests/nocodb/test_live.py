@@ -86,7 +86,7 @@ class Recorder(Server):
 
     def __init__(self, nocodb):
         self.nocodb, self.answers, self.version = nocodb, {}, VERSION
-        self.names = {nocodb.base: "base", nocodb.table: "things", nocodb.many: "many", nocodb.other: "others"}
+        self.names = {nocodb.base: "base", nocodb.table: "things", nocodb.many: "many", nocodb.other: "others", nocodb.big: "big"}
         super().__init__()
 
     def rename(self, text, back=False):

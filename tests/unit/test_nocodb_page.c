@@ -87,10 +87,45 @@ static void what_is_no_page_is_refused(void)
         check(nocodb_page_read(wrong[i], strlen(wrong[i]), &page, &error) == WEIR_PROTOCOL);
         check_contains(error.text, "NocoDB's answer");
     }
-    check(nocodb_row_check("{\"a\":1}", 7, &error) == WEIR_OK);
-    check(nocodb_row_check("[{}]", 4, &error) == WEIR_PROTOCOL);
+    check(nocodb_row_check("{\"a\":1}", 7, NULL, 0, &error) == WEIR_OK);
+    check(nocodb_row_check("[{}]", 4, NULL, 0, &error) == WEIR_PROTOCOL);
     check_text(error.text, "NocoDB's answer is no row: no JSON object");
-    check(nocodb_row_check("{\"a\":1", 6, &error) == WEIR_PROTOCOL);
+    check(nocodb_row_check("{\"a\":1", 6, NULL, 0, &error) == WEIR_PROTOCOL);
+}
+
+static void a_row_has_the_columns_that_were_asked_for(void)
+{
+    static const struct {
+        const char *row;
+        const char *columns[3];
+        const char *missing; /* NULL: it is as it should be */
+    } cases[] = {
+        {"{\"Title\":\"x\"}", {"Title"}, NULL},
+        {"{\"Title\":null}", {"Title"}, NULL},
+        {"{\"Title\":null,\"Year\":[]}", {"Year", "Title"}, NULL},
+        {"{\"Title\":\"x\"}", {"Title", "Title"}, NULL},
+        {"{\"Title\":\"x\"}", {"cgwqliwyspyq56w"}, NULL}, /* by its id */
+        {"{}", {"Nme"}, "Nme"},
+        {"{\"Title\":\"x\"}", {"Title", "Nme"}, "Nme"},
+        {"{\"Year\":1}", {"Nme", "Year"}, "Nme"},
+        {"{\"Year\":1}", {"Nme", "Nme", "Year"}, "Nme"},
+        {"{}", {"title"}, "title"},
+    };
+    weir_error error;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *row = cases[i].row;
+        size_t count = 0;
+
+        while (count < 3 && cases[i].columns[count] != NULL)
+            count++;
+        weir_status status = nocodb_row_check(row, strlen(row), cases[i].columns, count, &error);
+        check(status == (cases[i].missing == NULL ? WEIR_OK : WEIR_INVALID));
+        if (cases[i].missing != NULL) {
+            check_contains(error.text, "without column");
+            check_contains(error.text, cases[i].missing);
+        }
+    }
 }
 
 static bool key_of(const char *row, const char *column, char out[NOCODB_KEY_TEXT])
@@ -202,6 +237,7 @@ int main(void)
     run(a_row_has_an_id_under_either_name);
     run(what_is_no_whole_number_is_no_key);
     run(keys_are_compared_as_numbers);
+    run(a_row_has_the_columns_that_were_asked_for);
     run(keys_beyond_what_a_double_holds_are_not_exact);
     return check_done();
 }
