@@ -116,6 +116,14 @@ class PostgresDatabase:
     def script(self, sql):
         self._run(self.url, sql)
 
+    def lock(self, table):
+        """Lock it; the psql that is given back does until it reads ROLLBACK."""
+        process = subprocess.Popen([self.psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.url], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        print(f"BEGIN; LOCK TABLE {table}; SELECT 'locked';", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "locked\n"
+        return process
+
 
 class Backend:
     """One `weir serve` on a free port, in a temporary directory that is removed by close()."""

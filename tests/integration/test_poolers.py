@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 import tap
 from backend import Backend, user, wait_for
@@ -43,17 +44,50 @@ def test_verify_says_what_cannot_be_seen_behind_pgpool():
     verify("WEIR_TEST_PGPOOL_URL")
 
 
-def test_the_backend_says_once_for_each_database_what_its_sessions_are_without():
-    url = url_of("WEIR_TEST_PGBOUNCER_SESSION_URL")
-    backend = Backend(PROGRAM, environment={"SQL_CONN_STRING": url, "SUGGESTIONS_SQL_CONN_STRING": url}, wait=False)
-    try:
-        for _ in range(20):
-            wait_for(lambda: backend.get("/readyz").status in (200, 503), 20)
-            backend.get("/api/v1/suggestions", headers=user())
+def said_by_a_backend(variable):
+    """What the log of a backend with several connections says of poolers, a list for each of its databases."""
+    base = url_of(variable)
+    urls = {name: f"{base}&application_name={name}" for name in ("main", "suggestions")}
+    environment = {"SQL_CONN_STRING": urls["main"], "SUGGESTIONS_SQL_CONN_STRING": urls["suggestions"]}
+    with Backend(PROGRAM, environment=environment, wait=False) as backend:
+        wait_for(lambda: backend.readiness().status == 200, 30, "readiness")
+
+        def has_several():
+            threads = [threading.Thread(target=lambda: backend.post("/api/v1/suggestions/literature", {})) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            return backend.pools()["suggestions"]["counters"]["connects"] > 1
+        wait_for(has_several, 60, "a second connection")
         said = [line for line in backend.log if "a pooler stands before the server" in line]
-        assert 1 <= len(said) <= 2, backend.log
-    finally:
-        backend.close()
+        return [[line for line in said if f"application_name={name}" in line] for name in urls]
+
+
+def says_once(variable):
+    said = said_by_a_backend(variable)
+    assert [len(lines) for lines in said] == [1, 1], said
+    assert all("statement_timeout is not set there" in lines[0] for lines in said), said
+
+
+def test_the_backend_says_once_for_each_database_what_its_sessions_are_without_behind_pgbouncer_in_transaction_mode():
+    says_once("WEIR_TEST_PGBOUNCER_TRANSACTION_URL")
+
+
+def test_the_same_behind_pgbouncer_in_session_mode():
+    says_once("WEIR_TEST_PGBOUNCER_SESSION_URL")
+
+
+def test_the_same_behind_odyssey_in_transaction_mode():
+    says_once("WEIR_TEST_ODYSSEY_TRANSACTION_URL")
+
+
+def test_the_same_behind_odyssey_in_session_mode():
+    says_once("WEIR_TEST_ODYSSEY_SESSION_URL")
+
+
+def test_behind_pgpool_where_everything_can_be_set_nothing_is_said():
+    assert said_by_a_backend("WEIR_TEST_PGPOOL_URL") == [[], []]
 
 
 if __name__ == "__main__":

@@ -101,6 +101,14 @@ const steps = {
     await one.waitFor();
     return { text: await one.innerText(), hint: await page.locator("#no-trace").isVisible() };
   },
+  // A figure of a pool's card, and the class of its place.
+  async figure({ pool, name }) {
+    const card = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
+    return card.evaluate((one, label) => {
+      const place = Array.from(one.querySelectorAll("dl > div"), (it) => it).find((it) => it.firstChild.textContent === label);
+      return [place.lastChild.textContent, place.className];
+    }, name);
+  },
   async place({ pool }) {
     return page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) }).locator(".place").textContent();
   },

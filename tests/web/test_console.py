@@ -20,7 +20,7 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests/integration"))
 import tap
-from backend import Backend, moderator, token, user, wait_for
+from backend import Backend, PostgresDatabase, moderator, token, user, wait_for
 
 PROGRAM = os.path.abspath(sys.argv[1])
 SCRATCH = pathlib.Path(sys.argv[2]).resolve()
@@ -458,6 +458,29 @@ def test_what_happened_before_the_page_was_opened_is_in_its_charts_and_alerts():
         check_clean()
 
 
+def test_a_server_that_takes_fewer_connections_than_the_pool_may_have_is_told_on_postgresql():
+    database = PostgresDatabase("console")
+    database.script("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2; ALTER DATABASE console OWNER TO few; ALTER SCHEMA public OWNER TO few")
+    url = re.sub("//.*@", "//few:few@", database.url)
+    url += ("&" if "?" in url else "?") + "pool_size=5&max_overflow=0&pool_timeout=60"
+    with Backend(PROGRAM, environment={"SUGGESTIONS_SQL_CONN_STRING": url}) as backend:
+        open_console(backend)
+        assert BROWSER.figure(pool="suggestions", name="Server's limit") == ["none", "nothing"]
+        lock = database.lock("suggestions_literature")
+        threads = in_threads(5, lambda: backend.post("/api/v1/suggestions/literature", {}))
+        wait_for(lambda: backend.pools()["suggestions"]["peer_limit"] == 2, what="a refusal")
+        told = wait_for(lambda: "takes no more" in BROWSER.alerts() and BROWSER.alerts(), what="an alert")
+        assert "Pool suggestions: the server takes no more than 2 of its 5 connections." in told, told
+        assert "could not be opened" not in told, told
+        wait_for(lambda: BROWSER.figure(pool="suggestions", name="Server's limit") == ["2", ""], what="the figure")
+        backend.wait_log(r'pool "suggestions": peer_limit connection .*: the peer takes no more than 2 connections, one more is tried in ')
+        lock.communicate("ROLLBACK;\n", timeout=20)
+        for thread in threads:
+            thread.join(20)
+        assert database.query("SELECT count(*) FROM suggestions_literature") == [("5",)]
+        check_clean()
+
+
 def test_a_pool_says_where_its_database_is():
     with Backend(PROGRAM) as backend:
         open_console(backend)
@@ -778,7 +801,10 @@ def test_the_description_of_the_api_can_be_read_by_everybody_in_light_dark_and_n
 
 
 only = sys.argv[3:]  # parts of names, while working on a test
-tests = [f for name, f in list(globals().items()) if name.startswith("test_") and (not only or any(part in name for part in only))]
+if "WEIR_TEST_PG_URL" in os.environ:
+    only = only or ["on_postgresql"]
+tests = [f for name, f in list(globals().items()) if name.startswith("test_") and (not only or any(part in name for part in only))
+         and ("WEIR_TEST_PG_URL" in os.environ or not name.endswith("on_postgresql"))]
 status = tap.main(tests)
 if BROWSER.process.poll() is None:
     BROWSER.end()
