@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,7 +444,8 @@ static void cut_unfinished(struct listener *listener)
                      count == 1 ? "request had" : "requests had");
 }
 
-/* True when every connection is gone. Idle ones are closed; one that was answered before the
+/* True when every connection is gone, those among them that have been accepted and that the library has not
+ * shown yet: the workers are still needed for them. Idle ones are closed; one that was answered before the
  * drain began may become idle at any step. */
 static bool drain(struct listener *listener, weir_time deadline)
 {
@@ -457,10 +459,15 @@ static bool drain(struct listener *listener, weir_time deadline)
         reaper_close_idle(listener->main.reaper, DRAIN_IDLE_AGE);
         if (now >= cut_at)
             cut_unfinished(listener);
-        if (reaper_wait_gone(listener->main.reaper, CONN_PHASES, until))
+        /* Asked for first: who has entered by then is among those that the reaper counts. */
+        bool is_one_entering = atomic_load(&listener->main.entering) > 0;
+        bool are_gone = reaper_wait_gone(listener->main.reaper, CONN_PHASES, until);
+        if (are_gone && !is_one_entering)
             return true;
-        if (until == deadline)
+        if (now >= deadline)
             return false;
+        if (are_gone)
+            poll(NULL, 0, 1);
     }
 }
 

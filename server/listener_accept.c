@@ -39,6 +39,9 @@ enum { CROWD = 32, CROWD_TICK_MS = 500 };
 /* How long the reserve's event thread may take to meet those it was handed. */
 enum { CATCH_UP_MS = 200 };
 
+/* How long the thread may take to close the main socket: longer than it waits anywhere. */
+enum { CLOSE_MS = 2 * CATCH_UP_MS };
+
 /* How long to wait when there are no descriptors at all, and how long a newcomer may stay before another
  * gets its descriptor: who asks for health does so at once. */
 enum { PAUSE_MS = 10 };
@@ -60,6 +63,7 @@ struct acceptor {
     int epoll_fd;
     int wake_fd;
     atomic_bool is_closing; /* the main socket */
+    atomic_bool has_closed; /* it: nobody comes in by the main door any more */
     atomic_bool is_stopping;
     pthread_t thread;
 
@@ -411,8 +415,10 @@ static void *serve(void *arg)
         drop_overdue(acceptor);
         refill_spares(acceptor);
         give_memory_back(acceptor);
-        if (atomic_load(&acceptor->is_closing))
-            close_socket(acceptor, ACCEPTOR_MAIN);
+        if (!atomic_load(&acceptor->is_closing))
+            continue;
+        close_socket(acceptor, ACCEPTOR_MAIN);
+        atomic_store(&acceptor->has_closed, true);
     }
     return NULL;
 }
@@ -491,6 +497,8 @@ void acceptor_close_main(struct acceptor *acceptor)
 {
     atomic_store(&acceptor->is_closing, true);
     wake(acceptor);
+    for (int i = 0; i < CLOSE_MS && !atomic_load(&acceptor->has_closed); i++)
+        poll(NULL, 0, 1);
 }
 
 void acceptor_stop(struct acceptor *acceptor)

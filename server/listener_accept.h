@@ -36,7 +36,8 @@ WEIR_MUST_CHECK weir_status acceptor_start(struct listener *listener,
                                            const int sockets[ACCEPTOR_SOCKETS],
                                            struct acceptor **ret_acceptor, weir_error *reterr);
 
-/* Close the main socket soon: who comes then is refused by the kernel. Threads: any. */
+/* Close the main socket, and wait until that is done: who comes then is refused by the kernel, and whoever was
+ * accepted has been handed to the event thread. Threads: any. */
 void acceptor_close_main(struct acceptor *acceptor);
 
 /* Take no more newcomers, join the thread, close the sockets. NULL is fine. */

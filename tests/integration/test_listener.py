@@ -970,6 +970,34 @@ def test_stopping_under_load_loses_no_accepted_request():
         assert all(access[3:5] == ["200", "1"] for access in accesses), "a request that was read got no answer"
 
 
+def test_stopping_while_clients_come_answers_or_closes_each():
+    """Who was accepted and is on the way to the workers must not meet them stopped."""
+    for _ in range(8):
+        with running(workers=4, queue_limit=1000) as host:
+            outcomes = []
+
+            def come():
+                while True:
+                    try:
+                        with Client(host) as client:
+                            client.ask("GET", "/fast", "Connection: close\r\n")
+                            outcomes.append(client.response()[0])
+                    except ConnectionRefusedError:
+                        return
+                    except (EOFError, ConnectionResetError, BrokenPipeError):
+                        outcomes.append("closed")
+
+            threads = [threading.Thread(target=come) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1)
+            status, abandoned, took, code = host.stop(10_000)
+            for thread in threads:
+                thread.join(20)
+            assert (status, abandoned, code) == ("ok", False, 0), (status, abandoned, took, code)
+            assert set(outcomes) <= {200, "closed"}, [outcome for outcome in outcomes if outcome != 200]
+
+
 # ---- Starting ------------------------------------------------------------------------------------------------------------
 
 
