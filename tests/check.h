@@ -7,6 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Whether a sanitizer slows this program down, and not the libraries of others. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_SANITIZER 1
+#endif
+#endif
+#ifndef HAS_SANITIZER
+#define HAS_SANITIZER 0
+#endif
+
 static int check_failures_in_test;
 static int check_failed_tests;
 static int check_tests_run;
