@@ -237,9 +237,9 @@ def test_terminated_connections_cost_no_wrong_answer():
 
 
 @contextlib.contextmanager
-def locked_table():
-    """Hold a lock that blocks whoever stores a suggestion of literature; yields what lets go of it."""
-    holder = subprocess.Popen([database.psql, "-X", "-q", database.url], stdin=subprocess.PIPE,
+def locked_table(owner=database, name="suggestions_literature"):
+    """Hold a lock that blocks whoever uses the table, as who stores a suggestion of literature; yields what lets go of it."""
+    holder = subprocess.Popen([database.psql, "-X", "-q", owner.url], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
 
     def release():
@@ -247,7 +247,7 @@ def locked_table():
         holder.stdin.flush()
 
     try:
-        holder.stdin.write("BEGIN; LOCK TABLE suggestions_literature; SELECT 'locked';\n")
+        holder.stdin.write(f"BEGIN; LOCK TABLE {name}; SELECT 'locked';\n")
         holder.stdin.flush()
         while "locked" not in holder.stdout.readline():
             pass
@@ -296,6 +296,81 @@ def test_a_request_that_waits_too_long_gets_503_in_time_and_its_statement_ends()
             release()
             wait_for(lambda: backend.post("/api/v1/suggestions/literature", {}).status == 201, 10, "recovery")
             check_pools_are_whole(backend)
+
+
+class SessionCounter:
+    """psql that stays connected and asks the server how many sessions of a database it counts."""
+
+    def __init__(self, name):
+        self.process = subprocess.Popen([database.psql, "-X", "-q", "-A", "-t", database.url], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.question = ("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND application_name = 'weir';\n" % name)
+
+    def ask(self):
+        self.process.stdin.write(self.question)
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.communicate()
+
+
+# Each power is a tenth of a second of work, in which the server does not look whether it is cancelled.
+STUBBORN = " + ".join(f"((2 + n)::numeric ^ {250000 - power})" for power in range(4))
+
+
+def most_sessions(backend, counter, path):
+    """How many sessions the server counts at most while 16 clients run out of time, for five seconds."""
+    statuses, is_over, most, samples = collections.Counter(), threading.Event(), 0, 0
+
+    def ask_on():
+        while not is_over.is_set():
+            statuses[backend.get(path).status] += 1
+
+    clients = [threading.Thread(target=ask_on, daemon=True) for _ in range(16)]
+    until = time.monotonic() + 5
+    for client in clients:
+        client.start()
+    # On a busy machine for longer, until there was something to count.
+    while time.monotonic() < until or ((samples < 50 or statuses[503] < 50) and time.monotonic() < until + 60):
+        most, samples = max(most, counter.ask()), samples + 1
+        time.sleep(0.01)
+    is_over.set()
+    for client in clients:
+        client.join(60)
+        assert not client.is_alive()
+    counters = backend.pools()["main"]["counters"]
+    print(f"# {path}: at most {most} sessions in {samples} samples; answers: {dict(statuses)}; {counters['connects']} connects")
+    assert samples >= 50 and statuses[503] >= 50, (samples, statuses)
+    assert counters["connects"] <= 3 + statuses[503] / 20, counters
+    return max(most, counter.ask())
+
+
+def test_requests_that_run_out_of_time_never_make_more_sessions_than_the_pool_has():
+    few = PostgresDatabase("weir_outage_few")
+    few.script("CREATE TABLE counted (id INTEGER PRIMARY KEY, word TEXT); INSERT INTO counted VALUES (1, 'one');"
+               f"CREATE VIEW stubborn AS SELECT n, length(({STUBBORN})::text) AS digits FROM generate_series(1, 2) AS n;")
+    # Over the socket without a password, so that connecting takes little of a request's time.
+    url = os.environ["WEIR_TEST_PG_SOCKET_URL"].replace("/weir?", f"/{few.name}?") + "&pool_size=3&max_overflow=0"
+    variables = {"SQL_CONN_STRING": url, "SUGGESTIONS_SQL_CONN_STRING": database.url}
+    with Backend(PROGRAM, "--workers", "16", "--request-timeout", "100ms", environment=variables, wait=False) as backend, \
+            SessionCounter(few.name) as counter:
+        def is_read():
+            return backend.get("/api/v1/tables/counted/1").status == 200
+
+        wait_for(is_read, 60, "a first answer in time")
+        with locked_table(few, "counted"):
+            assert 0 < most_sessions(backend, counter, "/api/v1/tables/counted/1") <= 3
+        wait_for(is_read, 60, "answers after the lock")
+        assert 0 < most_sessions(backend, counter, "/api/v1/tables/stubborn") <= 3
+        wait_for(is_read, 60, "answers after the last of the slow")
+        assert counter.ask() <= 3
+        assert backend.pools()["main"]["counters"]["misuses"] == 0
+        assert backend.stop() == 0
 
 
 def test_suggestions_answered_201_outlive_kill_9_of_the_server():
