@@ -106,10 +106,10 @@ typedef struct weir_db_options {
      * says, or else "weir". Copied, at most 63 bytes. URL: application_name. */
     const char *application_name;
 
-    /* PostgreSQL: how long a prepared statement with parameters is used without asking the server
-     * whether their types have changed, which it does not tell by itself; see weir_conn_query().
-     * Milliseconds; default 20000, 0 to 86400000, 0: what has parameters is never prepared. URL:
-     * prepared_max_age_ms. */
+    /* PostgreSQL: how long a prepared statement is used without asking the server whether names in it
+     * mean another thing or its types have changed, which it does not tell by itself; see
+     * weir_conn_query(). Milliseconds; default 20000, 0 to 86400000, 0: nothing that is prepared is
+     * used again. URL: prepared_max_age_ms. */
     int prepared_max_age_ms;
 } weir_db_options;
 

@@ -441,6 +441,77 @@ static void what_is_the_session_s_own_is_known_to_it_alone(void)
     clear_stage();
 }
 
+/* ---- tables of the same types --------------------------------------------------------------- */
+
+/* PostgreSQL goes on with the table that it found first. Nothing tells of it but where the rows are. */
+static void check_found(const char *sql, bool is_by_others, bool is_in_transaction)
+{
+    static const char count[] = "SELECT count(*) FROM measures";
+    struct session s;
+
+    set_stage("real");
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    check_int(driver.script(s.conn,
+                            "SET search_path TO earlier, public; CREATE TEMP TABLE one (v int)",
+                            SOON, &s.error),
+              WEIR_OK);
+    if (is_in_transaction)
+        must(&s, "BEGIN");
+    for (int use = 0; use < 3; use++) {
+        check_int(give(&s, INSERT, weir_double(0.5)), WEIR_OK);
+        answer(&s, count);
+    }
+    check_int(driver.script(is_by_others ? observer.conn : s.conn, sql, SOON, &s.error), WEIR_OK);
+    if (is_by_others)
+        grow_old(&s);
+    for (int use = 1; use <= 3; use++) {
+        char expected[8];
+        check_int(give(&s, INSERT, weir_double(0.5)), WEIR_OK);
+        snprintf(expected, sizeof(expected), "%d", use);
+        check_text(answer(&s, count), expected);
+    }
+    check_text(answer(&s, "SELECT count(*) FROM public.measures"), "3");
+    if (is_in_transaction)
+        must(&s, "ROLLBACK");
+    if (is_in_transaction)
+        check_text(answer(&s, count), "0");
+    session_close(&s);
+    clear_stage();
+}
+
+static void another_table_of_the_same_types_is_found(void)
+{
+    for (int in_transaction = 0; in_transaction < 2; in_transaction++) {
+        check_found("CREATE TEMP TABLE measures (v real)", false, in_transaction);
+        check_found("SELECT 0.5::real AS v INTO TEMP measures LIMIT 0", false, in_transaction);
+        check_found("CREATE TABLE earlier.measures (v real)", false, in_transaction);
+        check_found("CREATE TABLE earlier.measures AS SELECT 0.5::real AS v LIMIT 0", true,
+                    in_transaction);
+    }
+}
+
+static void another_function_of_the_same_types_is_found(void)
+{
+    struct session s;
+    weir_value one = weir_int(1);
+
+    set_stage("real");
+    change("CREATE FUNCTION public.f(int) RETURNS text LANGUAGE sql AS $$SELECT 'public'$$");
+    session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    must(&s, "SET search_path TO earlier, public");
+    for (int use = 0; use < 3; use++)
+        check_text(answer_to(&s, "SELECT f($1)", &one), "public");
+    change("CREATE FUNCTION earlier.f(int) RETURNS text LANGUAGE sql AS $$SELECT 'earlier'$$");
+    grow_old(&s);
+    must(&s, "BEGIN READ ONLY");
+    for (int use = 0; use < 3; use++)
+        check_text(answer_to(&s, "SELECT f($1)", &one), "earlier");
+    must(&s, "COMMIT");
+    session_close(&s);
+    clear_stage();
+    change("DROP FUNCTION public.f");
+}
+
 /* ---- what is not seen ---------------------------------------------------------------------- */
 
 /* Calls are too many to suspect each of them: what they change is noticed when the time has passed. */
@@ -485,6 +556,8 @@ int main(void)
     run(the_search_path_decides_which_table_it_is);
     run(other_settings_change_nothing_about_names);
     run(what_is_the_session_s_own_is_known_to_it_alone);
+    run(another_table_of_the_same_types_is_found);
+    run(another_function_of_the_same_types_is_found);
     run(what_a_call_changes_is_noticed_after_the_limit);
     session_close(&observer);
     return check_done();

@@ -90,6 +90,18 @@ static void what_has_grown_old_takes_one_round_trip_more_in_all(void)
         check_int(answers_for(&s, 100), 100);
     }
 
+    /* What is around it costs no more, and a transaction that failed can be ended. */
+    for (int i = 0; i < 3; i++) {
+        int before = atomic_load(&pooler.answers);
+        grow_old(&s);
+        must(&s, "BEGIN");
+        must(&s, "SET LOCAL search_path TO public");
+        check_int(run_sql(&s, "SELECT 1 / (SELECT 0)"), WEIR_QUERY);
+        must(&s, "ROLLBACK");
+        if (i > 0)
+            check(atomic_load(&pooler.answers) - before <= 5);
+    }
+
     /* Used less often than that, it takes none more. */
     for (int i = 0; i < 10; i++) {
         grow_old(&s);

@@ -237,11 +237,13 @@ static void a_column_that_another_connection_renames_has_its_new_name_at_once(vo
 static void a_stale_plan_inside_a_transaction_asks_to_repeat_it(void)
 {
     struct session s;
+    struct session other;
 
     session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
-    must(&s, "CREATE TEMP TABLE growing (a int)");
+    session_open(&other, need_env("WEIR_TEST_PG_SOCKET_URL"));
+    must(&s, "CREATE TABLE growing (a int)");
     check_text(answer(&s, "SELECT * FROM growing"), "(no row)");
-    must(&s, "ALTER TABLE growing ADD b int");
+    must(&other, "ALTER TABLE growing ADD b int");
     must(&s, "BEGIN");
     check_int(run_sql(&s, "SELECT * FROM growing"), WEIR_RETRY);
     check_int(s.error.status, WEIR_RETRY);
@@ -251,6 +253,16 @@ static void a_stale_plan_inside_a_transaction_asks_to_repeat_it(void)
     must(&s, "BEGIN");
     check_int(run_sql(&s, "SELECT * FROM growing"), WEIR_OK);
     must(&s, "COMMIT");
+
+    /* A change that this connection has seen costs nobody a transaction. */
+    must(&s, "ALTER TABLE growing ADD c int");
+    must(&s, "BEGIN");
+    check_int(run_sql(&s, "SELECT * FROM growing"), WEIR_OK);
+    must(&s, "ALTER TABLE growing ADD d int");
+    check_int(run_sql(&s, "SELECT * FROM growing"), WEIR_OK);
+    must(&s, "COMMIT");
+    must(&s, "DROP TABLE growing");
+    session_close(&other);
     session_close(&s);
 }
 

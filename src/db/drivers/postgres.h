@@ -131,6 +131,10 @@ struct pg_conn {
     unsigned changes_now;
     unsigned changes_open;
 
+    /* When names in what is prepared were last looked up anew, and weir__pg_definitions() then. */
+    weir_time plans_at;
+    uint64_t plans_definitions;
+
     /* Statements that are not kept, by their hash, whose parameters' types are settled. */
     uint64_t settled[PG_SETTLED];
 
@@ -149,9 +153,10 @@ struct pg_conn {
  * `epoch` is the connection's; without a name it remembers how to send it.
  *
  * PostgreSQL decides once, when it prepares a statement, which types its parameters have, and never
- * looks again: after ALTER TABLE it plans anew with the old types (plancache.c of 15 and 18). So a
- * statement with parameters is used only until somebody changes definitions, and at most for
- * prepared_max_age_ms; then it is described anew, and prepared anew when anything differs.
+ * looks again: after ALTER TABLE it plans anew with the old types (plancache.c of 15 and 18). Nor does it
+ * look whether a name means another object, because one was created in an earlier schema, before the
+ * object of before changes. So a statement is used only until somebody changes definitions, and at
+ * most for prepared_max_age_ms; then it is described anew, and prepared anew when anything differs.
  */
 struct pg_prepared {
     char name[48]; /* "": not prepared */
@@ -175,6 +180,7 @@ struct pg_prepared {
     struct pg_effects effects;
     bool is_small; /* its last result was; see receive_rows() */
     bool is_select;
+    bool names_nothing;      /* it is BEGIN, COMMIT, SET …: nothing can be out of date */
     bool has_same_columns;   /* as long as it is prepared, each result has `columns` */
     struct columns *columns; /* of its last rows */
 };
@@ -268,6 +274,7 @@ struct pg_question {
     const Oid *types;
     int type_count;
     bool is_guarded;
+    bool forgets_plans; /* names in whatever is prepared are looked up anew, too */
 };
 
 /* Have a statement parsed and described, in one round trip. Errors as weir__pg_error(). */

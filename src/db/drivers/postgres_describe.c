@@ -60,13 +60,17 @@ static int send_question(struct pg_conn *conn, const struct pg_question *questio
     if (question->is_guarded &&
         !PQsendQueryParams(pg, "SAVEPOINT " PG_GUARD, 0, NULL, NULL, NULL, NULL, 0))
         return -1;
+    if (question->forgets_plans &&
+        !PQsendQueryParams(pg, "DISCARD PLANS", 0, NULL, NULL, NULL, NULL, 0))
+        return -1;
     if (!PQsendPrepare(pg, question->name, question->text, question->type_count, question->types) ||
         !PQsendDescribePrepared(pg, question->name))
         return -1;
     if (question->is_guarded &&
         !PQsendQueryParams(pg, "RELEASE SAVEPOINT " PG_GUARD, 0, NULL, NULL, NULL, NULL, 0))
         return -1;
-    return PQpipelineSync(pg) ? before + question->is_guarded + 1 : -1;
+    before += question->is_guarded + question->forgets_plans;
+    return PQpipelineSync(pg) ? before + 1 : -1;
 }
 
 static struct pg_description read_description(const PGresult *answer)

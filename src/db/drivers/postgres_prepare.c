@@ -265,24 +265,33 @@ static void send_as(struct pg_params *params, const struct pg_prepared *prepared
     params->declared = prepared->types;
 }
 
-static bool is_select(const struct statement *statement)
+/* Commands in which no name is looked up, many of them in each transaction. */
+static bool names_nothing(const struct token *first)
 {
-    const char *at = statement->text;
-    struct token first = weir__token_next(&at, at + statement->text_size, DIALECT_POSTGRES);
+    static const char *const words[] = {"begin",    "start", "commit",    "end",
+                                        "rollback", "abort", "savepoint", "release",
+                                        "set",      "reset", "show"};
 
-    return weir__token_is_word(&first, "select");
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (weir__token_is_word(first, words[i]))
+            return true;
+    }
+    return false;
 }
 
 static struct pg_prepared *prepared_of(struct statement *statement)
 {
     struct pg_prepared *prepared = statement->prepared;
+    const char *at = statement->text;
 
     if (prepared != NULL)
         return prepared;
+    struct token first = weir__token_next(&at, at + statement->text_size, DIALECT_POSTGRES);
     prepared = calloc(1, sizeof(*prepared));
     if (prepared != NULL) {
         prepared->effects = weir__pg_effects_of(statement->text);
-        prepared->is_select = is_select(statement);
+        prepared->is_select = weir__token_is_word(&first, "select");
+        prepared->names_nothing = names_nothing(&first);
     }
     statement->prepared = prepared;
     return prepared;
@@ -403,7 +412,15 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
 
 /* ---- statements that are old --------------------------------------------------------------- */
 
-/* Describe it as it was described at first, without touching what is prepared. */
+/* Since this statement grew old, or since the last change that is known, nobody had the server look
+ * names up anew. Behind a pooler that would be done in one of its sessions. */
+static bool must_forget_plans(const struct pg_conn *conn, const struct pg_prepared *prepared)
+{
+    return !conn->is_pooled && (conn->plans_definitions != weir__pg_definitions(conn) ||
+                                conn->plans_at < prepared->unprepared_at);
+}
+
+/* Describe it as it was described at first. What is prepared stays, but names in it are looked up anew. */
 static weir_status describe_again(struct pg_conn *conn, const struct statement *statement,
                                   const struct pg_params *params, weir_time deadline,
                                   struct pg_description *ret_description, weir_error *reterr)
@@ -412,10 +429,13 @@ static weir_status describe_again(struct pg_conn *conn, const struct statement *
     Oid *types = prepared->first_typing == PG_UNTYPED ? NULL : prepared->types;
     Oid *blobs = NULL;
     char *storage = NULL;
+    uint64_t definitions = weir__pg_definitions(conn);
+    weir_time start = weir_now();
     struct pg_question question = {
         .name = "",
         .text = weir__pg_text(statement, weir__pg_edition(conn, false), &storage),
         .types = types,
+        .forgets_plans = must_forget_plans(conn, prepared),
     };
 
     if (question.text == NULL)
@@ -431,6 +451,10 @@ static weir_status describe_again(struct pg_conn *conn, const struct statement *
     }
     question.type_count = types != NULL ? params->count : 0;
     weir_status status = weir__pg_ask(conn, &question, deadline, ret_description, reterr);
+    if (status == WEIR_OK && question.forgets_plans) {
+        conn->plans_at = start;
+        conn->plans_definitions = definitions;
+    }
     free(storage);
     free(blobs);
     return status;
@@ -506,8 +530,9 @@ weir_status weir__pg_make_ready(struct pg_conn *conn, struct statement *statemen
     if (prepared == NULL || !is_prepared(conn, prepared, params))
         return make_anew(conn, statement, params, now, deadline, ret_way, reterr);
 
-    /* Without parameters no types are frozen, and the server sees to the rest. */
-    if (params->count > 0 && !is_fresh(conn, prepared, *now))
+    /* In a failed transaction nothing can be asked, and only its end can be run. */
+    if (!prepared->names_nothing && !is_fresh(conn, prepared, *now) &&
+        PQtransactionStatus(conn->pg) != PQTRANS_INERROR)
         return refresh(conn, statement, params, now, deadline, ret_way, reterr);
     *ret_way = PG_PREPARED;
     return WEIR_OK;
