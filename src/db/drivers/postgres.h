@@ -93,6 +93,7 @@ struct pg_conn {
     /* A pooler stands between, which may give each transaction another session: what is set for the
      * session would be left to others. Known from process numbers that differ. */
     bool is_pooled;
+    bool is_direct; /* nothing stands between, as the server sees it; weir__pg_set_up() */
 
     enum pg_role wanted;
     bool is_fitting;    /* it was what `wanted` says before its first loan */

@@ -413,11 +413,12 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
 /* ---- statements that are old --------------------------------------------------------------- */
 
 /* Since this statement grew old, or since the last change that is known, nobody had the server look
- * names up anew. Behind a pooler that would be done in one of its sessions. */
+ * names up anew. Behind a pooler that would be done in one of its sessions; and pgpool-II (4.3.5) takes
+ * DISCARD PLANS for the end of all that is prepared, and refuses it from then on (XX000, "unable to bind"). */
 static bool must_forget_plans(const struct pg_conn *conn, const struct pg_prepared *prepared)
 {
-    return !conn->is_pooled && (conn->plans_definitions != weir__pg_definitions(conn) ||
-                                conn->plans_at < prepared->unprepared_at);
+    return conn->is_direct && (conn->plans_definitions != weir__pg_definitions(conn) ||
+                               conn->plans_at < prepared->unprepared_at);
 }
 
 /* Describe it as it was described at first. What is prepared stays, but names in it are looked up anew. */

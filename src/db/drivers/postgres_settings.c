@@ -2,9 +2,11 @@
 /* What a PostgreSQL session is given to start with, and whether its server is still the one asked for. */
 #include "db/drivers/postgres_connect.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* ---- settings ------------------------------------------------------------------------------ */
 
@@ -21,6 +23,32 @@ static bool is_reported_as(const struct pg_conn *conn, const char *name, const c
     const char *value = PQparameterStatus(conn->pg, name);
 
     return value != NULL && strncmp(value, start, strlen(start)) == 0;
+}
+
+/* The port that the server must see when nothing stands between; 0: none, by a Unix socket. */
+static int local_port(const struct pg_conn *conn)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+
+    if (getsockname(PQsocket(conn->pg), (struct sockaddr *)&address, &size) != 0)
+        return 0;
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : 0;
+}
+
+/* Whether the server has this connection itself. pgpool-II shows its process number, so that it is not known by
+ * that. By a Unix socket one that stands between has another port than the server, as a rule. */
+static void write_is_direct(const struct pg_conn *conn, char *sql, size_t size)
+{
+    int port = local_port(conn);
+
+    if (port > 0)
+        snprintf(sql, size, "coalesce(inet_client_port() = %d, false)", port);
+    else
+        snprintf(sql, size, "inet_client_port() IS NULL AND current_setting('port')::int = %d",
+                 atoi(PQport(conn->pg)));
 }
 
 /*
@@ -50,12 +78,15 @@ static void write_set_up(const struct pg_conn *conn, char *sql, size_t size)
     int pid = PQbackendPID(conn->pg);
     int digits = PQserverVersion(conn->pg) >= 120000 ? 1 : 3;
     int limit = server_timeout(conn->config);
+    char is_direct[128];
+
+    write_is_direct(conn, is_direct, sizeof(is_direct));
     int used = snprintf(
         sql, size,
-        "SELECT pg_backend_pid() = %d, current_setting('extra_float_digits')::int < %d, "
+        "SELECT pg_backend_pid() = %d, current_setting('extra_float_digits')::int < %d, %s, "
         "CASE WHEN pg_backend_pid() = %d AND current_setting('extra_float_digits')::int < %d "
         "THEN set_config('extra_float_digits', '%d', false) END",
-        pid, digits, pid, digits, digits);
+        pid, digits, is_direct, pid, digits, digits);
 
     if (limit > 0)
         used += snprintf(
@@ -90,6 +121,7 @@ static bool is_true(const PGresult *rows, int column)
 static void read_answer(struct pg_conn *conn, const PGresult *rows)
 {
     conn->is_pooled = !is_true(rows, 0);
+    conn->is_direct = !conn->is_pooled && is_true(rows, 2);
     conn->note = NULL;
     if (!conn->is_pooled)
         return;
@@ -114,6 +146,7 @@ weir_status weir__pg_set_up(struct pg_conn *conn, weir_time deadline, weir_error
     if (status == WEIR_DISCONNECTED || status == WEIR_TIMEOUT || conn->is_lost)
         return status;
     conn->is_pooled = true;
+    conn->is_direct = false;
     conn->note = "the server refused the settings of the session: they are as it has them";
     return WEIR_OK;
 }
