@@ -414,7 +414,7 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
 
 /* Since this statement grew old, or since the last change that is known, nobody had the server look
  * names up anew. Behind a pooler that would be done in one of its sessions; and pgpool-II (4.3.5) takes
- * DISCARD PLANS for the end of all that is prepared, and refuses it from then on (XX000, "unable to bind"). */
+ * DISCARD PLANS for the end of all that is prepared, and ends the session when any of it is used (XX000). */
 static bool must_forget_plans(const struct pg_conn *conn, const struct pg_prepared *prepared)
 {
     return conn->is_direct && (conn->plans_definitions != weir__pg_definitions(conn) ||
