@@ -165,6 +165,14 @@ static struct hygiene_verdict judge_length(const struct hygiene_field *field,
     return passed;
 }
 
+/* Whether a Transfer-Encoding begins with the coding that is understood, or with none. */
+static bool names_chunked(const char *value)
+{
+    size_t size = strcspn(value, " \t,;");
+
+    return size == 0 || (size == 7 && strncasecmp(value, "chunked", size) == 0);
+}
+
 static struct hygiene_verdict judge_framing(const struct hygiene_head *head,
                                             struct hygiene_body *ret_body)
 {
@@ -176,7 +184,8 @@ static struct hygiene_verdict judge_framing(const struct hygiene_head *head,
     if (length != NULL)
         return refuse(400, "Content-Length and Transfer-Encoding exclude each other");
     if (strcasecmp(coding->value, "chunked") != 0)
-        return refuse(400, "the only Transfer-Encoding understood here is chunked");
+        return refuse(names_chunked(coding->value) ? 400 : 501,
+                      "the only Transfer-Encoding understood here is chunked");
     if (strcmp(head->version, "HTTP/1.1") != 0)
         return refuse(400, "Transfer-Encoding needs HTTP/1.1");
     ret_body->is_chunked = true;

@@ -47,8 +47,8 @@ struct hygiene_verdict {
  * with OPTIONS; another version than HTTP/1.0 and 1.1 (505); control bytes in a value (a tab is
  * allowed); HTTP/1.1 without Host; a Host that is no host; any of Host, Content-Length,
  * Transfer-Encoding, Content-Type, Authorization twice; Content-Length that is not plain digits,
- * or does not fit 64 bits (413); Transfer-Encoding other than exactly "chunked", or with
- * HTTP/1.0, or together with Content-Length; an Expect other than 100-continue (417).
+ * or does not fit 64 bits (413); Transfer-Encoding other than exactly "chunked" (501 for another
+ * coding, RFC 9112 6.1), or with HTTP/1.0, or together with Content-Length; an Expect other than 100-continue (417).
  *
  * Source: RFC 9112 sections 2 to 6, RFC 9110 section 5; where these let a server choose between
  * repairing and refusing, this refuses.

@@ -181,16 +181,15 @@ static void it_is_not_asked_for_where_it_says_nothing(void)
     close_session(session);
 }
 
-/* Whether libcurl (7.88) finds no number at the beginning of the first one. */
-static bool has_no_number(const char *fields)
+static const char *first_value(int i)
 {
-    const char *value = strchr(fields, ':') + 1;
+    const char *value = strchr(wrong[i], ':') + 1;
 
-    value += strspn(value, " ");
-    return *value != '+' && (*value < '0' || *value > '9');
+    return value + strspn(value, " ");
 }
 
-/* Where chunks are announced behind it, libcurl has read it by then. Newer ones (seen: 8.22) refuse more. */
+/* Where chunks are announced behind it, libcurl has read it by then. 7.88 takes a
+ * sign for the beginning of a number, 8.14 does not, and 8.22 refuses whatever is none as a whole. */
 static void before_chunks_are_announced_it_must_begin_with_a_number(void)
 {
     weir_http *session = open_single();
@@ -199,7 +198,9 @@ static void before_chunks_are_announced_it_must_begin_with_a_number(void)
     for (int i = 0; i < (int)COUNT(wrong); i++) {
         int before = check_failures_in_test;
         struct outcome o = ask(session, "GET", "before", i);
-        bool is_refused = is_strict ? o.status != WEIR_OK : has_no_number(wrong[i]);
+        bool is_refused = *first_value(i) < '0' || *first_value(i) > '9';
+        if (is_strict || *first_value(i) == '+')
+            is_refused = o.status != WEIR_OK;
         if (is_refused) {
             check_outcome(o, WEIR_PROTOCOL);
             check_contains(o.error.text, "Invalid Content-Length");

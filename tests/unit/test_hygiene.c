@@ -181,9 +181,13 @@ static void both_framings_together_are_refused(void)
 
 static void the_only_transfer_encoding_is_chunked(void)
 {
-    static const char *const bad[] = {"xchunked",    "chunked, chunked", "gzip, chunked",
-                                      "chunked;a=b", "identity",         ""};
+    static const char *const other[] = {"xchunked", "gzip, chunked", "identity", "gzip;q=1",
+                                        "chunkedx"};
+    static const char *const bad[] = {"chunked, chunked", "chunked;a=b", "chunked ", ",chunked",
+                                      ""};
 
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+        check_int(post_status("Transfer-Encoding", other[i]), 501);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         check_int(post_status("Transfer-Encoding", bad[i]), 400);
     check_int(post_status("Transfer-Encoding", "Chunked"), 0);
