@@ -34,6 +34,7 @@ def table(path, post_path=None, login=""):
         return f"POST {post_path or path} HTTP/1.1\r\nHost: h\r\n{login}{headers}\r\n\r\n{body}"
 
     bad = (400,)
+    not_understood = (400, 501)  # RFC 9112, 6.1, says 501; libmicrohttpd 1.0.1 says 400 before anybody is asked
     cases = [
         ("no Host", get("X: y"), bad),
         ("two Host headers", get("Host: a\r\nHost: b"), bad),
@@ -50,8 +51,8 @@ def table(path, post_path=None, login=""):
         ("Content-Length 0x3", post("Content-Length: 0x3", "abc" + smuggled), bad),
         ("Content-Length empty", post("Content-Length:", smuggled), bad),
         ("Content-Length 2^64+3", post("Content-Length: 18446744073709551619", "abc" + smuggled), (400, 413)),
-        ("Transfer-Encoding: xchunked", post("Transfer-Encoding: xchunked", "0\r\n\r\n" + smuggled), (501,)),
-        ("Transfer-Encoding: gzip, chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n" + smuggled), (501,)),
+        ("Transfer-Encoding: xchunked", post("Transfer-Encoding: xchunked", "0\r\n\r\n" + smuggled), not_understood),
+        ("Transfer-Encoding: gzip, chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n" + smuggled), not_understood),
         ("Transfer-Encoding twice",
          post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n" + smuggled), bad),
         ("Transfer-Encoding with a space before the colon",

@@ -109,7 +109,7 @@ def a_table_that_changes_meanwhile(pooler):
 
 def a_table_that_one_of_them_changes(pooler):
     """The same by one of the pool's own connections, where nobody else can connect."""
-    told = load(pooler, "changes")
+    told = load(pooler, "changes", max(SECONDS, 8))
     must_be_right(told)
     assert told["changed"] >= 2, told
 

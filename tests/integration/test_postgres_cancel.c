@@ -201,7 +201,8 @@ static double kept_throughput(const char *quick, int pool_size)
 
 /* On a machine that does nothing else (WEIR_TEST_QUIET) 0.8 and more; 0.6 where sixteen share eight,
  * because a slot is kept until its statement has ended. A cancel costs the server a process, so on a
- * machine that is busy it is less, by turns. Closing each connection never reaches any of the bounds. */
+ * machine that is busy it is less, by turns, and least where the statements need the processor, too. A
+ * connection closed for each deadline is found by their count, whatever the machine does. */
 static void half_of_the_callers_timing_out_leave_the_other_half_its_throughput(void)
 {
     static const struct {
@@ -211,7 +212,7 @@ static void half_of_the_callers_timing_out_leave_the_other_half_its_throughput(v
         double quiet_bound;
     } scenes[] = {{"SELECT pg_sleep(0.001)", 16, 0.5, 0.8},
                   {"SELECT pg_sleep(0.001)", 8, 0.3, 0.6},
-                  {"SELECT count(*) FROM generate_series(1, 200)", 16, 0.6, 0.8}};
+                  {"SELECT count(*) FROM generate_series(1, 200)", 16, 0.3, 0.8}};
     bool is_quiet = getenv("WEIR_TEST_QUIET") != NULL;
 
     for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
