@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pool core beside its floor and a peer, in one run: a cycle of acquire and release without
- * contention for a slot, and 64 threads in line for 4 slots. The resource is a no-op, the options
+ * contention for a slot, and 64 threads in the queue for 4 slots. The resource is a no-op, the options
  * are the defaults but for the sizes, so this shows the cost and the fairness of lending, not of a
  * database.
  */
@@ -254,7 +254,7 @@ static void bench_cycles(void)
         samples[OBSERVED][0][0] / one, samples[EACH_LOAN][0][0] / one);
 }
 
-/* ---- in line ----------------------------------------------------------------------------- */
+/* ---- in the queue ----------------------------------------------------------------------------- */
 
 enum { THREADS = 64, SLOTS = 4, MOST_WAITS = 400000, WARM_UP_MS = 200, WINDOW_MS = 2000 };
 
@@ -284,7 +284,7 @@ static void work_busy(void)
         continue;
 }
 
-static void stand_in_line(void *arg, int number)
+static void sleep_in_queue(void *arg, int number)
 {
     struct line_run *run = arg;
 
@@ -326,7 +326,7 @@ static void print_line_run(struct line_run *run)
         least = run->ops[i] < least ? run->ops[i] : least;
         most = run->ops[i] > most ? run->ops[i] : most;
     }
-    bench_must(count > 0 && most > 0, "a run in line");
+    bench_must(count > 0 && most > 0, "a run in the queue");
     qsort(all, count, sizeof all[0], compare_floats);
     double p50 = all[count / 2] / 1000.0;
     double max = all[count - 1] / 1000.0;
@@ -346,7 +346,7 @@ static void measure_line(const struct contender *contender, void (*work)(void))
     contender->open(SLOTS);
     run.from = weir_now() + WARM_UP_MS * WEIR_MS;
     run.until = run.from + WINDOW_MS * WEIR_MS;
-    bench_run_threads(THREADS, stand_in_line, &run);
+    bench_run_threads(THREADS, sleep_in_queue, &run);
     contender->close();
     print_line_run(&run);
 }

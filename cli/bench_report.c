@@ -18,7 +18,7 @@ const char *const bench_limits[] = {
     "with SQLAlchemy's NullPool; a program that keeps one connection per thread has no churn, but "
     "also "
     "no bound.",
-    "The pool has as many connections as there are threads, so nobody stands in line: what a "
+    "The pool has as many connections as there are threads, so nobody waits: what a "
     "smaller "
     "pool costs is not shown.",
     "The times are of this machine, this database and this moment, with whatever else they did; "

@@ -64,7 +64,7 @@ static void *come(void *arg)
     return NULL;
 }
 
-/* Until all slots are lent and the others wait in line, or it is clear that this will not be. */
+/* Until all slots are lent and the others wait in the queue, or it is clear that this will not be. */
 static void await_crowd(struct crowd *crowd, int slots, int threads)
 {
     weir_time end = weir_deadline_in(crowd->scene->step_ms);

@@ -118,7 +118,7 @@ weir_db_options verify_db_options(const struct verify_database *database, int po
 
     snprintf(name, VERIFY_NAME, "weir-verify-%ld-%u", (long)getpid(),
              atomic_fetch_add(&counter, 1) + 1);
-    /* Of the configured pool, but for what would keep the checks from standing in line or from
+    /* Of the configured pool, but for what would keep the checks from waiting or from
      * borrowing twice in one thread. */
     int max_waiters = options.pool.max_waiters, pool_timeout_ms = options.pool.pool_timeout_ms;
     options.pool = database->pool;

@@ -126,7 +126,7 @@ static void refuse_stuck(struct door *door, struct chunks *chunks)
     MHD_set_connection_option(chunks->connection, MHD_CONNECTION_OPTION_TIMEOUT, STUCK_SECONDS);
 }
 
-void chunks_tend(struct door *door)
+void chunks_maintain(struct door *door)
 {
     weir_time now;
 

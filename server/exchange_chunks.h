@@ -41,7 +41,7 @@ void chunks_end(struct door *door, struct chunks *chunks);
 void chunks_refuse_overlong(struct door *door);
 
 /* After each round of the library: now and then it is looked who is stuck. */
-void chunks_tend(struct door *door);
+void chunks_maintain(struct door *door);
 
 /* How long the event thread may wait before the next round, when the library allows `wait_ms` (-1: for ever). */
 int chunks_wait_ms(struct door *door, int wait_ms);

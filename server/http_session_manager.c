@@ -189,13 +189,13 @@ weir_status http_manager_follow_closely(weir_error *reterr)
     return status;
 }
 
-void http_manager_tend(void)
+void http_manager_maintain(void)
 {
     struct http_handle *handle;
 
     if (!http_manager_find_session(&handle))
         return;
-    weir_http_tend(handle->session);
+    weir_http_maintain(handle->session);
     http_manager_put_session(handle);
 }
 

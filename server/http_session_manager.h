@@ -69,10 +69,10 @@ uint64_t http_handle_number(const struct http_handle *handle);
 WEIR_MUST_CHECK weir_status http_manager_follow_closely(weir_error *reterr);
 
 /* One step of housekeeping: close connections that rested for too long. Threads: any. */
-void http_manager_tend(void);
+void http_manager_maintain(void);
 
 /*
- * Let no request wait any more, in line, at a gate or for its next attempt: these end with
+ * Let no request wait any more, in the queue, at a gate or for its next attempt: these end with
  * WEIR_CLOSED. Those on the wire may finish until the deadline. The session stays the manager's, for
  * the rest of a drain. Threads: any.
  */

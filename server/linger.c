@@ -81,7 +81,7 @@ static void settle(struct linger_set *set, const struct lingering *entry, bool i
         close(entry->fd);
 }
 
-void linger_tend(struct linger_set *set, int wake_fd, int timeout_ms)
+void linger_maintain(struct linger_set *set, int wake_fd, int timeout_ms)
 {
     struct lingering entries[LINGER_SOCKETS];
     struct pollfd polled[LINGER_SOCKETS + 1];

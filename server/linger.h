@@ -30,7 +30,7 @@ struct lingering {
 /* Memory is the owner's; linger_init() first, linger_clear() last. */
 struct linger_set {
     pthread_mutex_t lock;
-    /* Guarded by lock; entries are added by any thread and removed by the tending one only. */
+    /* Guarded by lock; entries are added by any thread and removed by the thread of linger_maintain() only. */
     struct lingering sockets[LINGER_SOCKETS];
     size_t count;
 };
@@ -48,6 +48,6 @@ void linger_add(struct linger_set *set, int fd);
  * readable; then discard and close what is due. The owner drains wake_fd.
  * Threads: one.
  */
-void linger_tend(struct linger_set *set, int wake_fd, int timeout_ms);
+void linger_maintain(struct linger_set *set, int wake_fd, int timeout_ms);
 
 #endif

@@ -124,7 +124,7 @@ static void run_once(struct event_thread *thread)
     count = add_arrivals(thread);
     MHD_run(door->daemon);
     atomic_fetch_sub(&door->entering, count - door->admitted);
-    chunks_tend(door);
+    chunks_maintain(door);
 }
 
 /* The event is read before is_woken is cleared: who wakes in between finds it set, and is seen by the round

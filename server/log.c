@@ -283,7 +283,7 @@ static void put_repeats_locked(weir_time now, bool is_end)
     }
 }
 
-void log_tend(bool is_end)
+void log_maintain(bool is_end)
 {
     pthread_mutex_lock(&lock);
     put_repeats_locked(weir_now(), is_end);

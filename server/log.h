@@ -68,7 +68,7 @@ void log_write_about(enum log_level level, const struct log_about *about, const 
 
 /* Write what was held back of repeated messages and is due; at the end, all of it. Call it about once a
  * second. Threads: any. */
-void log_tend(bool is_end);
+void log_maintain(bool is_end);
 
 /*
  * Log the life of a database's pool: timeouts, failed pings, leaks, nested acquires and limits of the

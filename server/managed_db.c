@@ -498,13 +498,13 @@ weir_status managed_db_check(struct managed_db *manager, bool needs_writes, weir
     return status;
 }
 
-void managed_db_tend(struct managed_db *manager)
+void managed_db_maintain(struct managed_db *manager)
 {
     struct db_handle *handle;
 
     if (managed_db_get_engine(manager, &handle, NULL) != WEIR_OK)
         return;
-    weir_pool_tend(weir_db_pool(handle->db));
+    weir_pool_maintain(weir_db_pool(handle->db));
     managed_db_put_engine(handle);
 }
 

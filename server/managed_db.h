@@ -59,7 +59,7 @@ WEIR_MUST_CHECK weir_status managed_db_prepare(struct managed_db *manager, const
                                                struct db_handle **ret_next, weir_error *reterr);
 
 /*
- * Use what was prepared from now on. Who is in the middle of something, or in line, finishes on the
+ * Use what was prepared from now on. Who is in the middle of something, or in the queue, finishes on the
  * former pool, whose connections at rest are closed at once, the others as they come back; until then
  * there may be as many as both pools allow. The figures of the pool begin anew.
  *
@@ -179,7 +179,7 @@ WEIR_MUST_CHECK weir_status managed_db_check(struct managed_db *manager, bool ne
 
 /* One step of the pool's housekeeping, which reports connections that have been out for a minute
  * (leak_report_after_ms in the URL). Call it about once a second. Threads: any. */
-void managed_db_tend(struct managed_db *manager);
+void managed_db_maintain(struct managed_db *manager);
 
 /*
  * Close the database: waiters and newcomers are refused, connections on loan awaited until the

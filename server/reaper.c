@@ -132,7 +132,7 @@ static void remind_locked(struct reaper *reaper)
 }
 
 /* Returns how long to wait before the next step, in milliseconds. */
-static int tend_left(struct reaper *reaper)
+static int maintain_connections(struct reaper *reaper)
 {
     struct epoll_event events[EVENTS];
     weir_time now = weir_now();
@@ -408,8 +408,8 @@ static void *reap(void *arg)
     int wait_ms = atomic_load(&reaper->tick_ms);
 
     while (!atomic_load(&reaper->is_stopping)) {
-        linger_tend(&reaper->linger, reaper->epoll_fd, wait_ms);
-        wait_ms = tend_left(reaper);
+        linger_maintain(&reaper->linger, reaper->epoll_fd, wait_ms);
+        wait_ms = maintain_connections(reaper);
         cut_overdue(reaper);
     }
     return NULL;

@@ -171,7 +171,7 @@ static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
     log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
     server_metrics_unwatch(server.metrics);
     weir_status status = dispose_all(deadline, reterr);
-    log_tend(true);
+    log_maintain(true);
     if (status == WEIR_OK)
         log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
     return status;
@@ -252,28 +252,28 @@ static weir_status check_suggestions(void *arg, weir_time deadline, weir_error *
  * before the end: it might take longer than the drain, and a request that is never answered is worse
  * than a 503.
  */
-static void tend_http(void)
+static void maintain_http(void)
 {
     weir_time end = atomic_load(&server.waits_end_at);
 
     if (end != 0 && weir_now() >= end)
         http_manager_end_waits(atomic_load(&server.requests_end_at));
     else
-        http_manager_tend();
+        http_manager_maintain();
 }
 
 /* The prober's rounds are the clock of all that is to be done about once a second. */
-static void tend(void)
+static void maintain(void)
 {
-    tend_http();
-    managed_db_tend(db_manager());
-    managed_db_tend(suggestions_db_manager());
-    log_tend(false);
+    maintain_http();
+    managed_db_maintain(db_manager());
+    managed_db_maintain(suggestions_db_manager());
+    log_maintain(false);
 }
 
 static weir_status check_main(void *arg, weir_time deadline, weir_error *reterr)
 {
-    tend();
+    maintain();
     return managed_db_check(arg, false, deadline, reterr);
 }
 

@@ -122,7 +122,7 @@ typedef struct weir_breaker {
 
     weir_breaker_counts half_open; /* results of this HALF_OPEN */
     weir_breaker_lease leases[WEIR_BREAKER_PERMITS_MAX];
-    uint64_t last_ticket;
+    uint64_t last_token;
 
     weir_breaker_counts total; /* the sum of the window */
     int64_t newest;            /* COUNT: where the next call goes; TIME: the newest second */

@@ -29,7 +29,7 @@ extern "C" {
     X(CLOSE_DETACHED, "close_detached", "a detached connection is about to be closed")             \
     X(TIMEOUT, "timeout", "an acquire gave up at its deadline")                                    \
     X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")                        \
-    X(WAIT, "wait", "an acquire that stood in line was given a connection")                        \
+    X(WAIT, "wait", "an acquire that waited was given a connection")                               \
     X(LEAK, "leak", "a lease has been out for longer than leak_report_after_ms; once per loan")    \
     X(NESTED, "nested", "a thread that holds a connection of this pool acquires another")          \
     X(PING, "ping", "a connection answered its ping")                                              \
@@ -82,7 +82,7 @@ typedef struct weir_pool_event {
     weir_reason reason; /* INVALIDATE and CLOSE; NONE elsewhere */
     struct weir_pool *pool;
     void *connection; /* what the driver opened; NULL at TIMEOUT, LEAK, NESTED, PEER_LIMIT, for
-                             * a hollow CHECKIN, and at a WAIT that was given the right to open one */
+                             * a CHECKIN without a connection, and at a WAIT that was given the right to open one */
     uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection; at
                              * LEAK that of the loan, at NESTED of the one held already */
     const char *file;       /* where it was or is to be acquired; NULL where nobody holds it */

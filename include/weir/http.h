@@ -32,7 +32,7 @@ typedef struct weir_http_response weir_http_response;
 /* What happens to a request when pool_maxsize connections to its origin are busy. */
 typedef enum weir_pool_block {
     WEIR_POOL_OVERFLOW, /* another is opened and closed afterwards, up to max_per_origin; then wait */
-    WEIR_POOL_BLOCK,    /* wait in line, first come, first served */
+    WEIR_POOL_BLOCK,    /* wait in the queue, first come, first served */
     WEIR_POOL_FAIL      /* fail at once with WEIR_FULL */
 } weir_pool_block;
 
@@ -63,7 +63,7 @@ typedef struct weir_http_options {
     /* Requests on the wire at once, over all origins. Default 200, 1 to 1024. */
     int max_total;
 
-    /* How long a request may wait for a connection, standing in line for the origin's pool and for
+    /* How long a request may wait for a connection, waiting for the origin's pool and for
      * max_total together. Milliseconds; default 30000, 0 to 86400000. 0: never wait. */
     int acquire_timeout_ms;
 
@@ -71,7 +71,7 @@ typedef struct weir_http_options {
      * 1024, 0 to 1000000. */
     int max_waiters;
 
-    /* A connection that rested for longer is closed: when it would be used, or by weir_http_tend().
+    /* A connection that rested for longer is closed: when it would be used, or by weir_http_maintain().
      * A server's `Keep-Alive: timeout=n` makes it n - 1 seconds where that is shorter; then it is no
      * longer used, and closed when it would be. Milliseconds; default 30000, 0 to 86400000. 0: no
      * connection is used twice. */
@@ -232,7 +232,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
                                                     weir_http **ret_session, weir_error *reterr);
 
 /*
- * Stop: new sendings fail with WEIR_CLOSED, and so do, at once, those that wait in line, at a gate
+ * Stop: new sendings fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, at a gate
  * or for their next attempt; resting connections are closed; attempts on the wire may finish until
  * the deadline and are cut then. Returns when nothing is under way any more. May be called again.
  * WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
@@ -249,7 +249,7 @@ WEIR_API void weir_http_close(weir_http *session);
 /* One step of housekeeping: close the connections that rested for longer than idle_timeout_ms. Sending
  * does it too, for the origins it uses; call this now and then where connections to an origin that
  * is not used any more should not stay open. Threads: any. */
-WEIR_API void weir_http_tend(weir_http *session);
+WEIR_API void weir_http_maintain(weir_http *session);
 
 /* Replace every connection opened before this call: those at rest are closed now, the others when
  * their exchange is over. Their names are looked up again, and what servers answered in HTTP/1.0 is
@@ -396,7 +396,7 @@ WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
  * Let the sending of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
- * a gate and between attempts at once, in line for a connection at the latest when its turn comes. One
+ * a gate and between attempts at once, in the queue for a connection at the latest when its turn comes. One
  * that cannot begin ends with why. The next sending after that one is a new one.
  * Threads: any, while the request is not being closed.
  */
@@ -480,7 +480,7 @@ typedef struct weir_http_report {
     int curl_code;          /* libcurl's result of the last attempt; with a response, its body's */
     weir_retry_cause cause; /* why there was no further attempt */
     weir_time elapsed;      /* the whole, in nanoseconds */
-    weir_time waited;       /* of it in line and at gates */
+    weir_time waited;       /* of it in the queue and at gates */
     weir_time paused;       /* of it between attempts */
     /* How long the origin asked to stay away, or its breaker or gate keeps everybody away; 0: not. */
     weir_time retry_after;
@@ -521,7 +521,7 @@ typedef struct weir_http_attempt {
     const char *text;       /* what went wrong, as errors say it; "" when `failure` is WEIR_OK */
     int curl_code;          /* libcurl's result; with a response, its body's */
     weir_retry_cause cause; /* why another attempt followed, or why none did */
-    weir_time waited;       /* before it, in line and at gates */
+    weir_time waited;       /* before it, in the queue and at gates */
     weir_time paused;       /* before it, since the end of the one before */
     weir_time duration;     /* from when it could begin, connecting included, to its end */
 } weir_http_attempt;

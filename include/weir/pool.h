@@ -15,7 +15,7 @@ extern "C" {
  * the overflow, are closed on return. The vocabulary and the meaning of -1 and 0 are those of
  * SQLAlchemy's QueuePool.
  *
- * Whoever acquires when every slot is leased waits in line, first come, first served; a returned
+ * Whoever acquires when every slot is leased waits in the queue, first come, first served; a returned
  * connection goes directly to the one who has waited longest and nobody can overtake.
  */
 typedef struct weir_pool weir_pool;
@@ -60,9 +60,9 @@ typedef struct weir_driver {
      * that can be known: only then is the slot used for another. */
     void (*close)(void *arg, void *connection);
 
-    /* A look without a round trip (well under a microsecond): false when the other side has hung
+    /* A liveness check without a round trip (well under a microsecond): false when the other side has hung
      * up or sent something unasked. NULL: always fine. */
-    bool (*look)(void *arg, void *connection);
+    bool (*is_alive)(void *arg, void *connection);
 
     /* One round trip that proves it is alive. NULL: never pinged, whatever pool_pre_ping says. */
     weir_status (*ping)(void *arg, void *connection, weir_time deadline, weir_error *reterr);
@@ -141,7 +141,7 @@ typedef struct weir_pool_options {
      * 10000000. */
     int handoff_after_us;
 
-    /* How many may wait in line; the next is refused at once with WEIR_FULL. Default 1024, 0 to
+    /* How many may wait in the queue; the next is refused at once with WEIR_FULL. Default 1024, 0 to
      * 1000000. */
     int max_waiters;
 
@@ -149,7 +149,7 @@ typedef struct weir_pool_options {
      * Default 64, 1 to 1048576. 1 measures all, for some 40 ns a checkout. */
     int use_time_every;
 
-    /* A lease that has been out for longer than this is reported as a leak by weir_pool_tend(), once.
+    /* A lease that has been out for longer than this is reported as a leak by weir_pool_maintain(), once.
      * Milliseconds; default 0: none is; up to 86400000. HikariCP's leakDetectionThreshold. A pool
      * that watches for leaks does not lend by its shortest path. */
     int leak_report_after_ms;
@@ -211,17 +211,17 @@ typedef struct weir_lease {
     void *connection;
     weir_pool *pool;
     struct weir_slot *slot; /* NULL: detached, or nothing */
-    uint64_t ticket;
+    uint64_t token;
 } weir_lease;
 
 /*
  * Borrow a connection.
  *
  * Takes an idle one, or opens one more, or, when there are as many as there may be or as the peer
- * takes, waits in line until the deadline (weir/clock.h;
- * WEIR_DEADLINE_DEFAULT means pool_timeout from now, WEIR_DEADLINE_NOW never waits in line). Opening
+ * takes, waits in the queue until the deadline (weir/clock.h;
+ * WEIR_DEADLINE_DEFAULT means pool_timeout from now, WEIR_DEADLINE_NOW never waits in the queue). Opening
  * is done by the caller's own thread under the same deadline; with WEIR_DEADLINE_NOW, or a
- * pool_timeout of 0, only the driver's own limit bounds the opening, since nobody is waited for. Before a connection is lent it climbs a ladder:
+ * pool_timeout of 0, only the driver's own limit bounds the opening, since nobody is waited for. Before a connection is lent it is validated:
  * not evicted, not over its age, its socket quiet, and, if it was idle for longer than
  * ping_bypass_ms, its ping answered; one that fails is closed and replaced in place.
  *
@@ -309,10 +309,10 @@ WEIR_API void weir_pool_trim(weir_pool *pool, int64_t idle_ms);
  * yet, with its place, thread and age. Looks at each slot once and takes no lock.
  * Threads: any; not from a listener or driver of this pool.
  */
-WEIR_API void weir_pool_tend(weir_pool *pool);
+WEIR_API void weir_pool_maintain(weir_pool *pool);
 
 /*
- * Stop lending: new acquires and those in line fail with WEIR_CLOSED at once, idle connections are
+ * Stop lending: new acquires and those who wait fail with WEIR_CLOSED at once, idle connections are
  * closed, and the call waits until every lease has come back or the deadline passes.
  *
  * WEIR_TIMEOUT: some have not; the text says who holds what since when. They are closed as they
@@ -375,7 +375,7 @@ typedef struct weir_pool_stats {
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;       /* acquires that stood in line and have left it: wait_time.count */
+    uint64_t waits;       /* acquires that waited and have left it: wait_time.count */
     uint64_t handed_over; /* slots given directly to a waiter */
     uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
@@ -390,11 +390,11 @@ typedef struct weir_pool_stats {
     uint64_t ping_failures;
     uint64_t resets;  /* returned connections that the driver was asked to reset */
     uint64_t misuses; /* leases given back twice */
-    uint64_t leaks;   /* leases reported by weir_pool_tend() */
+    uint64_t leaks;   /* leases reported by weir_pool_maintain() */
     uint64_t nested;  /* acquires by threads that held a connection already, unless allowed */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
     /* times */
-    weir_histogram wait_time;   /* of acquires that stood in line, also of those that gave up */
+    weir_histogram wait_time;   /* of acquires that waited, also of those that gave up */
     weir_histogram create_time; /* of successful opens */
     weir_histogram use_time;    /* of one checkout in use_time_every */
 } weir_pool_stats;

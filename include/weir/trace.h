@@ -222,7 +222,7 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
  * A pool keeps its fast path. Where nothing is recorded they return after some nanoseconds, and a
  * database that is asked weir_trace_wants() does not even measure.
  *
- * Pools:     "wait <pool>", how long an acquire stood in line, or that it gave up; "connect <pool>",
+ * Pools:     "wait <pool>", how long an acquire waited, or that it gave up; "connect <pool>",
  *            the opening of a connection; "ping <pool>", which was answered or not.
  * Databases: one span for each statement, "SELECT <database>", with the text but without the values
  *            in it, as weir_sql_without_values() has it.

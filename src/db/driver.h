@@ -55,7 +55,7 @@ struct db_driver {
     /* Before a new connection's first loan: what its CONNECT listeners have made of the session by now
      * is what every loan starts from, not what a holder left behind. */
     void (*settle)(void *conn);
-    bool (*look)(void *conn); /* NULL: always fine */
+    bool (*is_alive)(void *conn); /* NULL: always fine */
     weir_status (*ping)(void *conn, weir_time deadline, weir_error *reterr);
     weir_status (*reset)(void *conn, weir_reset how, weir_time deadline, weir_error *reterr);
 

@@ -94,12 +94,12 @@ static void close_for_pool(void *arg, void *connection)
     unref(arg);
 }
 
-static bool look_for_pool(void *arg, void *connection)
+static bool is_alive_for_pool(void *arg, void *connection)
 {
     weir_conn *conn = connection;
 
     (void)arg;
-    return conn->driver->look(conn->native);
+    return conn->driver->is_alive(conn->native);
 }
 
 static weir_status ping_for_pool(void *arg, void *connection, weir_time deadline,
@@ -129,7 +129,7 @@ static weir_status open_pool(weir_db *db, weir_error *reterr)
     const weir_driver glue = {
         .connect = connect_for_pool,
         .close = close_for_pool,
-        .look = db->driver->look == NULL ? NULL : look_for_pool,
+        .is_alive = db->driver->is_alive == NULL ? NULL : is_alive_for_pool,
         .ping = ping_for_pool,
         .reset = reset_for_pool,
     };

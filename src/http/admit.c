@@ -287,7 +287,7 @@ static enum leave hold(struct sending *s, struct admission *admission)
     if (leave == LEAVE_REFUSED) {
         abandon_permit(s, &admission->permit);
     } else if (waited > STALE_PERMIT) {
-        weir__handle_look_again(admission->lease.connection);
+        weir__handle_check_again(admission->lease.connection);
         leave = renew_permit(s, admission);
     }
     if (leave == LEAVE_GIVEN && is_barred(s)) {

@@ -229,7 +229,7 @@ static weir_status open_handle(void *arg, weir_time deadline, void **ret_connect
 }
 
 /* A connection at rest has nothing to say: what can be read from it is its end. */
-static bool look_at_handle(void *arg, void *connection)
+static bool handle_is_alive(void *arg, void *connection)
 {
     struct handle *handle = connection;
     struct pollfd look = {handle->socket, POLLIN | POLLRDHUP, 0};
@@ -240,13 +240,13 @@ static bool look_at_handle(void *arg, void *connection)
     return weir__http_now(handle->session) < handle->idle_until && poll(&look, 1, 0) == 0;
 }
 
-void weir__handle_look_again(struct handle *handle)
+void weir__handle_check_again(struct handle *handle)
 {
-    handle->is_stale = !look_at_handle(handle->session, handle);
+    handle->is_stale = !handle_is_alive(handle->session, handle);
 }
 
 const weir_driver weir__handle_driver = {
     .connect = open_handle,
     .close = close_handle,
-    .look = look_at_handle,
+    .is_alive = handle_is_alive,
 };

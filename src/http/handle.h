@@ -49,6 +49,6 @@ void weir__handle_route(struct handle *handle, const char *origin);
 void weir__handle_renew(struct handle *handle);
 
 /* Look at the connection once more, when the holder had to wait since the pool did. */
-void weir__handle_look_again(struct handle *handle);
+void weir__handle_check_again(struct handle *handle);
 
 #endif

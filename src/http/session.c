@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session's life: opened, entered and left by sendings, tended, disposed; and what it tells. */
+/* A session's life: opened, entered and left by sendings, maintained, disposed; and what it tells. */
 #include "http/session.h"
 
 #include "http/handle.h"
@@ -332,7 +332,7 @@ static void evict_pool(weir_pool *pool, void *arg)
     weir_pool_evict_all(pool);
 }
 
-void weir_http_tend(weir_http *session)
+void weir_http_maintain(weir_http *session)
 {
     weir__origins_each(session, trim_pool, &session->options.idle_timeout_ms);
 }

@@ -103,7 +103,7 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
                          "Requests that got no connection in time", ORIGIN_LABELS),
     [WAIT_TIME] =
         HISTOGRAM("weir.http.wait_time", weir__pool_bounds,
-                  "Time that requests stood in line, also those that gave up", ORIGIN_LABELS),
+                  "Time that requests waited, also those that gave up", ORIGIN_LABELS),
 };
 
 /* ---- labels ------------------------------------------------------------------------------ */

@@ -157,7 +157,7 @@ static bool lend_permit(weir_breaker *b, weir_time now, weir_permit *ret_permit)
         return false;
 
     weir_breaker_lease *lease = find_lease(b, 0);
-    lease->ticket = ++b->last_ticket;
+    lease->ticket = ++b->last_token;
     lease->expires = weir__after(now, b->options.permit_lease_ms * WEIR_MS);
     *ret_permit = (weir_permit){b->epoch, lease->ticket};
     return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection in a slot one holds: opened, climbed up to at checkout, cleaned on return, closed. */
-#include "pool/rungs.h"
+/* The connection of a slot that the caller holds: opened, validated at checkout, reset on return, closed. */
+#include "pool/validation.h"
 
 #include <assert.h>
 
@@ -36,7 +36,7 @@ void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reaso
     WEIR_PROBE2(close, pool->options.name, weir_reason_name(reason));
     pool->driver.close(pool->driver_arg, slot->connection);
     slot->connection = NULL;
-    slot->origin = SLOT_HOLLOW;
+    slot->origin = SLOT_EMPTY;
     atomic_store_explicit(&slot->connection_id, 0, memory_order_relaxed);
     slot_bump(&slot->counts[COUNT_CLOSES]);
     slot_bump(&slot->closed_by[reason]);
@@ -45,14 +45,14 @@ void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reaso
 /* ---- opening ----------------------------------------------------------------------------- */
 
 /* An acquire that ends at its deadline with a slot in hand: the error's text is the caller's. */
-static weir_status give_up(weir_pool *pool, struct request *request, const weir_error *error,
+static weir_status give_up(weir_pool *pool, struct acquire *acquire, const weir_error *error,
                            weir_error *reterr)
 {
-    weir_pool_event event = {.file = request->file,
-                             .line = request->line,
+    weir_pool_event event = {.file = acquire->file,
+                             .line = acquire->line,
                              .thread = weir__this_thread(),
                              .error = error,
-                             .duration = weir__pool_now(pool) - request->started};
+                             .duration = weir__pool_now(pool) - acquire->started};
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
     weir__emit(pool, WEIR_EVENT_TIMEOUT, &event);
@@ -61,7 +61,7 @@ static weir_status give_up(weir_pool *pool, struct request *request, const weir_
     return WEIR_TIMEOUT;
 }
 
-static weir_status give_up_late(weir_pool *pool, struct request *request, weir_error *reterr)
+static weir_status give_up_late(weir_pool *pool, struct acquire *acquire, weir_error *reterr)
 {
     weir_error error;
 
@@ -69,10 +69,10 @@ static weir_status give_up_late(weir_pool *pool, struct request *request, weir_e
         &error, WEIR_TIMEOUT,
         "pool \"%s\": the deadline passed before a connection could be checked or opened",
         pool->name);
-    return give_up(pool, request, &error, reterr);
+    return give_up(pool, acquire, &error, reterr);
 }
 
-static weir_status give_up_unannounced(weir_pool *pool, struct request *request, weir_error *reterr)
+static weir_status give_up_unannounced(weir_pool *pool, struct acquire *acquire, weir_error *reterr)
 {
     weir_error error;
 
@@ -80,7 +80,7 @@ static weir_status give_up_unannounced(weir_pool *pool, struct request *request,
                    "pool \"%s\": the deadline passed before the first_connect listener of another "
                    "acquire was done",
                    pool->name);
-    return give_up(pool, request, &error, reterr);
+    return give_up(pool, acquire, &error, reterr);
 }
 
 /*
@@ -122,15 +122,15 @@ static weir_status announce_first(weir_pool *pool, struct weir_slot *slot)
  * Let the listeners have a connection that none of them has seen; any of them may refuse it. One whose
  * turn does not come by the deadline stays in its slot, and is announced to them at its next checkout.
  */
-static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct request *request,
+static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct acquire *acquire,
                             bool is_new, weir_error *reterr)
 {
     enum slot_state origin = slot->origin;
     weir_status status = WEIR_OK;
     bool is_first;
 
-    if (!may_announce(pool, weir__request_deadline(pool, request), &is_first))
-        return give_up_unannounced(pool, request, reterr);
+    if (!may_announce(pool, weir__acquire_deadline(pool, acquire), &is_first))
+        return give_up_unannounced(pool, acquire, reterr);
     if (is_first)
         status = announce_first(pool, slot);
     if (status == WEIR_OK)
@@ -150,19 +150,19 @@ static weir_status announce(weir_pool *pool, struct weir_slot *slot, struct requ
 
 /* The peer has too many connections: for the caller that one could not be opened, unless it can wait
  * for another. */
-static weir_status refused_by_peer(struct request *request, weir_time began, weir_error *reterr)
+static weir_status refused_by_peer(struct acquire *acquire, weir_time began, weir_error *reterr)
 {
-    request->is_peer_full = true;
-    request->began = began;
+    acquire->is_peer_full = true;
+    acquire->began = began;
     if (reterr != NULL)
         reterr->status = WEIR_CONNECT;
     return WEIR_CONNECT;
 }
 
-static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, struct request *request,
+static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, struct acquire *acquire,
                                    weir_error *reterr)
 {
-    weir_time deadline = weir__request_deadline(pool, request);
+    weir_time deadline = weir__acquire_deadline(pool, acquire);
     weir_time started = weir__pool_now(pool);
     uint32_t epoch = atomic_load_explicit(&pool->epoch, memory_order_acquire);
     void *connection = NULL;
@@ -174,7 +174,7 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     WEIR_PROBE3(connect, pool->options.name, now - started, (int)status);
     if (status != WEIR_OK) {
         slot_bump(&slot->counts[COUNT_CONNECT_ERRORS]);
-        return status == WEIR_FULL ? refused_by_peer(request, started, reterr) : status;
+        return status == WEIR_FULL ? refused_by_peer(acquire, started, reterr) : status;
     }
     assert(connection != NULL);
 
@@ -191,7 +191,7 @@ static weir_status open_connection(weir_pool *pool, struct weir_slot *slot, stru
     slot_bump(&slot->counts[COUNT_CONNECTS]);
     weir__histogram_observe(&slot->create_time, now - started);
     if (atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0)
-        weir__line_note_opened(pool, started, now);
+        weir__queue_note_opened(pool, started, now);
     return WEIR_OK;
 }
 
@@ -205,14 +205,14 @@ static void end_epoch_of(weir_pool *pool, const struct weir_slot *slot)
                                             memory_order_relaxed);
 }
 
-/* ---- the ladder at checkout -------------------------------------------------------------- */
+/* ---- validation at checkout -------------------------------------------------------------- */
 
-/* The rung that costs a round trip. A ping cut short by the caller's own deadline proves nothing about
+/* The check that costs a round trip. A ping cut short by the caller's own deadline proves nothing about
  * the other connections. */
-static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request *request,
+static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct acquire *acquire,
                         weir_error *cause)
 {
-    weir_time limit = weir__request_deadline(pool, request);
+    weir_time limit = weir__acquire_deadline(pool, acquire);
     weir_time started = weir__pool_now(pool);
     weir_time deadline = started + pool->options.ping_timeout_ms * WEIR_MS;
     bool is_cut_short = limit != WEIR_DEADLINE_NOW && limit < deadline;
@@ -235,11 +235,11 @@ static weir_status ping(weir_pool *pool, struct weir_slot *slot, struct request 
 }
 
 /* Ping the slot's connection, and close it if it does not answer. */
-static void check_with_ping(weir_pool *pool, struct weir_slot *slot, struct request *request)
+static void check_with_ping(weir_pool *pool, struct weir_slot *slot, struct acquire *acquire)
 {
     weir_error cause;
 
-    if (ping(pool, slot, request, &cause) != WEIR_OK)
+    if (ping(pool, slot, acquire, &cause) != WEIR_OK)
         weir__slot_close(pool, slot, WEIR_REASON_PING, &cause);
 }
 
@@ -252,26 +252,26 @@ static weir_status refuse(weir_pool *pool, struct weir_slot *slot, weir_status s
                           pool->name, weir_status_text(status));
 }
 
-/* Whether the request's deadline has passed; one that never waits has none. */
-static bool is_late(weir_pool *pool, struct request *request)
+/* Whether the acquire's deadline has passed; one that never waits has none. */
+static bool is_late(weir_pool *pool, struct acquire *acquire)
 {
-    weir_time deadline = weir__request_deadline(pool, request);
+    weir_time deadline = weir__acquire_deadline(pool, acquire);
 
     return deadline != WEIR_DEADLINE_NOW && deadline != WEIR_DEADLINE_NEVER &&
            weir__pool_now(pool) >= deadline;
 }
 
 /*
- * The rungs for an open connection; the slot is empty afterwards if one of them broke. A request that
+ * Validate an open connection; the slot is empty afterwards if a check failed. An acquire that
  * comes too late may have what needs no ping. A ping without time would cost a good connection.
  */
-static weir_status climb_rungs(weir_pool *pool, struct weir_slot *slot, weir_time now,
-                               struct request *request, weir_error *reterr)
+static weir_status validate(weir_pool *pool, struct weir_slot *slot, weir_time now,
+                            struct acquire *acquire, weir_error *reterr)
 {
     weir_reason reason = slot_outdated(pool, slot, now);
 
-    if (reason == WEIR_REASON_NONE && pool->driver.look != NULL &&
-        !pool->driver.look(pool->driver_arg, slot->connection))
+    if (reason == WEIR_REASON_NONE && pool->driver.is_alive != NULL &&
+        !pool->driver.is_alive(pool->driver_arg, slot->connection))
         reason = WEIR_REASON_STALE;
     if (reason != WEIR_REASON_NONE) {
         weir__slot_close(pool, slot, reason, NULL);
@@ -279,38 +279,38 @@ static weir_status climb_rungs(weir_pool *pool, struct weir_slot *slot, weir_tim
     }
     if (!slot_needs_ping(pool, slot, now))
         return WEIR_OK;
-    if (is_late(pool, request))
-        return give_up_late(pool, request, reterr);
-    check_with_ping(pool, slot, request);
+    if (is_late(pool, acquire))
+        return give_up_late(pool, acquire, reterr);
+    check_with_ping(pool, slot, acquire);
     return WEIR_OK;
 }
 
 /* Leave an open connection in the slot that its listeners know of. */
 static weir_status provide(weir_pool *pool, struct weir_slot *slot, weir_time now,
-                           struct request *request, weir_error *reterr)
+                           struct acquire *acquire, weir_error *reterr)
 {
     weir_status status = WEIR_OK;
 
     if (slot->connection != NULL)
-        status = climb_rungs(pool, slot, now, request, reterr);
+        status = validate(pool, slot, now, acquire, reterr);
     if (status != WEIR_OK)
         return status;
 
     bool is_new = slot->connection == NULL;
-    if (is_new && is_late(pool, request))
-        return give_up_late(pool, request, reterr);
+    if (is_new && is_late(pool, acquire))
+        return give_up_late(pool, acquire, reterr);
     if (is_new)
-        status = open_connection(pool, slot, request, reterr);
+        status = open_connection(pool, slot, acquire, reterr);
     if (status == WEIR_OK && !slot->is_announced)
-        status = announce(pool, slot, request, is_new, reterr);
+        status = announce(pool, slot, acquire, is_new, reterr);
     return status;
 }
 
 weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time now,
-                             struct request *request, weir_error *reterr)
+                             struct acquire *acquire, weir_error *reterr)
 {
     for (int refusals = 0;; refusals++) {
-        weir_status status = provide(pool, slot, now, request, reterr);
+        weir_status status = provide(pool, slot, now, acquire, reterr);
 
         if (status != WEIR_OK && refusals > 0)
             weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
@@ -328,7 +328,7 @@ weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time 
     }
 }
 
-/* ---- the ladder on return ---------------------------------------------------------------- */
+/* ---- reset on return --------------------------------------------------------------------- */
 
 static void reset(weir_pool *pool, struct weir_slot *slot)
 {

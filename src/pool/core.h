@@ -17,26 +17,26 @@
 enum waiter_signal {
     WAITER_ASLEEP,
     WAITER_GRANTED, /* `slot` is leased to it */
-    WAITER_NUDGED,  /* a slot may be free: look, and sleep on if it is not */
-    WAITER_CLOSED   /* the pool closes; it is in no line any more */
+    WAITER_NUDGED,  /* a slot may be free: check, and sleep on if it is not */
+    WAITER_CLOSED   /* the pool closes; it has left the queue */
 };
 
 /*
- * One who waits, on its own stack. Linked while in line. All under the lock, except that the waiter
+ * One who waits, on its own stack. Linked while queued. All under the lock, except that the waiter
  * itself reads its signal; once that says GRANTED or CLOSED nobody else touches the node.
  */
 struct waiter {
     struct waiter *next;
     struct waiter *previous;
     struct weir_slot *slot;
-    uint64_t ticket;
-    weir_time since;     /* the acquire began: who comes back to the line is placed by it */
-    weir_time queued_at; /* it came into the line */
-    weir_time look_at;   /* it wakes then to look whether the peer takes more; NEVER: it need not */
+    uint64_t token;
+    weir_time since;     /* the acquire began: who returns to the queue is placed by it */
+    weir_time queued_at; /* it entered the queue */
+    weir_time check_at; /* it wakes then to check whether the peer takes more; NEVER: it need not */
     _Atomic uint32_t signal;
 };
 
-struct listener {
+struct pool_listener {
     unsigned mask;
     weir_pool_listener *function;
     void *arg;
@@ -57,14 +57,14 @@ struct guarded {
     struct waiter *first;
     struct waiter *last;
     int waiters;
-    int counted;    /* slots that are not VACANT; changed by weir__slots_move_locked() alone */
-    bool is_over;   /* OVER stands in every word */
-    bool is_wanted; /* WANT stands in every word */
+    int counted; /* slots that are not VACANT; changed by weir__slots_move_locked() alone */
+    bool is_over_capacity; /* OVER_CAPACITY stands in every word */
+    bool has_waiters;      /* HAS_WAITERS stands in every word */
     bool is_closing;
     bool is_orphaned; /* given up by its owner: the last lease frees it */
     struct detached *detached;
     struct peer peer;                  /* what is known of how many connections the peer takes */
-    struct histogram failed_wait_time; /* of those who left the line without a slot */
+    struct histogram failed_wait_time; /* of those who left the queue without a slot */
 };
 
 struct weir_pool {
@@ -85,13 +85,13 @@ struct weir_pool {
     weir_time recycle;
 
     /* read by every checkout, written hardly ever */
-    _Atomic int touched;    /* slots below this index were leased once; grows under the lock */
+    _Atomic int high_water; /* slots below this index were leased once; grows under the lock */
     _Atomic uint32_t epoch; /* connections of an older one are replaced; only grows */
     _Atomic bool is_plain;  /* has_hints, and nobody takes part in a loan: no driver call, no
                              * listener for WEIR_EVENT_EACH_LOAN, no watch; falls once */
-    _Atomic unsigned listener_mask;       /* what any listener wants; grows under the lock */
-    _Atomic int listener_count;           /* grows under the lock */
-    struct listener listeners[LISTENERS]; /* written under the lock before the count says so */
+    _Atomic unsigned listener_mask;            /* what any listener wants; grows under the lock */
+    _Atomic int listener_count;                /* grows under the lock */
+    struct pool_listener listeners[LISTENERS]; /* written under the lock before the count says so */
 
     _Atomic uint64_t next_connection_id;
     _Atomic uint32_t first_connect; /* enum first_connect; those who open meanwhile sleep on it */
@@ -120,11 +120,11 @@ static inline struct guarded *weir__guarded_locked(weir_pool *pool) WEIR_REQUIRE
 }
 
 /* Who acquires, and by when. */
-struct request {
-    weir_time deadline; /* as given; resolved by weir__request_deadline() */
+struct acquire {
+    weir_time deadline; /* as given; resolved by weir__acquire_deadline() */
     bool is_resolved;
     weir_time started; /* when it was resolved */
-    weir_time waited;  /* in line */
+    weir_time waited;  /* in the queue */
     bool is_peer_full; /* the peer refused its connection because it has too many */
     weir_time began;   /* and that opening began then */
     const char *file;
@@ -138,8 +138,8 @@ static inline weir_time weir__pool_coarse_now(weir_pool *pool)
     return pool->options.clock == NULL ? weir__tick_now() : weir__pool_now(pool);
 }
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
-/* The absolute deadline of a request, computed from pool_timeout once when it is first asked for. */
-weir_time weir__request_deadline(weir_pool *pool, struct request *request);
+/* The absolute deadline of an acquire, computed from pool_timeout once when it is first asked for. */
+weir_time weir__acquire_deadline(weir_pool *pool, struct acquire *acquire);
 
 /* A number that looks random, from one that counts (splitmix64). */
 static inline uint64_t weir__scatter(uint64_t n)
@@ -150,31 +150,35 @@ static inline uint64_t weir__scatter(uint64_t n)
     return n ^ (n >> 31);
 }
 
-/* lend.c: to be called before the first loan of the process; and the kernel's id of this thread. */
-void weir__lend_init(void);
+/* checkout.c: to be called before the first lease of the process. */
+void weir__checkout_init(void);
+
+/* thread.c: the kernel's id of this thread, asked for once. */
 int weir__this_thread(void);
+/* The same, for functions that run in the child after each fork. */
+void weir__thread_init(void);
 
 /* slots.c: the words, all under the lock. */
 
 /*
  * Change the state of a slot that nobody can take lock-free: one that is LEASED to the caller, or
- * VACANT, HOLLOW, or IDLE and wanted. Returns the word without flags.
+ * VACANT, EMPTY, or IDLE and wanted. Returns the word without flags.
  */
 uint64_t weir__slots_move_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state state)
     WEIR_REQUIRES(pool->lock);
-/* The same to LEASED; returns the ticket. `origin` is where a failed open puts it back. */
+/* The same to LEASED; returns the token. `origin` is where a failed open puts it back. */
 uint64_t weir__slots_lease_locked(weir_pool *pool, struct weir_slot *slot, enum slot_state origin)
     WEIR_REQUIRES(pool->lock);
 /* Take this one if it is IDLE, against those who take lock-free. */
-bool weir__slots_take_idle_locked(struct weir_slot *slot, uint64_t *ret_ticket);
+bool weir__slots_take_idle_locked(struct weir_slot *slot, uint64_t *ret_token);
 /* Take an open connection, else a slot that is counted already, else a new one; NULL: none free, or
  * none in which the peer would have another opened. `now` counts only where a limit of the peer is
  * known, and is 0 from who did not know of it. */
-struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, weir_time now, uint64_t *ret_ticket)
+struct weir_slot *weir__slots_take_free_locked(weir_pool *pool, weir_time now, uint64_t *ret_token)
     WEIR_REQUIRES(pool->lock);
 /* Take an idle connection of an epoch before `epoch` or not used since; NULL: none left. */
 struct weir_slot *weir__slots_take_old_locked(weir_pool *pool, uint32_t epoch,
-                                              weir_time unused_since, uint64_t *ret_ticket)
+                                              weir_time unused_since, uint64_t *ret_token)
     WEIR_REQUIRES(pool->lock);
 bool weir__slots_any_free_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock);
 /* Whether another connection may be opened beside those in `taken` slots; and that one is. */
@@ -182,59 +186,72 @@ bool weir__slots_may_open_locked(weir_pool *pool, int taken, weir_time now)
     WEIR_REQUIRES(pool->lock);
 void weir__slots_note_open_locked(weir_pool *pool, int taken, weir_time now)
     WEIR_REQUIRES(pool->lock);
-/* WANT into every word, or the slot that turned out IDLE meanwhile. */
-struct weir_slot *weir__slots_want_locked(weir_pool *pool, uint64_t *ret_ticket)
+/* HAS_WAITERS into every word, or the slot that turned out IDLE meanwhile. */
+struct weir_slot *weir__slots_mark_waiters_locked(weir_pool *pool, uint64_t *ret_token)
     WEIR_REQUIRES(pool->lock);
-void weir__slots_unwant_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
-/* WANT into every word whatever stands there: the pool closes. */
-void weir__slots_want_for_ever_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
-/* How many are IDLE or HOLLOW, which is what pool_size limits; how many are LEASED. */
+void weir__slots_unmark_waiters_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* HAS_WAITERS into every word whatever stands there: the pool closes. */
+void weir__slots_mark_closing_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+/* How many are IDLE or EMPTY, which is what pool_size limits; how many are LEASED. */
 int weir__slots_count_resting_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 int weir__slots_count_leased_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 /* How many are IDLE or LEASED: have a connection, or are about to. How many have one. */
 int weir__slots_count_taken_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 int weir__slots_count_open_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
-void weir__slots_vacate_hollow_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
+void weir__slots_vacate_empty_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock);
 
-/* line.c: who waits, and where a freed slot goes. */
-weir_status weir__line_take(weir_pool *pool, struct request *request, struct weir_slot **ret_slot,
-                            uint64_t *ret_ticket, weir_error *reterr);
+/* wait_queue.c: who waits, and who is served next. */
+weir_status weir__queue_take(weir_pool *pool, struct acquire *acquire, struct weir_slot **ret_slot,
+                             uint64_t *ret_token, weir_error *reterr);
 /*
- * The peer refused a connection in *slot because it has too many: remember that, and go back to the
- * line, to one's place by age, for as long as others of the pool are open. The slot is free afterwards,
- * whatever comes of it; *slot and *ticket are the new ones on success. *reterr is the peer's answer, and
+ * The peer refused a connection in *slot because it has too many: remember that, and return to the
+ * queue, to one's place by age, for as long as others of the pool are open. The slot is free afterwards,
+ * whatever comes of it; *slot and *token are the new ones on success. *reterr is the peer's answer, and
  * stays when there is nothing to wait for.
  */
-weir_status weir__line_retake(weir_pool *pool, struct request *request, struct weir_slot **slot,
-                              uint64_t *ticket, weir_error *reterr);
+weir_status weir__queue_retake(weir_pool *pool, struct acquire *acquire, struct weir_slot **slot,
+                               uint64_t *token, weir_error *reterr);
 /* A connection was opened, from `began` on. */
-void weir__line_note_opened(weir_pool *pool, weir_time began, weir_time now);
-/* The one routine that frees a slot. The ticket is the slot's present loan, and the caller's. */
-void weir__line_free(weir_pool *pool, struct weir_slot *slot, uint64_t ticket,
-                     enum slot_state fate);
-/* The present, where the line depends on it (handoff_after_us, or a limit of the peer), else 0. Read
+void weir__queue_note_opened(weir_pool *pool, weir_time began, weir_time now);
+/* Give a slot that is LEASED to the caller to the first waiter, or leave it in the state `fate` to whoever
+ * comes. Returns the word to wake once the lock is released, or NULL. */
+_Atomic uint32_t *weir__queue_give_locked(weir_pool *pool, struct weir_slot *slot,
+                                          enum slot_state fate, weir_time now)
+    WEIR_REQUIRES(pool->lock);
+static inline void weir__queue_wake(_Atomic uint32_t *word)
+{
+    if (word != NULL)
+        weir__unpark(word);
+}
+/* Whether the first waiter has waited so long that nobody may overtake it any more. */
+bool weir__queue_is_strict_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock);
+/* The present, where the queue depends on it (handoff_after_us, or a limit of the peer), else 0. Read
  * before the lock is taken: an injected clock is somebody else's code. */
-weir_time weir__line_now(weir_pool *pool);
-bool weir__line_owns(struct weir_slot *slot, uint64_t ticket);
-/* Refuse from now on; those in line are told. May be called again. */
-void weir__line_close(weir_pool *pool);
+weir_time weir__queue_now(weir_pool *pool);
+/* Refuse from now on; those who wait are told. May be called again. */
+void weir__queue_close(weir_pool *pool);
+
+/* checkin.c: what comes back. */
+/* The one routine that frees a slot. The token is the slot's present lease, and the caller's. */
+void weir__slot_free(weir_pool *pool, struct weir_slot *slot, uint64_t token, enum slot_state fate);
+bool weir__slot_owns(struct weir_slot *slot, uint64_t token);
 /* Take one idle connection of an epoch older than `epoch` (any when closing) or not used since an
  * instant; NULL: none left. */
-struct weir_slot *weir__line_take_idle(weir_pool *pool, uint32_t epoch, weir_time unused_since,
-                                       uint64_t *ret_ticket);
-int weir__line_count_leased(weir_pool *pool);
+struct weir_slot *weir__slots_take_old(weir_pool *pool, uint32_t epoch, weir_time unused_since,
+                                       uint64_t *ret_token);
+int weir__slots_count_leased(weir_pool *pool);
 /* Give the pool up; frees it now or with its last lease. */
-void weir__line_orphan(weir_pool *pool);
-void weir__line_add_detached(weir_pool *pool, struct detached *detached);
+void weir__pool_orphan(weir_pool *pool);
+void weir__detached_add(weir_pool *pool, struct detached *detached);
 /* The right to close it, given once; after closing, drop the record, and with it perhaps the pool. */
-bool weir__line_claim_detached(weir_pool *pool, uint64_t connection_id);
-void weir__line_drop_detached(weir_pool *pool, uint64_t connection_id);
+bool weir__detached_claim(weir_pool *pool, uint64_t connection_id);
+void weir__detached_drop(weir_pool *pool, uint64_t connection_id);
 
 /* connection.c: the connection of a slot one holds. No lock. */
-/* The ladder at checkout: leave an open, trusted connection in the slot, or say why not. */
+/* At checkout: leave an open, validated connection in the slot, or say why not. */
 weir_status weir__slot_ready(weir_pool *pool, struct weir_slot *slot, weir_time now,
-                             struct request *request, weir_error *reterr);
-/* The ladder on return: reset it, or close it when that fails or it is outdated. */
+                             struct acquire *acquire, weir_error *reterr);
+/* On return: reset it, or close it when that fails or it is outdated. */
 void weir__slot_clean(weir_pool *pool, struct weir_slot *slot);
 void weir__slot_close(weir_pool *pool, struct weir_slot *slot, weir_reason reason,
                       const weir_error *cause);
@@ -269,11 +286,11 @@ void weir__histogram_add(const struct histogram *from, weir_histogram *to);
 weir_status weir__pool_options_check(const weir_pool_options *options, weir_error *reterr);
 
 /* report.c: why there is no slot (the status, with its error, counters and event); that there is one
- * after a time in line; that the peer takes no more. */
-weir_status weir__report_no_slot(weir_pool *pool, struct request *request, weir_status status,
+ * after a time in the queue; that the peer takes no more. */
+weir_status weir__report_no_slot(weir_pool *pool, struct acquire *acquire, weir_status status,
                                  weir_error *reterr);
-void weir__report_wait(weir_pool *pool, struct request *request, const struct waiter *waiter);
-void weir__report_limit(weir_pool *pool, const struct request *request, const struct peer *peer,
+void weir__report_wait(weir_pool *pool, struct acquire *acquire, const struct waiter *waiter);
+void weir__report_limit(weir_pool *pool, const struct acquire *acquire, const struct peer *peer,
                         weir_time now, const weir_error *cause);
 
 /* stats.c */
@@ -283,7 +300,7 @@ bool weir__read_holder(struct weir_slot *slot, weir_time now, weir_pool_holder *
 /* The last part of a path is enough to find the place, and says nothing of the build machine. */
 const char *weir__base_name(const char *file);
 
-/* culprits.c: what a pool that is watched asks of an acquire before it begins. */
-weir_status weir__check_nested(weir_pool *pool, const struct request *request, weir_error *reterr);
+/* leaks.c: what a pool that is watched asks of an acquire before it begins. */
+weir_status weir__check_nested(weir_pool *pool, const struct acquire *acquire, weir_error *reterr);
 
 #endif

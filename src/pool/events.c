@@ -30,7 +30,7 @@ const char *weir_reason_name(weir_reason reason)
     return "unknown";
 }
 
-static weir_status add_locked(weir_pool *pool, const struct listener *listener)
+static weir_status add_locked(weir_pool *pool, const struct pool_listener *listener)
     WEIR_REQUIRES(pool->lock)
 {
     int count = atomic_load_explicit(&pool->listener_count, memory_order_relaxed);
@@ -49,7 +49,7 @@ static weir_status add_locked(weir_pool *pool, const struct listener *listener)
 weir_status weir_pool_listen(weir_pool *pool, unsigned mask, weir_pool_listener *listener,
                              void *arg, weir_error *reterr)
 {
-    struct listener added = {mask & WEIR_EVENT_ALL, listener, arg};
+    struct pool_listener added = {mask & WEIR_EVENT_ALL, listener, arg};
 
     weir__lock(&pool->lock);
     weir_status status = add_locked(pool, &added);
@@ -73,7 +73,7 @@ weir_status weir__emit(weir_pool *pool, weir_pool_event_kind kind, const weir_po
     complete.kind = kind;
     complete.pool = pool;
     for (int i = 0; i < count; i++) {
-        const struct listener *listener = &pool->listeners[i];
+        const struct pool_listener *listener = &pool->listeners[i];
 
         if ((listener->mask & WEIR_EVENT_BIT(kind)) == 0)
             continue;

@@ -31,7 +31,7 @@ static void init(weir_pool *pool, const weir_pool_options *options, const weir_d
         !options->use_lifo && options->clock == NULL && options->nested == WEIR_NESTED_ALLOW;
     pool->is_watched = options->leak_report_after_ms > 0 || options->nested != WEIR_NESTED_ALLOW;
     pool->is_plain =
-        pool->has_hints && !pool->is_watched && driver->look == NULL && driver->reset == NULL;
+        pool->has_hints && !pool->is_watched && driver->is_alive == NULL && driver->reset == NULL;
     pool->ping_bypass = !options->pool_pre_ping || driver->ping == NULL ? INT64_MAX
                         : options->ping_bypass_ms == 0                  ? -1
                                                        : options->ping_bypass_ms * WEIR_MS;
@@ -57,7 +57,7 @@ weir_status weir_pool_open(const weir_pool_options *options, const weir_driver *
                               options->name, count_slots(options));
     }
 
-    weir__lend_init();
+    weir__checkout_init();
     init(pool, options, driver, driver_arg);
     memset(slots, 0, slots_size);
     pool->slots = slots;
@@ -81,13 +81,13 @@ static void forget_holder(weir_pool *pool, struct weir_slot *slot)
 static void close_idle(weir_pool *pool, uint32_t epoch, weir_time unused_since, weir_reason reason,
                        enum slot_state fate)
 {
-    uint64_t ticket = 0;
+    uint64_t token = 0;
     struct weir_slot *slot;
 
-    while ((slot = weir__line_take_idle(pool, epoch, unused_since, &ticket)) != NULL) {
+    while ((slot = weir__slots_take_old(pool, epoch, unused_since, &token)) != NULL) {
         forget_holder(pool, slot);
         weir__slot_close(pool, slot, reason, NULL);
-        weir__line_free(pool, slot, ticket, fate);
+        weir__slot_free(pool, slot, token, fate);
     }
 }
 
@@ -95,7 +95,7 @@ void weir_pool_evict_all(weir_pool *pool)
 {
     uint32_t epoch = atomic_fetch_add_explicit(&pool->epoch, 1, memory_order_acq_rel) + 1;
 
-    close_idle(pool, epoch, INT64_MIN, WEIR_REASON_EVICTED, SLOT_HOLLOW);
+    close_idle(pool, epoch, INT64_MIN, WEIR_REASON_EVICTED, SLOT_EMPTY);
 }
 
 void weir_pool_trim(weir_pool *pool, int64_t idle_ms)
@@ -108,19 +108,19 @@ void weir_pool_trim(weir_pool *pool, int64_t idle_ms)
 /* From now on nothing is lent; what rests is closed. */
 static void shut(weir_pool *pool)
 {
-    weir__line_close(pool);
+    weir__queue_close(pool);
     close_idle(pool, UINT32_MAX, INT64_MIN, WEIR_REASON_DISPOSED, SLOT_VACANT);
 }
 
 weir_status weir_pool_dispose(weir_pool *pool, weir_time deadline, weir_error *reterr)
 {
-    struct request request = {.deadline = deadline};
-    weir_time until = weir__request_deadline(pool, &request);
+    struct acquire acquire = {.deadline = deadline};
+    weir_time until = weir__acquire_deadline(pool, &acquire);
 
     shut(pool);
     for (;;) {
         uint32_t returned = atomic_load_explicit(&pool->returned, memory_order_acquire);
-        int leased = weir__line_count_leased(pool);
+        int leased = weir__slots_count_leased(pool);
 
         if (leased == 0)
             return WEIR_OK;
@@ -141,7 +141,7 @@ void weir_pool_close(weir_pool *pool)
     if (pool == NULL)
         return;
     shut(pool);
-    weir__line_orphan(pool);
+    weir__pool_orphan(pool);
 }
 
 const char *weir_pool_name(const weir_pool *pool)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What an acquire has to tell of its time in the line: the error, the counters and the events. */
+/* What an acquire reports of its wait: the error, the counters and the events. */
 #include "pool/core.h"
 
 #include <string.h>
 
 static int known_limit(weir_pool *pool)
 {
-    weir_time now = weir__line_now(pool);
+    weir_time now = weir__queue_now(pool);
 
     weir__lock(&pool->lock);
     int limit = weir__peer_limit(&weir__guarded_locked(pool)->peer, now);
@@ -35,7 +35,7 @@ static void describe_timeout(weir_pool *pool, weir_time waited, weir_error *erro
                        pool->slot_count - pool->options.pool_size, seconds, holders);
 }
 
-weir_status weir__report_no_slot(weir_pool *pool, struct request *request, weir_status status,
+weir_status weir__report_no_slot(weir_pool *pool, struct acquire *acquire, weir_status status,
                                  weir_error *reterr)
 {
     if (status == WEIR_CLOSED)
@@ -50,12 +50,12 @@ weir_status weir__report_no_slot(weir_pool *pool, struct request *request, weir_
     }
 
     weir_error error;
-    weir_time waited = weir__pool_now(pool) - request->started;
+    weir_time waited = weir__pool_now(pool) - acquire->started;
 
     atomic_fetch_add_explicit(&pool->timeouts, 1, memory_order_relaxed);
     describe_timeout(pool, waited, &error);
-    weir_pool_event event = {.file = request->file,
-                             .line = request->line,
+    weir_pool_event event = {.file = acquire->file,
+                             .line = acquire->line,
                              .thread = weir__this_thread(),
                              .error = &error,
                              .duration = waited};
@@ -65,21 +65,21 @@ weir_status weir__report_no_slot(weir_pool *pool, struct request *request, weir_
     return status;
 }
 
-/* It stood in line and has a slot now: count how long, and tell those who listen. */
-void weir__report_wait(weir_pool *pool, struct request *request, const struct waiter *waiter)
+/* It waited and has a slot now: count how long, and tell those who listen. */
+void weir__report_wait(weir_pool *pool, struct acquire *acquire, const struct waiter *waiter)
 {
     struct weir_slot *slot = waiter->slot;
     weir_time waited = weir__pool_now(pool) - waiter->queued_at;
 
-    request->waited += waited;
+    acquire->waited += waited;
     weir__histogram_observe(&slot->wait_time, waited);
     if (!weir__is_heard(pool, WEIR_EVENT_WAIT))
         return;
     weir_pool_event event = {
         .connection = slot->connection,
         .connection_id = atomic_load_explicit(&slot->connection_id, memory_order_relaxed),
-        .file = request->file,
-        .line = request->line,
+        .file = acquire->file,
+        .line = acquire->line,
         .thread = weir__this_thread(),
         .duration = waited,
     };
@@ -87,7 +87,7 @@ void weir__report_wait(weir_pool *pool, struct request *request, const struct wa
 }
 
 /* Say what was learned, and what from. */
-void weir__report_limit(weir_pool *pool, const struct request *request, const struct peer *peer,
+void weir__report_limit(weir_pool *pool, const struct acquire *acquire, const struct peer *peer,
                         weir_time now, const weir_error *cause)
 {
     weir_error error = *cause;
@@ -100,8 +100,8 @@ void weir__report_limit(weir_pool *pool, const struct request *request, const st
                    pool->name, peer->limit, (double)pause / (double)WEIR_SECOND, cause->text);
     memcpy(error.sqlstate, cause->sqlstate, sizeof error.sqlstate);
     error.native = cause->native;
-    weir_pool_event event = {.file = request->file,
-                             .line = request->line,
+    weir_pool_event event = {.file = acquire->file,
+                             .line = acquire->line,
                              .thread = weir__this_thread(),
                              .error = &error,
                              .duration = pause};

@@ -10,36 +10,38 @@
 /*
  * The word of a slot
  *
- *     63                                8   4   3    2   1   0
- *    +-----------------------------------+-------+----+----+---+
- *    | turn: counts the leases           | unused|OVER|WANT|state|
- *    +-----------------------------------+-------+----+----+---+
+ *     63                                8   4        3               2         1   0
+ *    +-----------------------------------+-------+---------------+-------------+-------+
+ *    | generation: counts the leases     | unused| OVER_CAPACITY | HAS_WAITERS | state |
+ *    +-----------------------------------+-------+---------------+-------------+-------+
  *
  * Three transitions are lock-free, each one compare-and-swap by whoever wins it:
- *     IDLE, not WANT               -> LEASED, turn + 1     acquire   (order: acquire)
- *     LEASED, not WANT, not OVER   -> IDLE, same turn      release   (order: release)
- *     LEASED                       -> LEASED, turn + 1     claim     (order: relaxed)
+ *     IDLE, no HAS_WAITERS       -> LEASED, generation + 1    acquire   (order: acquire)
+ *     LEASED, neither flag       -> IDLE, same generation     release   (order: release)
+ *     LEASED                     -> LEASED, generation + 1    claim     (order: relaxed)
  * Every other write is made under the pool's lock, and, while the slot is LEASED, only at the wish
  * of its holder; the two flags alone may be set and cleared (under the lock) in any state.
  *
- * WANT  somebody waits, or the pool is closing. It stands in every word or in none, whenever the
- *       lock is free, so a releaser cannot miss it: it is in the word that its swap compares.
- * OVER  more connections count than are kept, so a release must ask under the lock whether its
- *       connection is to be closed. In every word or in none, as WANT.
- * turn  makes each loan's word unique: a lease given back twice compares unequal.
+ * HAS_WAITERS    somebody waits, or the pool is closing. It stands in every word or in none, whenever
+ *                the lock is free, so a releaser cannot miss it: it is in the word that its swap
+ *                compares.
+ * OVER_CAPACITY  more connections count than are kept, so a release must ask under the lock whether
+ *                its connection is to be closed. In every word or in none, as HAS_WAITERS.
+ * generation     makes each lease's word unique: a lease given back twice compares unequal. The word
+ *                without its flags is the lease's token.
  */
 enum slot_state {
     SLOT_VACANT, /* no connection, and none counted */
     SLOT_IDLE,   /* a connection nobody uses */
-    SLOT_HOLLOW, /* counted, but its connection was closed: the next holder opens another */
+    SLOT_EMPTY,  /* counted, but its connection was closed: the next holder opens another */
     SLOT_LEASED  /* somebody's: lent, or being opened, checked or closed */
 };
 
 #define SLOT_STATE UINT64_C(3)
-#define SLOT_WANT UINT64_C(4)
-#define SLOT_OVER UINT64_C(8)
-#define SLOT_FLAGS (SLOT_WANT | SLOT_OVER)
-#define SLOT_TURN UINT64_C(256)
+#define SLOT_HAS_WAITERS UINT64_C(4)
+#define SLOT_OVER_CAPACITY UINT64_C(8)
+#define SLOT_FLAGS (SLOT_HAS_WAITERS | SLOT_OVER_CAPACITY)
+#define SLOT_GENERATION UINT64_C(256)
 
 /* What a slot's holder counts, with no one else writing. */
 enum slot_count {
@@ -80,11 +82,10 @@ struct weir_slot {
     _Atomic weir_time use_started;  /* 0: this use is not measured */
     _Atomic uint64_t connection_id; /* 0: none open */
     _Atomic uint32_t epoch;         /* the pool's when it was opened */
-    enum slot_state
-        origin; /* VACANT or HOLLOW while nothing is open: where a failed open puts it */
+    enum slot_state origin; /* VACANT or EMPTY while nothing is open: where a failed open puts it */
     weir_time opened_at;
     _Atomic weir_time leak_told; /* acquired_at of the loan that was last reported as a leak;
-                                  * written by whoever tends, once per loan */
+                                  * written by weir_pool_maintain(), once per loan */
 
     _Atomic bool is_cancelling; /* its holder is done; see weir_pool_set_cancelling() */
 
@@ -106,7 +107,7 @@ static inline enum slot_state slot_state(uint64_t word)
 /* The word of the lease that begins when an IDLE `word` is taken. */
 static inline uint64_t slot_taken(uint64_t word)
 {
-    return word - SLOT_IDLE + SLOT_LEASED + SLOT_TURN;
+    return word - SLOT_IDLE + SLOT_LEASED + SLOT_GENERATION;
 }
 
 /* The lock-free acquire: IDLE, not wanted -> LEASED. On failure *word is what stands there now. */
@@ -117,10 +118,10 @@ static inline bool slot_try_take(struct weir_slot *slot, uint64_t *word)
 }
 
 /* The lock-free release: exactly this loan, without flags -> IDLE. Fails for any other word. */
-static inline bool slot_try_put(struct weir_slot *slot, uint64_t ticket)
+static inline bool slot_try_put(struct weir_slot *slot, uint64_t token)
 {
-    return atomic_compare_exchange_strong_explicit(&slot->word, &ticket,
-                                                   ticket - SLOT_LEASED + SLOT_IDLE,
+    return atomic_compare_exchange_strong_explicit(&slot->word, &token,
+                                                   token - SLOT_LEASED + SLOT_IDLE,
                                                    memory_order_release, memory_order_relaxed);
 }
 
@@ -129,15 +130,15 @@ static inline bool slot_try_put(struct weir_slot *slot, uint64_t ticket)
  * from here on, while its connection is still being reset or closed. Orders nothing: the one who
  * claims holds the slot already.
  */
-static inline bool slot_claim(struct weir_slot *slot, uint64_t *ticket)
+static inline bool slot_claim(struct weir_slot *slot, uint64_t *token)
 {
     uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 
-    while ((word & ~SLOT_FLAGS) == *ticket) {
-        if (!atomic_compare_exchange_weak_explicit(&slot->word, &word, word + SLOT_TURN,
+    while ((word & ~SLOT_FLAGS) == *token) {
+        if (!atomic_compare_exchange_weak_explicit(&slot->word, &word, word + SLOT_GENERATION,
                                                    memory_order_relaxed, memory_order_relaxed))
             continue;
-        *ticket += SLOT_TURN;
+        *token += SLOT_GENERATION;
         return true;
     }
     return false;

@@ -15,7 +15,7 @@ static void add_gauges(struct weir_slot *slot, weir_pool_stats *stats)
 {
     enum slot_state state = slot_state(atomic_load_explicit(&slot->word, memory_order_relaxed));
 
-    stats->idle += state == SLOT_IDLE || state == SLOT_HOLLOW;
+    stats->idle += state == SLOT_IDLE || state == SLOT_EMPTY;
     stats->leased += state == SLOT_LEASED;
     stats->cancelling +=
         state == SLOT_LEASED && atomic_load_explicit(&slot->is_cancelling, memory_order_relaxed);
@@ -42,7 +42,7 @@ static void add_counters(struct weir_slot *slot, weir_pool_stats *stats)
 void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
 {
     weir_pool_stats stats;
-    weir_time now = weir__line_now(pool);
+    weir_time now = weir__queue_now(pool);
 
     memset(&stats, 0, sizeof stats);
     stats.pool_size = pool->options.pool_size;
@@ -59,8 +59,8 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
 
     weir__lock(&pool->lock);
     struct guarded *g = weir__guarded_locked(pool);
-    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
-    for (int i = 0; i < touched; i++)
+    int high_water = atomic_load_explicit(&pool->high_water, memory_order_relaxed);
+    for (int i = 0; i < high_water; i++)
         add_gauges(&pool->slots[i], &stats);
     stats.waiters = g->waiters;
     stats.peer_limit = weir__peer_limit(&g->peer, now);
@@ -69,7 +69,7 @@ void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats)
     weir__histogram_add(&g->failed_wait_time, &stats.wait_time);
     weir__unlock(&pool->lock);
 
-    for (int i = 0; i < touched; i++)
+    for (int i = 0; i < high_water; i++)
         add_counters(&pool->slots[i], &stats);
     stats.waits = stats.wait_time.count;
     *ret_stats = stats;
@@ -131,10 +131,10 @@ static void insert_holder(weir_pool_holder *holders, size_t capacity, size_t cou
 size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders, size_t capacity)
 {
     weir_time now = weir__pool_now(pool);
-    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
+    int high_water = atomic_load_explicit(&pool->high_water, memory_order_relaxed);
     size_t count = 0;
 
-    for (int i = 0; i < touched; i++) {
+    for (int i = 0; i < high_water; i++) {
         weir_pool_holder holder;
 
         if (!weir__read_holder(&pool->slots[i], now, &holder))

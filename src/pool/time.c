@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool's time: the machine's clock or the injected one, and when a request must end. */
+/* A pool's time: the machine's clock or the injected one, and when an acquire must end. */
 #include "pool/core.h"
 
 weir_time weir__pool_now(weir_pool *pool)
@@ -19,16 +19,16 @@ void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected,
         clock->wait(clock, (uint32_t *)(uintptr_t)word, expected, until);
 }
 
-weir_time weir__request_deadline(weir_pool *pool, struct request *request)
+weir_time weir__acquire_deadline(weir_pool *pool, struct acquire *acquire)
 {
-    if (request->is_resolved)
-        return request->deadline;
-    request->is_resolved = true;
-    request->started = weir__pool_now(pool);
-    if (request->deadline == WEIR_DEADLINE_DEFAULT)
-        request->deadline = pool->options.pool_timeout_ms < 0 ? WEIR_DEADLINE_NEVER
+    if (acquire->is_resolved)
+        return acquire->deadline;
+    acquire->is_resolved = true;
+    acquire->started = weir__pool_now(pool);
+    if (acquire->deadline == WEIR_DEADLINE_DEFAULT)
+        acquire->deadline = pool->options.pool_timeout_ms < 0 ? WEIR_DEADLINE_NEVER
                             : pool->options.pool_timeout_ms == 0
                                 ? WEIR_DEADLINE_NOW
-                                : request->started + pool->options.pool_timeout_ms * WEIR_MS;
-    return request->deadline;
+                                : acquire->started + pool->options.pool_timeout_ms * WEIR_MS;
+    return acquire->deadline;
 }

@@ -29,7 +29,7 @@ static weir_lease held[HELD];
 static weir_lease stale[STALE];
 static unsigned stale_next;
 static int depth;      /* acquires and driver calls in progress below this one */
-static int waiting;    /* of them, those that wait: in line, or for the last lease */
+static int waiting;    /* of them, those that wait: in the queue, or for the last lease */
 static bool is_closed; /* disposed */
 static bool may_fail;  /* the driver was told to fail or to take time */
 static uint64_t checkouts;
@@ -297,7 +297,7 @@ static void begin(void)
     weir_pool_options o = choose_options();
     f.on_wait = while_waiting;
     for (int i = 0; i < FAKE_CALLS; i++)
-        f.behaviour[i].hook = i == FAKE_LOOK ? NULL : let_others;
+        f.behaviour[i].hook = i == FAKE_IS_ALIVE ? NULL : let_others;
     pool = fake_open(&f, &o);
 }
 

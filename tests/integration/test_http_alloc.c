@@ -155,7 +155,7 @@ static void over_http(void)
     post(session, peer);
     get(session, peer, "/404", 404);
     check_works(session);
-    weir_http_tend(session);
+    weir_http_maintain(session);
     weir_http_close(session);
 }
 

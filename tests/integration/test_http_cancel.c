@@ -189,7 +189,7 @@ static bool answer_or_hang(struct peer_exchange *x, void *arg)
     return peer_reply(x, 200, "", "hello", 5);
 }
 
-/* One sending on the wire and one in line behind it, one that pauses before its next attempt and one
+/* One sending on the wire and one in the queue behind it, one that pauses before its next attempt and one
  * at the gate which its server has closed. */
 struct scene {
     struct peer *peers[2];

@@ -462,7 +462,7 @@ static bool block_slowly(struct peer_exchange *x, void *arg)
     return peer_pause(x, 50) && peer_reply(x, 429, "Retry-After: 60\r\n", NULL, 0);
 }
 
-/* What waits in line for a connection meanwhile is not sent either. */
+/* What waits in the queue for a connection meanwhile is not sent either. */
 static void a_gate_that_closes_holds_back_those_in_line_for_a_connection(void)
 {
     enum { SENDERS = 4 };

@@ -150,7 +150,7 @@ static void a_full_pool_fails_at_once_where_it_is_told_to(void)
     peer_stop(peer);
 }
 
-/* ---- waiting in line --------------------------------------------------------------------- */
+/* ---- waiting in the queue --------------------------------------------------------------------- */
 
 /* Pitfall 22 */
 static void waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported(void)
@@ -318,7 +318,7 @@ static void a_connection_that_rested_too_long_is_not_used_again(void)
     check_int(again.report.opened, 1);
     check(peer_wait(peer, PEER_OPEN, 1));
     nap(60);
-    weir_http_tend(session);
+    weir_http_maintain(session);
     check(peer_wait(peer, PEER_OPEN, 0));
     close_session(session);
     peer_stop(peer);

@@ -483,7 +483,7 @@ static void a_resting_connection_of_http_1_0_is_not_taken_for_chunks(void)
     peer_stop(old.peer);
 }
 
-/* Nothing was known when it went to stand in line. */
+/* Nothing was known when it went to wait. */
 static void who_waited_for_a_connection_learns_what_it_speaks(void)
 {
     struct old old;

@@ -21,7 +21,7 @@ static void releasing_waits_for_nothing_and_the_slot_stays_taken(void)
     weir_conn_release(conn);
     check_int(stats_of(db).leased, 1);
     check_int(stats_of(db).cancelling, 1);
-    weir_pool_tend(weir_db_pool(db));
+    weir_pool_maintain(weir_db_pool(db));
     check_int(weir_db_acquire(db, weir_deadline_in(5), &other, &error), WEIR_TIMEOUT);
     check_contains(error.text, "cancel_scene.h:");
     check_contains(error.text, "(being cancelled, ");

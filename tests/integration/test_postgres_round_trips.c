@@ -145,7 +145,7 @@ static void a_clean_return_takes_no_round_trip(void)
         answers_for(&s, 3);
         for (int loan = 0; loan < 100; loan++) {
             int before = atomic_load(&pooler.answers);
-            check(driver.look(s.conn));
+            check(driver.is_alive(s.conn));
             check_int(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error), WEIR_OK);
             check_int(answers_for(&s, 1), 1);
             check_int(driver.reset(s.conn, WEIR_RESET_COMMIT, SOON, &s.error), WEIR_OK);

@@ -134,7 +134,7 @@ static void tls_is_used_when_asked_for_and_carries_large_results(void)
     check_int(weir_result_row_count(result), 4000);
     check_int(weir_result_value(result, 3999, 0).size, 4000);
     weir_result_close(result);
-    check(driver.look(s.conn));
+    check(driver.is_alive(s.conn));
     session_close(&s);
     must(&observer, "ALTER SYSTEM RESET ssl");
     must(&observer, "SELECT pg_reload_conf()");
@@ -376,7 +376,7 @@ static void copy_is_refused_and_its_connection_is_only_fit_for_closing(void)
             check_int(status, WEIR_UNSUPPORTED);
             check_int(driver.state(s.conn), CONN_DOUBTFUL);
             check_int(run_sql(&s, "SELECT 1"), WEIR_DISCONNECTED);
-            check(!driver.look(s.conn));
+            check(!driver.is_alive(s.conn));
             check(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error) != WEIR_OK);
             weir_time start = weir_now();
             session_close(&s);
@@ -401,9 +401,9 @@ static void a_session_killed_while_idle_fails_the_look(void)
     struct session s;
 
     session_open(&s, need_env("WEIR_TEST_PG_SOCKET_URL"));
-    check(driver.look(s.conn));
+    check(driver.is_alive(s.conn));
     terminate(&s, answer(&s, "SELECT pg_backend_pid()"));
-    check(!driver.look(s.conn));
+    check(!driver.is_alive(s.conn));
     check_int(driver.state(s.conn), CONN_LOST);
     session_close(&s);
 }
@@ -445,10 +445,10 @@ static void news_from_the_server_are_not_mistaken_for_its_end(void)
     must(&s, "LISTEN gossip");
     for (int i = 0; i < 50; i++) {
         must(&observer, "NOTIFY gossip, 'hear, hear'");
-        check(driver.look(s.conn));
+        check(driver.is_alive(s.conn));
     }
     must(&s, "DO $$ BEGIN RAISE WARNING 'careful'; END $$");
-    check(driver.look(s.conn));
+    check(driver.is_alive(s.conn));
     check_int(driver.ping(s.conn, SOON, &s.error), WEIR_OK);
     session_close(&s);
 }
@@ -537,7 +537,7 @@ static void a_peer_that_falls_silent_costs_no_more_than_each_deadline(void)
         session_open(&s, url);
         must(&s, "BEGIN");
         atomic_store(&relay.is_silent, true);
-        check(driver.look(s.conn)); /* silence alone is no sign of death */
+        check(driver.is_alive(s.conn)); /* silence alone is no sign of death */
         start = weir_now();
         if (step == 0)
             check_int(session_query(&s, "SELECT 1", NULL, weir_deadline_in(200), NULL),

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import tap
 from explorer import AND, CAS, LOAD, LOCK, OR, TIMED_OUT, UNLOCK, Explorer, Violation
-from slots_model import (ASLEEP, CLOSED, HOLLOW, IDLE, LEASED, OVER, REFUSED, TURN, VACANT, WANT, Notes, Pool, acquire,
+from slots_model import (ASLEEP, CLOSED, EMPTY, IDLE, LEASED, OVER_CAPACITY, REFUSED, GENERATION, VACANT, HAS_WAITERS, Notes, Pool, acquire,
                          claim, close, connect, hold, let_go, line_free, note, note_opened, put, retake, settle,
                          state_of, try_to_connect)
 
@@ -25,8 +25,8 @@ def user(pool, me, fates):
         found = yield from acquire(pool, me, hint, fate == "timed")
         connected = False
         while found not in (CLOSED, TIMED_OUT, REFUSED):
-            slot, ticket = found
-            hint = (slot, ticket - LEASED + IDLE)
+            slot, token = found
+            hint = (slot, token - LEASED + IDLE)
             connected = yield hold(me, slot)
             if connected or fate == "fail":
                 break
@@ -34,34 +34,34 @@ def user(pool, me, fates):
             if connected:
                 yield from note_opened(pool)
                 break
-            found = yield from retake(pool, me, slot, ticket, VACANT, fate == "timed")
+            found = yield from retake(pool, me, slot, token, VACANT, fate == "timed")
         if found in (CLOSED, TIMED_OUT, REFUSED):
             if found == REFUSED:
                 hint = None
             continue
         yield let_go(slot)
         if fate == "fail" and not connected:
-            done = yield from line_free(pool, slot, ticket, VACANT)
+            done = yield from line_free(pool, slot, token, VACANT)
         elif fate in ("discard", "fail"):
-            claimed = yield from claim(pool, slot, ticket)
+            claimed = yield from claim(pool, slot, token)
             yield connect(slot, False)
-            done = yield from line_free(pool, slot, claimed, HOLLOW)
+            done = yield from line_free(pool, slot, claimed, EMPTY)
         elif fate == "reset":
-            claimed = yield from claim(pool, slot, ticket)
+            claimed = yield from claim(pool, slot, token)
             done = yield from put(pool, slot, claimed)
         else:
-            done = yield from put(pool, slot, ticket)
+            done = yield from put(pool, slot, token)
         if not done:
             raise Violation("misuse: a valid lease was refused")
         if fate == "twice":
-            done = yield from put(pool, slot, ticket)
+            done = yield from put(pool, slot, token)
             if done:
                 raise Violation("misuse: a lease was accepted twice")
 
 
 def holder(pool, me, script):
     """Had a slot from the start, and returns it."""
-    done = yield from put(pool, script[1], LEASED + TURN)
+    done = yield from put(pool, script[1], LEASED + GENERATION)
     if not done:
         raise Violation("misuse: a valid lease was refused")
 
@@ -80,7 +80,7 @@ def closer(pool, me, script):
 
 def duplicate(pool, me, script):
     """Two of these hold copies of one lease, and return them at the same time."""
-    yield from put(pool, script[1], LEASED + TURN)
+    yield from put(pool, script[1], LEASED + GENERATION)
 
 
 # --- what must hold --------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def inspect(pool, is_thorough):
         if n.is_freed and any(operation is not None and operation[0] in (LOCK, UNLOCK, LOAD, CAS, OR, AND)
                               for operation in pending):
             raise Violation("use after free: the pool is gone and a thread still works on it")
-        resting = sum(state_of(word) in (IDLE, HOLLOW) for word in words)
+        resting = sum(state_of(word) in (IDLE, EMPTY) for word in words)
         if is_end:
             check_end(words, n)
         if resting > pool.kept and (is_end or is_thorough and not pool.grace):
@@ -107,17 +107,17 @@ def check_unlocked(pool, words, n):
     if n.counted != sum(state_of(word) != VACANT for word in words):
         raise Violation("count: it is not the number of slots that are not vacant")
     for slot, word in enumerate(words):
-        if slot >= n.touched and word != VACANT:
-            raise Violation("touched: a slot beyond is in use")
-        if state_of(word) == IDLE and not n.connected[slot] or state_of(word) in (HOLLOW, VACANT) and n.connected[slot]:
+        if slot >= n.high_water and word != VACANT:
+            raise Violation("high_water: a slot beyond is in use")
+        if state_of(word) == IDLE and not n.connected[slot] or state_of(word) in (EMPTY, VACANT) and n.connected[slot]:
             raise Violation("connection: the word does not say what the slot has")
     if "flag" in pool.weak:
         return
-    for word in words[:n.touched]:
-        if bool(word & WANT) != (bool(n.line) or n.is_closing):
-            raise Violation("marks: WANT does not say whether somebody waits")
-        if bool(word & OVER) != (n.counted > pool.kept):
-            raise Violation("marks: OVER does not say whether more count than are kept")
+    for word in words[:n.high_water]:
+        if bool(word & HAS_WAITERS) != (bool(n.line) or n.is_closing):
+            raise Violation("marks: HAS_WAITERS does not say whether somebody waits")
+        if bool(word & OVER_CAPACITY) != (n.counted > pool.kept):
+            raise Violation("marks: OVER_CAPACITY does not say whether more count than are kept")
         if n.line and (state_of(word) == IDLE or state_of(word) != LEASED and not n.limit) and not pool.grace:
             raise Violation("line: a slot is free while somebody waits")
     if n.line and not pool.grace and not any(state_of(word) == LEASED for word in words):
@@ -143,9 +143,9 @@ def explore(slots, kept, resting, scripts, room=0, grace=False, weak="", is_thor
     pool = Pool(slots, kept, room, grace, weak)
     held = {script[1] for script in scripts if script[0] in ("hold", "duplicate")}
     counted = resting + len(held)
-    mark = OVER if counted > kept else 0
-    words = [LEASED + TURN + mark if i in held else IDLE + mark if i < counted else VACANT for i in range(slots)]
-    notes = Notes(line=(), grants=(None,) * len(scripts), counted=counted, touched=counted, holders=(None,) * slots,
+    mark = OVER_CAPACITY if counted > kept else 0
+    words = [LEASED + GENERATION + mark if i in held else IDLE + mark if i < counted else VACANT for i in range(slots)]
+    notes = Notes(line=(), grants=(None,) * len(scripts), counted=counted, high_water=counted, holders=(None,) * slots,
                   connected=tuple(i < counted for i in range(slots)), is_over=counted > kept)
     programs = [lambda t=t, script=script: ROLES.get(script[0], user)(pool, t, script)
                 for t, script in enumerate(scripts)]

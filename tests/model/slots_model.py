@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pool's slot words and its line (lend.c and line.c of src/pool), written out for the explorer.
+"""The pool's slot words and its line (checkout.c and wait_queue.c of src/pool), written out for the explorer.
 
 Atomic operation by atomic operation, under the names it has there, and with named places where it can be weakened.
 """
@@ -9,8 +9,8 @@ from explorer import (AND, CAS, CHOOSE, FENCE, LOAD, LOCK, NOTE, OR, PARK, SLEEP
                       Violation, replaced)
 
 # A slot's word: its state, two flags, and the turn.
-VACANT, IDLE, HOLLOW, LEASED, WANT, OVER, TURN = 0, 1, 2, 3, 4, 8, 16
-FLAGS = WANT | OVER
+VACANT, IDLE, EMPTY, LEASED, HAS_WAITERS, OVER_CAPACITY, GENERATION = 0, 1, 2, 3, 4, 8, 16
+FLAGS = HAS_WAITERS | OVER_CAPACITY
 ASLEEP, GRANTED, NUDGED, TOLD_CLOSED = range(4)  # a waiter's signal
 CLOSED, RETRY, REFUSED = "closed", "retry", "refused"
 
@@ -19,12 +19,12 @@ def state_of(word):
     return word & 3
 
 
-def ticket_of(word):
+def token_of(word):
     return word & ~FLAGS
 
 
 def taken(word):
-    return word - IDLE + LEASED + TURN
+    return word - IDLE + LEASED + GENERATION
 
 
 class Pool(NamedTuple):
@@ -36,7 +36,7 @@ class Pool(NamedTuple):
 
     # Memory: the slots' words, then these.
     @property
-    def touched(self):
+    def high_water(self):
         return self.slots
 
     @property
@@ -53,10 +53,10 @@ class Notes(NamedTuple):
     line: tuple
     grants: tuple
     counted: int
-    touched: int
+    high_water: int
     holders: tuple
     connected: tuple
-    is_wanted: bool = False
+    has_waiters: bool = False
     is_over: bool = False
     is_closing: bool = False
     is_orphaned: bool = False
@@ -126,21 +126,21 @@ def connect(slot, is_open):
 # --- the algorithm: lock-free ----------------------------------------------------------------------------------------
 
 def scan(pool):
-    touched = yield LOAD, pool.touched
-    for i in range(touched):
+    high_water = yield LOAD, pool.high_water
+    for i in range(high_water):
         word = yield LOAD, i
-        if word & WANT:
+        if word & HAS_WAITERS:
             return None
-        while state_of(word) == IDLE and not word & WANT:
+        while state_of(word) == IDLE and not word & HAS_WAITERS:
             seen = yield CAS, i, word, taken(word)
             if seen == word:
-                return i, ticket_of(taken(word))
+                return i, token_of(taken(word))
             word = seen
     return None
 
 
 def acquire(pool, me, hint, may_time_out):
-    """(slot, ticket), CLOSED or TIMED_OUT."""
+    """(slot, token), CLOSED or TIMED_OUT."""
     if hint is not None:
         seen = yield CAS, hint[0], hint[1], taken(hint[1])
         if seen == hint[1]:
@@ -151,52 +151,52 @@ def acquire(pool, me, hint, may_time_out):
     return found
 
 
-def put(pool, slot, ticket):
-    """Give back an open connection; False when the ticket is not that of the present loan."""
-    rests = ticket - LEASED + IDLE
+def put(pool, slot, token):
+    """Give back an open connection; False when the token is not that of the present loan."""
+    rests = token - LEASED + IDLE
     if pool.weak == "a release stores without comparing":
         yield STORE, slot, rests
         return True
     if "flag" in pool.weak:
-        return (yield from put_by_flag(pool, slot, ticket, rests))
-    seen = yield CAS, slot, ticket, rests
-    if seen == ticket:
+        return (yield from put_by_flag(pool, slot, token, rests))
+    seen = yield CAS, slot, token, rests
+    if seen == token:
         return True
-    claimed = yield from claim(pool, slot, ticket)
+    claimed = yield from claim(pool, slot, token)
     if claimed is None:
         return False
     return (yield from line_free(pool, slot, claimed, IDLE))
 
 
-def claim(pool, slot, ticket):
-    """The right to end a loan, given once: the new ticket, or None. Copies of the lease compare unequal from here on."""
+def claim(pool, slot, token):
+    """The right to end a loan, given once: the new token, or None. Copies of the lease compare unequal from here on."""
     word = yield LOAD, slot
-    while ticket_of(word) == ticket:
+    while token_of(word) == token:
         if pool.weak == "a return does not claim its loan":
-            return ticket
-        seen = yield CAS, slot, word, word + TURN
+            return token
+        seen = yield CAS, slot, word, word + GENERATION
         if seen == word:
-            return ticket + TURN
+            return token + GENERATION
         word = seen
     return None
 
 
-def put_by_flag(pool, slot, ticket, rests):
+def put_by_flag(pool, slot, token, rests):
     """The weakened ways: free the slot, and look at a flag of the whole pool before or after."""
     if "before" in pool.weak:
-        is_wanted = yield LOAD, pool.flag
-        if is_wanted:
-            return (yield from line_free(pool, slot, ticket, IDLE))
+        has_waiters = yield LOAD, pool.flag
+        if has_waiters:
+            return (yield from line_free(pool, slot, token, IDLE))
         yield STORE, slot, rests
         return True
     yield STORE, slot, rests
     if "with fences" in pool.weak:
         yield (FENCE,)
-    is_wanted = yield LOAD, pool.flag
-    if is_wanted:
+    has_waiters = yield LOAD, pool.flag
+    if has_waiters:
         yield (LOCK,)
         first = yield first_in_line()
-        seen = yield CAS, slot, rests, ticket
+        seen = yield CAS, slot, rests, token
         if first is not None and seen == rests:
             yield from hand_over(pool, slot, first)
         elif seen == rests:
@@ -210,36 +210,36 @@ def put_by_flag(pool, slot, ticket, rests):
 # --- the algorithm: under the lock -----------------------------------------------------------------------------------
 
 def set_flag(mark):
-    touched = yield read("touched")
-    for i in range(touched):
+    high_water = yield read("high_water")
+    for i in range(high_water):
         yield OR, i, mark
 
 
 def clear_flag(mark):
-    touched = yield read("touched")
-    for i in range(touched):
+    high_water = yield read("high_water")
+    for i in range(high_water):
         yield AND, i, ~mark
 
 
 def move(pool, slot, state):
-    """Change the state of a slot that nobody can take lock-free; returns its ticket."""
+    """Change the state of a slot that nobody can take lock-free; returns its token."""
     old = yield LOAD, slot
-    is_wanted = yield read("is_wanted")
+    has_waiters = yield read("has_waiters")
     is_over = yield read("is_over")
     counted = yield read("counted")
-    new = (old & ~(3 | FLAGS) | state | WANT * is_wanted | OVER * is_over) + (TURN if state == LEASED else 0)
+    new = (old & ~(3 | FLAGS) | state | HAS_WAITERS * has_waiters | OVER_CAPACITY * is_over) + (GENERATION if state == LEASED else 0)
     counted += (state != VACANT) - (state_of(old) != VACANT)
     yield note(counted=counted)
     yield STORE, slot, new
     if (counted > pool.kept) != is_over:
         yield note(is_over=not is_over)
-        yield from (clear_flag(OVER) if is_over else set_flag(OVER))
-    return ticket_of(new)
+        yield from (clear_flag(OVER_CAPACITY) if is_over else set_flag(OVER_CAPACITY))
+    return token_of(new)
 
 
-def count(touched, *states):
+def count(high_water, *states):
     counted = 0
-    for i in range(touched):
+    for i in range(high_water):
         word = yield LOAD, i
         counted += state_of(word) in states
     return counted
@@ -252,34 +252,34 @@ def may_open_beside(pool, taken):
 
 
 def take_free(pool):
-    """An idle slot, else a hollow one, else a vacant one, else one never used, else None."""
-    touched = yield read("touched")
-    hollow = vacant = None
+    """An idle slot, else a empty one, else a vacant one, else one never used, else None."""
+    high_water = yield read("high_water")
+    empty = vacant = None
     leased = 0
-    for i in range(touched):
+    for i in range(high_water):
         word = yield LOAD, i
         while state_of(word) == IDLE:
             seen = yield CAS, i, word, taken(word)
             if seen == word:
-                return i, ticket_of(taken(word))
+                return i, token_of(taken(word))
             word = seen
-        if state_of(word) == HOLLOW and hollow is None:
-            hollow = i
+        if state_of(word) == EMPTY and empty is None:
+            empty = i
         if state_of(word) == VACANT and vacant is None:
             vacant = i
         leased += state_of(word) == LEASED
     may_open = yield from may_open_beside(pool, leased)
     if not may_open:
         return None
-    found = vacant if hollow is None else hollow
-    if found is None and touched < pool.slots:
-        found = touched
-        yield note(touched=touched + 1)
-        yield STORE, pool.touched, touched + 1
+    found = vacant if empty is None else empty
+    if found is None and high_water < pool.slots:
+        found = high_water
+        yield note(high_water=high_water + 1)
+        yield STORE, pool.high_water, high_water + 1
     if found is None:
         return None
-    ticket = yield from move(pool, found, LEASED)
-    return found, ticket
+    token = yield from move(pool, found, LEASED)
+    return found, token
 
 
 def want_all(pool):
@@ -292,34 +292,34 @@ def want_all(pool):
         if found is not None:
             yield STORE, pool.flag, 0
         return found
-    touched = yield read("touched")
-    for i in range(touched):
-        old = yield OR, i, WANT
+    high_water = yield read("high_water")
+    for i in range(high_water):
+        old = yield OR, i, HAS_WAITERS
         if state_of(old) == IDLE:
-            ticket = yield from move(pool, i, LEASED)
-            yield from clear_flag(WANT)
-            return i, ticket
-    yield note(is_wanted=True)
+            token = yield from move(pool, i, LEASED)
+            yield from clear_flag(HAS_WAITERS)
+            return i, token
+    yield note(has_waiters=True)
     return None
 
 
 def unwant(pool):
     first = yield first_in_line()
-    is_wanted = yield read("is_wanted")
+    has_waiters = yield read("has_waiters")
     is_closing = yield read("is_closing")
     if first is None and "flag" in pool.weak:
         yield STORE, pool.flag, 0
-    elif first is None and is_wanted and not is_closing:
-        yield note(is_wanted=False)
-        yield from clear_flag(WANT)
+    elif first is None and has_waiters and not is_closing:
+        yield note(has_waiters=False)
+        yield from clear_flag(HAS_WAITERS)
 
 
 def hand_over(pool, slot, to):
     """A slot that is leased to the caller goes to the first in line, and is leased throughout."""
     yield unlink(to)
     yield from unwant(pool)
-    ticket = yield from move(pool, slot, LEASED)
-    yield grant(to, (slot, ticket))
+    token = yield from move(pool, slot, LEASED)
+    yield grant(to, (slot, token))
     yield STORE, pool.signal(to), GRANTED
 
 
@@ -327,17 +327,17 @@ def nudge(pool):
     """Let the first in line look for itself if there is something to find; says whom to wake."""
     first = yield first_in_line()
     is_closing = yield read("is_closing")
-    touched = yield read("touched")
+    high_water = yield read("high_water")
     if first is None or is_closing:
         return None
     signal = yield LOAD, pool.signal(first)
     if signal == NUDGED:
         return None
-    idle = yield from count(touched, IDLE)
-    closed = yield from count(touched, HOLLOW, VACANT)
+    idle = yield from count(high_water, IDLE)
+    closed = yield from count(high_water, EMPTY, VACANT)
     may_open = False
     if not idle and closed:
-        may_open = yield from may_open_beside(pool, touched - closed)
+        may_open = yield from may_open_beside(pool, high_water - closed)
     if idle or may_open:
         yield STORE, pool.signal(first), NUDGED
         return first
@@ -349,14 +349,14 @@ def is_surplus(pool, is_strict):
     first = yield first_in_line()
     is_closing = yield read("is_closing")
     is_over = yield read("is_over")
-    touched = yield read("touched")
+    high_water = yield read("high_water")
     goes_to_waiter = first is not None and (is_strict or pool.weak == "overflow rests while somebody waits")
     if is_closing or not is_over or goes_to_waiter:
         return is_closing
     resting = 0
-    for i in range(touched):
+    for i in range(high_water):
         word = yield LOAD, i
-        resting += state_of(word) in (IDLE, HOLLOW)
+        resting += state_of(word) in (IDLE, EMPTY)
     return resting >= pool.kept
 
 
@@ -368,8 +368,8 @@ def free(pool, slot, fate, is_strict):
         return None
     is_of_use = fate == IDLE
     if first is not None and is_strict and not is_of_use:
-        touched = yield read("touched")
-        taken = yield from count(touched, IDLE, LEASED)
+        high_water = yield read("high_water")
+        taken = yield from count(high_water, IDLE, LEASED)
         is_of_use = yield from may_open_beside(pool, taken - 1)
     if first is not None and is_strict and is_of_use:
         yield from hand_over(pool, slot, first)
@@ -381,20 +381,20 @@ def free(pool, slot, fate, is_strict):
 def settle(pool):
     """Whether that was the last thing out of a pool that its owner gave up."""
     is_orphaned = yield read("is_orphaned")
-    touched = yield read("touched")
+    high_water = yield read("high_water")
     leased = 0
     if is_orphaned:
-        for i in range(touched):
+        for i in range(high_water):
             word = yield LOAD, i
             leased += state_of(word) == LEASED
     return is_orphaned and leased == 0
 
 
-def line_free(pool, slot, ticket, fate):
-    """The one routine that frees a slot. False when the ticket is not that of the present loan."""
+def line_free(pool, slot, token, fate):
+    """The one routine that frees a slot. False when the token is not that of the present loan."""
     yield (LOCK,)
     word = yield LOAD, slot
-    if ticket_of(word) != ticket:
+    if token_of(word) != token:
         yield (UNLOCK,)
         return False
     is_strict = True
@@ -420,20 +420,20 @@ def line_free(pool, slot, ticket, fate):
     return True
 
 
-def retake(pool, me, slot, ticket, origin, may_time_out):
+def retake(pool, me, slot, token, origin, may_time_out):
     """The peer refused the connection of this slot: back to the line, unless there is nothing to wait for. Free it in
     any case."""
     yield (LOCK,)
     is_closing = yield read("is_closing")
-    touched = yield read("touched")
+    high_water = yield read("high_water")
     connected = yield read("connected")
-    taken = yield from count(touched, IDLE, LEASED)
+    taken = yield from count(high_water, IDLE, LEASED)
     has_others = taken > 1
     yield note(limit=max(1, sum(connected)) if has_others else 0)
     yield let_go(slot)
     if is_closing or not has_others:
         yield (UNLOCK,)
-        yield from line_free(pool, slot, ticket, origin)
+        yield from line_free(pool, slot, token, origin)
         return CLOSED if is_closing else REFUSED
     yield from move(pool, slot, origin)
     found = yield from take_free(pool)
@@ -445,7 +445,7 @@ def retake(pool, me, slot, ticket, origin, may_time_out):
         yield enqueue_first(me)
     yield (UNLOCK,)
     if found is None:
-        found = yield from stand_in_line(pool, me, may_time_out)
+        found = yield from sleep_in_queue(pool, me, may_time_out)
     return found
 
 
@@ -479,11 +479,11 @@ def line_take(pool, me, may_time_out):
         yield enqueue(me)
     yield (UNLOCK,)
     if found is None:
-        found = yield from stand_in_line(pool, me, may_time_out)
+        found = yield from sleep_in_queue(pool, me, may_time_out)
     return found
 
 
-def stand_in_line(pool, me, may_time_out):
+def sleep_in_queue(pool, me, may_time_out):
     while True:
         ended = None
         slept = yield PARK, pool.signal(me), me
@@ -542,12 +542,12 @@ def look_again(pool, me, is_late):
 
 def close(pool):
     yield (LOCK,)
-    yield note(is_closing=True, is_wanted=True)
-    yield from set_flag(WANT)
-    touched = yield read("touched")
-    for i in range(touched):
+    yield note(is_closing=True, has_waiters=True)
+    yield from set_flag(HAS_WAITERS)
+    high_water = yield read("high_water")
+    for i in range(high_water):
         word = yield LOAD, i
-        if state_of(word) == HOLLOW:
+        if state_of(word) == EMPTY:
             yield from move(pool, i, VACANT)
     line = yield read("line")
     yield note(line=())
@@ -566,12 +566,12 @@ def close(pool):
 def line_take_idle(pool):
     yield (LOCK,)
     found = None
-    touched = yield read("touched")
-    for i in range(touched):
+    high_water = yield read("high_water")
+    for i in range(high_water):
         word = yield LOAD, i
         if found is None and state_of(word) == IDLE:
             seen = yield CAS, i, word, taken(word)
             if seen == word:
-                found = i, ticket_of(taken(word))
+                found = i, token_of(taken(word))
     yield (UNLOCK,)
     return found

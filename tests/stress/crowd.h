@@ -31,7 +31,7 @@ struct crowd_connection {
 /* What the calls of a driver do: each fails once in so many calls (0: never). */
 struct crowd {
     int connect_fails;
-    int look_fails;
+    int check_fails;
     int ping_fails;
     int reset_fails;
     int slow;     /* every so many calls give the processor away */
@@ -126,13 +126,13 @@ static inline void crowd_close(void *arg, void *connection)
     atomic_fetch_sub(&crowd->live, 1);
 }
 
-static inline bool crowd_look(void *arg, void *connection)
+static inline bool crowd_is_alive(void *arg, void *connection)
 {
     struct crowd *crowd = arg;
 
     crowd_enter(crowd, connection, "looked at while in use");
     crowd_leave(connection);
-    return !one_in(crowd->look_fails);
+    return !one_in(crowd->check_fails);
 }
 
 static inline weir_status crowd_ping(void *arg, void *connection, weir_time deadline,
@@ -158,7 +158,7 @@ static inline weir_status crowd_reset(void *arg, void *connection, weir_reset ho
     return one_in(crowd->reset_fails) ? weir_error_set(reterr, WEIR_DISCONNECTED, "gone") : WEIR_OK;
 }
 
-static const weir_driver crowd_driver = {crowd_connect, crowd_close, crowd_look, crowd_ping,
+static const weir_driver crowd_driver = {crowd_connect, crowd_close, crowd_is_alive, crowd_ping,
                                          crowd_reset};
 /* Neither looks nor resets, so that the lock-free hot path is taken. */
 static const weir_driver crowd_plain_driver = {crowd_connect, crowd_close, NULL, NULL, NULL};

@@ -176,7 +176,7 @@ static void begin(bool is_troubled)
     if (!is_troubled)
         return;
     crowd.connect_fails = 10;
-    crowd.look_fails = 50;
+    crowd.check_fails = 50;
     crowd.ping_fails = 20;
     crowd.reset_fails = 50;
 }

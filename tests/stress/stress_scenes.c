@@ -179,7 +179,7 @@ static void *loan_until_over(void *number)
     return NULL;
 }
 
-/* Where a freed slot is not handed over, the first in line is told of it and tells the next. */
+/* Where a freed slot is not handed over, the first waiter is told of it and tells the next. */
 static void all_who_wait_are_told_when_several_slots_come_free_at_once(void)
 {
     weir_lease leases[4] = {{0}};

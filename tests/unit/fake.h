@@ -13,7 +13,7 @@
 #define FAKE_START (1000 * WEIR_SECOND)
 
 /* The calls of a driver that can be counted, failed, delayed and hooked. */
-enum fake_call { FAKE_CONNECT, FAKE_CLOSE, FAKE_LOOK, FAKE_PING, FAKE_RESET, FAKE_CALLS };
+enum fake_call { FAKE_CONNECT, FAKE_CLOSE, FAKE_IS_ALIVE, FAKE_PING, FAKE_RESET, FAKE_CALLS };
 
 struct fake;
 
@@ -186,10 +186,10 @@ static inline void fake_close(void *arg, void *connection)
     fake->live--;
 }
 
-static inline bool fake_look(void *arg, void *connection)
+static inline bool fake_is_alive(void *arg, void *connection)
 {
     fake_used(arg, connection, "was looked at after its close");
-    return fake_act(arg, FAKE_LOOK, WEIR_DEADLINE_NEVER, WEIR_DISCONNECTED) == WEIR_OK;
+    return fake_act(arg, FAKE_IS_ALIVE, WEIR_DEADLINE_NEVER, WEIR_DISCONNECTED) == WEIR_OK;
 }
 
 static inline weir_status fake_ping(void *arg, void *connection, weir_time deadline,
@@ -215,7 +215,7 @@ static inline weir_status fake_reset(void *arg, void *connection, weir_reset how
     return weir_error_set(reterr, status, "fake reset of %d", c == NULL ? 0 : c->number);
 }
 
-static const weir_driver fake_driver = {fake_connect, fake_close, fake_look, fake_ping, fake_reset};
+static const weir_driver fake_driver = {fake_connect, fake_close, fake_is_alive, fake_ping, fake_reset};
 
 /* ---- a pool to test ---------------------------------------------------------------------- */
 
@@ -355,24 +355,24 @@ static inline const char *fake_heard(struct fake_log *log)
 static inline int pool_check_words_locked(weir_pool *pool, int states[4]) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
-    int touched = atomic_load(&pool->touched);
+    int high_water = atomic_load(&pool->high_water);
     int broken = 0;
 
     for (int i = 0; i < pool->slot_count; i++) {
         uint64_t word = atomic_load(&pool->slots[i].word);
 
         states[slot_state(word)]++;
-        if (i >= touched) {
+        if (i >= high_water) {
             fake_must(word == 0);
             continue;
         }
-        fake_must(((word & SLOT_WANT) != 0) == g->is_wanted);
-        fake_must(((word & SLOT_OVER) != 0) == g->is_over);
+        fake_must(((word & SLOT_HAS_WAITERS) != 0) == g->has_waiters);
+        fake_must(((word & SLOT_OVER_CAPACITY) != 0) == g->is_over_capacity);
     }
     return broken;
 }
 
-static inline int pool_check_line_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
+static inline int pool_check_queue_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
     const struct waiter *previous = NULL;
@@ -396,11 +396,11 @@ static inline int pool_check_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 {
     struct guarded *g = weir__guarded_locked(pool);
     int states[4] = {0};
-    int broken = pool_check_words_locked(pool, states) + pool_check_line_locked(pool);
-    int resting = states[SLOT_IDLE] + states[SLOT_HOLLOW];
+    int broken = pool_check_words_locked(pool, states) + pool_check_queue_locked(pool);
+    int resting = states[SLOT_IDLE] + states[SLOT_EMPTY];
 
-    fake_must(g->is_wanted == (g->first != NULL || g->is_closing));
-    fake_must(g->is_over == (g->counted > pool->kept));
+    fake_must(g->has_waiters == (g->first != NULL || g->is_closing));
+    fake_must(g->is_over_capacity == (g->counted > pool->kept));
     fake_must(g->counted == pool->slot_count - states[SLOT_VACANT]);
     fake_must(resting <= pool->kept);
     if (g->first != NULL && pool->options.handoff_after_us == 0) {
@@ -410,7 +410,7 @@ static inline int pool_check_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
     }
     fake_must(atomic_load(&pool->peer_limit) == g->peer.limit);
     if (g->is_closing)
-        fake_must(g->first == NULL && states[SLOT_HOLLOW] == 0);
+        fake_must(g->first == NULL && states[SLOT_EMPTY] == 0);
     return broken;
 }
 

@@ -43,11 +43,11 @@ static inline void discard(weir_pool *pool, weir_lease *lease, const weir_error 
 /* An acquire that fails with `status` and leaves the lease alone. */
 static inline void refused(weir_pool *pool, weir_status status)
 {
-    weir_lease lease = {.ticket = 12345};
+    weir_lease lease = {.token = 12345};
 
     check_int(weir_pool_acquire(pool, WEIR_DEADLINE_DEFAULT, &lease, &e), status);
     check_int(e.status, status);
-    check_int(lease.ticket, 12345);
+    check_int(lease.token, 12345);
     check_int(pool_check_live(pool, &f), 0);
 }
 

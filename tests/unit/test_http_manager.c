@@ -139,9 +139,9 @@ static void the_first_use_initializes_with_the_defaults_and_says_so(void)
     check_text(logged(get_and_put), "");
     check(http_manager_find_session(&handle));
     http_manager_put_session(handle);
-    http_manager_tend();
+    http_manager_maintain();
     close_manager();
-    http_manager_tend();
+    http_manager_maintain();
 }
 
 static void options_out_of_range_leave_it_uninitialized(void)
@@ -186,7 +186,7 @@ static void *use(void *arg)
     (void)arg;
     while (!atomic_load(&is_over)) {
         struct http_handle *handle = held();
-        weir_http_tend(http_handle_session(handle));
+        weir_http_maintain(http_handle_session(handle));
         http_manager_put_session(handle);
         atomic_fetch_add(&uses, 1);
     }

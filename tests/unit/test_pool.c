@@ -92,7 +92,7 @@ static void an_open_connection_is_preferred_to_a_place_without_one(void)
     b = take(pool);
     check_int(fake_number(&b), 2);
     a = take(pool);
-    check_status(pool, 3, 0, -1, 2); /* the hollow place before a new one */
+    check_status(pool, 3, 0, -1, 2); /* the empty place before a new one */
     give(pool, &a);
     give(pool, &b);
     weir_pool_close(pool);
@@ -241,12 +241,12 @@ static void a_detach_and_a_failed_reset_serve_waiters_too(void)
 }
 
 static struct weir_slot *opening;
-static uint64_t opening_ticket;
+static uint64_t opening_token;
 
 static void fail_the_open(struct fake *fake)
 {
     fake->on_wait = NULL;
-    weir__line_free(the_pool, opening, opening_ticket, opening->origin);
+    weir__slot_free(the_pool, opening, opening_token, opening->origin);
     check_int(pool_check(the_pool), 0);
     check_int(stat_handed_over(), 1);
 }
@@ -258,9 +258,9 @@ static void a_failed_open_hands_the_right_to_open_to_the_waiter(void)
     fake_init(&f);
     weir_pool_options o = fake_options(&f, 1, 0);
     open_and_hold(&o, 0);
-    struct request request = {.deadline = WEIR_DEADLINE_DEFAULT};
+    struct acquire acquire = {.deadline = WEIR_DEADLINE_DEFAULT};
 
-    check_int(weir__line_take(the_pool, &request, &opening, &opening_ticket, &e), WEIR_OK);
+    check_int(weir__queue_take(the_pool, &acquire, &opening, &opening_token, &e), WEIR_OK);
     check_int(opening->origin, SLOT_VACANT);
     f.on_wait = fail_the_open;
     check_int(weir_pool_acquire(the_pool, WEIR_DEADLINE_NEVER, &held[0], &e), WEIR_OK);
@@ -268,7 +268,7 @@ static void a_failed_open_hands_the_right_to_open_to_the_waiter(void)
     give_back_and_close(1);
 }
 
-/* A waiter's own open fails: the right goes on to the next in line, and none is left behind. */
+/* A waiter's own open fails: the right goes on to the next waiter, and none is left behind. */
 static void every_failing_call_in_turn_leaves_all_slots_in_place(void)
 {
     for (int call = FAKE_CONNECT; call < FAKE_CALLS; call++) {

@@ -67,7 +67,7 @@ static void a_stale_lease_is_refused_whatever_became_of_its_slot(void)
     weir_lease second = held[0];
     discard(the_pool, &held[0], NULL);
     heard.count = 0;
-    try_everything_with(&second); /* hollow */
+    try_everything_with(&second); /* empty */
     held[0] = take(the_pool);
     weir_lease third = held[0];
     check_int(weir_pool_detach(&held[0]), WEIR_OK);

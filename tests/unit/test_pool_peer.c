@@ -105,8 +105,8 @@ static void what_came_back_while_it_was_refused_is_taken_without_waiting(void)
 }
 
 static struct weir_slot *opening;
-static uint64_t opening_ticket;
-static struct request older;
+static uint64_t opening_token;
+static struct acquire older;
 
 static void release_for_the_older(struct fake *fake)
 {
@@ -123,7 +123,7 @@ static void be_refused_as_the_older(struct fake *fake)
 
     weir_error_set(&cause, WEIR_CONNECT, "too many clients already");
     fake->on_wait = release_for_the_older;
-    check_int(weir__line_retake(the_pool, &older, &opening, &opening_ticket, &cause), WEIR_OK);
+    check_int(weir__queue_retake(the_pool, &older, &opening, &opening_token, &cause), WEIR_OK);
     check_int(stats().waiters, 1);
     check(opening->connection == held[2].connection);
     check_int(weir_pool_release(&held[1]), WEIR_OK);
@@ -133,15 +133,15 @@ static void who_was_refused_stands_before_those_who_came_later(void)
 {
     open_before(2, 3);
     held[2] = held[0];
-    older = (struct request){.deadline = f.now + WEIR_SECOND};
-    check_int(weir__line_take(the_pool, &older, &opening, &opening_ticket, &e), WEIR_OK);
+    older = (struct acquire){.deadline = f.now + WEIR_SECOND};
+    check_int(weir__queue_take(the_pool, &older, &opening, &opening_token, &e), WEIR_OK);
     older.began = f.now;
     f.now += WEIR_MS;
     f.on_wait = be_refused_as_the_older;
     got = take(the_pool);
     check_int(fake_number(&got), 2);
     check_int(f.behaviour[FAKE_CONNECT].calls, 2);
-    weir__line_free(the_pool, opening, opening_ticket, SLOT_IDLE);
+    weir__slot_free(the_pool, opening, opening_token, SLOT_IDLE);
     held[0] = got;
     give_back_and_close(1);
 }

@@ -272,7 +272,7 @@ static void a_connection_is_recycled_when_it_is_older_than_recycle_and_not_befor
     check_int(fake_number(&c), 2);
     check_status(pool, 1, 0, 0, 1);
 
-    f.now += 60 * WEIR_SECOND; /* one in use is not touched */
+    f.now += 60 * WEIR_SECOND; /* one in use is not high_water */
     check_int(f.behaviour[FAKE_CLOSE].calls, 1);
     give(pool, &c);
     check_int(f.behaviour[FAKE_CLOSE].calls, 1);

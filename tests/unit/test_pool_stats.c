@@ -133,7 +133,7 @@ static void who_gave_up_waiting_is_in_the_wait_figures(void)
     weir_pool_close(pool);
 }
 
-/* Who is refused at once never stood in line. */
+/* Who is refused at once never waited. */
 static void who_did_not_wait_is_not_in_the_wait_figures(void)
 {
     fake_init(&f);

@@ -245,7 +245,7 @@ static void warnings_that_repeat_are_counted_instead_of_written(void)
     log_write(LOG_LEVEL_WARNING, "another");
     for (int i = 0; i < 20; i++)
         log_write(LOG_LEVEL_INFO, "all of these");
-    log_tend(true);
+    log_maintain(true);
     const char *all = close_log();
     check_contains(all, "timeout after 4 ms");
     check(strstr(all, "timeout after 6 ms") == NULL);

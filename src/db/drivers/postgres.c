@@ -4,7 +4,7 @@
 
 #include <poll.h>
 
-/* See pg_look(). */
+/* See pg_is_alive(). */
 #define FRESH (100 * WEIR_US)
 
 /* A socket that always has something to say is not idle. */
@@ -45,7 +45,7 @@ enum conn_state weir__pg_state(void *arg)
  * A connection that has answered a statement begun within FRESH is not looked at again: a server
  * takes longer than that to end a session, so the socket could not show more than the answer did.
  */
-static bool pg_look(void *arg)
+static bool pg_is_alive(void *arg)
 {
     struct pg_conn *conn = arg;
     struct pollfd poller = {.fd = PQsocket(conn->pg), .events = POLLIN | POLLRDHUP};
@@ -180,7 +180,7 @@ const struct db_driver weir__postgres_driver = {
     .connect = weir__pg_connect,
     .close = weir__pg_close,
     .settle = pg_settle,
-    .look = pg_look,
+    .is_alive = pg_is_alive,
     .ping = pg_ping,
     .reset = pg_reset,
     .query = weir__pg_query,

@@ -8,22 +8,22 @@ const char weir__sqlite_begin_read[] = "BEGIN DEFERRED /* for reading */";
 
 /* There is no other side to ask. What can happen is that the file was removed or replaced: writes
  * would go to where nobody finds them. */
-static bool look(void *arg)
+static bool is_alive(void *arg)
 {
-    return weir__sqlite_look(arg, true, NULL) == WEIR_OK;
+    return weir__sqlite_is_alive(arg, true, NULL) == WEIR_OK;
 }
 
 static weir_status ping(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)deadline;
-    return weir__sqlite_look(arg, false, reterr);
+    return weir__sqlite_is_alive(arg, false, reterr);
 }
 
 static weir_status end_transaction(struct sqlite_conn *conn, weir_reset how, weir_error *reterr)
 {
     int code = SQLITE_OK;
 
-    if (how == WEIR_RESET_COMMIT && weir__sqlite_look(conn, true, reterr) != WEIR_OK)
+    if (how == WEIR_RESET_COMMIT && weir__sqlite_is_alive(conn, true, reterr) != WEIR_OK)
         return WEIR_DISCONNECTED;
     code =
         sqlite3_exec(conn->db, how == WEIR_RESET_COMMIT ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL);
@@ -90,7 +90,7 @@ const struct db_driver weir__sqlite_driver = {
     .connect = weir__sqlite_connect,
     .close = weir__sqlite_close,
     .settle = settle,
-    .look = look,
+    .is_alive = is_alive,
     .ping = ping,
     .reset = reset,
     .query = weir__sqlite_query,

@@ -121,7 +121,7 @@ weir_status weir__sqlite_end_work(struct sqlite_conn *conn, weir_status status, 
 
 /* WEIR_DISCONNECTED when the file is not at its path any more. `is_busy`: asked so often that a look
  * within the last LOOK_EVERY will do. */
-weir_status weir__sqlite_look(struct sqlite_conn *conn, bool is_busy, weir_error *reterr);
+weir_status weir__sqlite_is_alive(struct sqlite_conn *conn, bool is_busy, weir_error *reterr);
 
 /* Remember how the file lies there now; false: it is written to. */
 bool weir__sqlite_note_still(struct sqlite_conn *conn);

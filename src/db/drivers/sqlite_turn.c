@@ -179,7 +179,7 @@ static weir_status lost(struct sqlite_conn *conn, weir_error *reterr)
     return WEIR_DISCONNECTED;
 }
 
-weir_status weir__sqlite_look(struct sqlite_conn *conn, bool is_busy, weir_error *reterr)
+weir_status weir__sqlite_is_alive(struct sqlite_conn *conn, bool is_busy, weir_error *reterr)
 {
     if (conn->file == NULL)
         return WEIR_OK;
@@ -208,7 +208,7 @@ weir_status weir__sqlite_look(struct sqlite_conn *conn, bool is_busy, weir_error
 weir_status weir__sqlite_begin_work(struct sqlite_conn *conn, weir_time deadline,
                                     weir_error *reterr)
 {
-    weir_status status = weir__sqlite_look(conn, true, reterr);
+    weir_status status = weir__sqlite_is_alive(conn, true, reterr);
     if (status == WEIR_OK)
         weir__sqlite_start(conn, deadline);
     return status;
@@ -223,6 +223,6 @@ weir_status weir__sqlite_end_work(struct sqlite_conn *conn, weir_status status, 
 {
     weir__sqlite_end(conn);
     if (status == WEIR_OK && (has_written || conn->is_still))
-        status = weir__sqlite_look(conn, true, reterr);
+        status = weir__sqlite_is_alive(conn, true, reterr);
     return status;
 }

@@ -44,12 +44,12 @@ static void a_lease_is_reported_once_it_is_out_for_longer_than_allowed(void)
     weir_lease c = take(pool);
 
     heard.count = 0;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     f.now += 500 * WEIR_MS;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_text(fake_heard(&heard), "");
     f.now += 1;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_int(heard.events[0].number, 0);
     check_int(heard.events[0].connection_id, weir_lease_connection_id(&c));
     check_text(heard.events[0].file, __FILE__);
@@ -58,7 +58,7 @@ static void a_lease_is_reported_once_it_is_out_for_longer_than_allowed(void)
     check_int(heard.events[0].duration, 500 * WEIR_MS + 1);
     check_text(fake_heard(&heard), "leak");
     f.now += 3600 * WEIR_SECOND;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_text(fake_heard(&heard), "");
     check_counts(pool, 1, 0);
     give(pool, &c);
@@ -73,11 +73,11 @@ static void each_loan_of_a_slot_is_reported_for_itself(void)
         weir_lease c = take(pool);
         f.now += 2 * WEIR_MS;
         heard.count = 0;
-        weir_pool_tend(pool);
-        weir_pool_tend(pool);
+        weir_pool_maintain(pool);
+        weir_pool_maintain(pool);
         check_text(fake_heard(&heard), "leak");
         give(pool, &c);
-        weir_pool_tend(pool);
+        weir_pool_maintain(pool);
     }
     check_counts(pool, 3, 0);
     weir_pool_close(pool);
@@ -85,10 +85,10 @@ static void each_loan_of_a_slot_is_reported_for_itself(void)
 
 static weir_pool *tended;
 
-static void tend_after_a_second(struct fake *fake)
+static void maintain_after_a_second(struct fake *fake)
 {
     fake->now += WEIR_SECOND;
-    weir_pool_tend(tended);
+    weir_pool_maintain(tended);
 }
 
 /* While a connection is opened, or closed for nobody, it is not lost, however long that takes. */
@@ -97,10 +97,10 @@ static void what_is_being_opened_or_evicted_is_no_leak(void)
     weir_pool *pool = open_watched(1, 1, WEIR_NESTED_ALLOW);
 
     tended = pool;
-    f.behaviour[FAKE_CONNECT].hook = tend_after_a_second;
+    f.behaviour[FAKE_CONNECT].hook = maintain_after_a_second;
     weir_lease c = take(pool);
     give(pool, &c);
-    f.behaviour[FAKE_CLOSE].hook = tend_after_a_second;
+    f.behaviour[FAKE_CLOSE].hook = maintain_after_a_second;
     weir_pool_evict_all(pool);
     check_int(f.behaviour[FAKE_CLOSE].calls, 1);
     check_counts(pool, 0, 0);
@@ -113,7 +113,7 @@ static void nothing_is_reported_where_it_was_not_asked_for_or_nobody_holds_anyth
     weir_lease c = take(pool);
 
     f.now += 3600 * WEIR_SECOND;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_counts(pool, 0, 0);
     give(pool, &c);
     weir_pool_close(pool);
@@ -124,7 +124,7 @@ static void nothing_is_reported_where_it_was_not_asked_for_or_nobody_holds_anyth
     c = take(pool);
     check_int(weir_pool_detach(&c), WEIR_OK);
     f.now += 3600 * WEIR_SECOND;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_counts(pool, 0, 0);
     check_int(weir_pool_release(&c), WEIR_OK);
     weir_pool_close(pool);
@@ -141,7 +141,7 @@ static void a_slot_whose_new_holder_has_not_yet_said_who_it_is_is_no_leak(void)
     f.now += 3600 * WEIR_SECOND;
     uint64_t word = atomic_load(&slot->word);
     check(slot_try_take(slot, &word));
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_counts(pool, 0, 0);
     check(slot_try_put(slot, slot_taken(word)));
     check_int(pool_check_live(pool, &f), 0);
@@ -169,7 +169,7 @@ static void a_nested_acquire_is_told_with_both_places_and_served(void)
     weir_pool *pool = open_watched(2, 0, WEIR_NESTED_WARN);
     char place[64];
 
-    snprintf(place, sizeof place, "it acquired at test_pool_culprits.c:%d", __LINE__ + 1);
+    snprintf(place, sizeof place, "it acquired at test_pool_leaks.c:%d", __LINE__ + 1);
     weir_lease a = take(pool);
     f.now += WEIR_SECOND;
     heard.count = 0;
@@ -202,7 +202,7 @@ static void a_nested_acquire_is_refused_with_both_places_and_takes_nothing(void)
               WEIR_MISUSE);
     snprintf(places, sizeof places,
              "pool \"fake\": thread %d acquires at c.c:7 while it holds the connection that it "
-             "acquired at test_pool_culprits.c:%d",
+             "acquired at test_pool_leaks.c:%d",
              (int)gettid(), here);
     check_text(e.text, places);
     check_int(e.status, WEIR_MISUSE);
@@ -282,7 +282,7 @@ static void give_back_while_waited_for(struct fake *fake)
     check_int(weir_pool_release(&handed), WEIR_OK);
     fake->now += 3 * WEIR_MS;
     tended = fake->pool;
-    fake->on_now = tend_after_a_second;
+    fake->on_now = maintain_after_a_second;
 }
 
 static void a_slot_handed_over_is_not_held_by_the_one_who_gave_it(void)
@@ -426,7 +426,7 @@ static void a_timeout_after_the_wait_says_how_long_all_of_it_took(void)
 enum { ROUNDS = 20000 };
 
 static weir_pool *shared;
-static _Atomic bool is_over;
+static _Atomic bool is_over_capacity;
 
 static weir_status must_not_be_heard(const weir_pool_event *event, void *arg)
 {
@@ -450,11 +450,11 @@ static void *borrow_and_return(void *arg)
     return (void *)failures;
 }
 
-static void *tend_all_the_time(void *arg)
+static void *maintain_all_the_time(void *arg)
 {
     (void)arg;
-    while (!atomic_load(&is_over))
-        weir_pool_tend(shared);
+    while (!atomic_load(&is_over_capacity))
+        weir_pool_maintain(shared);
     return NULL;
 }
 
@@ -480,8 +480,8 @@ static void threads_that_share_slots_are_neither_nested_nor_leaking(void)
     check_int(weir_pool_acquire(shared, WEIR_DEADLINE_NOW, &warm, &e), WEIR_OK);
     check_int(weir_pool_release(&warm), WEIR_OK);
     atomic_store(&shared->slots[0].acquired_at, weir_now() - 3600 * WEIR_SECOND);
-    is_over = false;
-    check_int(pthread_create(&tender, NULL, tend_all_the_time, NULL), 0);
+    is_over_capacity = false;
+    check_int(pthread_create(&tender, NULL, maintain_all_the_time, NULL), 0);
     for (int i = 0; i < 4; i++)
         check_int(pthread_create(&threads[i], NULL, borrow_and_return, NULL), 0);
     for (int i = 0; i < 4; i++) {
@@ -489,7 +489,7 @@ static void threads_that_share_slots_are_neither_nested_nor_leaking(void)
         pthread_join(threads[i], &failures);
         check_int((uintptr_t)failures, 0);
     }
-    atomic_store(&is_over, true);
+    atomic_store(&is_over_capacity, true);
     pthread_join(tender, NULL);
     check_counts(shared, 0, 0);
     check_int(pool_check(shared), 0);
@@ -550,7 +550,7 @@ static void a_loan_that_is_being_cancelled_is_nobodys_and_keeps_its_slot(void)
 
     check_int(weir_pool_set_cancelling(&c), WEIR_OK);
     f.now += 10 * WEIR_MS;
-    weir_pool_tend(pool);
+    weir_pool_maintain(pool);
     check_int(weir_pool_acquire(pool, WEIR_DEADLINE_NOW, &other, &error), WEIR_TIMEOUT);
     check_contains(error.text, "(being cancelled, ");
     check_counts(pool, 0, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The rungs of the checkout ladder that only compare: inline, for the ladder and for the hot path. */
-#ifndef WEIR_POOL_RUNGS_H
-#define WEIR_POOL_RUNGS_H
+/* The checks of a connection that only compare: inline, for the validation and for the hot path. */
+#ifndef WEIR_POOL_VALIDATION_H
+#define WEIR_POOL_VALIDATION_H
 
 #include "pool/core.h"
 

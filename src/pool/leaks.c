@@ -8,15 +8,15 @@
 static bool find_own(weir_pool *pool, int thread, weir_pool_holder *ret_holder)
 {
     weir_time now = weir__pool_coarse_now(pool);
-    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
+    int high_water = atomic_load_explicit(&pool->high_water, memory_order_relaxed);
 
-    for (int i = 0; i < touched; i++)
+    for (int i = 0; i < high_water; i++)
         if (weir__read_holder(&pool->slots[i], now, ret_holder) && ret_holder->thread == thread)
             return true;
     return false;
 }
 
-weir_status weir__check_nested(weir_pool *pool, const struct request *request, weir_error *reterr)
+weir_status weir__check_nested(weir_pool *pool, const struct acquire *acquire, weir_error *reterr)
 {
     weir_pool_holder held;
     int thread = weir__this_thread();
@@ -25,8 +25,8 @@ weir_status weir__check_nested(weir_pool *pool, const struct request *request, w
 
     weir_error error;
     weir_pool_event event = {.connection_id = held.connection_id,
-                             .file = request->file,
-                             .line = request->line,
+                             .file = acquire->file,
+                             .line = acquire->line,
                              .thread = thread,
                              .error = &error,
                              .duration = held.age};
@@ -34,7 +34,7 @@ weir_status weir__check_nested(weir_pool *pool, const struct request *request, w
     weir_error_set(&error, WEIR_MISUSE,
                    "pool \"%s\": thread %d acquires at %s:%d while it holds the connection that it "
                    "acquired at %s:%d",
-                   pool->name, thread, weir__base_name(request->file), request->line,
+                   pool->name, thread, weir__base_name(acquire->file), acquire->line,
                    weir__base_name(held.file), held.line);
     weir__emit(pool, WEIR_EVENT_NESTED, &event);
     if (pool->options.nested != WEIR_NESTED_REFUSE)
@@ -66,15 +66,15 @@ static void report_leak(weir_pool *pool, const weir_pool_holder *holder)
     weir__emit(pool, WEIR_EVENT_LEAK, &event);
 }
 
-void weir_pool_tend(weir_pool *pool)
+void weir_pool_maintain(weir_pool *pool)
 {
     weir_time limit = pool->options.leak_report_after_ms * WEIR_MS;
     weir_time now = weir__pool_coarse_now(pool);
-    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
+    int high_water = atomic_load_explicit(&pool->high_water, memory_order_relaxed);
 
     if (limit == 0)
         return;
-    for (int i = 0; i < touched; i++) {
+    for (int i = 0; i < high_water; i++) {
         struct weir_slot *slot = &pool->slots[i];
         weir_pool_holder holder;
 

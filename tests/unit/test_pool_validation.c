@@ -2,7 +2,7 @@
 /* The ladder a connection climbs before it is lent, and the one deadline above all its rungs. */
 #include "unit/steps.h"
 
-static weir_pool *ladder_pool;
+static weir_pool *shared_pool;
 
 /* A pool of two idle connections, 1 and 2, opened just now, whose events are heard from here on. */
 static weir_pool *open_two_idle(const weir_pool_options *options)
@@ -32,7 +32,7 @@ static int calls(enum fake_call call)
 /* ---- the order of the rungs -------------------------------------------------------------- */
 
 /* Make everything true that disqualifies a connection, then take the reasons away one by one. */
-static void the_rungs_are_climbed_from_the_cheapest_to_the_dearest(void)
+static void checks_run_from_the_cheapest_to_the_dearest(void)
 {
     fake_init(&f);
     weir_pool_options o = fake_options(&f, 1, 0);
@@ -48,20 +48,20 @@ static void the_rungs_are_climbed_from_the_cheapest_to_the_dearest(void)
             check_int(weir_pool_soft_invalidate(&c), WEIR_OK);
         give(pool, &c);
         f.now += rung <= 1 ? 61 * WEIR_SECOND : WEIR_SECOND;
-        f.behaviour[FAKE_LOOK].fail_next = rung <= 2;
+        f.behaviour[FAKE_IS_ALIVE].fail_next = rung <= 2;
         f.behaviour[FAKE_PING].fail_next = 1;
         heard.count = 0;
-        int looks = calls(FAKE_LOOK);
+        int looks = calls(FAKE_IS_ALIVE);
         int pings = calls(FAKE_PING);
 
         c = take(pool);
         for (int i = 0; i < heard.count; i++)
             if (heard.events[i].kind == WEIR_EVENT_CLOSE)
                 check_int(heard.events[i].reason, reasons[rung]);
-        check_int(calls(FAKE_LOOK) - looks, rung >= 2);
+        check_int(calls(FAKE_IS_ALIVE) - looks, rung >= 2);
         check_int(calls(FAKE_PING) - pings, rung >= 3);
         check_int(fake_number(&c), rung + 2);
-        f.behaviour[FAKE_LOOK].fail_next = 0;
+        f.behaviour[FAKE_IS_ALIVE].fail_next = 0;
         f.behaviour[FAKE_PING].fail_next = 0;
         give(pool, &c);
     }
@@ -77,14 +77,14 @@ static void an_evicted_connection_is_replaced_without_a_look(void)
     f.behaviour[FAKE_PING].fail_next = 1;
     weir_lease a = take(pool);
     check_int(calls(FAKE_PING), 1);
-    check_int(calls(FAKE_LOOK), 1);
-    f.behaviour[FAKE_LOOK].fail_next = 1;
+    check_int(calls(FAKE_IS_ALIVE), 1);
+    f.behaviour[FAKE_IS_ALIVE].fail_next = 1;
     heard.count = 0;
     weir_lease b = take(pool);
     check_int(heard.events[0].reason, WEIR_REASON_EVICTED);
     check_text(fake_heard(&heard), "close connect checkout");
     check_int(calls(FAKE_PING), 1);
-    check_int(calls(FAKE_LOOK), 1);
+    check_int(calls(FAKE_IS_ALIVE), 1);
     check_int(f.live, 2);
     give(pool, &a);
     give(pool, &b);
@@ -95,7 +95,7 @@ static void a_stale_socket_replaces_this_connection_and_no_other(void)
 {
     weir_pool *pool = open_two();
 
-    f.behaviour[FAKE_LOOK].fail_next = 1;
+    f.behaviour[FAKE_IS_ALIVE].fail_next = 1;
     weir_lease a = take(pool);
     check_int(fake_number(&a), 3);
     check_int(heard.events[0].reason, WEIR_REASON_STALE);
@@ -118,11 +118,11 @@ static void a_connection_just_opened_is_not_pinged_and_not_looked_at(void)
     f.behaviour[FAKE_CONNECT].takes = WEIR_SECOND;
     weir_lease c = take(pool);
     check_int(calls(FAKE_PING), 0);
-    check_int(calls(FAKE_LOOK), 0);
+    check_int(calls(FAKE_IS_ALIVE), 0);
     give(pool, &c);
     c = take(pool);
     check_int(calls(FAKE_PING), 1);
-    check_int(calls(FAKE_LOOK), 1);
+    check_int(calls(FAKE_IS_ALIVE), 1);
     give(pool, &c);
     weir_pool_close(pool);
 }
@@ -140,7 +140,7 @@ static void the_ping_is_skipped_within_the_window_and_not_after_it(void)
     f.now += 500 * WEIR_MS;
     c = take(pool);
     check_int(calls(FAKE_PING), 0);
-    check_int(calls(FAKE_LOOK), 1);
+    check_int(calls(FAKE_IS_ALIVE), 1);
     give(pool, &c);
     f.now += 500 * WEIR_MS + 1;
     c = take(pool);
@@ -153,7 +153,7 @@ static void without_pre_ping_or_without_a_ping_nothing_is_pinged(void)
 {
     weir_driver mute = fake_driver;
     mute.ping = NULL;
-    mute.look = NULL;
+    mute.is_alive = NULL;
     mute.reset = NULL;
 
     for (int i = 0; i < 2; i++) {
@@ -210,7 +210,7 @@ static void ping_another_meanwhile(struct fake *fake)
     weir_lease other = {0};
 
     fake->behaviour[FAKE_PING].hook = NULL;
-    check_int(weir_pool_acquire(ladder_pool, WEIR_DEADLINE_DEFAULT, &other, &e), WEIR_OK);
+    check_int(weir_pool_acquire(shared_pool, WEIR_DEADLINE_DEFAULT, &other, &e), WEIR_OK);
     check_int(fake_number(&other), 3);
     check_int(weir_pool_release(&other), WEIR_OK);
 }
@@ -219,7 +219,7 @@ static void pings_that_fail_together_end_the_epoch_only_once(void)
 {
     weir_pool *pool = open_two();
 
-    ladder_pool = pool;
+    shared_pool = pool;
     f.now += WEIR_SECOND;
     f.behaviour[FAKE_PING].fail_next = 2;
     f.behaviour[FAKE_PING].hook = ping_another_meanwhile;
@@ -491,7 +491,7 @@ static void recycle_times_are_spread_within_the_jitter(void)
 static void evict_meanwhile(struct fake *fake)
 {
     fake->behaviour[FAKE_CONNECT].hook = NULL;
-    weir_pool_evict_all(ladder_pool);
+    weir_pool_evict_all(shared_pool);
 }
 
 /* The server may have failed over between the connect and its end. */
@@ -499,7 +499,7 @@ static void a_connection_that_was_being_opened_during_an_eviction_counts_as_olde
 {
     weir_pool *pool = open_pool(1, 0);
 
-    ladder_pool = pool;
+    shared_pool = pool;
     f.behaviour[FAKE_CONNECT].hook = evict_meanwhile;
     weir_lease c = take(pool);
     check_int(fake_number(&c), 1);
@@ -548,7 +548,7 @@ static void eviction_closes_the_idle_now_and_the_leased_on_return(void)
 
 int main(void)
 {
-    run(the_rungs_are_climbed_from_the_cheapest_to_the_dearest);
+    run(checks_run_from_the_cheapest_to_the_dearest);
     run(an_evicted_connection_is_replaced_without_a_look);
     run(a_stale_socket_replaces_this_connection_and_no_other);
     run(a_connection_just_opened_is_not_pinged_and_not_looked_at);

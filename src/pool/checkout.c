@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Lending: acquire, and the ways to give back. The lock-free half of the pool is here. */
-#include "pool/rungs.h"
+/* Checkout and checkin of a connection: acquire, and the ways to give back. Both fast paths take no lock. */
+#include "pool/validation.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /*
  * What a thread remembers of the pools it uses: the slot it borrowed last, and the word that stands
  * there once that loan is back. If nobody else used the slot since, one swap takes it again, without
  * reading the word first (a read of a word just swapped waits for the swap). A pool's id chooses the
- * place; two pools that share one only lose the shortcut.
+ * place; two pools that share one only lose the fast path.
  */
 struct hint {
     struct weir_slot *slot; /* valid as long as the pool of this id is */
@@ -21,86 +20,77 @@ struct hint {
 
 #define HINTS 4
 
-static _Thread_local struct {
-    struct hint hints[HINTS];
-    int thread; /* the kernel's id, 0 until asked */
-} local __attribute__((tls_model("initial-exec")));
+static _Thread_local struct hint hints[HINTS] __attribute__((tls_model("initial-exec")));
 
 /* A forked child's one thread has another id than the one it copied. */
-static void forget_thread(void)
+static void forget_hints(void)
 {
-    memset(&local, 0, sizeof local);
+    memset(hints, 0, sizeof hints);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, forget_thread);
+    pthread_atfork(NULL, NULL, forget_hints);
 }
 
-void weir__lend_init(void)
+void weir__checkout_init(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, watch_forks);
+    weir__thread_init();
 }
 
 static struct hint *hint_of(weir_pool *pool)
 {
-    return &local.hints[pool->id % HINTS];
+    return &hints[pool->id % HINTS];
 }
 
-__attribute__((noinline)) int weir__this_thread(void)
-{
-    if (local.thread == 0)
-        local.thread = (int)gettid();
-    return local.thread;
-}
-
-static void remember(weir_pool *pool, struct weir_slot *slot, uint64_t ticket)
+static void remember(weir_pool *pool, struct weir_slot *slot, uint64_t token)
 {
     if (!pool->has_hints)
         return;
     *hint_of(pool) =
-        (struct hint){slot, ticket - SLOT_LEASED + SLOT_IDLE, pool->id, weir__this_thread()};
+        (struct hint){slot, token - SLOT_LEASED + SLOT_IDLE, pool->id, weir__this_thread()};
 }
 
 /* ---- acquire ----------------------------------------------------------------------------- */
 
 /* Look through the slots from `start` for an idle one that nobody waits for. */
-static struct weir_slot *scan(weir_pool *pool, int start, uint64_t *ret_ticket)
+static struct weir_slot *scan(weir_pool *pool, int start, uint64_t *ret_token)
 {
-    int touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
-    int at = touched > 0 ? start % touched : 0;
+    int high_water = atomic_load_explicit(&pool->high_water, memory_order_relaxed);
+    int at = high_water > 0 ? start % high_water : 0;
 
-    for (int i = 0; i < touched; i++, at = at + 1 < touched ? at + 1 : 0) {
+    for (int i = 0; i < high_water; i++, at = at + 1 < high_water ? at + 1 : 0) {
         struct weir_slot *slot = &pool->slots[at];
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 
-        if ((word & SLOT_WANT) != 0)
+        if ((word & SLOT_HAS_WAITERS) != 0)
             return NULL;
-        while (slot_state(word) == SLOT_IDLE && (word & SLOT_WANT) == 0) {
+        while (slot_state(word) == SLOT_IDLE && (word & SLOT_HAS_WAITERS) == 0) {
             if (!slot_try_take(slot, &word))
                 continue;
-            *ret_ticket = slot_taken(word) & ~SLOT_FLAGS;
+            *ret_token = slot_taken(word) & ~SLOT_FLAGS;
             return slot;
         }
     }
     return NULL;
 }
 
-/* The lock-free half, without or with the shortcut tried before. */
-static struct weir_slot *take_lock_free(weir_pool *pool, uint64_t *ret_ticket)
+/* The lock-free half, without or with the hint tried before. */
+static struct weir_slot *take_lock_free(weir_pool *pool, uint64_t *ret_token)
 {
     struct hint *hint = hint_of(pool);
 
     if (pool->options.use_lifo)
-        return scan(pool, 0, ret_ticket);
+        return scan(pool, 0, ret_token);
     return scan(pool,
                 hint->pool_id == pool->id ? (int)(hint->slot - pool->slots) : weir__this_thread(),
-                ret_ticket);
+                ret_token);
 }
 
-/* Say who holds the slot: before the ladder, so that one who opens for long is seen too. Who reads
+/* Say who holds the slot: before validation, so that one who opens for long is seen too. Who reads
  * this thread there reads this loan's place and time with it. */
 static inline __attribute__((always_inline)) void stamp(struct weir_slot *slot, weir_time now,
                                                         const char *file, int line, int thread)
@@ -112,10 +102,11 @@ static inline __attribute__((always_inline)) void stamp(struct weir_slot *slot, 
         atomic_store_explicit(&slot->thread, thread, memory_order_release);
 }
 
-static void lend(weir_pool *pool, struct weir_slot *slot, uint64_t ticket, weir_lease *ret_lease)
+static void fill_lease(weir_pool *pool, struct weir_slot *slot, uint64_t token,
+                       weir_lease *ret_lease)
 {
     slot_bump(&slot->counts[COUNT_CHECKOUTS]);
-    *ret_lease = (weir_lease){slot->connection, pool, slot, ticket};
+    *ret_lease = (weir_lease){slot->connection, pool, slot, token};
 }
 
 static bool is_timed(struct weir_slot *slot)
@@ -134,10 +125,10 @@ static void begin_use(weir_pool *pool, struct weir_slot *slot)
     atomic_store_explicit(&slot->use_started, weir__pool_now(pool), memory_order_relaxed);
 }
 
-/* Climb the ladder with a slot in hand, and lend it or free it. */
-static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_slot *slot,
-                                                   uint64_t ticket, struct request *request,
-                                                   weir_lease *ret_lease, weir_error *reterr)
+/* Validate the connection of a slot in hand, or open one, and lease the slot or free it. */
+static __attribute__((noinline)) weir_status
+finish_checkout(weir_pool *pool, struct weir_slot *slot, uint64_t token, struct acquire *acquire,
+                weir_lease *ret_lease, weir_error *reterr)
 {
     weir_error unheard;
     weir_status status = WEIR_OK;
@@ -147,21 +138,20 @@ static __attribute__((noinline)) weir_status climb(weir_pool *pool, struct weir_
     do {
         weir_time now = weir__pool_coarse_now(pool);
 
-        stamp(slot, now, request->file, request->line, weir__this_thread());
-        request->is_peer_full = false;
-        status = weir__slot_ready(pool, slot, now, request, reterr);
-        if (request->is_peer_full)
-            status = weir__line_retake(pool, request, &slot, &ticket, reterr);
+        stamp(slot, now, acquire->file, acquire->line, weir__this_thread());
+        acquire->is_peer_full = false;
+        status = weir__slot_ready(pool, slot, now, acquire, reterr);
+        if (acquire->is_peer_full)
+            status = weir__queue_retake(pool, acquire, &slot, &token, reterr);
         else if (status != WEIR_OK)
-            weir__line_free(pool, slot, ticket,
-                            slot->connection != NULL ? SLOT_IDLE : slot->origin);
+            weir__slot_free(pool, slot, token, slot->connection != NULL ? SLOT_IDLE : slot->origin);
         if (status != WEIR_OK)
             return status;
-    } while (request->is_peer_full);
+    } while (acquire->is_peer_full);
     begin_use(pool, slot);
-    remember(pool, slot, ticket);
-    lend(pool, slot, ticket, ret_lease);
-    WEIR_PROBE2(acquire, pool->options.name, request->waited);
+    remember(pool, slot, token);
+    fill_lease(pool, slot, token, ret_lease);
+    WEIR_PROBE2(acquire, pool->options.name, acquire->waited);
     return WEIR_OK;
 }
 
@@ -170,34 +160,34 @@ static __attribute__((noinline)) weir_status acquire_slowly(weir_pool *pool, wei
                                                             weir_error *reterr, const char *file,
                                                             int line)
 {
-    struct request request = {.deadline = deadline, .file = file, .line = line};
-    uint64_t ticket = 0;
+    struct acquire acquire = {.deadline = deadline, .file = file, .line = line};
+    uint64_t token = 0;
 
     if (pool->options.nested != WEIR_NESTED_ALLOW) {
-        weir_status status = weir__check_nested(pool, &request, reterr);
+        weir_status status = weir__check_nested(pool, &acquire, reterr);
         if (status != WEIR_OK)
             return status;
     }
-    struct weir_slot *slot = take_lock_free(pool, &ticket);
+    struct weir_slot *slot = take_lock_free(pool, &token);
     if (slot == NULL) {
-        weir_status status = weir__line_take(pool, &request, &slot, &ticket, reterr);
+        weir_status status = weir__queue_take(pool, &acquire, &slot, &token, reterr);
         if (status != WEIR_OK)
             return status;
     }
-    return climb(pool, slot, ticket, &request, ret_lease, reterr);
+    return finish_checkout(pool, slot, token, &acquire, ret_lease, reterr);
 }
 
-/* The hint's slot is taken: go on with the ladder. The arguments are the hot path's own, so that it
+/* The hint's slot is taken: go on with the validation. The arguments are the hot path's own, so that it
  * can jump here. */
-static __attribute__((noinline)) weir_status climb_from_hint(weir_pool *pool, weir_time deadline,
-                                                             weir_lease *ret_lease,
-                                                             weir_error *reterr, const char *file,
-                                                             int line)
+static __attribute__((noinline)) weir_status finish_hinted(weir_pool *pool, weir_time deadline,
+                                                           weir_lease *ret_lease,
+                                                           weir_error *reterr, const char *file,
+                                                           int line)
 {
-    struct request request = {.deadline = deadline, .file = file, .line = line};
+    struct acquire acquire = {.deadline = deadline, .file = file, .line = line};
     struct hint *hint = hint_of(pool);
 
-    return climb(pool, hint->slot, slot_taken(hint->word), &request, ret_lease, reterr);
+    return finish_checkout(pool, hint->slot, slot_taken(hint->word), &acquire, ret_lease, reterr);
 }
 
 /* Whether an idle connection can be lent without a call to anything: driver, listener or clock. */
@@ -224,10 +214,10 @@ weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease
 
     weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
     if (!is_ready(pool, slot, now))
-        return climb_from_hint(pool, deadline, ret_lease, reterr, file, line);
-    hint->word = word + SLOT_TURN;
+        return finish_hinted(pool, deadline, ret_lease, reterr, file, line);
+    hint->word = word + SLOT_GENERATION;
     stamp(slot, now, file, line, hint->thread);
-    lend(pool, slot, slot_taken(word), ret_lease);
+    fill_lease(pool, slot, slot_taken(word), ret_lease);
     WEIR_PROBE2(acquire, pool->options.name, (weir_time)0);
     return WEIR_OK;
 }
@@ -265,20 +255,20 @@ static inline bool is_simple_return(weir_pool *pool, struct weir_slot *slot, wei
            slot_is_current(pool, slot);
 }
 
-/* The ticket of a detached lease is its connection's id. */
+/* The token of a detached lease is its connection's id. */
 static weir_status close_detached(weir_lease *lease)
 {
     weir_lease loan = *lease;
     weir_pool *pool = loan.pool;
 
-    if (!weir__line_claim_detached(pool, loan.ticket))
+    if (!weir__detached_claim(pool, loan.token))
         return misuse(pool);
     *lease = (weir_lease){0};
-    weir_pool_event event = {.connection = loan.connection, .connection_id = loan.ticket};
+    weir_pool_event event = {.connection = loan.connection, .connection_id = loan.token};
     weir__emit(pool, WEIR_EVENT_CLOSE_DETACHED, &event);
     WEIR_PROBE2(close, pool->options.name, "detached");
     pool->driver.close(pool->driver_arg, loan.connection);
-    weir__line_drop_detached(pool, loan.ticket);
+    weir__detached_drop(pool, loan.token);
     return WEIR_OK;
 }
 
@@ -288,9 +278,9 @@ static __attribute__((noinline)) weir_status put_slowly(weir_lease *lease)
 {
     weir_pool *pool = lease->pool;
 
-    if (!slot_claim(lease->slot, &lease->ticket))
+    if (!slot_claim(lease->slot, &lease->token))
         return misuse(pool);
-    weir__line_free(pool, lease->slot, lease->ticket, SLOT_IDLE);
+    weir__slot_free(pool, lease->slot, lease->token, SLOT_IDLE);
     *lease = (weir_lease){0};
     return WEIR_OK;
 }
@@ -299,7 +289,7 @@ static __attribute__((noinline)) weir_status put_slowly(weir_lease *lease)
  * gone. */
 static inline weir_status put(weir_lease *lease)
 {
-    if (!slot_try_put(lease->slot, lease->ticket))
+    if (!slot_try_put(lease->slot, lease->token))
         return put_slowly(lease);
     *lease = (weir_lease){0};
     return WEIR_OK;
@@ -310,7 +300,7 @@ struct breakage {
     const weir_error *cause;
 };
 
-/* The return ladder: reset it, or close it when it is broken, then rest. */
+/* Reset the connection, or close it when it is broken, and free the slot. */
 static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
                                                        const struct breakage *broken)
 {
@@ -321,7 +311,7 @@ static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
         return close_detached(lease);
 
     struct weir_slot *slot = lease->slot;
-    if (!slot_claim(slot, &lease->ticket))
+    if (!slot_claim(slot, &lease->token))
         return misuse(pool);
     weir_time used = end_use(pool, lease);
     WEIR_PROBE2(release, pool->options.name, used);
@@ -331,11 +321,11 @@ static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
         weir__slot_clean(pool, slot);
     weir__emit_for(pool, slot, WEIR_EVENT_CHECKIN, WEIR_REASON_NONE, NULL);
     if (slot->connection != NULL) {
-        remember(pool, slot, lease->ticket);
+        remember(pool, slot, lease->token);
         slot_forget_thread(pool, slot);
         return put(lease);
     }
-    weir__line_free(pool, slot, lease->ticket, SLOT_HOLLOW);
+    weir__slot_free(pool, slot, lease->token, SLOT_EMPTY);
     *lease = (weir_lease){0};
     return WEIR_OK;
 }
@@ -366,7 +356,7 @@ weir_status weir_pool_soft_invalidate(weir_lease *lease)
         return WEIR_MISUSE;
 
     struct weir_slot *slot = lease->slot;
-    if (!weir__line_owns(slot, lease->ticket))
+    if (!weir__slot_owns(slot, lease->token))
         return misuse(pool);
     atomic_store_explicit(&slot->expires_at, INT64_MIN, memory_order_relaxed);
     atomic_store_explicit(&slot->fresh_until, INT64_MIN, memory_order_relaxed);
@@ -381,7 +371,7 @@ weir_status weir_pool_set_cancelling(weir_lease *lease)
         return WEIR_OK;
 
     struct weir_slot *slot = lease->slot;
-    if (!slot_claim(slot, &lease->ticket))
+    if (!slot_claim(slot, &lease->token))
         return misuse(pool);
     atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->is_cancelling, true, memory_order_relaxed);
@@ -400,23 +390,23 @@ weir_status weir_pool_detach(weir_lease *lease)
     struct detached *detached = malloc(sizeof *detached);
     if (detached == NULL)
         return WEIR_NO_MEMORY;
-    if (!slot_claim(slot, &lease->ticket)) {
+    if (!slot_claim(slot, &lease->token)) {
         free(detached);
         return misuse(pool);
     }
 
-    uint64_t ticket = lease->ticket;
+    uint64_t token = lease->token;
     *detached = (struct detached){.connection_id = weir_lease_connection_id(lease)};
     (void)end_use(pool, lease);
     weir__emit_for(pool, slot, WEIR_EVENT_DETACH, WEIR_REASON_NONE, NULL);
-    weir__line_add_detached(pool, detached);
+    weir__detached_add(pool, detached);
     slot->connection = NULL;
-    slot->origin = SLOT_HOLLOW;
+    slot->origin = SLOT_EMPTY;
     atomic_store_explicit(&slot->connection_id, 0, memory_order_relaxed);
     slot_bump(&slot->counts[COUNT_DETACHED]);
     lease->slot = NULL;
-    lease->ticket = detached->connection_id;
-    weir__line_free(pool, slot, ticket, SLOT_HOLLOW);
+    lease->token = detached->connection_id;
+    weir__slot_free(pool, slot, token, SLOT_EMPTY);
     return WEIR_OK;
 }
 
@@ -425,6 +415,6 @@ uint64_t weir_lease_connection_id(const weir_lease *lease)
     if (lease->pool == NULL)
         return 0;
     if (lease->slot == NULL)
-        return lease->ticket;
+        return lease->token;
     return atomic_load_explicit(&lease->slot->connection_id, memory_order_relaxed);
 }
