@@ -142,7 +142,7 @@ static weir_status run_table_query(struct database_service *service,
  */
 static weir_status ask_row(struct database_service *service, const weir_table *table,
                            const char *id, bool is_sqlite, weir_time deadline,
-                           weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
+                           weir_result **ret_result, bool *ret_may_be_stale, weir_error *reterr)
 {
     weir_status status = WEIR_OK;
 
@@ -160,7 +160,7 @@ static weir_status ask_row(struct database_service *service, const weir_table *t
         if (status != WEIR_QUERY || is_sqlite || !lacks_match(reterr))
             break;
     }
-    *ret_is_doubtful = is_stale(status, reterr);
+    *ret_may_be_stale = is_stale(status, reterr);
     if (status == WEIR_QUERY && !is_sqlite && !table->is_view &&
         strncmp(reterr->sqlstate, "22", 2) == 0)
         return weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
@@ -177,7 +177,7 @@ struct table_request {
 
 static weir_status ask_page(struct database_service *service, const weir_table *table,
                             const struct table_request *request, bool is_sqlite, weir_time deadline,
-                            weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
+                            weir_result **ret_result, bool *ret_may_be_stale, weir_error *reterr)
 {
     weir_status status = WEIR_OK;
 
@@ -189,26 +189,26 @@ static weir_status ask_page(struct database_service *service, const weir_table *
         if (status != WEIR_QUERY || table->is_view || !lacks_match(reterr))
             break;
     }
-    *ret_is_doubtful = is_stale(status, reterr);
+    *ret_may_be_stale = is_stale(status, reterr);
     return status;
 }
 
-/* Ask by what `ref` saw. *ret_is_doubtful tells that a newer look at the tables may lead to another
+/* Ask by what `ref` saw. *ret_may_be_stale tells that a newer look at the tables may lead to another
  * answer than this failure. */
 static weir_status ask_table(struct database_service *service, const struct table_request *request,
                              const struct schema_ref *ref, weir_time deadline,
-                             weir_result **ret_result, bool *ret_is_doubtful, weir_error *reterr)
+                             weir_result **ret_result, bool *ret_may_be_stale, weir_error *reterr)
 {
     bool is_sqlite = schema_ref_is_sqlite(ref);
     const weir_table *table = weir_schema_find(schema_ref_schema(ref), request->table);
 
-    *ret_is_doubtful = true;
+    *ret_may_be_stale = true;
     if (table == NULL)
         return weir_error_set(reterr, WEIR_NOT_FOUND, "no table named \"%s\"", request->table);
     if (request->id != NULL)
         return ask_row(service, table, request->id, is_sqlite, deadline, ret_result,
-                       ret_is_doubtful, reterr);
-    return ask_page(service, table, request, is_sqlite, deadline, ret_result, ret_is_doubtful,
+                       ret_may_be_stale, reterr);
+    return ask_page(service, table, request, is_sqlite, deadline, ret_result, ret_may_be_stale,
                     reterr);
 }
 
@@ -219,17 +219,17 @@ static weir_status request_table(struct database_service *service,
 {
     struct schema_ref *ref;
     weir_error error = {0};
-    bool is_doubtful = false;
+    bool may_be_stale = false;
 
     weir_status status = schema_cache_get(&service->schemas, deadline, &ref, &error);
     if (status == WEIR_OK) {
-        status = ask_table(service, request, ref, deadline, ret_result, &is_doubtful, &error);
+        status = ask_table(service, request, ref, deadline, ret_result, &may_be_stale, &error);
         schema_ref_drop(ref);
     }
-    if (status != WEIR_OK && is_doubtful) {
+    if (status != WEIR_OK && may_be_stale) {
         status = schema_cache_refresh(&service->schemas, deadline, &ref, &error);
         if (status == WEIR_OK) {
-            status = ask_table(service, request, ref, deadline, ret_result, &is_doubtful, &error);
+            status = ask_table(service, request, ref, deadline, ret_result, &may_be_stale, &error);
             schema_ref_drop(ref);
         }
     }

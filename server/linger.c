@@ -65,7 +65,7 @@ static size_t snapshot(struct linger_set *set, struct lingering *ret_entries)
 }
 
 /* Put the entry's progress back, or take it out and close it. */
-static void settle(struct linger_set *set, const struct lingering *entry, bool is_done)
+static void update_entry(struct linger_set *set, const struct lingering *entry, bool is_done)
 {
     size_t i = 0;
 
@@ -100,6 +100,6 @@ void linger_maintain(struct linger_set *set, int wake_fd, int timeout_ms)
         if (polled[i].revents != 0)
             is_done = discard(&entries[i]) || is_done;
         if (is_done || polled[i].revents != 0)
-            settle(set, &entries[i], is_done);
+            update_entry(set, &entries[i], is_done);
     }
 }

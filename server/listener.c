@@ -29,7 +29,7 @@ enum { CONNECTION_MARGIN = 65536 };
 enum { OTHER_DESCRIPTORS = 2 * LISTENER_RESERVE + ACCEPTOR_LOBBY + 64 + ACCEPTOR_SPARES + 120 };
 
 /* How long the reserve waits for a request, and keeps a connection that rests. */
-#define RESERVE_PATIENCE_MS 1000
+#define RESERVE_TIMEOUT_MS 1000
 
 /* How long responses cancelled at the deadline may take to reach the kernel; how often the drain
  * looks for idle connections; how long they must have been idle, which is long enough for a busy
@@ -239,14 +239,14 @@ static int at_most(int value, int limit)
 static void fill_limits(const struct door *door, const struct listener_options *o,
                         weir_time limits[CONN_PHASES])
 {
-    int patience_ms = door->is_reserve ? RESERVE_PATIENCE_MS : INT_MAX;
+    int longest_ms = door->is_reserve ? RESERVE_TIMEOUT_MS : INT_MAX;
 
     memset(limits, 0, CONN_PHASES * sizeof(*limits));
-    limits[CONN_HEADER] = at_most(o->header_deadline_ms, patience_ms) * WEIR_MS;
-    limits[CONN_BODY] = at_most(o->body_deadline_ms, patience_ms) * WEIR_MS;
+    limits[CONN_HEADER] = at_most(o->header_deadline_ms, longest_ms) * WEIR_MS;
+    limits[CONN_BODY] = at_most(o->body_deadline_ms, longest_ms) * WEIR_MS;
     limits[CONN_WRITE] = o->write_deadline_ms * WEIR_MS;
     limits[CONN_STREAM_WRITE] = o->write_deadline_ms * WEIR_MS;
-    limits[CONN_IDLE] = at_most(o->keepalive_idle_ms, patience_ms) * WEIR_MS;
+    limits[CONN_IDLE] = at_most(o->keepalive_idle_ms, longest_ms) * WEIR_MS;
 }
 
 static void publish_limits(struct listener *listener, const struct listener_options *o)

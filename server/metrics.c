@@ -25,8 +25,8 @@ enum {
 
 /* The series of requests that are alike, found again by pointer and number; routes, and the methods
  * known here, are static. */
-#define SHORTCUTS 64
-struct shortcut {
+#define CACHE_ENTRIES 64
+struct cache_entry {
     const char *route;
     const char *method;
     unsigned status;
@@ -45,7 +45,7 @@ struct server_metrics {
     struct http_handle *session;            /* the same */
 
     pthread_mutex_t lock;
-    struct shortcut shortcuts[SHORTCUTS]; /* guarded by lock */
+    struct cache_entry entries[CACHE_ENTRIES]; /* guarded by lock */
 };
 
 /* ---- Opening ------------------------------------------------------------------------------ */
@@ -266,7 +266,7 @@ static const char *known_method(const char *method)
     return "_OTHER";
 }
 
-static weir_series *series_of(struct server_metrics *metrics, const struct shortcut *like)
+static weir_series *series_of(struct server_metrics *metrics, const struct cache_entry *like)
 {
     char status[16] = "";
 
@@ -277,20 +277,20 @@ static weir_series *series_of(struct server_metrics *metrics, const struct short
     return weir_metric_series(metrics->request_duration, values);
 }
 
-static size_t place_of(const struct shortcut *like)
+static size_t place_of(const struct cache_entry *like)
 {
     uintptr_t sum =
         (uintptr_t)like->route / 8 + (uintptr_t)like->method / 8 + like->status + like->is_complete;
 
-    return (sum ^ sum >> 6) % SHORTCUTS;
+    return (sum ^ sum >> 6) % CACHE_ENTRIES;
 }
 
 void server_metrics_count_request(struct server_metrics *metrics, const struct http_access *access)
 {
-    struct shortcut like = {access->route, known_method(access->method), access->status,
-                            access->is_complete, NULL};
-    struct shortcut *place = &metrics->shortcuts[place_of(&like)];
-    struct shortcut found;
+    struct cache_entry like = {access->route, known_method(access->method), access->status,
+                               access->is_complete, NULL};
+    struct cache_entry *place = &metrics->entries[place_of(&like)];
+    struct cache_entry found;
 
     pthread_mutex_lock(&metrics->lock);
     found = *place;

@@ -79,7 +79,7 @@ weir_status weir__conn_await_stop(weir_conn *conn, weir_time deadline, weir_erro
 
     enum conn_state state = conn->driver->state(conn->native);
     conn->is_stopped = false;
-    if (state != CONN_LOST && state != CONN_DOUBTFUL)
+    if (state != CONN_LOST && state != CONN_BROKEN)
         return WEIR_OK;
     return weir__conn_note(conn, weir_error_set(reterr, WEIR_DISCONNECTED,
                                                 "an earlier statement on this connection could not "
@@ -284,12 +284,12 @@ weir_status weir_conn_query(weir_conn *conn, const char *sql, const weir_param *
     if (!db_is_heard(&conn->db->listeners))
         return query(conn, sql, params, param_count, ret_result, reterr);
 
-    struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
-                        reterr);
-    weir_status status = query(conn, sql, params, param_count, ret_result, hearing.error);
+    struct observed_statement observed;
+    weir__observed_begin(&observed, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                         reterr);
+    weir_status status = query(conn, sql, params, param_count, ret_result, observed.error);
     bool has_rows = status == WEIR_OK && ret_result != NULL;
-    weir__hearing_end(&hearing, status, has_rows ? weir_result_row_count(*ret_result) : 0);
+    weir__observed_end(&observed, status, has_rows ? weir_result_row_count(*ret_result) : 0);
     return status;
 }
 
@@ -313,11 +313,11 @@ weir_status weir__conn_run(weir_conn *conn, const char *sql, weir_time deadline,
     if (!db_is_heard(&conn->db->listeners))
         return weir__conn_run_quietly(conn, sql, deadline, reterr);
 
-    struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
-                        reterr);
-    weir_status status = weir__conn_run_quietly(conn, sql, deadline, hearing.error);
-    weir__hearing_end(&hearing, status, 0);
+    struct observed_statement observed;
+    weir__observed_begin(&observed, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                         reterr);
+    weir_status status = weir__conn_run_quietly(conn, sql, deadline, observed.error);
+    weir__observed_end(&observed, status, 0);
     return status;
 }
 
@@ -332,11 +332,11 @@ weir_status weir_conn_script(weir_conn *conn, const char *sql, weir_error *reter
     if (!db_is_heard(&conn->db->listeners))
         return script(conn, sql, reterr);
 
-    struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, weir__operation_of(sql, conn->driver->dialect), sql,
-                        reterr);
-    weir_status status = script(conn, sql, hearing.error);
-    weir__hearing_end(&hearing, status, 0);
+    struct observed_statement observed;
+    weir__observed_begin(&observed, conn, weir__operation_of(sql, conn->driver->dialect), sql,
+                         reterr);
+    weir_status status = script(conn, sql, observed.error);
+    weir__observed_end(&observed, status, 0);
     return status;
 }
 
@@ -355,10 +355,10 @@ weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema, weir_er
     if (!db_is_heard(&conn->db->listeners))
         return reflect(conn, ret_schema, reterr);
 
-    struct hearing hearing;
-    weir__hearing_begin(&hearing, conn, "REFLECT", NULL, reterr);
-    weir_status status = reflect(conn, ret_schema, hearing.error);
-    weir__hearing_end(&hearing, status, 0);
+    struct observed_statement observed;
+    weir__observed_begin(&observed, conn, "REFLECT", NULL, reterr);
+    weir_status status = reflect(conn, ret_schema, observed.error);
+    weir__observed_end(&observed, status, 0);
     return status;
 }
 
@@ -411,7 +411,7 @@ void weir_conn_release(weir_conn *conn)
 
     enum conn_state state = conn->is_lost ? CONN_LOST : conn->driver->state(conn->native);
     weir_lease lease = take_lease(conn);
-    if (state == CONN_LOST || state == CONN_DOUBTFUL)
+    if (state == CONN_LOST || state == CONN_BROKEN)
         weir_pool_discard(&lease, NULL);
     else
         weir_pool_release(&lease);

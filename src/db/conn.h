@@ -37,7 +37,7 @@ struct weir_conn {
     bool is_lost;
     bool is_spent;   /* it may be inside a transaction that nobody knows of: fit for return only */
     bool is_stopped; /* a statement of this loan was stopped, and may not have ended yet */
-    bool is_settled; /* the driver was told that the listeners are done; see struct db_driver */
+    bool has_baseline; /* the driver was told that the listeners are done; see struct db_driver */
 };
 
 /* A connection over the driver's `native`, for the pool. On failure `native` is still the caller's. */

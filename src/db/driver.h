@@ -24,7 +24,7 @@ enum conn_state {
     CONN_TRANSACTION, /* inside one */
     CONN_FAILED,      /* inside one that can only be rolled back */
     CONN_CANCELLING,  /* its last statement reached a limit and is being stopped: await_stop() */
-    CONN_DOUBTFUL,    /* mid-statement, mid-copy, or unknown: only to be closed */
+    CONN_BROKEN,      /* mid-statement, mid-copy, or unknown: only to be closed */
     CONN_LOST
 };
 
@@ -36,7 +36,7 @@ enum conn_state {
  * lets go of it when the cache drops the statement. values[i] belongs to placeholder i + 1, and there
  * are statement->param_count of them. query() with ret_result NULL keeps no rows.
  *
- * A connection that query() reported as WEIR_DISCONNECTED answers CONN_LOST or CONN_DOUBTFUL to
+ * A connection that query() reported as WEIR_DISCONNECTED answers CONN_LOST or CONN_BROKEN to
  * state() from then on. One whose statement reached its deadline or grew too large and has not ended
  * yet answers CONN_CANCELLING, and later what came of it.
  */
@@ -54,7 +54,7 @@ struct db_driver {
 
     /* Before a new connection's first loan: what its CONNECT listeners have made of the session by now
      * is what every loan starts from, not what a holder left behind. */
-    void (*settle)(void *conn);
+    void (*keep_baseline)(void *conn);
     bool (*is_alive)(void *conn); /* NULL: always fine */
     weir_status (*ping)(void *conn, weir_time deadline, weir_error *reterr);
     weir_status (*reset)(void *conn, weir_reset how, weir_time deadline, weir_error *reterr);

@@ -248,9 +248,9 @@ weir_status weir_db_acquire_at(weir_db *db, weir_time deadline, weir_conn **ret_
     weir_conn *conn = lease.connection;
     conn->lease = lease;
     conn->deadline = WEIR_DEADLINE_NEVER;
-    if (!conn->is_settled) {
-        conn->driver->settle(conn->native);
-        conn->is_settled = true;
+    if (!conn->has_baseline) {
+        conn->driver->keep_baseline(conn->native);
+        conn->has_baseline = true;
     }
     *ret_conn = conn;
     return WEIR_OK;

@@ -65,13 +65,13 @@ weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_l
 
 /* ---- telling ----------------------------------------------------------------------------- */
 
-void weir__hearing_begin(struct hearing *hearing, weir_conn *conn, const char *operation,
-                         const char *sql, weir_error *reterr)
+void weir__observed_begin(struct observed_statement *observed, weir_conn *conn,
+                          const char *operation, const char *sql, weir_error *reterr)
 {
     weir_db *db = conn->db;
     enum conn_state state = conn->is_lost ? CONN_LOST : conn->driver->state(conn->native);
 
-    hearing->event = (weir_db_event){
+    observed->event = (weir_db_event){
         .db = db,
         .engine = db->driver->engine,
         .database = db->url->database == NULL ? "" : db->url->database,
@@ -80,19 +80,19 @@ void weir__hearing_begin(struct hearing *hearing, weir_conn *conn, const char *o
         .connection_id = weir_lease_connection_id(&conn->lease),
         .in_transaction = state == CONN_TRANSACTION || state == CONN_FAILED,
     };
-    hearing->error = reterr == NULL ? &hearing->own : reterr;
-    hearing->started = weir_now();
+    observed->error = reterr == NULL ? &observed->own : reterr;
+    observed->started = weir_now();
 }
 
-void weir__hearing_end(struct hearing *hearing, weir_status status, size_t rows)
+void weir__observed_end(struct observed_statement *observed, weir_status status, size_t rows)
 {
-    struct db_listeners *listeners = &hearing->event.db->listeners;
+    struct db_listeners *listeners = &observed->event.db->listeners;
     int count = atomic_load_explicit(&listeners->count, memory_order_acquire);
 
-    hearing->event.duration = weir_now() - hearing->started;
-    hearing->event.rows = rows;
-    hearing->event.status = status;
-    hearing->event.error = status == WEIR_OK ? NULL : hearing->error;
+    observed->event.duration = weir_now() - observed->started;
+    observed->event.rows = rows;
+    observed->event.status = status;
+    observed->event.error = status == WEIR_OK ? NULL : observed->error;
     for (int i = 0; i < count; i++)
-        listeners->entries[i].function(&hearing->event, listeners->entries[i].arg);
+        listeners->entries[i].function(&observed->event, listeners->entries[i].arg);
 }

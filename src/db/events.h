@@ -36,7 +36,7 @@ static inline bool db_is_heard(const struct db_listeners *listeners)
 
 /* A statement in progress, for those who will hear of it. `error` is where its failure is to be
  * written: the caller's, or `own` when the caller wants none. */
-struct hearing {
+struct observed_statement {
     weir_db_event event;
     weir_time started;
     weir_error *error;
@@ -44,9 +44,9 @@ struct hearing {
 };
 
 /* Begin and end: one call of each around a statement, when somebody listens at its beginning. */
-void weir__hearing_begin(struct hearing *hearing, weir_conn *conn, const char *operation,
-                         const char *sql, weir_error *reterr);
-void weir__hearing_end(struct hearing *hearing, weir_status status, size_t rows);
+void weir__observed_begin(struct observed_statement *observed, weir_conn *conn,
+                          const char *operation, const char *sql, weir_error *reterr);
+void weir__observed_end(struct observed_statement *observed, weir_status status, size_t rows);
 
 /* The first word of a statement in upper case where it is one of a fixed set, else "OTHER"; static. */
 const char *weir__operation_of(const char *sql, enum sql_dialect dialect);

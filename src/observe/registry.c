@@ -27,7 +27,7 @@ void weir_metrics_close(weir_metrics *metrics)
     size_t count = atomic_load_explicit(&metrics->count, memory_order_acquire);
     for (size_t i = 0; i < count; i++)
         weir__metric_free(metrics->all[i]);
-    weir__db_shortcuts_free(metrics);
+    weir__db_cache_free(metrics);
     pthread_cond_destroy(&metrics->returned);
     weir__mutex_clear(&metrics->lock);
     free(metrics);

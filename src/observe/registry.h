@@ -79,8 +79,8 @@ struct kit {
 };
 
 /* Series of statements that are alike, found without putting their labels together: watch_db.c. */
-#define DB_SHORTCUTS 64
-struct db_shortcut;
+#define DB_CACHE_ENTRIES 64
+struct db_cache_entry;
 
 struct guarded {
     struct source sources[WEIR_METRICS_SOURCES_MAX];
@@ -96,8 +96,8 @@ struct weir_metrics {
     struct kit http_kit;
     struct kit process_kit;
     weir_metrics_db db_functions;
-    _Atomic(struct db_shortcut *)
-        db_shortcuts[DB_SHORTCUTS]; /* set once each, by compare-and-swap */
+    _Atomic(struct db_cache_entry *)
+        db_cache[DB_CACHE_ENTRIES]; /* set once each, by compare-and-swap */
     weir_metrics_http http_functions;
     double started_at; /* this process, in Unix time */
 

@@ -225,13 +225,13 @@ size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
     struct reader other = begin(SQLITE, sql);
     size_t used = 0;
     bool has_space = false;
-    bool was_hidden = false;   /* the last token was */
-    bool was_doubtful = false; /* and by the other reading alone */
+    bool was_hidden = false;    /* the last token was */
+    bool was_ambiguous = false; /* and by the other reading alone */
 
     for (; *reader.at != '\0' && used + 1 < size; read_token(&reader)) {
-        bool is_doubtful = !reader.is_value && is_hidden(&other, &reader);
-        bool hides = reader.is_value || is_doubtful;
-        bool goes_on = hides && was_hidden && (is_doubtful || was_doubtful);
+        bool is_ambiguous = !reader.is_value && is_hidden(&other, &reader);
+        bool hides = reader.is_value || is_ambiguous;
+        bool goes_on = hides && was_hidden && (is_ambiguous || was_ambiguous);
         size_t length = hides ? 1 : (size_t)(reader.end - reader.at);
 
         if (!goes_on && has_space)
@@ -242,7 +242,7 @@ size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size)
             memcpy(ret_text + used, hides ? "?" : reader.at, length);
             used += length;
         }
-        was_doubtful = is_doubtful || (goes_on && was_doubtful);
+        was_ambiguous = is_ambiguous || (goes_on && was_ambiguous);
         was_hidden = hides;
         has_space = reader.next > reader.end;
     }

@@ -35,6 +35,6 @@ void weir__write_times(weir_metrics_writer *writer, const weir_metric *metric,
                        const char *const *values, const weir_histogram *histogram);
 
 /* watch_db.c: a part of weir_metrics_close(). */
-void weir__db_shortcuts_free(weir_metrics *metrics);
+void weir__db_cache_free(weir_metrics *metrics);
 
 #endif

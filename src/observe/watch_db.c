@@ -71,7 +71,7 @@ static struct series find_both(weir_metrics *metrics, const weir_db_event *event
  * be another database's at the same place, so they are kept and compared. The first to need a place
  * has it for good; who finds it taken by others goes the long way.
  */
-struct db_shortcut {
+struct db_cache_entry {
     const char *engine;
     const char *operation;
     char database[128];
@@ -79,24 +79,24 @@ struct db_shortcut {
     struct series series;
 };
 
-static bool is_for(const struct db_shortcut *shortcut, const weir_db_event *event, const char *pool)
+static bool is_for(const struct db_cache_entry *entry, const weir_db_event *event, const char *pool)
 {
-    return shortcut->engine == event->engine && shortcut->operation == event->operation &&
-           strcmp(shortcut->database, event->database) == 0 && strcmp(shortcut->pool, pool) == 0;
+    return entry->engine == event->engine && entry->operation == event->operation &&
+           strcmp(entry->database, event->database) == 0 && strcmp(entry->pool, pool) == 0;
 }
 
-static void keep_shortcut(_Atomic(struct db_shortcut *) *place, const weir_db_event *event,
-                          const char *pool, struct series series)
+static void add_cache_entry(_Atomic(struct db_cache_entry *) *place, const weir_db_event *event,
+                            const char *pool, struct series series)
 {
-    struct db_shortcut *made;
-    struct db_shortcut *present = NULL;
+    struct db_cache_entry *made;
+    struct db_cache_entry *present = NULL;
 
     if (strlen(event->database) >= sizeof made->database || strlen(pool) >= sizeof made->pool)
         return;
     made = malloc(sizeof *made);
     if (made == NULL)
         return;
-    *made = (struct db_shortcut){
+    *made = (struct db_cache_entry){
         .engine = event->engine, .operation = event->operation, .series = series};
     strcpy(made->database, event->database);
     strcpy(made->pool, pool);
@@ -109,25 +109,25 @@ static struct series series_of(weir_metrics *metrics, const weir_db_event *event
 {
     const char *pool = weir_pool_name(metrics->db_functions.pool(event->db));
     uintptr_t hash = (uintptr_t)event->operation / 4 ^ (uintptr_t)event->db / 64;
-    _Atomic(struct db_shortcut *) *place = &metrics->db_shortcuts[hash % DB_SHORTCUTS];
-    const struct db_shortcut *shortcut = atomic_load_explicit(place, memory_order_acquire);
+    _Atomic(struct db_cache_entry *) *place = &metrics->db_cache[hash % DB_CACHE_ENTRIES];
+    const struct db_cache_entry *entry = atomic_load_explicit(place, memory_order_acquire);
 
     if (event->status != WEIR_OK)
         return find_both(metrics, event, pool);
 
-    bool is_known = shortcut != NULL && is_for(shortcut, event, pool);
-    if (is_known && (shortcut->series.rows != NULL || !returns_rows(event)))
-        return shortcut->series;
+    bool is_known = entry != NULL && is_for(entry, event, pool);
+    if (is_known && (entry->series.rows != NULL || !returns_rows(event)))
+        return entry->series;
     struct series series = find_both(metrics, event, pool);
-    if (shortcut == NULL)
-        keep_shortcut(place, event, pool, series);
+    if (entry == NULL)
+        add_cache_entry(place, event, pool, series);
     return series;
 }
 
-void weir__db_shortcuts_free(weir_metrics *metrics)
+void weir__db_cache_free(weir_metrics *metrics)
 {
-    for (size_t i = 0; i < DB_SHORTCUTS; i++)
-        free(atomic_load_explicit(&metrics->db_shortcuts[i], memory_order_acquire));
+    for (size_t i = 0; i < DB_CACHE_ENTRIES; i++)
+        free(atomic_load_explicit(&metrics->db_cache[i], memory_order_acquire));
 }
 
 /* ---- watching ---------------------------------------------------------------------------- */

@@ -101,9 +101,8 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
                       "Requests that wait for a connection", ORIGIN_LABELS),
     [TIMEOUTS] = COUNTER("weir.http.connection_timeouts", "{timeout}",
                          "Requests that got no connection in time", ORIGIN_LABELS),
-    [WAIT_TIME] =
-        HISTOGRAM("weir.http.wait_time", weir__pool_bounds,
-                  "Time that requests waited, also those that gave up", ORIGIN_LABELS),
+    [WAIT_TIME] = HISTOGRAM("weir.http.wait_time", weir__pool_bounds,
+                            "Time that requests waited, also those that gave up", ORIGIN_LABELS),
 };
 
 /* ---- labels ------------------------------------------------------------------------------ */

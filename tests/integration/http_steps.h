@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests of HTTP sessions: sessions that lose patience soon, and sendings in one line. */
+/* For tests of HTTP sessions: sessions with short timeouts, and sendings in one line. */
 #ifndef WEIR_TESTS_HTTP_STEPS_H
 #define WEIR_TESTS_HTTP_STEPS_H
 

@@ -258,7 +258,7 @@ static void no_answer_and_half_of_one_are_a_loss(void)
 
 /* The first request of a connection is served. The next comes while the server is about to close for
  * want of one; with "/always" the first, too. */
-static bool lose_patience(struct peer_exchange *x, void *arg)
+static bool give_up_early(struct peer_exchange *x, void *arg)
 {
     bool keeps = strstr(x->target, "keep") != NULL;
 
@@ -273,7 +273,7 @@ static bool lose_patience(struct peer_exchange *x, void *arg)
 static struct outcome meet_408(const weir_http_options *options, const char *method,
                                const char *path)
 {
-    struct peer *server = start_peer(lose_patience, NULL);
+    struct peer *server = start_peer(give_up_early, NULL);
     weir_http *session = open_session(options);
     char url[PEER_URL_SIZE];
 
@@ -322,7 +322,7 @@ static void any_other_408_is_an_answer(void)
         check_int(outcomes[i].report.attempts, 1);
     }
     options = quick_options();
-    struct peer *server = start_peer(lose_patience, NULL);
+    struct peer *server = start_peer(give_up_early, NULL);
     weir_http *session = open_session(&options);
     char url[PEER_URL_SIZE];
     struct outcome o = get(session, peer_url(server, "/always", url)); /* over a new connection */

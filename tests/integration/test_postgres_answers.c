@@ -101,7 +101,7 @@ static void is_over(struct session *s, struct peer *peer, weir_status status)
 {
     check_int(status, WEIR_DISCONNECTED);
     check_contains(s->error.text, "without a result");
-    check_int(driver.state(s->conn), CONN_DOUBTFUL);
+    check_int(driver.state(s->conn), CONN_BROKEN);
     session_close(s);
     peer_stop(peer);
 }

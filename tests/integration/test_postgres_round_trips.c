@@ -141,7 +141,7 @@ static void a_clean_return_takes_no_round_trip(void)
     for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
         struct session s;
         open_counted(&s, roles[i], 128);
-        driver.settle(s.conn);
+        driver.keep_baseline(s.conn);
         answers_for(&s, 3);
         for (int loan = 0; loan < 100; loan++) {
             int before = atomic_load(&pooler.answers);

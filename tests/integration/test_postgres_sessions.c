@@ -171,7 +171,7 @@ static void a_clean_connection_is_reset_without_a_word(void)
     for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
         snprintf(url, sizeof(url), "%s%s", need_env("WEIR_TEST_PG_SOCKET_URL"), roles[i]);
         session_open(&s, url);
-        driver.settle(s.conn);
+        driver.keep_baseline(s.conn);
         snprintf(sql, sizeof(sql), "SELECT state_change::text FROM pg_stat_activity WHERE pid = %s",
                  answer(&s, "SELECT pg_backend_pid()"));
         snprintf(changed, sizeof(changed), "%s", answer(&observer, sql));
@@ -374,7 +374,7 @@ static void copy_is_refused_and_its_connection_is_only_fit_for_closing(void)
             weir_status status = by_script ? driver.script(s.conn, copies[i], SOON, &s.error)
                                            : run_sql(&s, copies[i]);
             check_int(status, WEIR_UNSUPPORTED);
-            check_int(driver.state(s.conn), CONN_DOUBTFUL);
+            check_int(driver.state(s.conn), CONN_BROKEN);
             check_int(run_sql(&s, "SELECT 1"), WEIR_DISCONNECTED);
             check(!driver.is_alive(s.conn));
             check(driver.reset(s.conn, WEIR_RESET_ROLLBACK, SOON, &s.error) != WEIR_OK);

@@ -12,7 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import tap
 from explorer import AND, CAS, LOAD, LOCK, OR, TIMED_OUT, UNLOCK, Explorer, Violation
 from slots_model import (ASLEEP, CLOSED, EMPTY, IDLE, LEASED, OVER_CAPACITY, REFUSED, GENERATION, VACANT, HAS_WAITERS, Notes, Pool, acquire,
-                         claim, close, connect, hold, let_go, line_free, note, note_opened, put, retake, settle,
+                         claim, close, connect, hold, let_go, line_free, note, note_opened, put, retake, note_return,
                          state_of, try_to_connect)
 
 # --- the threads that use it -----------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def closer(pool, me, script):
     if script == ("give up",):
         yield (LOCK,)
         yield note(is_orphaned=True)
-        is_last = yield from settle(pool)
+        is_last = yield from note_return(pool)
         yield (UNLOCK,)
         if is_last:
             yield note(is_freed=True)

@@ -91,7 +91,7 @@ class Explorer:
         for t in range(count):
             self.start = self.through_notes(self.start, t, 0)
 
-    def settle(self, state, t, result):
+    def advance(self, state, t, result):
         """Thread t received `result`: run it on to its next step."""
         return self.through_notes(state, t, self.threads[t].advance(state.places[t], result))
 
@@ -103,7 +103,7 @@ class Explorer:
         return state._replace(notes=notes, places=replaced(state.places, t, place))
 
     def written(self, state, t, address, value, result):
-        return self.settle(state._replace(memory=replaced(state.memory, address, value)), t, result)
+        return self.advance(state._replace(memory=replaced(state.memory, address, value)), t, result)
 
     def steps_of(self, state, t):
         """What thread t (or its store buffer) can do next: (is it progress, description, next state)."""
@@ -119,13 +119,13 @@ class Explorer:
         said = (t, NAMES[kind], *a)
         if kind == SLEEP:
             if not state.asleep[a[0]]:
-                yield True, said, self.settle(state, t, None)
+                yield True, said, self.advance(state, t, None)
             elif a[1]:
-                yield False, (*said, TIMED_OUT), self.settle(
+                yield False, (*said, TIMED_OUT), self.advance(
                     state._replace(asleep=replaced(state.asleep, t, False)), t, TIMED_OUT)
         elif kind == CHOOSE:
             for value in a[0]:
-                yield True, (*said, value), self.settle(state, t, value)
+                yield True, (*said, value), self.advance(state, t, value)
         elif kind != LOCK or state.owner is None:
             yield True, said, self.execute(state, t, kind, a)
 
@@ -133,10 +133,10 @@ class Explorer:
         memory = state.memory
         if kind == LOAD:
             own = [value for address, value in state.buffers[t] if address == a[0]]
-            return self.settle(state, t, own[-1] if own else memory[a[0]])
+            return self.advance(state, t, own[-1] if own else memory[a[0]])
         if kind == STORE:
             buffered = state.buffers[t] + ((a[0], a[1]),)
-            return self.settle(state._replace(buffers=replaced(state.buffers, t, buffered)), t, None)
+            return self.advance(state._replace(buffers=replaced(state.buffers, t, buffered)), t, None)
         if kind == CAS:
             return self.written(state, t, a[0], a[2] if memory[a[0]] == a[1] else memory[a[0]], memory[a[0]])
         if kind == OR:
@@ -144,15 +144,15 @@ class Explorer:
         if kind == AND:
             return self.written(state, t, a[0], memory[a[0]] & a[1], memory[a[0]])
         if kind == LOCK:
-            return self.settle(state._replace(owner=t), t, None)
+            return self.advance(state._replace(owner=t), t, None)
         if kind == UNLOCK:
-            return self.settle(state._replace(owner=None), t, None)
+            return self.advance(state._replace(owner=None), t, None)
         if kind == PARK:
             sleeps = memory[a[0]] == 0
-            return self.settle(state._replace(asleep=replaced(state.asleep, a[1], sleeps)), t, sleeps)
+            return self.advance(state._replace(asleep=replaced(state.asleep, a[1], sleeps)), t, sleeps)
         if kind == WAKE:
-            return self.settle(state._replace(asleep=replaced(state.asleep, a[0], False)), t, None)
-        return self.settle(state, t, None)  # FENCE
+            return self.advance(state._replace(asleep=replaced(state.asleep, a[0], False)), t, None)
+        return self.advance(state, t, None)  # FENCE
 
     def run(self):
         """Visit every state, nearest first; returns how many there are, or raises Violation."""

@@ -378,7 +378,7 @@ def free(pool, slot, fate, is_strict):
     return (yield from nudge(pool))
 
 
-def settle(pool):
+def note_return(pool):
     """Whether that was the last thing out of a pool that its owner gave up."""
     is_orphaned = yield read("is_orphaned")
     high_water = yield read("high_water")
@@ -411,7 +411,7 @@ def line_free(pool, slot, token, fate):
         if pool.grace:
             is_strict = yield CHOOSE, (True, False)
     to_wake = yield from free(pool, slot, fate, is_strict)
-    is_last = yield from settle(pool)
+    is_last = yield from note_return(pool)
     yield (UNLOCK,)
     if to_wake is not None:
         yield WAKE, to_wake

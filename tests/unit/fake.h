@@ -215,7 +215,8 @@ static inline weir_status fake_reset(void *arg, void *connection, weir_reset how
     return weir_error_set(reterr, status, "fake reset of %d", c == NULL ? 0 : c->number);
 }
 
-static const weir_driver fake_driver = {fake_connect, fake_close, fake_is_alive, fake_ping, fake_reset};
+static const weir_driver fake_driver = {fake_connect, fake_close, fake_is_alive, fake_ping,
+                                        fake_reset};
 
 /* ---- a pool to test ---------------------------------------------------------------------- */
 

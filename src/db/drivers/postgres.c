@@ -20,8 +20,8 @@ enum conn_state weir__pg_state(void *arg)
         return CONN_CANCELLING;
     if (conn->is_lost)
         return CONN_LOST;
-    if (conn->is_doubtful)
-        return CONN_DOUBTFUL;
+    if (conn->is_broken)
+        return CONN_BROKEN;
     switch (PQtransactionStatus(conn->pg)) {
     case PQTRANS_IDLE:
         return CONN_IDLE;
@@ -30,7 +30,7 @@ enum conn_state weir__pg_state(void *arg)
     case PQTRANS_INERROR:
         return CONN_FAILED;
     case PQTRANS_ACTIVE:
-        return CONN_DOUBTFUL;
+        return CONN_BROKEN;
     default:
         return CONN_LOST;
     }
@@ -50,7 +50,7 @@ static bool pg_is_alive(void *arg)
     struct pg_conn *conn = arg;
     struct pollfd poller = {.fd = PQsocket(conn->pg), .events = POLLIN | POLLRDHUP};
 
-    if (weir__pg_is_cancelling(conn) || conn->is_lost || conn->is_doubtful)
+    if (weir__pg_is_cancelling(conn) || conn->is_lost || conn->is_broken)
         return false;
     if (weir_now() - conn->answered_after < FRESH)
         return true;
@@ -82,7 +82,7 @@ static weir_status pg_ping(void *arg, weir_time deadline, weir_error *reterr)
     return status == WEIR_OK ? weir__pg_check_role(conn, false, deadline, reterr) : status;
 }
 
-static void pg_settle(void *arg)
+static void pg_keep_baseline(void *arg)
 {
     struct pg_conn *conn = arg;
 
@@ -136,7 +136,7 @@ static weir_status pg_reset(void *arg, weir_reset how, weir_time deadline, weir_
 
     if (status != WEIR_OK)
         return status;
-    if (state == CONN_LOST || state == CONN_DOUBTFUL)
+    if (state == CONN_LOST || state == CONN_BROKEN)
         return weir_error_set(reterr, WEIR_DISCONNECTED,
                               "the connection came back in the middle of a statement");
     if (how == WEIR_RESET_NONE && (state != CONN_IDLE || conn->is_dirty))
@@ -179,7 +179,7 @@ const struct db_driver weir__postgres_driver = {
     .engine_close = weir__pg_engine_close,
     .connect = weir__pg_connect,
     .close = weir__pg_close,
-    .settle = pg_settle,
+    .keep_baseline = pg_keep_baseline,
     .is_alive = pg_is_alive,
     .ping = pg_ping,
     .reset = pg_reset,

@@ -32,7 +32,7 @@ enum {
 };
 
 /* How many statements that are not kept a connection remembers; a power of two. */
-#define PG_SETTLED 256
+#define PG_TYPED_PLACES 256
 
 /* How many names wait to be closed at most. */
 #define PG_DROPPED 64
@@ -102,9 +102,9 @@ struct pg_conn {
 
     bool met_stale; /* the last error of the server's was weir__pg_is_stale() */
 
-    bool is_lost;     /* the server said goodbye or the socket broke */
-    bool is_doubtful; /* a statement could not be ended: fit for closing only */
-    bool is_silent;   /* and the server did not answer, so closing does not wait for it either */
+    bool is_lost;   /* the server said goodbye or the socket broke */
+    bool is_broken; /* a statement could not be ended: fit for closing only */
+    bool is_silent; /* and the server did not answer, so closing does not wait for it either */
 
     /* Whether the session was changed in ways that outlive a transaction (SET, LISTEN, temporary
      * tables …). On a loan such a connection is cleaned with DISCARD ALL; see reset(). */
@@ -136,8 +136,8 @@ struct pg_conn {
     weir_time plans_at;
     uint64_t plans_definitions;
 
-    /* Statements that are not kept, by their hash, whose parameters' types are settled. */
-    uint64_t settled[PG_SETTLED];
+    /* Statements that are not kept, by their hash, whose parameters' types are known. */
+    uint64_t typed[PG_TYPED_PLACES];
 
     /* Names that nobody uses any more, not yet closed on the server; and how many stay there because
      * they cannot be closed, in this epoch. */
@@ -174,7 +174,7 @@ struct pg_prepared {
     uint64_t blobs;              /* bit i: parameter i + 1 was declared bytea */
     uint64_t tried;              /* and this one could not be declared a number */
     Oid *types;                  /* what was declared above PG_UNTYPED; else NULL */
-    bool is_settled;             /* typing is */
+    bool is_typed;               /* typing is resolved */
     int misfits;                 /* how often values did not fit `types` */
     bool was_lost;               /* the server no longer had it: not prepared any more */
 
@@ -315,8 +315,8 @@ bool weir__pg_is_outdated(struct pg_conn *conn, const struct statement *statemen
                           const struct pg_params *params, weir_time deadline);
 
 /* Which parameters are of which type is to be asked again. */
-void weir__pg_unsettle(struct pg_conn *conn, struct statement *statement,
-                       const struct pg_params *params);
+void weir__pg_forget_types(struct pg_conn *conn, struct statement *statement,
+                           const struct pg_params *params);
 
 /* The statement is no longer to be used on the server, and is prepared anew when it is needed. */
 void weir__pg_unprepare(struct pg_conn *conn, struct pg_prepared *prepared);
@@ -369,7 +369,7 @@ weir_status weir__pg_command(struct pg_conn *conn, const char *sql, weir_time de
 /*
  * Stop the running statement, without waiting for anything: from here on the connection is the
  * canceller's (CONN_CANCELLING), which asks the server to cancel until the statement has ended,
- * and throws away what still comes of it. Where that cannot be begun the connection is doubtful.
+ * and throws away what still comes of it. Where that cannot be begun the connection is broken.
  */
 void weir__pg_stop(struct pg_conn *conn);
 

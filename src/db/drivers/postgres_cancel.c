@@ -111,7 +111,7 @@ static void await_end(struct pg_cancel *cancel)
  * read, or, where client_connection_check_interval is set, in the middle of a statement. */
 static void shut(struct pg_cancel *cancel, weir_time now)
 {
-    cancel->conn->is_doubtful = true;
+    cancel->conn->is_broken = true;
     cancel->is_shut = true;
     cancel->close_at = now + SHUT_FACTOR * limit_of(cancel);
     shutdown(PQsocket(cancel->conn->pg), SHUT_WR);
@@ -131,7 +131,7 @@ enum cancel_end weir__pg_cancel_step(struct pg_cancel *cancel, weir_time now)
         return CANCEL_CLEAN;
     if (cancel->is_drained && now >= cancel->shut_at) {
         /* A cancel that is never answered could still hit whatever runs next. */
-        conn->is_doubtful = true;
+        conn->is_broken = true;
         return CANCEL_BROKEN;
     }
     if (!cancel->is_shut && now >= cancel->shut_at)

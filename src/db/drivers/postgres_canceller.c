@@ -91,7 +91,7 @@ static void give_back(struct pg_cancel *cancel)
 {
     struct pg_conn *conn = cancel->conn;
     weir_lease lease = cancel->lease;
-    bool is_broken = conn->is_lost || conn->is_doubtful;
+    bool is_broken = conn->is_lost || conn->is_broken;
     weir_error cause;
 
     end_phase(cancel);
@@ -218,15 +218,15 @@ static bool is_due(const struct round *round, const struct pg_cancel *cancel, we
     return weir__pg_cancel_next(cancel, now) <= now;
 }
 
-/* One turn for one connection, without the lock, when something has come or `patience` is over. */
-static enum cancel_end step_locked(struct pg_cancel *cancel, weir_time now, weir_time patience)
+/* One turn for one connection, without the lock, when something has come or `grace` is over. */
+static enum cancel_end step_locked(struct pg_cancel *cancel, weir_time now, weir_time grace)
 {
     bool is_ending = canceller.is_ending;
 
     cancel->is_stepped = true;
     pthread_mutex_unlock(&canceller.lock);
-    if (patience > 0 && weir__pg_cancel_events(cancel) != 0)
-        weir__pg_poll(PQsocket(cancel->conn->pg), POLLIN, now, now + patience);
+    if (grace > 0 && weir__pg_cancel_events(cancel) != 0)
+        weir__pg_poll(PQsocket(cancel->conn->pg), POLLIN, now, now + grace);
     weir__pg_request_step(cancel, now);
     enum cancel_end end = weir__pg_cancel_step(cancel, now);
     if (end == CANCEL_GOES_ON && !is_ending)
@@ -379,7 +379,7 @@ static void at_exit(void)
             continue;
         unlink_locked(c);
         weir__pg_request_abandon(c);
-        c->conn->is_doubtful = c->conn->is_silent = true;
+        c->conn->is_broken = c->conn->is_silent = true;
         collect_locked(c, &ended);
     }
     pthread_mutex_unlock(&canceller.lock);
@@ -492,7 +492,7 @@ void weir__pg_stop(struct pg_conn *conn)
         return;
     /* No thread: the connection is closed, which the server notices, and closing waits a little. */
     weir__pg_request_abandon(cancel);
-    conn->is_doubtful = true;
+    conn->is_broken = true;
 }
 
 weir_status weir__pg_await_stop(void *arg, weir_time deadline, weir_error *reterr)
@@ -550,6 +550,6 @@ void weir__pg_take_back(struct pg_conn *conn)
     if (!is_running)
         return;
     weir__pg_request_abandon(cancel);
-    conn->is_doubtful = true;
+    conn->is_broken = true;
     conn->is_silent = !cancel->is_drained;
 }

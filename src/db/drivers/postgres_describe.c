@@ -105,7 +105,7 @@ weir_status weir__pg_ask(struct pg_conn *conn, const struct pg_question *questio
         return status;
     int before = send_question(conn, question);
     if (before < 0) {
-        conn->is_doubtful = true;
+        conn->is_broken = true;
         return weir__pg_error(conn, NULL, reterr);
     }
     while ((waited = weir__pg_next(conn, deadline, INT64_MAX, &answer)) == WEIR_OK &&

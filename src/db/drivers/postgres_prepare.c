@@ -185,7 +185,7 @@ static weir_status give_up(struct job *job, weir_status status, const weir_error
 }
 
 /* Find the least that the server has to be told; try more only when it could not do with less. */
-static weir_status settle(struct job *job, weir_error *reterr)
+static weir_status resolve_types(struct job *job, weir_error *reterr)
 {
     weir_error first = {0};
     weir_error later;
@@ -220,7 +220,7 @@ static uint64_t *place_of(struct pg_conn *conn, const struct statement *statemen
     uint64_t key = weir__pg_mix(weir__pg_mix(statement->hash, params->blobs), params->numbers) << 2;
 
     *ret_key = key;
-    return &conn->settled[key >> 2 & (PG_SETTLED - 1)];
+    return &conn->typed[key >> 2 & (PG_TYPED_PLACES - 1)];
 }
 
 /* ---- kept statements ----------------------------------------------------------------------- */
@@ -251,10 +251,10 @@ static bool is_prepared(const struct pg_conn *conn, const struct pg_prepared *pr
            atomic_load_explicit(&weir__pg_engine(conn)->losses, memory_order_relaxed) < MOST_LOSSES;
 }
 
-static bool is_settled(const struct pg_prepared *prepared, const struct pg_params *params)
+static bool is_typed(const struct pg_prepared *prepared, const struct pg_params *params)
 {
     return params->count == 0 ||
-           (prepared->is_settled && prepared->blobs == params->blobs &&
+           (prepared->is_typed && prepared->blobs == params->blobs &&
             !has_new_numbers(prepared, params) &&
             (prepared->types == NULL || weir__pg_types_fit(params, prepared->types)));
 }
@@ -309,7 +309,7 @@ static void adopt(struct pg_prepared *prepared, struct job *job)
     prepared->first_typing = job->first_typing;
     prepared->blobs = job->params->blobs;
     prepared->tried = job->typing == PG_UNTYPED ? job->tried : 0;
-    prepared->is_settled = true;
+    prepared->is_typed = true;
     free(prepared->types);
     prepared->types = NULL;
     if (job->typing != PG_UNTYPED) {
@@ -350,7 +350,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
     bool is_settled_by_value = is_erratic(prepared, params);
     weir__pg_unprepare(conn, prepared);
     *ret_way = PG_UNPREPARED;
-    if (is_settled_by_value && prepared->is_settled) {
+    if (is_settled_by_value && prepared->is_typed) {
         params->typing = PG_TEXTUAL;
         return WEIR_OK;
     }
@@ -358,12 +358,12 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
     job.is_named = may_prepare(conn, prepared);
     job.edition = weir__pg_edition(conn, job.is_named);
     send_as(params, prepared);
-    if (!job.is_named && is_settled(prepared, params))
+    if (!job.is_named && is_typed(prepared, params))
         return WEIR_OK;
     job.types = calloc((size_t)params->count + 1, sizeof(Oid));
     if (job.types == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
-    weir_status status = settle(&job, reterr);
+    weir_status status = resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
         adopt(prepared, &job);
@@ -400,7 +400,7 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
     job.types = calloc((size_t)params->count, sizeof(Oid));
     if (job.types == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters", params->count);
-    weir_status status = settle(&job, reterr);
+    weir_status status = resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
         params->typing = job.typing;
@@ -539,14 +539,14 @@ weir_status weir__pg_make_ready(struct pg_conn *conn, struct statement *statemen
     return WEIR_OK;
 }
 
-void weir__pg_unsettle(struct pg_conn *conn, struct statement *statement,
-                       const struct pg_params *params)
+void weir__pg_forget_types(struct pg_conn *conn, struct statement *statement,
+                           const struct pg_params *params)
 {
     struct pg_prepared *prepared = statement->prepared;
     uint64_t key;
 
     if (prepared != NULL)
-        prepared->is_settled = false;
+        prepared->is_typed = false;
     else
         *place_of(conn, statement, params, &key) = 0;
 }

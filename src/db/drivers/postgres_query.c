@@ -20,7 +20,7 @@ static weir_status check_usable(struct pg_conn *conn, weir_time now, weir_time d
         return status;
     if (state == CONN_LOST)
         return weir_error_set(reterr, WEIR_DISCONNECTED, "the connection is lost");
-    if (state == CONN_DOUBTFUL)
+    if (state == CONN_BROKEN)
         return weir_error_set(reterr, WEIR_DISCONNECTED,
                               "an earlier statement on this connection could not be stopped");
     return now >= deadline ? weir__pg_timeout(reterr) : WEIR_OK;
@@ -30,10 +30,10 @@ static weir_status check_usable(struct pg_conn *conn, weir_time now, weir_time d
 
 /* What an error says about the statement as it was sent. */
 enum failure {
-    FAILURE_ITS_OWN,  /* nothing: it is the statement's */
-    FAILURE_LOST,     /* the server no longer has what was prepared */
-    FAILURE_STALE,    /* or what a pooler has under its text; its table was altered */
-    FAILURE_DOUBTFUL, /* types of before may be the cause */
+    FAILURE_ITS_OWN,      /* nothing: it is the statement's */
+    FAILURE_LOST,         /* the server no longer has what was prepared */
+    FAILURE_STALE,        /* or what a pooler has under its text; its table was altered */
+    FAILURE_MAY_BE_STALE, /* types of before may be the cause */
 };
 
 /* What is known of a statement while its results come in. */
@@ -199,7 +199,7 @@ static bool is_ours(const struct run *run, const PGresult *failed)
 
 /* Errors that parameters of a type of before can be the cause of, as it was seen on 15: an enum that
  * was made anew (XX000), a function of another type (42883), a column (22P02, 22003, 42804 …). */
-static bool is_doubtful(const char *sqlstate)
+static bool may_be_stale(const char *sqlstate)
 {
     static const char *const states[] = {"XX000", "0A000", "42883", "42804", "42725",
                                          "42P18", "42846", "22P02", "22P03", "22003",
@@ -223,7 +223,7 @@ static enum failure cause_of(const struct run *run, const PGresult *failed)
     /* EXECUTE of the caller's own is his own; nothing that could be done would make it another. */
     if (weir__pg_is_stale(failed) && !names_statements(run->sql))
         return FAILURE_STALE;
-    return is_doubtful(sqlstate) ? FAILURE_DOUBTFUL : FAILURE_ITS_OWN;
+    return may_be_stale(sqlstate) ? FAILURE_MAY_BE_STALE : FAILURE_ITS_OWN;
 }
 
 static void take_error(struct run *run, const PGresult *failed)
@@ -238,7 +238,7 @@ static void take_error(struct run *run, const PGresult *failed)
 /* COPY speaks a protocol of its own that weir has no calls for. */
 static void refuse_copy(struct run *run)
 {
-    run->conn->is_doubtful = true;
+    run->conn->is_broken = true;
     fail(run, weir_error_set(run->reterr, WEIR_UNSUPPORTED,
                              "COPY FROM STDIN and COPY TO STDOUT cannot be run as statements; the "
                              "connection will be closed"));
@@ -297,7 +297,7 @@ static void receive(struct run *run)
         if (!goes_on)
             break;
     }
-    if (!conn->is_doubtful)
+    if (!conn->is_broken)
         weir__pg_stop(conn);
 }
 
@@ -435,7 +435,7 @@ static void look_into_error(struct run *run, struct statement *statement, struct
     struct pg_prepared *prepared = statement->prepared;
 
     if (run->way == PG_UNPREPARED) {
-        weir__pg_unsettle(run->conn, statement, params);
+        weir__pg_forget_types(run->conn, statement, params);
         return;
     }
     if (params->count == 0)
@@ -446,7 +446,7 @@ static void look_into_error(struct run *run, struct statement *statement, struct
         return;
     weir__pg_renew_edition(run->conn, prepared->edition);
     weir__pg_unprepare(run->conn, prepared);
-    weir__pg_unsettle(run->conn, statement, params);
+    weir__pg_forget_types(run->conn, statement, params);
     weir_result_close(run->result);
     run->result = NULL;
     run->status = weir__pg_make_ready(run->conn, statement, params, &run->start, run->deadline,
@@ -463,7 +463,7 @@ static void run_statement(struct run *run, struct statement *statement, struct p
         return;
     run_once(run, statement, params);
     run_while_stale(run, statement, params);
-    if (run->cause == FAILURE_DOUBTFUL) {
+    if (run->cause == FAILURE_MAY_BE_STALE) {
         look_into_error(run, statement, params);
         run_while_stale(run, statement, params);
     }
@@ -511,7 +511,7 @@ weir_status weir__pg_query(void *arg, struct statement *statement, const weir_va
 
     const struct pg_prepared *prepared = statement->prepared;
     if (run.status != WEIR_OK && prepared != NULL && prepared->name[0] == '\0' &&
-        !prepared->is_settled)
+        !prepared->is_typed)
         weir__pg_forget(conn, statement); /* nothing worth keeping is known of it */
     if (run.status == WEIR_OK && ret_result != NULL)
         *ret_result = run.result;

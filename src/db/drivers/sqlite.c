@@ -59,7 +59,7 @@ static weir_status reset(void *arg, weir_reset how, weir_time deadline, weir_err
     return WEIR_OK;
 }
 
-static void settle(void *arg)
+static void keep_baseline(void *arg)
 {
     struct sqlite_conn *conn = arg;
 
@@ -72,8 +72,8 @@ static enum conn_state state(void *arg)
 
     if (conn->is_lost)
         return CONN_LOST;
-    if (conn->is_doubtful)
-        return CONN_DOUBTFUL;
+    if (conn->is_broken)
+        return CONN_BROKEN;
     return sqlite3_get_autocommit(conn->db) ? CONN_IDLE : CONN_TRANSACTION;
 }
 
@@ -89,7 +89,7 @@ const struct db_driver weir__sqlite_driver = {
     .engine_close = weir__sqlite_engine_close,
     .connect = weir__sqlite_connect,
     .close = weir__sqlite_close,
-    .settle = settle,
+    .keep_baseline = keep_baseline,
     .is_alive = is_alive,
     .ping = ping,
     .reset = reset,

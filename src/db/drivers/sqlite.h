@@ -64,10 +64,10 @@ struct sqlite_conn {
     bool was_begin;      /* BEGIN of any kind */
     bool was_outsider;   /* it does nothing, or fails, within a transaction */
 
-    bool is_reading;  /* begun as WEIR_TX_READ: writes are refused until it ends */
-    bool is_dirty;    /* temporary objects or PRAGMAs: closed instead of lent again */
-    bool is_doubtful; /* the disk failed */
-    bool is_lost;     /* the file is gone or replaced */
+    bool is_reading; /* begun as WEIR_TX_READ: writes are refused until it ends */
+    bool is_dirty;   /* temporary objects or PRAGMAs: closed instead of lent again */
+    bool is_broken;  /* the disk failed */
+    bool is_lost;    /* the file is gone or replaced */
 };
 
 /* How a column's declared type refines its values. */

@@ -161,8 +161,8 @@ weir_status weir__sqlite_error(struct sqlite_conn *conn, int code, weir_error *r
                                               : sqlite3_errmsg(conn->db);
     const char *sqlstate;
     weir_status status = meaning_of(code, text, &sqlstate);
-    conn->is_doubtful |= primary == SQLITE_IOERR || primary == SQLITE_CORRUPT ||
-                         primary == SQLITE_NOTADB || primary == SQLITE_CANTOPEN;
+    conn->is_broken |= primary == SQLITE_IOERR || primary == SQLITE_CORRUPT ||
+                       primary == SQLITE_NOTADB || primary == SQLITE_CANTOPEN;
     conn->is_lost |= status == WEIR_DISCONNECTED;
     const char *reason = system_reason(conn, primary);
     weir_error_set(reterr, status, "sqlite: %s%s%s", text, reason == NULL ? "" : ": ",

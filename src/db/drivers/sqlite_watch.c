@@ -138,7 +138,7 @@ void weir__sqlite_watch_wake(void)
     weir_wake((uint32_t *)(uintptr_t)&all.calls);
 }
 
-void weir__sqlite_watch_settle(void)
+void weir__sqlite_watch_wait(void)
 {
     pthread_mutex_lock(&all.lock);
     pthread_mutex_unlock(&all.lock);

@@ -34,7 +34,7 @@ void weir__sqlite_watch_remove(struct sqlite_watch *watch);
 
 /* The slow halves: wake the thread, or start it; wait until it has let go of the connection. */
 void weir__sqlite_watch_wake(void);
-void weir__sqlite_watch_settle(void);
+void weir__sqlite_watch_wait(void);
 
 /*
  * Between these two the connection is interrupted once the deadline has passed. Both stores and the
@@ -55,7 +55,7 @@ static inline void weir__sqlite_watch_stop(struct sqlite_watch *watch)
     if (atomic_load_explicit(&watch->until, memory_order_relaxed) == WEIR_DEADLINE_NEVER)
         return;
     if (atomic_exchange(&watch->until, WEIR_DEADLINE_NEVER) == WATCH_FIRED)
-        weir__sqlite_watch_settle();
+        weir__sqlite_watch_wait();
 }
 
 /* Whether the running statement was interrupted. */
