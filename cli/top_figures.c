@@ -132,7 +132,7 @@ static void read_origin(const json_t *object, struct top_origin *origin)
 
     read_text(object, "origin", origin->name, sizeof origin->name);
     read_text(json_object_get(object, "breaker"), "state", origin->breaker, sizeof origin->breaker);
-    origin->gate_closed_for = read_number(object, "gate_closed_for");
+    origin->cool_down = read_number(object, "cool_down");
     origin->has_budget = json_is_integer(budget);
     origin->budget = whole(budget);
     origin->reuse_rate = read_number(object, "reuse_rate");

@@ -37,7 +37,7 @@ struct top_pool {
 struct top_origin {
     char name[128];
     char breaker[24];
-    double gate_closed_for; /* seconds */
+    double cool_down; /* seconds */
     bool has_budget;
     int64_t budget;
     double reuse_rate;

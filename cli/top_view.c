@@ -248,16 +248,16 @@ static enum top_style breaker_style(const char *state)
 
 static void draw_origin(struct canvas *canvas, const struct top_origin *origin)
 {
-    struct number gate = {"open"}, budget = {"-"};
+    struct number cool_down = {"-"}, budget = {"-"};
 
-    if (origin->gate_closed_for > 0)
-        gate = duration(origin->gate_closed_for * 1000);
+    if (origin->cool_down > 0)
+        cool_down = duration(origin->cool_down * 1000);
     if (origin->has_budget)
         snprintf(budget.text, sizeof budget.text, "%lld", (long long)origin->budget);
     begin_line(canvas);
     put(canvas, TOP_PLAIN, "  %-30.30s", origin->name);
     put(canvas, breaker_style(origin->breaker), " %-12.12s", origin->breaker);
-    put(canvas, origin->gate_closed_for > 0 ? TOP_WARN : TOP_PLAIN, " %6s", gate.text);
+    put(canvas, origin->cool_down > 0 ? TOP_WARN : TOP_PLAIN, " %6s", cool_down.text);
     put(canvas, origin->has_budget && origin->budget <= 0 ? TOP_WARN : TOP_PLAIN, " %6s",
         budget.text);
     put(canvas, TOP_PLAIN, " %4.0f%% %9lld %7s", origin->reuse_rate * 100,
@@ -271,7 +271,7 @@ static void draw_origins(struct canvas *canvas, const struct top_figures *figure
 {
     begin_line(canvas);
     put(canvas, TOP_TITLE, "  %-30s %-12s %6s %6s %5s %9s %7s %8s %6s %6s", "HTTP ORIGIN",
-        "BREAKER", "GATE", "BUDGET", "REUSE", "IN FLIGHT", "REQ/S", "2XX", "4XX", "5XX");
+        "BREAKER", "PAUSED", "BUDGET", "REUSE", "IN FLIGHT", "REQ/S", "2XX", "4XX", "5XX");
     if (figures->origin_count == 0) {
         begin_line(canvas);
         put(canvas, TOP_FAINT, "  no request went to another server yet");

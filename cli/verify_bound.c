@@ -31,7 +31,7 @@ static void count_in(struct crowd *crowd)
         continue;
 }
 
-static bool borrow_once(struct crowd *crowd, bool waits_for_gate)
+static bool borrow_once(struct crowd *crowd, bool waits_for_start)
 {
     weir_conn *conn;
     weir_error error;
@@ -42,7 +42,7 @@ static bool borrow_once(struct crowd *crowd, bool waits_for_gate)
                                      &conn, &error, __FILE__, __LINE__);
     if (status == WEIR_OK) {
         count_in(crowd);
-        while (waits_for_gate && !atomic_load(&crowd->is_open))
+        while (waits_for_start && !atomic_load(&crowd->is_open))
             verify_nap();
         status = verify_number(conn, "SELECT 1", &one, &error);
         atomic_fetch_sub(&crowd->held, 1);

@@ -72,7 +72,7 @@ WEIR_MUST_CHECK weir_status http_manager_follow_closely(weir_error *reterr);
 void http_manager_maintain(void);
 
 /*
- * Let no request wait any more, in the queue, at a gate or for its next attempt: these end with
+ * Let no request wait any more, in the queue, for a rate limit or for its next attempt: these end with
  * WEIR_CLOSED. Those on the wire may finish until the deadline. The session stays the manager's, for
  * the rest of a drain. Threads: any.
  */

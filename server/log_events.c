@@ -119,7 +119,7 @@ static void log_http_event(const weir_http_event *event, void *arg)
         log_write(is_open ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "http: %s: breaker %s%s",
                   event->origin, weir_breaker_state_name(event->breaker),
                   is_open ? ", requests to it are refused for a while" : "");
-    else if (event->kind == WEIR_HTTP_EVENT_GATE)
+    else if (event->kind == WEIR_HTTP_EVENT_COOL_DOWN)
         log_write(LOG_LEVEL_WARNING, "http: %s asked for a pause of %.1f s, which holds for all",
                   event->origin, milliseconds(event->delay) / 1000.0);
     else if (log_is_on(LOG_LEVEL_DEBUG))
@@ -127,7 +127,7 @@ static void log_http_event(const weir_http_event *event, void *arg)
 }
 
 #define HTTP_TROUBLE                                                                               \
-    (WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_GATE))
+    (WEIR_EVENT_BIT(WEIR_HTTP_EVENT_BREAKER) | WEIR_EVENT_BIT(WEIR_HTTP_EVENT_COOL_DOWN))
 
 weir_status log_follow_http_closely(weir_http *session, weir_error *reterr)
 {

@@ -66,31 +66,31 @@ void nocodb_server_clear(struct nocodb_server *server)
 }
 
 /* Of two threads that find it not done both do it, rather than that one sends without it. */
-static weir_status gate_session(struct nocodb_server *server, const struct http_handle *handle,
-                                weir_error *reterr)
+static weir_status limit_session(struct nocodb_server *server, const struct http_handle *handle,
+                                 weir_error *reterr)
 {
-    weir_gate_options gate = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     uint64_t number = http_handle_number(handle);
 
-    if (atomic_load_explicit(&server->gated_session, memory_order_acquire) == number)
+    if (atomic_load_explicit(&server->limited_session, memory_order_acquire) == number)
         return WEIR_OK;
-    gate.rate = server->rate_limit;
-    gate.period_ms = NOCODB_PERIOD_MS;
-    weir_status status = weir_http_set_gate(http_handle_session(handle), server->address.base_url,
-                                            &gate, BLOCK_MS, reterr);
+    rate_limit.rate = server->rate_limit;
+    rate_limit.period_ms = NOCODB_PERIOD_MS;
+    weir_status status = weir_http_set_rate_limit(
+        http_handle_session(handle), server->address.base_url, &rate_limit, BLOCK_MS, reterr);
     if (status == WEIR_OK)
-        atomic_store_explicit(&server->gated_session, number, memory_order_release);
+        atomic_store_explicit(&server->limited_session, number, memory_order_release);
     return status;
 }
 
-weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr)
+weir_status nocodb_server_set_rate_limit(struct nocodb_server *server, weir_error *reterr)
 {
     struct http_handle *handle;
 
     weir_status status = http_manager_get_session(&handle, reterr);
     if (status != WEIR_OK)
         return status;
-    status = gate_session(server, handle, reterr);
+    status = limit_session(server, handle, reterr);
     http_manager_put_session(handle);
     return status;
 }
@@ -177,7 +177,7 @@ static weir_status send_over(struct nocodb_server *server, const struct http_han
     weir_http *session = http_handle_session(handle);
     weir_error error = {0};
 
-    weir_status status = gate_session(server, handle, reterr);
+    weir_status status = limit_session(server, handle, reterr);
     if (status != WEIR_OK)
         return status;
     (void)keep_last_response(session, request);

@@ -29,9 +29,9 @@ struct nocodb_server {
     int max_calls;
     /* Calls under way; any thread, relaxed: only the count matters. */
     _Atomic int calls;
-    /* The session whose gate is set, by its number. Any thread stores it, after it has set the gate:
-     * release, so that whoever reads it there, acquire, sends through that gate. */
-    _Atomic uint64_t gated_session;
+    /* The session whose rate limiter is set, by its number. Any thread stores it, after it has set the rate limiter:
+     * release, so that whoever reads it there, acquire, sends through that rate limiter. */
+    _Atomic uint64_t limited_session;
 };
 
 /*
@@ -45,8 +45,9 @@ WEIR_MUST_CHECK weir_status nocodb_server_init(const char *base_url, const char 
 void nocodb_server_clear(struct nocodb_server *server);
 
 /* Set the rate limit on the present session, unless that was done; where there is no session, one is
- * made. Errors: as http_manager_get_session() and weir_http_set_gate(). */
-WEIR_MUST_CHECK weir_status nocodb_server_gate(struct nocodb_server *server, weir_error *reterr);
+ * made. Errors: as http_manager_get_session() and weir_http_set_rate_limit(). */
+WEIR_MUST_CHECK weir_status nocodb_server_set_rate_limit(struct nocodb_server *server,
+                                                         weir_error *reterr);
 
 /* Begin a GET of a table's rows, or of one row where `id` is not NULL. The caller closes it. Errors:
  * WEIR_INVALID for an id that reads like a path of NocoDB's own, such as "count", which would answer
@@ -62,9 +63,9 @@ WEIR_MUST_CHECK weir_status nocodb_request_open(const struct nocodb_server *serv
  * Errors, whose texts carry NocoDB's own message, bounded, and never the token; where there was no answer
  * they are those of nocodb_failure_text(), and the log is told the rest. *ret_failure tells more:
  *   WEIR_NOT_FOUND, WEIR_INVALID, WEIR_REFUSED, WEIR_RESPONSE  as nocodb_failure_read()
- *   WEIR_REFUSED    also: not sent because the breaker is open or the gate closed
+ *   WEIR_REFUSED    also: not sent because the breaker is open or the origin cools down
  *   WEIR_CLOSED     there is no session any more; none is made, which would not have its options
- *   otherwise as weir_http_send() and weir_http_set_gate()
+ *   otherwise as weir_http_send() and weir_http_set_rate_limit()
  */
 WEIR_MUST_CHECK weir_status nocodb_request_send(struct nocodb_server *server,
                                                 weir_http_request *request, weir_time deadline,

@@ -12,8 +12,8 @@ struct nocodb_failure {
         [48]; /* NocoDB's own, without ERR_ before it, such as INVALID_OFFSET_VALUE; "" when it has
                       none */
     char sqlstate[6]; /* of the database behind it, where it tells; else "" */
-    /* How long to stay away: what the gate makes of what the server asked for, 30 s where a 429 does not
-     * say, or until breaker and gate let the next through. 0: nobody said. */
+    /* How long to stay away: the cool-down that came of what the server asked for, 30 s where a 429 does not
+     * say, or until breaker and rate limiter let the next through. 0: nobody said. */
     weir_time retry_after;
 };
 

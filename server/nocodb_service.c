@@ -26,7 +26,7 @@ weir_status nocodb_service_open(const struct nocodb_options *options,
         nocodb_server_init(options->base_url, options->api_token, options->rate_limit,
                            options->max_calls, &service->server, reterr);
     if (status == WEIR_OK)
-        status = nocodb_server_gate(&service->server, reterr);
+        status = nocodb_server_set_rate_limit(&service->server, reterr);
     if (status != WEIR_OK) {
         nocodb_service_close(service);
         return status;

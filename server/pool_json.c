@@ -244,7 +244,7 @@ static json_t *origin_counters_json(const weir_http_origin *origin)
         {"failed_other", origin->failed_other},
         {"refused", origin->refused},
         {"cancelled", origin->cancelled},
-        {"gate_closings", origin->gate_closings},
+        {"cool_downs", origin->cool_downs},
         {"budget_denied", origin->budget_denied},
         {"invalid_retry_afters", origin->invalid_retry_afters},
     };
@@ -272,11 +272,11 @@ static json_t *origin_json(const weir_http_origin *origin)
     json_t *budget =
         origin->budget_balance >= 0 ? json_integer(origin->budget_balance) : json_null();
 
-    return json_pack(
-        "{s:s, s:i, s:f, s:o, s:o, s:o, s:f, s:o}", "origin", origin->name, "under_way",
-        origin->under_way, "reuse_rate", reuse_rate(origin), "pool", origin_pool_json(origin),
-        "breaker", breaker_json(&origin->breaker), "budget_balance", budget, "gate_closed_for",
-        seconds_until(origin->gate_closed_until), "counters", origin_counters_json(origin));
+    return json_pack("{s:s, s:i, s:f, s:o, s:o, s:o, s:f, s:o}", "origin", origin->name,
+                     "under_way", origin->under_way, "reuse_rate", reuse_rate(origin), "pool",
+                     origin_pool_json(origin), "breaker", breaker_json(&origin->breaker),
+                     "budget_balance", budget, "cool_down", seconds_until(origin->cool_down_until),
+                     "counters", origin_counters_json(origin));
 }
 
 static json_t *describe_session(weir_http *session)

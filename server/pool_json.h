@@ -13,7 +13,7 @@ json_t *pool_json_times(const weir_histogram *histogram);
 
 /*
  * HTTPSessionManager's session: settings, and for each of the origins used last its pool, breaker,
- * budget, gate and counters. {"name", "is_initialized": false} where there is none.
+ * budget, rate limiter and counters. {"name", "is_initialized": false} where there is none.
  */
 json_t *http_session_json(void);
 

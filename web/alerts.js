@@ -41,7 +41,7 @@ function ofOrigin(origin) {
   if (origin.breaker.state === "open") add("bad", "breaker", `${name}: the breaker is open, ${origin.breaker.failed} of the last ${origin.breaker.calls} calls failed.`);
   else if (origin.breaker.state !== "closed") add("warn", "breaker", `${name}: the breaker lets a few requests through to see whether it is back.`);
   if (wrong !== null) add(wrong.severity, "answers", `${name}: ${wrong.text} within the last minute.`);
-  if (origin.gate_closed_for > 0) add("warn", "gate", `${name} asked for a pause; the gate is closed for ${ms(origin.gate_closed_for * 1000)}.`);
+  if (origin.cool_down > 0) add("warn", "cool_down", `${name} asked for a pause: cooling down for ${ms(origin.cool_down * 1000)}.`);
   if (origin.budget_balance === 0) add("warn", "budget", `${name}: the retry budget is spent, failures are not repeated.`);
   else if (origin.recent.budget_denied > 0) add("warn", "denied", `${name}: the budget denied ${some(origin.recent.budget_denied, "repeat", "repeats")} within the last minute.`);
   return found;

@@ -56,8 +56,8 @@ function ask(reason) {
   session.token = null;
   $("main").hidden = true;
   $("leave").hidden = true;
-  $("gate").hidden = false;
-  $("gate-error").textContent = visible(reason, 300);
+  $("login").hidden = false;
+  $("login-error").textContent = visible(reason, 300);
   showState("off", "not connected");
   $("token").value = "";
   $("token").focus();
@@ -66,7 +66,7 @@ function ask(reason) {
 function start() {
   stop();
   running = new AbortController();
-  $("gate").hidden = true;
+  $("login").hidden = true;
   $("main").hidden = false;
   $("leave").hidden = false;
   showState("off", "connecting");
@@ -77,7 +77,7 @@ function start() {
 
 whenUnauthorized((problem) => { if (running !== null) ask(problem.message); });
 
-$("gate-form").addEventListener("submit", (event) => {
+$("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
   session.token = $("token").value.trim().replace(/^Bearer\s+/i, "");
   start();

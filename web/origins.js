@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// One card for each server that is called over HTTP: breaker, gate, budget, reuse, answers.
+// One card for each server that is called over HTTP: breaker, rate limit, budget, reuse, answers.
 import { $, announce, foreign, make, ms, percent, rate, reconcile, say, sayFigure, visible, whole } from "./dom.js";
 import { isModerator, request } from "./api.js";
 
 const FIGURES = [
-  ["breaker", "Breaker"], ["gate", "Gate"], ["budget", "Retry budget"], ["reuse", "Reused connections"],
+  ["breaker", "Breaker"], ["rate_limit", "Rate limit"], ["budget", "Retry budget"], ["reuse", "Reused connections"],
   ["way", "Under way"], ["requests", "Requests"], ["tries", "Attempts per request"], ["answers", "Answers 2xx / 4xx / 5xx"],
   ["failed", "Failed to connect / read"], ["refused", "Refused by the breaker"], ["pool", "Connections used / idle"], ["wait", "Wait, p99"],
 ];
@@ -44,7 +44,7 @@ function verdict(origin) {
   const wrong = fault(origin);
   if (origin.breaker.state === "open") return ["bad", "breaker open"];
   if (wrong?.severity === "bad") return ["bad", wrong.word];
-  if (origin.gate_closed_for > 0) return ["warn", "gate closed"];
+  if (origin.cool_down > 0) return ["warn", "cooling down"];
   if (origin.budget_balance === 0) return ["warn", "budget spent"];
   if (origin.breaker.state !== "closed") return ["warn", "trying again"];
   if (wrong !== null) return [wrong.severity, wrong.word];
@@ -77,7 +77,7 @@ function updateCard(card, origin, at) {
   card.dataset.state = kind;
   say(part.lately, sentence(origin));
   say(part.breaker, breaker.state === "open" ? `open for ${ms(breaker.open_for * 1000)}` : breaker.failure_rate < 0 ? breaker.state : `${breaker.state}, ${whole(breaker.failure_rate)} % failed`);
-  say(part.gate, origin.gate_closed_for > 0 ? `closed for ${ms(origin.gate_closed_for * 1000)}` : "open");
+  say(part.rate_limit, origin.cool_down > 0 ? `cooling down for ${ms(origin.cool_down * 1000)}` : "ready");
   say(part.budget, origin.budget_balance === null ? "unlimited" : whole(origin.budget_balance));
   sayFigure(part.reuse, percent(origin.reuse_rate), !(origin.reuse_rate > 0));
   sayFigure(part.way, whole(origin.under_way), origin.under_way === 0);

@@ -167,7 +167,7 @@ typedef enum weir_breaker_outcome {
 /*
  * How an attempt counts: no connection, a lost or silent one and a 5xx are failures; any other
  * response is a success, a 429 among them, since who refuses is alive; what we refused ourselves
- * (a full pool, a closed gate) is ignored.
+ * (a full pool, a cool-down) is ignored.
  */
 WEIR_API weir_breaker_outcome weir_breaker_judge(const weir_attempt *attempt);
 

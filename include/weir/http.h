@@ -5,7 +5,7 @@
 
 #include <weir/breaker.h>
 #include <weir/budget.h>
-#include <weir/gate.h>
+#include <weir/rate_limit.h>
 #include <weir/pool.h>
 #include <weir/retry.h>
 
@@ -15,7 +15,7 @@ extern "C" {
 
 /*
  * Words: a session keeps a pool of connections for each origin (scheme, host and port) it talks to,
- * and beside it that origin's circuit breaker, retry budget and gate. A request is made once and may
+ * and beside it that origin's circuit breaker, retry budget and rate limiter. A request is made once and may
  * be sent several times; each sending makes one or more attempts, each over one connection that
  * nobody else uses meanwhile. The names and defaults of the pools are those of requests'
  * HTTPAdapter, those of repeats urllib3's (weir/retry.h).
@@ -107,9 +107,9 @@ typedef struct weir_http_options {
     weir_breaker_options breaker;
     bool use_breaker;
 
-    /* Each origin's gate, and how long a 429 without a Retry-After closes it. Milliseconds; default
+    /* Each origin's rate limiter, and how long a 429 without a Retry-After makes it cool down. Milliseconds; default
      * 0: not at all; 0 to 86400000. A 429 or 503 with one always does, for as long as it says. */
-    weir_gate_options gate;
+    weir_rate_limiter_options rate_limit;
     int unstated_pause_ms;
 
     /* The header of a response. Bytes, all fields together; default 65536, 256 to 262144. */
@@ -182,40 +182,40 @@ typedef struct weir_http_options {
 
 #define WEIR_HTTP_OPTIONS_DEFAULT                                                                  \
     {                                                                                              \
-        "http",                           /* name */                                               \
-            10,                           /* pool_connections */                                   \
-            20,                           /* pool_maxsize */                                       \
-            WEIR_POOL_OVERFLOW,           /* pool_block */                                         \
-            100,                          /* max_per_origin */                                     \
-            200,                          /* max_total */                                          \
-            30000,                        /* acquire_timeout_ms */                                 \
-            1024,                         /* max_waiters */                                        \
-            30000,                        /* idle_timeout_ms */                                    \
-            3600,                         /* max_lifetime_s */                                     \
-            10,                           /* lifetime_jitter_percent */                            \
-            10000,                        /* connect_timeout_ms */                                 \
-            30000,                        /* try_timeout_ms */                                     \
-            120000,                       /* total_timeout_ms */                                   \
-            WEIR_RETRY_OPTIONS_DEFAULT,   /* retry */                                              \
-            WEIR_BUDGET_OPTIONS_DEFAULT,  /* budget */                                             \
-            true,                         /* use_budget */                                         \
-            WEIR_BREAKER_OPTIONS_DEFAULT, /* breaker */                                            \
-            true,                         /* use_breaker */                                        \
-            WEIR_GATE_OPTIONS_DEFAULT,    /* gate */                                               \
-            0,                            /* unstated_pause_ms */                                  \
-            65536,                        /* max_header_bytes */                                   \
-            16777216,                     /* max_body_bytes */                                     \
-            65536,                        /* max_error_bytes */                                    \
-            true,                         /* decompress */                                         \
-            100,                          /* max_expansion */                                      \
-            true,                         /* follow_redirects */                                   \
-            true,                         /* verify_tls */                                         \
-            NULL, NULL,                   /* ca_file, ca_path */                                   \
-            NULL, NULL,                   /* cert_file, key_file */                                \
-            NULL, NULL,                   /* proxy, no_proxy */                                    \
-            false,                        /* proxy_from_environment */                             \
-            "weir/" WEIR_VERSION,         /* user_agent */                                         \
-            NULL                          /* clock */                                              \
+        "http",                                /* name */                                          \
+            10,                                /* pool_connections */                              \
+            20,                                /* pool_maxsize */                                  \
+            WEIR_POOL_OVERFLOW,                /* pool_block */                                    \
+            100,                               /* max_per_origin */                                \
+            200,                               /* max_total */                                     \
+            30000,                             /* acquire_timeout_ms */                            \
+            1024,                              /* max_waiters */                                   \
+            30000,                             /* idle_timeout_ms */                               \
+            3600,                              /* max_lifetime_s */                                \
+            10,                                /* lifetime_jitter_percent */                       \
+            10000,                             /* connect_timeout_ms */                            \
+            30000,                             /* try_timeout_ms */                                \
+            120000,                            /* total_timeout_ms */                              \
+            WEIR_RETRY_OPTIONS_DEFAULT,        /* retry */                                         \
+            WEIR_BUDGET_OPTIONS_DEFAULT,       /* budget */                                        \
+            true,                              /* use_budget */                                    \
+            WEIR_BREAKER_OPTIONS_DEFAULT,      /* breaker */                                       \
+            true,                              /* use_breaker */                                   \
+            WEIR_RATE_LIMITER_OPTIONS_DEFAULT, /* rate_limit */                                    \
+            0,                                 /* unstated_pause_ms */                             \
+            65536,                             /* max_header_bytes */                              \
+            16777216,                          /* max_body_bytes */                                \
+            65536,                             /* max_error_bytes */                               \
+            true,                              /* decompress */                                    \
+            100,                               /* max_expansion */                                 \
+            true,                              /* follow_redirects */                              \
+            true,                              /* verify_tls */                                    \
+            NULL, NULL,                        /* ca_file, ca_path */                              \
+            NULL, NULL,                        /* cert_file, key_file */                           \
+            NULL, NULL,                        /* proxy, no_proxy */                               \
+            false,                             /* proxy_from_environment */                        \
+            "weir/" WEIR_VERSION,              /* user_agent */                                    \
+            NULL                               /* clock */                                         \
     }
 
 /*
@@ -232,7 +232,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
                                                     weir_http **ret_session, weir_error *reterr);
 
 /*
- * Stop: new sendings fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, at a gate
+ * Stop: new sendings fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, for a rate limit
  * or for their next attempt; resting connections are closed; attempts on the wire may finish until
  * the deadline and are cut then. Returns when nothing is under way any more. May be called again.
  * WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
@@ -261,15 +261,15 @@ WEIR_API const char *weir_http_name(const weir_http *session);
 WEIR_API const weir_http_options *weir_http_get_options(const weir_http *session);
 
 /*
- * Set the gate of one origin otherwise than the session's: the origin of `url`, now and from now on.
+ * Set the rate limiter of one origin otherwise than the session's: the origin of `url`, now and from now on.
  * It begins open and full.
  *
  * Errors:  WEIR_INVALID for the URL or an option; WEIR_NO_MEMORY.
  * Threads: any.
  */
-WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_gate(weir_http *session, const char *url,
-                                                        const weir_gate_options *gate,
-                                                        int unstated_pause_ms, weir_error *reterr);
+WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_rate_limit(
+    weir_http *session, const char *url, const weir_rate_limiter_options *rate_limit,
+    int unstated_pause_ms, weir_error *reterr);
 
 /* Set the breaker of an origin by hand, as weir_breaker_set(). Errors: the same, and as above. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, const char *url,
@@ -396,7 +396,7 @@ WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
  * Let the sending of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
- * a gate and between attempts at once, in the queue for a connection at the latest when its turn comes. One
+ * a rate limiter and between attempts at once, in the queue for a connection at the latest when its turn comes. One
  * that cannot begin ends with why. The next sending after that one is a new one.
  * Threads: any, while the request is not being closed.
  */
@@ -407,7 +407,7 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
 /*
  * Send a request and wait for the response.
  *
- * Each attempt must be let through by the origin's gate and breaker, takes a connection from the
+ * Each attempt must be let through by the origin's rate limiter and breaker, takes a connection from the
  * origin's pool, sends, receives, and gives the connection back, or closes it when it is not clean.
  * What failed is repeated as weir_retry_next() decides, and never sent twice by anyone else. Redirects
  * are followed: 303 with GET, 301 and 302 after a POST too, 307 and 308 with the method and body. With a
@@ -436,7 +436,7 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *                      not safe to repeat (POST, PATCH); also any failure to reach what such a
  *                      request was redirected to by 301, 302 or 303, since that was carried out
  *   WEIR_RESPONSE      a status that should have been repeated, and no repeat is left; `native` is it
- *   WEIR_REFUSED       the breaker is open, or the gate closed until after the deadline
+ *   WEIR_REFUSED       the breaker is open, or its cool-down lasts until after the deadline
  *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
  *   WEIR_PROTOCOL      the other side does not speak HTTP, gives a length that is none, sends a body that
@@ -480,9 +480,9 @@ typedef struct weir_http_report {
     int curl_code;          /* libcurl's result of the last attempt; with a response, its body's */
     weir_retry_cause cause; /* why there was no further attempt */
     weir_time elapsed;      /* the whole, in nanoseconds */
-    weir_time waited;       /* of it in the queue and at gates */
+    weir_time waited;       /* of it in the queue and for rate limits */
     weir_time paused;       /* of it between attempts */
-    /* How long the origin asked to stay away, or its breaker or gate keeps everybody away; 0: not. */
+    /* How long the origin asked to stay away, or its breaker or rate limiter keeps everybody away; 0: not. */
     weir_time retry_after;
     bool was_sent;     /* some of the request may have reached a server */
     unsigned unlisted; /* of the attempts, those that weir_http_request_attempt_at() leaves out */
@@ -521,7 +521,7 @@ typedef struct weir_http_attempt {
     const char *text;       /* what went wrong, as errors say it; "" when `failure` is WEIR_OK */
     int curl_code;          /* libcurl's result; with a response, its body's */
     weir_retry_cause cause; /* why another attempt followed, or why none did */
-    weir_time waited;       /* before it, in the queue and at gates */
+    weir_time waited;       /* before it, in the queue and for rate limits */
     weir_time paused;       /* before it, since the end of the one before */
     weir_time duration;     /* from when it could begin, connecting included, to its end */
 } weir_http_attempt;
@@ -532,7 +532,7 @@ typedef struct weir_http_attempt {
  *
  * Listed are all that were made, those after redirects included, up to 32 of them: of more, the first 31 and
  * the last. Where there is no memory for one it is left out, and the sending goes on. The report's
- * `unlisted` says how many are left out, and `number` where. What breaker, gate or pool refused was not
+ * `unlisted` says how many are left out, and `number` where. What breaker, rate limiter or pool refused was not
  * made, and is not among them.
  *
  * An attempt and its texts belong to the request, and are valid until it is sent again or closed. The
@@ -583,7 +583,7 @@ WEIR_API bool weir_http_same_origin(const char *url, const char *other);
     X(RETRY, "retry", "an attempt will be repeated, after `delay`")                                \
     X(REDIRECT, "redirect", "a redirect is followed; `url` is where to")                           \
     X(BREAKER, "breaker", "the breaker of the origin opened, closed, or let probes through")       \
-    X(GATE, "gate", "the origin asked for a pause of `delay`")                                     \
+    X(COOL_DOWN, "cool_down", "the origin asked for a pause of `delay`")                           \
     X(REQUEST, "request", "a sending ended")
 
 typedef enum weir_http_event_kind {
@@ -608,7 +608,7 @@ typedef struct weir_http_event {
     int curl_code;
     bool is_reused;             /* ATTEMPT: over a connection used before */
     weir_time duration;         /* ATTEMPT, REQUEST */
-    weir_time delay;            /* RETRY, GATE */
+    weir_time delay;            /* RETRY, COOL_DOWN */
     weir_retry_cause cause;     /* RETRY, REQUEST */
     weir_breaker_state breaker; /* BREAKER: the new state */
     const weir_error *error;    /* of what failed; NULL otherwise */
@@ -632,9 +632,9 @@ typedef struct weir_http_origin {
     bool has_pool;  /* its connections are kept; `pool` is all zero otherwise */
     weir_pool_stats pool;
     weir_breaker_stats breaker;
-    int64_t budget_balance;      /* repeats that could be paid now; -1: there is no budget */
-    weir_time gate_closed_until; /* weir_now()'s; 0: open */
-    int under_way;               /* sendings */
+    int64_t budget_balance;    /* repeats that could be paid now; -1: there is no budget */
+    weir_time cool_down_until; /* weir_now()'s; 0: none */
+    int under_way;             /* sendings */
     /* counters */
     uint64_t requests;     /* sendings begun here, or led here by a redirect */
     uint64_t attempts;     /* made */
@@ -646,10 +646,11 @@ typedef struct weir_http_origin {
     uint64_t failed_connect;
     uint64_t failed_read;
     uint64_t failed_other;
-    uint64_t refused; /* not sent: by breaker, gate or pool, for want of chunks in HTTP/1.0, or the
+    uint64_t
+        refused; /* not sent: by breaker, rate limiter or pool, for want of chunks in HTTP/1.0, or the
                        * session closed meanwhile */
     uint64_t cancelled;
-    uint64_t gate_closings; /* pauses it asked for that were longer than one it had */
+    uint64_t cool_downs; /* pauses it asked for that were longer than one it had */
     uint64_t budget_denied;
     uint64_t invalid_retry_afters;
     uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */

@@ -219,7 +219,7 @@ static inline void weir_metrics_unwatch_db(weir_metrics *metrics, weir_db *db);
 /*
  * Show an HTTP session: http.client.request.duration of each attempt, http.client.open_connections
  * and http.client.active_requests, and weir.http.*: requests, attempts, connections opened and reused,
- * repeats by cause, budget, breaker, gate and waits; with the labels weir.session.name, server.address
+ * repeats by cause, budget, breaker, rate limiter and waits; with the labels weir.session.name, server.address
  * and server.port. The 64 origins used last are shown.
  *
  * Once per session, for its whole life, and ended, as a database.

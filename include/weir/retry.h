@@ -180,7 +180,7 @@ typedef enum weir_attempt_kind {
     WEIR_ATTEMPT_CONNECT,  /* no connection */
     WEIR_ATTEMPT_READ,     /* the connection was lost, or nothing came in time */
     WEIR_ATTEMPT_OTHER,    /* any other failure */
-    WEIR_ATTEMPT_REFUSED   /* not made at all: our own pool, gate or breaker said no */
+    WEIR_ATTEMPT_REFUSED   /* not made at all: our own pool, rate limiter or breaker said no */
 } weir_attempt_kind;
 
 /* One attempt and its request. Start from {0} and assign. */

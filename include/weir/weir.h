@@ -9,7 +9,7 @@
 #include <weir/clock.h>
 #include <weir/db.h>
 #include <weir/event.h>
-#include <weir/gate.h>
+#include <weir/rate_limit.h>
 #include <weir/http.h>
 #include <weir/lifecycle.h>
 #include <weir/metrics.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Leave to make one attempt: the breaker, the gate, a handle of the origin's pool, a place of max_total. */
+/* Leave to make one attempt: the breaker, the rate limiter, a handle of the origin's pool, a place of max_total. */
 #include "http/sending.h"
 #include "probes.h"
 
 #include <stdio.h>
 
-/* A wait longer than this may have changed what the breaker, the gate and the connection say. */
+/* A wait longer than this may have changed what the breaker, the rate limiter and the connection say. */
 #define STALE_PERMIT WEIR_MS
 
 bool weir__breaker_news_locked(struct origin *origin, weir_breaker_state *ret_state)
@@ -94,7 +94,7 @@ static bool is_barred(struct sending *s)
     return weir__is_signalled(s) || lacks_chunks(s);
 }
 
-/* ---- breaker and gate -------------------------------------------------------------------- */
+/* ---- breaker and rate limiter -------------------------------------------------------------------- */
 
 /* Ask the breaker, with the origin's lock. */
 static bool permit_locked(struct sending *s, weir_time now, weir_permit *ret_permit)
@@ -122,11 +122,11 @@ static bool refuse_by_breaker(struct sending *s, weir_breaker_state state, weir_
     return false;
 }
 
-static bool refuse_by_gate(struct sending *s, weir_time wait)
+static bool refuse_by_rate_limit(struct sending *s, weir_time wait)
 {
     s->report->retry_after = wait;
     weir__refuse(s, WEIR_REFUSED,
-                 "the gate of %s lets nothing through for another %.3f s, which is "
+                 "the rate limiter of %s sends nothing for another %.3f s, which is "
                  "beyond the deadline",
                  s->origin->name, (double)wait / (double)WEIR_SECOND);
     return false;
@@ -139,11 +139,11 @@ struct answer {
     bool is_news;
     weir_breaker_state state;
     weir_time open_for;
-    weir_gate_pass pass;
+    weir_rate_limiter_pass pass;
 };
 
-/* Ask both. A permit is kept only if the gate lets through at once: none is held while waiting. */
-static struct answer ask(struct sending *s, weir_time now, const weir_gate_pass *held,
+/* Ask both. A permit is kept only if the rate limiter lets through at once: none is held while waiting. */
+static struct answer ask(struct sending *s, weir_time now, const weir_rate_limiter_pass *held,
                          weir_permit *ret_permit)
 {
     struct origin *origin = s->origin;
@@ -154,11 +154,13 @@ static struct answer ask(struct sending *s, weir_time now, const weir_gate_pass 
     answer.state = origin->breaker.state;
     answer.open_for = origin->breaker.open_until - now;
     answer.is_news = weir__breaker_news_locked(origin, &answer.state);
-    if (answer.is_permitted && held != NULL && weir_gate_enter(&origin->gate, held, now)) {
+    if (answer.is_permitted && held != NULL &&
+        weir_rate_limiter_enter(&origin->rate_limit, held, now)) {
         answer.is_in_time = true;
         answer.pass = *held;
     } else if (answer.is_permitted) {
-        answer.is_in_time = weir_gate_reserve(&origin->gate, now, s->deadline, &answer.pass);
+        answer.is_in_time =
+            weir_rate_limiter_reserve(&origin->rate_limit, now, s->deadline, &answer.pass);
         if (!answer.is_in_time || answer.pass.at > now)
             return_permit_locked(s, now, ret_permit);
     }
@@ -181,13 +183,13 @@ static bool pass_policies(struct sending *s, struct admission *admission)
 
         if (!answer.is_permitted)
             return refuse_by_breaker(s, answer.state, answer.open_for);
-        /* Another may have moved the gate's instant beyond a deadline that is about to pass. */
+        /* Another may have moved the rate limiter's instant beyond a deadline that is about to pass. */
         if (!answer.is_in_time && weir__sending_now(s) >= s->deadline) {
             weir__refuse(s, WEIR_TIMEOUT, "the deadline passed");
             return false;
         }
         if (!answer.is_in_time)
-            return refuse_by_gate(s, answer.pass.at - now);
+            return refuse_by_rate_limit(s, answer.pass.at - now);
         admission->pass = answer.pass;
         if (answer.pass.at <= now)
             return true;
@@ -201,11 +203,11 @@ static bool pass_policies(struct sending *s, struct admission *admission)
 enum leave {
     LEAVE_GIVEN,
     LEAVE_REFUSED,
-    LEAVE_VOID /* the gate closed in a wait for a handle: all has to be asked for again */
+    LEAVE_VOID /* a cool-down began in a wait for a handle: all has to be asked for again */
 };
 
 /* After such a wait, the permit may be one of a breaker that opened meanwhile, and the pass one of a
- * gate that closed. */
+ * cool-down. */
 static enum leave renew_permit(struct sending *s, struct admission *admission)
 {
     weir_time now = s->now;
@@ -213,7 +215,7 @@ static enum leave renew_permit(struct sending *s, struct admission *admission)
 
     pthread_mutex_lock(&s->origin->lock);
     return_permit_locked(s, now, &admission->permit);
-    bool is_open = weir_gate_enter(&s->origin->gate, &admission->pass, now);
+    bool is_open = weir_rate_limiter_enter(&s->origin->rate_limit, &admission->pass, now);
     bool is_permitted = is_open && permit_locked(s, now, &admission->permit);
     bool is_news = weir__breaker_news_locked(s->origin, &state);
     weir_time open_for = s->origin->breaker.open_until - now;

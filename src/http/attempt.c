@@ -100,18 +100,19 @@ struct news {
 
 /* Close it, and report for how long it is closed now, which may be less than was asked for. Returns
  * the same if that is news, else 0. */
-static weir_time close_gate_locked(struct sending *s, weir_time pause)
+static weir_time cool_down_locked(struct sending *s, weir_time pause)
 {
     struct origin *origin = s->origin;
-    weir_time before = origin->gate.closed_until;
+    weir_time before = origin->rate_limit.cool_down_until;
 
-    weir_gate_close(&origin->gate, s->now, pause > INT64_MAX - s->now ? INT64_MAX : s->now + pause);
-    if (origin->gate.closed_until <= s->now) /* max_closed_s is 0 */
+    weir_rate_limiter_cool_down(&origin->rate_limit, s->now,
+                                pause > INT64_MAX - s->now ? INT64_MAX : s->now + pause);
+    if (origin->rate_limit.cool_down_until <= s->now) /* max_cool_down_s is 0 */
         return 0;
-    s->report->retry_after = origin->gate.closed_until - s->now;
-    if (origin->gate.closed_until == before)
+    s->report->retry_after = origin->rate_limit.cool_down_until - s->now;
+    if (origin->rate_limit.cool_down_until == before)
         return 0;
-    origin->gate_closings++;
+    origin->cool_downs++;
     return s->report->retry_after;
 }
 
@@ -144,7 +145,7 @@ static struct news settle(struct sending *s, const struct transfer *t, const wei
     news.has_breaker = weir__breaker_news_locked(origin, &news.breaker);
     news.pause = pause_for_all(s, origin->unstated_pause_ms);
     if (news.pause > 0)
-        news.pause = close_gate_locked(s, news.pause);
+        news.pause = cool_down_locked(s, news.pause);
     count_attempt_locked(&origin->counts, s, t);
     learn_version_locked(s, t);
     news.is_trim_due = now >= origin->trim_at;
@@ -178,7 +179,7 @@ static void tell_listeners(struct sending *s, const struct transfer *t, const st
     if (news->has_breaker)
         weir__tell_breaker(s, news->breaker);
     if (news->pause > 0) {
-        weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_GATE);
+        weir_http_event event = weir__sending_event(s, WEIR_HTTP_EVENT_COOL_DOWN);
 
         event.status = s->attempt.status;
         event.delay = news->pause;
@@ -307,7 +308,7 @@ static void make_attempt(struct sending *s, struct admission *admission, weir_ti
         weir__sending_now(s);
     weir_time ended = s->now;
     describe_attempt(s, &t);
-    /* The gate before the handle: whoever waits for that must find it closed. */
+    /* The cool-down before the handle: whoever waits for that must find it. */
     struct news news = settle(s, &t, &admission->permit, begun);
     give_back(admission, &t);
     list_attempt(s, &t, ended - begun);

@@ -67,7 +67,7 @@ static weir_status check_policies(const weir_http_options *options, weir_error *
 {
     weir_budget budget;
     weir_breaker breaker;
-    weir_gate gate;
+    weir_rate_limiter rate_limit;
     weir_error error;
     const char *name = "retry";
     weir_status status = weir_retry_check(&options->retry, &error);
@@ -81,8 +81,8 @@ static weir_status check_policies(const weir_http_options *options, weir_error *
         status = weir_breaker_init(&breaker, &options->breaker, &error);
     }
     if (status == WEIR_OK) {
-        name = "gate";
-        status = weir_gate_init(&gate, &options->gate, &error);
+        name = "rate_limit";
+        status = weir_rate_limiter_init(&rate_limit, &options->rate_limit, &error);
     }
     if (status == WEIR_OK)
         return WEIR_OK;

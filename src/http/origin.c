@@ -37,7 +37,7 @@ static struct origin *make_origin(weir_http *session, const char *name)
     if (status == WEIR_OK)
         status = weir_budget_init(&origin->budget, &options->budget, NULL);
     if (status == WEIR_OK)
-        status = weir_gate_init(&origin->gate, &options->gate, NULL);
+        status = weir_rate_limiter_init(&origin->rate_limit, &options->rate_limit, NULL);
     assert(status == WEIR_OK);
     (void)status;
     weir__lock_init(&origin->lock);

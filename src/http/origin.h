@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a session knows of one origin: its connections, its breaker, budget and gate, its counts. */
+/* What a session knows of one origin: its connections, its breaker, budget and rate limiter, its counts. */
 #ifndef WEIR_HTTP_ORIGIN_H
 #define WEIR_HTTP_ORIGIN_H
 
@@ -34,9 +34,9 @@ struct origin {
     weir_breaker breaker;
     weir_breaker_state told_state; /* the state that listeners were told last */
     weir_budget budget;
-    weir_gate gate;
+    weir_rate_limiter rate_limit;
     int unstated_pause_ms;
-    uint64_t gate_closings;   /* at the origin's wish */
+    uint64_t cool_downs;      /* at the origin's wish */
     weir_time trim_at;        /* when its pool is looked through next */
     weir_time http_1_0_until; /* its last answer was in HTTP/1.0, which is believed until then */
     weir_time http_1_0_evicted_at; /* the session's evicted_at when that attempt began */

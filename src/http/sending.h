@@ -78,13 +78,13 @@ static inline weir_time weir__sending_now(struct sending *sending)
 struct admission {
     weir_time at; /* when it was given */
     weir_permit permit;
-    weir_gate_pass pass;
+    weir_rate_limiter_pass pass;
     weir_lease leave; /* of max_total */
     weir_lease lease; /* of the origin's pool: the handle */
 };
 
 /*
- * Pass the breaker and the gate of the origin and borrow a handle, all before the deadline. What is
+ * Pass the breaker and the rate limiter of the origin and borrow a handle, all before the deadline. What is
  * refused fills in the judgement as an attempt that was not made.
  */
 bool weir__admit(struct sending *sending, struct admission *ret_admission);

@@ -377,13 +377,14 @@ static weir_status take_set(weir_http *session, const char *text, struct origin 
     return WEIR_OK;
 }
 
-weir_status weir_http_set_gate(weir_http *session, const char *url, const weir_gate_options *gate,
-                               int unstated_pause_ms, weir_error *reterr)
+weir_status weir_http_set_rate_limit(weir_http *session, const char *url,
+                                     const weir_rate_limiter_options *rate_limit,
+                                     int unstated_pause_ms, weir_error *reterr)
 {
     struct origin *origin = NULL;
-    weir_gate fresh;
+    weir_rate_limiter fresh;
 
-    weir_status status = weir_gate_init(&fresh, gate, reterr);
+    weir_status status = weir_rate_limiter_init(&fresh, rate_limit, reterr);
     if (status != WEIR_OK)
         return status;
     if (unstated_pause_ms < 0 || unstated_pause_ms > 86400000)
@@ -393,9 +394,9 @@ weir_status weir_http_set_gate(weir_http *session, const char *url, const weir_g
     if (status != WEIR_OK)
         return status;
     pthread_mutex_lock(&origin->lock);
-    /* Passes of the old gate are void: their holders reserve again. */
-    fresh.closings = origin->gate.closings + 1;
-    origin->gate = fresh;
+    /* Passes of the old rate limiter are void: their holders reserve again. */
+    fresh.cool_downs = origin->rate_limit.cool_downs + 1;
+    origin->rate_limit = fresh;
     origin->unstated_pause_ms = unstated_pause_ms;
     pthread_mutex_unlock(&origin->lock);
     weir__origin_put(session, origin);
@@ -445,8 +446,9 @@ static void describe_policies(weir_http *session, struct origin *origin, weir_ht
     weir_breaker_get_stats(&origin->breaker, now, &ret->breaker);
     ret->budget_balance =
         session->options.use_budget ? weir_budget_balance(&origin->budget, now) : -1;
-    ret->gate_closed_until = origin->gate.closed_until > now ? origin->gate.closed_until : 0;
-    ret->gate_closings = origin->gate_closings;
+    ret->cool_down_until =
+        origin->rate_limit.cool_down_until > now ? origin->rate_limit.cool_down_until : 0;
+    ret->cool_downs = origin->cool_downs;
     copy_counts(&origin->counts, ret);
     pthread_mutex_unlock(&origin->lock);
 }

@@ -36,8 +36,8 @@ enum {
     BUDGET_DENIED,
     BREAKER_STATE,
     BREAKER_REJECTED,
-    GATE_CLOSED,
-    GATE_CLOSINGS,
+    COOL_DOWN,
+    COOL_DOWNS,
     PENDING,
     TIMEOUTS,
     WAIT_TIME,
@@ -74,8 +74,9 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
     [FAILURES] = COUNTER("weir.http.failures", "{attempt}",
                          "Attempts that ended without a response, by what failed", ORIGIN_LABELS,
                          "weir.failure"),
-    [REFUSED] = COUNTER("weir.http.refused", "{request}",
-                        "Requests not sent: breaker, gate or pool refused them", ORIGIN_LABELS),
+    [REFUSED] =
+        COUNTER("weir.http.refused", "{request}",
+                "Requests not sent: breaker, rate limiter or pool refused them", ORIGIN_LABELS),
     [CANCELLED] =
         COUNTER("weir.http.cancelled", "{request}", "Requests that were cancelled", ORIGIN_LABELS),
     [DECISIONS] =
@@ -92,11 +93,11 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
                             ORIGIN_LABELS, "weir.breaker.state"),
     [BREAKER_REJECTED] = COUNTER("weir.http.breaker.rejected", "{attempt}",
                                  "Attempts that the circuit breaker refused", ORIGIN_LABELS),
-    [GATE_CLOSED] = GAUGE("weir.http.gate.closed_for", "s",
-                          "Time until the gate opens, which the origin asked for; 0: it is open",
-                          ORIGIN_LABELS),
-    [GATE_CLOSINGS] = COUNTER("weir.http.gate.closings", "{closing}",
-                              "Times that the origin asked for a pause", ORIGIN_LABELS),
+    [COOL_DOWN] =
+        GAUGE("weir.http.cool_down", "s",
+              "Time until the cool-down ends that the origin asked for; 0: none", ORIGIN_LABELS),
+    [COOL_DOWNS] = COUNTER("weir.http.cool_downs", "{cool_down}",
+                           "Times that the origin asked for a pause", ORIGIN_LABELS),
     [PENDING] = GAUGE("weir.http.pending_requests", "{request}",
                       "Requests that wait for a connection", ORIGIN_LABELS),
     [TIMEOUTS] = COUNTER("weir.http.connection_timeouts", "{timeout}",
@@ -201,7 +202,7 @@ static void write_counters(struct origin_writer *to, const weir_http_origin *ori
         {CANCELLED, origin->cancelled},
         {BUDGET_DENIED, origin->budget_denied},
         {BREAKER_REJECTED, origin->breaker.not_permitted},
-        {GATE_CLOSINGS, origin->gate_closings},
+        {COOL_DOWNS, origin->cool_downs},
     };
 
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
@@ -216,7 +217,7 @@ static void write_counters(struct origin_writer *to, const weir_http_origin *ori
 
 static void write_policies(struct origin_writer *to, const weir_http_origin *origin)
 {
-    weir_time closed_for = origin->gate_closed_until - weir_now();
+    weir_time closed_for = origin->cool_down_until - weir_now();
 
     write_value(to, ACTIVE_REQUESTS, NULL, origin->under_way);
     if (origin->budget_balance >= 0)
@@ -224,7 +225,7 @@ static void write_policies(struct origin_writer *to, const weir_http_origin *ori
     for (int i = 0; i <= WEIR_BREAKER_FORCED_OPEN; i++)
         write_value(to, BREAKER_STATE, weir_breaker_state_name((weir_breaker_state)i),
                     origin->breaker.state == (weir_breaker_state)i);
-    write_value(to, GATE_CLOSED, NULL, closed_for > 0 ? (double)closed_for / NANOSECONDS : 0);
+    write_value(to, COOL_DOWN, NULL, closed_for > 0 ? (double)closed_for / NANOSECONDS : 0);
 }
 
 static void write_pool(struct origin_writer *to, const weir_pool_stats *pool)

@@ -27,7 +27,7 @@ HEADERS = pathlib.Path(SCRATCH.name) / "include"
 OTHERS = ("sqlite3.h", "libpq-fe.h", "postgres_ext.h", "pg_config_ext.h", "curl", "openssl", "jansson.h", "jansson_config.h",
           "microhttpd.h", "jwt.h", "curses.h", "ncurses_dll.h", "unctrl.h", "idn2.h", "zlib.h", "zconf.h", "brotli", "zstd.h", "zstd_errors.h")
 # Tests that need libweir alone and replace nothing of the C library.
-RUNNABLE = ("base", "lifecycle", "pool", "pool_misuse", "pool_validation", "pool_stats", "metrics_threads", "trace", "retry", "gate")
+RUNNABLE = ("base", "lifecycle", "pool", "pool_misuse", "pool_validation", "pool_stats", "metrics_threads", "trace", "retry", "rate_limit")
 LIBWEIR = ("base", "policy", "pool", "observe", "lifecycle")
 MUSL, ARM64, I386, ARMHF = "musl-gcc", "aarch64-linux-gnu-gcc", "i686-linux-gnu-gcc", "arm-linux-gnueabihf-gcc"
 

@@ -195,13 +195,13 @@ static void hear(const weir_http_event *event, void *arg)
     (*(int *)arg)++;
 }
 
-/* With a reader, a listener, a gate and a breaker of the origin's own, and an origin that is let go. */
+/* With a reader, a listener, a rate limiter and a breaker of the origin's own, and an origin that is let go. */
 static void with_the_rest(void)
 {
     weir_http *session = open_session();
     weir_http_request *request = NULL;
     weir_http_response *response = NULL;
-    weir_gate_options gate = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     int events = 0;
     int left = 3;
     const weir_http_reader reader = {read_chunk, rewind_chunks, &left, -1};
@@ -210,7 +210,7 @@ static void with_the_rest(void)
     if (session == NULL)
         return;
     is_fine(weir_http_listen(session, ~0u, hear, &events, &error));
-    is_fine(weir_http_set_gate(session, peer_url(peer, "/", url), &gate, 0, &error));
+    is_fine(weir_http_set_rate_limit(session, peer_url(peer, "/", url), &rate_limit, 0, &error));
     is_fine(weir_http_set_breaker(session, url, WEIR_BREAKER_CLOSED, &error));
     if (is_fine(weir_http_request_open("PUT", peer_url(peer, "/first", url), &request, &error))) {
         is_fine(weir_http_request_reader(request, &reader, "text/plain"));

@@ -190,11 +190,11 @@ static bool answer_or_hang(struct peer_exchange *x, void *arg)
 }
 
 /* One sending on the wire and one in the queue behind it, one that pauses before its next attempt and one
- * at the gate which its server has closed. */
+ * at the rate limiter, which its server made cool down. */
 struct scene {
     struct peer *peers[2];
     weir_http *session;
-    struct sending wire, line, pause, gate;
+    struct sending wire, line, pause, rate_limit;
 };
 
 static void open_scene(struct scene *scene, const char *wire_path)
@@ -216,10 +216,10 @@ static void open_scene(struct scene *scene, const char *wire_path)
     wait_for_waiters(scene->session, url, 1);
     peer_url(scene->peers[1], "/later", url);
     sending_start(&scene->pause, scene->session, "GET", url, -1);
-    while (origin_of(scene->session, url).gate_closed_until == 0)
+    while (origin_of(scene->session, url).cool_down_until == 0)
         nap(1);
     peer_url(scene->peers[1], "/", url);
-    sending_start(&scene->gate, scene->session, "GET", url, -1);
+    sending_start(&scene->rate_limit, scene->session, "GET", url, -1);
     while (origin_of(scene->session, url).under_way < 2)
         nap(1);
 }
@@ -237,7 +237,7 @@ static void join_waiting(struct scene *scene, weir_status status, bool has_line)
     struct outcome o = sending_join(&scene->pause);
     check_outcome(o, status);
     check_int(o.report.attempts, 1);
-    o = sending_join(&scene->gate);
+    o = sending_join(&scene->rate_limit);
     check_outcome(o, status);
     check_int(o.report.attempts, 0);
     check(!o.report.was_sent);
@@ -252,14 +252,14 @@ static void join_waiting(struct scene *scene, weir_status status, bool has_line)
 
 /* ---- cancelling -------------------------------------------------------------------------- */
 
-static void a_cancelled_sending_ends_at_once_on_the_wire_at_the_gate_and_in_a_pause(void)
+static void a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause(void)
 {
     struct scene scene;
 
     open_scene(&scene, "/hang");
     weir_http_request_cancel(scene.line.request);
     weir_http_request_cancel(scene.pause.request);
-    weir_http_request_cancel(scene.gate.request);
+    weir_http_request_cancel(scene.rate_limit.request);
     join_waiting(&scene, WEIR_CANCELLED, false);
     weir_http_request_cancel(scene.wire.request);
     struct outcome o = sending_join(&scene.wire);
@@ -542,7 +542,7 @@ int main(void)
     run(a_name_that_hangs_lets_go_of_who_is_cancelled_or_disposed);
     run(a_name_that_hangs_is_no_matter_to_other_origins);
     run(a_name_that_is_unknown_or_slow_is_an_error_or_a_while);
-    run(a_cancelled_sending_ends_at_once_on_the_wire_at_the_gate_and_in_a_pause);
+    run(a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause);
     run(a_cancelling_holds_for_one_sending);
     run(a_sending_that_does_not_begin_is_the_one_that_was_cancelled);
     run(a_deadline_that_passes_at_any_step_is_a_timeout);

@@ -81,7 +81,7 @@ static void heard_in_order(const struct ear *ear, const weir_http_event_kind *ki
 #define RETRY WEIR_HTTP_EVENT_RETRY
 #define REDIRECT WEIR_HTTP_EVENT_REDIRECT
 #define BREAKER WEIR_HTTP_EVENT_BREAKER
-#define GATE WEIR_HTTP_EVENT_GATE
+#define COOL_DOWN WEIR_HTTP_EVENT_COOL_DOWN
 #define REQUEST WEIR_HTTP_EVENT_REQUEST
 
 /* What every event of a stage must be, whatever its kind. */
@@ -248,7 +248,7 @@ static void a_redirect_is_told_with_where_it_leads(void)
     site_close(&two);
 }
 
-/* ---- breaker and gate ---------------------------------------------------------------------------- */
+/* ---- breaker and rate limiter ---------------------------------------------------------------------------- */
 
 static void the_breaker_is_told_when_it_opens_probes_and_closes(void)
 {
@@ -279,7 +279,7 @@ static void the_breaker_is_told_when_it_opens_probes_and_closes(void)
     stage_close(&stage);
 }
 
-static void the_gate_is_told_when_a_server_closes_it(void)
+static void a_cool_down_is_told(void)
 {
     static struct stage stage;
     weir_http_options o = stage_begin(&stage, (const int[]){429, 200, 0}, "Retry-After: 30\r\n");
@@ -287,7 +287,7 @@ static void the_gate_is_told_when_a_server_closes_it(void)
     stage_open(&stage, &o);
     struct sending s = get(stage.session, stage.url);
     check(sending_is(&s, WEIR_OK, 200));
-    HEARD(&stage.ear, ATTEMPT, GATE, RETRY, ATTEMPT, REQUEST);
+    HEARD(&stage.ear, ATTEMPT, COOL_DOWN, RETRY, ATTEMPT, REQUEST);
     check_common(&stage, "GET");
     check_int(stage.ear.heard[1].event.delay, 30 * WEIR_SECOND);
     check_int(stage.ear.heard[1].event.status, 429);
@@ -317,7 +317,7 @@ static void a_listener_hears_what_its_mask_says_and_a_ninth_one_is_refused(void)
     check_int(ears[ATTEMPT].count, 2);
     check_int(ears[RETRY].count, 1);
     check_int(ears[REQUEST].count, 1);
-    check_int(ears[REDIRECT].count + ears[BREAKER].count + ears[GATE].count, 0);
+    check_int(ears[REDIRECT].count + ears[BREAKER].count + ears[COOL_DOWN].count, 0);
     check_int(ear_count(&ears[ATTEMPT], ATTEMPT), 2);
     check_int(ears[6].count, 0);
     stage_close(&stage);
@@ -394,7 +394,7 @@ static void no_event_and_no_error_holds_a_secret_whatever_happens(void)
     end_discreetly("GET", ok, "", refused, WEIR_CONNECT);
 }
 
-static void a_refusal_by_breaker_or_gate_holds_no_secret_either(void)
+static void a_refusal_by_breaker_or_rate_limit_holds_no_secret_either(void)
 {
     static struct stage stage;
     weir_error error;
@@ -441,7 +441,7 @@ static void tell_story(struct stage *stage)
     pthread_mutex_lock(&stage->lock);
     stage->headers = "Retry-After: 30\r\nRetry-After: junk\r\n";
     pthread_mutex_unlock(&stage->lock);
-    s = fetch(stage->session, "POST", stage->url, soon); /* closes the gate */
+    s = fetch(stage->session, "POST", stage->url, soon); /* begins a cool-down */
     check(sending_is(&s, WEIR_OK, 429));
     s = fetch(stage->session, "GET", stage->url, soon);
     check(sending_is(&s, WEIR_REFUSED, 0));
@@ -463,7 +463,7 @@ static void check_counts(const weir_http_origin *origin)
     check_int(origin->refused, 1);
     check_int(origin->cancelled, 0);
     check_int(origin->redirects, 0);
-    check_int(origin->gate_closings, 1);
+    check_int(origin->cool_downs, 1);
     check_int(origin->invalid_retry_afters, 1);
     check_int(origin->budget_denied, 0);
     check_int(origin->under_way, 0);
@@ -490,7 +490,7 @@ static void the_counters_of_an_origin_add_up(void)
     check_counts(&origins[0]);
     /* A hundred to begin with, a fifth for each of seven requests that were sent, less three repeats. */
     check_int(origins[0].budget_balance, 98);
-    check_int(origins[0].gate_closed_until, CLOCK_START + 30900 * WEIR_MS);
+    check_int(origins[0].cool_down_until, CLOCK_START + 30900 * WEIR_MS);
     check(origins[0].has_pool);
     check_int(origins[0].pool.leased, 0);
     check_int(peer_requests(stage.peer), 10);
@@ -535,10 +535,10 @@ int main(void)
     run(a_connection_that_does_not_come_about_has_libcurls_code);
     run(a_redirect_is_told_with_where_it_leads);
     run(the_breaker_is_told_when_it_opens_probes_and_closes);
-    run(the_gate_is_told_when_a_server_closes_it);
+    run(a_cool_down_is_told);
     run(a_listener_hears_what_its_mask_says_and_a_ninth_one_is_refused);
     run(no_event_and_no_error_holds_a_secret_whatever_happens);
-    run(a_refusal_by_breaker_or_gate_holds_no_secret_either);
+    run(a_refusal_by_breaker_or_rate_limit_holds_no_secret_either);
     run(the_counters_of_an_origin_add_up);
     run(origins_are_listed_with_the_one_used_last_in_front);
     return check_done();

@@ -302,8 +302,8 @@ static void a_probe_that_is_cancelled_in_line_gives_its_permit_back(void)
     end_busy(&scene, &busy, &holder);
 }
 
-/* Nor while it waits at the gate, which could be for longer than its lease. */
-static void a_probe_that_has_to_wait_at_the_gate_takes_its_permit_afterwards(void)
+/* Nor while it waits for the rate limit, which could be for longer than its lease. */
+static void a_probe_that_has_to_wait_for_the_rate_limit_takes_its_permit_afterwards(void)
 {
     struct scene scene;
     weir_http_options o = scene_prepare(&scene, 503);
@@ -311,8 +311,8 @@ static void a_probe_that_has_to_wait_at_the_gate_takes_its_permit_afterwards(voi
     scene.clock.stands = false;
     o.breaker.permitted_calls_in_half_open = 1;
     o.breaker.wait_in_open_ms = 1000;
-    o.gate.rate = 1;
-    o.gate.period_ms = 10000;
+    o.rate_limit.rate = 1;
+    o.rate_limit.period_ms = 10000;
     scene.session = scene_open(&o);
     open_it(&scene);
     scene_clock_move(&scene.clock, 1001 * WEIR_MS);
@@ -337,6 +337,6 @@ int main(void)
     run(a_probe_that_is_cancelled_gives_its_permit_back);
     run(a_probe_that_gets_no_connection_gives_its_permit_back);
     run(a_probe_that_is_cancelled_in_line_gives_its_permit_back);
-    run(a_probe_that_has_to_wait_at_the_gate_takes_its_permit_afterwards);
+    run(a_probe_that_has_to_wait_for_the_rate_limit_takes_its_permit_afterwards);
     return check_done();
 }

@@ -404,12 +404,12 @@ static void what_was_not_made_is_not_listed(void)
     site_close(&site);
 }
 
-static void a_wait_at_the_gate_is_told_by_the_attempt_that_it_was_for(void)
+static void a_wait_for_the_rate_limit_is_told_by_the_attempt_that_it_was_for(void)
 {
     static struct site site;
     struct scene_clock clock;
     char url[PEER_URL_SIZE];
-    weir_gate_options slow = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);
@@ -419,7 +419,7 @@ static void a_wait_at_the_gate_is_told_by_the_attempt_that_it_was_for(void)
     slow.rate = 1;
     slow.burst = 1;
     peer_url(site.peer, "/", url);
-    check_int(weir_http_set_gate(session, url, &slow, 0, &error), WEIR_OK);
+    check_int(weir_http_set_rate_limit(session, url, &slow, 0, &error), WEIR_OK);
     struct sending s = sending_make(session, "GET", url);
     s.deadline = NEVER;
     sending_go(&s);
@@ -592,7 +592,7 @@ int main(void)
     run(a_response_whose_body_is_lost_tells_its_status);
     run(what_a_sink_refuses_and_what_is_cancelled_is_listed);
     run(what_was_not_made_is_not_listed);
-    run(a_wait_at_the_gate_is_told_by_the_attempt_that_it_was_for);
+    run(a_wait_for_the_rate_limit_is_told_by_the_attempt_that_it_was_for);
     run(of_more_attempts_than_are_listed_the_first_and_the_last_are);
     run(a_second_sending_forgets_the_attempts_of_the_first);
     run(the_url_that_was_sent_stays_in_the_list);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Redirects: which are followed, with what, where to, how often, and through whose breaker and gate. */
+/* Redirects: which are followed, with what, where to, how often, and through whose breaker and rate limiter. */
 #include "http_site.h"
 
 /* ---- method and body ----------------------------------------------------------------------------- */
@@ -621,15 +621,15 @@ static void the_deadline_holds_over_all_redirects_together(void)
     site_close(&site);
 }
 
-/* ---- through whose breaker and gate ------------------------------------------------------------------ */
+/* ---- through whose breaker and rate limiter ------------------------------------------------------------------ */
 
-static void each_hop_passes_the_breaker_and_gate_of_its_own_origin(void)
+static void each_hop_passes_the_breaker_and_rate_limiter_of_its_own_origin(void)
 {
     static struct site one;
     static struct site two;
     struct scene_clock clock;
     char url[PEER_URL_SIZE];
-    weir_gate_options slow = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);
@@ -641,7 +641,7 @@ static void each_hop_passes_the_breaker_and_gate_of_its_own_origin(void)
     weir_http *session = scene_open(&o);
     peer_url(two.peer, "/", url);
     slow.rate = 1;
-    check_int(weir_http_set_gate(session, url, &slow, 0, &error), WEIR_OK);
+    check_int(weir_http_set_rate_limit(session, url, &slow, 0, &error), WEIR_OK);
     for (int i = 0; i < 3; i++) {
         struct sending s = site_send(session, &one, "GET", "/");
         check(sending_is(&s, WEIR_OK, 200));
@@ -691,6 +691,6 @@ int main(void)
     run(what_was_sent_before_a_redirect_stays_sent);
     run(a_redirect_with_retry_after_is_followed_then);
     run(the_deadline_holds_over_all_redirects_together);
-    run(each_hop_passes_the_breaker_and_gate_of_its_own_origin);
+    run(each_hop_passes_the_breaker_and_rate_limiter_of_its_own_origin);
     return check_done();
 }

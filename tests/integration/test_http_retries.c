@@ -494,7 +494,7 @@ static void end_a_pause(enum ending how, weir_status status)
     clock.stands = true;
     server_start(&server, NULL, 503, "Retry-After: 3600\r\n");
     weir_http_options o = scene_options(&clock);
-    o.gate.max_closed_s = 0;
+    o.rate_limit.max_cool_down_s = 0;
     weir_http *session = scene_open(&o);
     struct sending s = sending_make(session, "GET", server.url);
 

@@ -6,7 +6,7 @@
 
 #define NEVER WEIR_DEADLINE_NEVER
 
-/* Preset, change, and a gate whose door stays open: urllib3 has none. */
+/* Preset, change, and a rate limiter without cool-downs: urllib3 has none. */
 static weir_http_options row_options(const struct urllib3_row *row, struct scene_clock *clock)
 {
     weir_http_options o = scene_options(clock);
@@ -14,7 +14,7 @@ static weir_http_options row_options(const struct urllib3_row *row, struct scene
     o.retry = (weir_retry_options)WEIR_RETRY_OPTIONS_URLLIB3;
     if (row->change != NULL)
         row->change(&o.retry);
-    o.gate.max_closed_s = 0;
+    o.rate_limit.max_cool_down_s = 0;
     if (row->timed_out)
         o.try_timeout_ms = 60;
     return o;
@@ -111,7 +111,7 @@ static void write_date(char *text, size_t size, int ahead_s, const char *zone, i
     snprintf(text, size, "Retry-After: %s %s\r\n", date, zone);
 }
 
-/* Everybody's gate, too, not only the request's own pause. */
+/* Everybody's rate limiter, too, not only the request's own pause. */
 static void a_date_that_python_reads_is_waited_for_by_the_rule_alone(void)
 {
     static const struct {
@@ -139,11 +139,11 @@ static void a_date_that_python_reads_is_waited_for_by_the_rule_alone(void)
         weir_http_origin origin = scene_origin(session, server.origin);
         if (is_urllib3) {
             check(s.report.paused > 90 * WEIR_SECOND && s.report.paused <= 100 * WEIR_SECOND);
-            check(origin.gate_closed_until > server_now(&server) + 90 * WEIR_SECOND);
+            check(origin.cool_down_until > server_now(&server) + 90 * WEIR_SECOND);
             check_int(origin.invalid_retry_afters, 0);
         } else {
             check(s.report.paused < WEIR_SECOND);
-            check_int(origin.gate_closed_until, 0);
+            check_int(origin.cool_down_until, 0);
             check_int(origin.invalid_retry_afters, 2);
         }
         weir_http_close(session);

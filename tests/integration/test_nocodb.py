@@ -728,7 +728,7 @@ def test_one_429_holds_back_every_caller_for_as_long_as_it_says():
         late = [request.time - blocked_at for request in fake.requests if request.time - blocked_at > 0.5]
         assert len(late) >= 3 and min(late) >= 2, late
         other.wait_log(r"WARNING http: http://127\.0\.0\.1:\d+ asked for a pause of 2\.0 s, which holds for all")
-        assert other.get("/api/v1/pools").json["http"]["origins"][0]["counters"]["gate_closings"] >= 1
+        assert other.get("/api/v1/pools").json["http"]["origins"][0]["counters"]["cool_downs"] >= 1
 
 
 def test_a_429_that_does_not_say_how_long_stands_for_nocodbs_30_seconds():
@@ -740,7 +740,7 @@ def test_a_429_that_does_not_say_how_long_stands_for_nocodbs_30_seconds():
             assert 27 <= int(answer.headers["Retry-After"]) <= 30, answer.headers["Retry-After"]
             assert time.monotonic() - started < 2
         assert len(fake.requests) == 1
-        closed_for = other.get("/api/v1/pools").json["http"]["origins"][0]["gate_closed_for"]
+        closed_for = other.get("/api/v1/pools").json["http"]["origins"][0]["cool_down"]
         assert 25 < closed_for <= 30
         assert other.readiness().status == 200
 
@@ -886,12 +886,12 @@ def test_another_limit_of_the_queue_holds_for_those_calls_too():
             assert statuses == [503] * 2 + [200] * (after + 1), (before, after, statuses)
 
 
-def test_a_drain_ends_the_wait_at_a_closed_gate():
+def test_a_drain_ends_the_wait_for_a_cool_down():
     with changed(rate=0), serving(fake.v2, "--drain-timeout", "6s") as other:
         answers = []
-        refused(get("many/1", other), 503)  # closes the gate until the end of its own time or a little later
+        refused(get("many/1", other), 503)  # begins a cool-down until the end of its own time or a little later
         thread = threading.Thread(target=lambda: answers.append(get("many/2", other)))
-        time_left = other.get("/api/v1/pools").json["http"]["origins"][0]["gate_closed_for"]
+        time_left = other.get("/api/v1/pools").json["http"]["origins"][0]["cool_down"]
         assert 20 < time_left <= 30
         thread.start()
         wait_for(lambda: other.get("/api/v1/pools").json["http"]["origins"][0]["under_way"] == 1, 5, "the wait")
@@ -916,7 +916,7 @@ def test_the_session_is_shown_with_the_pools():
         assert (settings["timeout"], settings["max_retries"], settings["backoff_factor"]) == (5, 2, 0.3)
         [origin] = http["origins"]
         assert http["origin_count"] == 1 and origin["origin"] == fake.url
-        assert origin["breaker"]["state"] == "closed" and origin["gate_closed_for"] == 0 and origin["budget_balance"] > 0
+        assert origin["breaker"]["state"] == "closed" and origin["cool_down"] == 0 and origin["budget_balance"] > 0
         counters = origin["counters"]
         assert (counters["requests"], counters["attempts"], counters["opened"], counters["reused"]) == (10, 10, 1, 9)
         assert counters["responses"]["2xx"] == 10 and origin["reuse_rate"] == 0.9

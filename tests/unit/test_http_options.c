@@ -140,8 +140,8 @@ static void options_of_the_policies_are_checked_and_named(void)
     options.breaker.window_size = 0;
     check_refused(&options, "breaker: window_size 0");
     options = plain;
-    options.gate.burst = 0;
-    check_refused(&options, "gate: burst 0");
+    options.rate_limit.burst = 0;
+    check_refused(&options, "rate_limit: burst 0");
 }
 
 /* ---- texts ------------------------------------------------------------------------------- */

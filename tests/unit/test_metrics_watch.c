@@ -454,8 +454,8 @@ static void an_origin_is_shown_with_its_policies(void)
     o->breaker.not_permitted = 6;
     o->budget_balance = 7;
     o->budget_denied = 8;
-    o->gate_closings = 9;
-    o->gate_closed_until = weir_now() + 1000 * WEIR_SECOND;
+    o->cool_downs = 9;
+    o->cool_down_until = weir_now() + 1000 * WEIR_SECOND;
     o->under_way = 10;
     o->requests = 11;
     o->attempts = 12;
@@ -482,8 +482,8 @@ static void an_origin_is_shown_with_its_policies(void)
     check_line("weir_http_breaker_rejected_total" ORIGIN "} 6");
     check_line("weir_http_budget_balance" ORIGIN "} 7");
     check_line("weir_http_budget_denied_total" ORIGIN "} 8");
-    check_line("weir_http_gate_closings_total" ORIGIN "} 9");
-    check_contains(text, "weir_http_gate_closed_for_seconds" ORIGIN "} 999.");
+    check_line("weir_http_cool_downs_total" ORIGIN "} 9");
+    check_contains(text, "weir_http_cool_down_seconds" ORIGIN "} 999.");
     check_line("weir_http_requests_total" ORIGIN "} 11");
     check_line("weir_http_attempts_total" ORIGIN "} 12");
     check_line("weir_http_connections_opened_total" ORIGIN "} 13");
@@ -508,7 +508,7 @@ static void an_origin_without_pool_and_budget_shows_neither(void)
     render();
     check(strstr(text, "http_client_open_connections") == NULL);
     check(strstr(text, "weir_http_budget_balance") == NULL);
-    check_line("weir_http_gate_closed_for_seconds" ORIGIN "} 0");
+    check_line("weir_http_cool_down_seconds" ORIGIN "} 0");
     unwatch_http();
 }
 

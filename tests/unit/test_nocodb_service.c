@@ -189,14 +189,14 @@ static void the_rate_limit_holds_on_the_next_session_too(void)
     check(http_manager_close(WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
 }
 
-static void a_gate_that_could_not_be_set_is_tried_again(void)
+static void a_rate_limit_that_could_not_be_set_is_tried_again(void)
 {
     struct nocodb_server server;
     weir_error error;
 
     check(nocodb_server_init(nowhere, NULL, 1000001, 1, &server, NULL) == WEIR_OK);
     for (int i = 0; i < 2; i++) {
-        check(nocodb_server_gate(&server, &error) == WEIR_INVALID);
+        check(nocodb_server_set_rate_limit(&server, &error) == WEIR_INVALID);
         check_contains(error.text, "1000001");
     }
     nocodb_server_clear(&server);
@@ -234,7 +234,7 @@ int main(void)
     run(a_limit_of_no_rows_asks_for_none);
     run(calls_beyond_the_limit_are_refused_at_once);
     run(the_rate_limit_holds_on_the_next_session_too);
-    run(a_gate_that_could_not_be_set_is_tried_again);
+    run(a_rate_limit_that_could_not_be_set_is_tried_again);
     run(a_call_after_the_session_was_closed_makes_no_other);
     return check_done();
 }

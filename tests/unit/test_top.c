@@ -22,7 +22,7 @@ static const char two_pools[] =
     "\"overflow\": 0, \"waiters\": 3, \"settings\": {\"max_overflow\": 0}, "
     "\"counters\": {\"checkouts\": 9, \"timeouts\": 4}, \"holders\": []}],"
     "\"http\": {\"origins\": [{\"origin\": \"https://api.example\", \"breaker\": {\"state\": "
-    "\"open\"}, \"gate_closed_for\": 12.5, \"budget_balance\": 0, \"reuse_rate\": 0.75, "
+    "\"open\"}, \"cool_down\": 12.5, \"budget_balance\": 0, \"reuse_rate\": 0.75, "
     "\"under_way\": 2, \"counters\": {\"requests\": 40, \"responses\": {\"2xx\": 30, \"4xx\": 6, "
     "\"5xx\": 4}}}]}}";
 

@@ -9,40 +9,40 @@
 
 #include "workers.h"
 
-/* A gate that holds work until the test opens it. */
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
-static bool gate_is_open;
+/* A rate limiter that holds work until the test opens it. */
+static pthread_mutex_t rate_limit_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t rate_limit_changed = PTHREAD_COND_INITIALIZER;
+static bool rate_limit_is_open;
 static unsigned arrived;
 
-static void reset_gate(void)
+static void reset_rate_limit(void)
 {
-    pthread_mutex_lock(&gate_lock);
-    gate_is_open = false;
+    pthread_mutex_lock(&rate_limit_lock);
+    rate_limit_is_open = false;
     arrived = 0;
-    pthread_mutex_unlock(&gate_lock);
+    pthread_mutex_unlock(&rate_limit_lock);
 }
 
-static void open_gate(void)
+static void end_cool_down(void)
 {
-    pthread_mutex_lock(&gate_lock);
-    gate_is_open = true;
-    pthread_cond_broadcast(&gate_changed);
-    pthread_mutex_unlock(&gate_lock);
+    pthread_mutex_lock(&rate_limit_lock);
+    rate_limit_is_open = true;
+    pthread_cond_broadcast(&rate_limit_changed);
+    pthread_mutex_unlock(&rate_limit_lock);
 }
 
-static void *open_gate_elsewhere(void *arg)
+static void *end_cool_down_elsewhere(void *arg)
 {
-    open_gate();
+    end_cool_down();
     return arg;
 }
 
 static void wait_for_arrivals(unsigned count)
 {
-    pthread_mutex_lock(&gate_lock);
+    pthread_mutex_lock(&rate_limit_lock);
     while (arrived < count)
-        pthread_cond_wait(&gate_changed, &gate_lock);
-    pthread_mutex_unlock(&gate_lock);
+        pthread_cond_wait(&rate_limit_changed, &rate_limit_lock);
+    pthread_mutex_unlock(&rate_limit_lock);
 }
 
 struct item {
@@ -65,14 +65,14 @@ static void run_item(struct work *work)
     atomic_fetch_add(&item_of(work)->runs, 1);
 }
 
-static void run_item_at_gate(struct work *work)
+static void run_item_when_released(struct work *work)
 {
-    pthread_mutex_lock(&gate_lock);
+    pthread_mutex_lock(&rate_limit_lock);
     arrived++;
-    pthread_cond_broadcast(&gate_changed);
-    while (!gate_is_open)
-        pthread_cond_wait(&gate_changed, &gate_lock);
-    pthread_mutex_unlock(&gate_lock);
+    pthread_cond_broadcast(&rate_limit_changed);
+    while (!rate_limit_is_open)
+        pthread_cond_wait(&rate_limit_changed, &rate_limit_lock);
+    pthread_mutex_unlock(&rate_limit_lock);
     run_item(work);
 }
 
@@ -136,12 +136,12 @@ static void one_worker_serves_in_order(void)
     struct workers *workers = start(1, 10);
     struct item items[5] = {0};
 
-    reset_gate();
+    reset_rate_limit();
     atomic_store(&next_order, 0);
-    check(submit(workers, &items[0], run_item_at_gate));
+    check(submit(workers, &items[0], run_item_when_released));
     for (int i = 1; i < 5; i++)
         check(submit(workers, &items[i], run_item));
-    open_gate();
+    end_cool_down();
     wait_until_idle(workers);
     check(workers_stop(workers, WEIR_DEADLINE_NEVER));
     for (unsigned i = 0; i < 5; i++)
@@ -155,15 +155,15 @@ static void the_queue_refuses_at_its_limit_and_not_before(void)
     unsigned running;
     unsigned waiting;
 
-    reset_gate();
+    reset_rate_limit();
     for (int i = 0; i < 5; i++)
-        check(submit(workers, &items[i], run_item_at_gate));
-    check(!submit(workers, &items[5], run_item_at_gate));
+        check(submit(workers, &items[i], run_item_when_released));
+    check(!submit(workers, &items[5], run_item_when_released));
     wait_for_arrivals(2);
     workers_count(workers, &running, &waiting);
     check_int(running, 2);
     check_int(waiting, 3);
-    open_gate();
+    end_cool_down();
     check(workers_stop(workers, weir_deadline_in(10000)));
 }
 
@@ -172,10 +172,10 @@ static void without_a_queue_only_free_workers_count(void)
     struct workers *workers = start(1, 0);
     struct item items[2] = {0};
 
-    reset_gate();
-    check(submit(workers, &items[0], run_item_at_gate));
+    reset_rate_limit();
+    check(submit(workers, &items[0], run_item_when_released));
     check(!workers_claim(workers));
-    open_gate();
+    end_cool_down();
     wait_until_idle(workers);
     check(submit(workers, &items[1], run_item));
     check(workers_stop(workers, weir_deadline_in(10000)));
@@ -188,16 +188,16 @@ static void stopping_cancels_what_waits_and_lets_finish_what_runs(void)
     struct item items[3] = {0};
     pthread_t opener;
 
-    reset_gate();
+    reset_rate_limit();
     for (int i = 0; i < 3; i++)
-        check(submit(workers, &items[i], run_item_at_gate));
+        check(submit(workers, &items[i], run_item_when_released));
     wait_for_arrivals(1);
     check(!workers_stop(workers, WEIR_DEADLINE_NOW));
     check_int(atomic_load(&items[1].cancels), 1);
     check_int(atomic_load(&items[2].cancels), 1);
     check_int(atomic_load(&items[0].runs), 0);
     check(!workers_claim(workers));
-    pthread_create(&opener, NULL, open_gate_elsewhere, NULL);
+    pthread_create(&opener, NULL, end_cool_down_elsewhere, NULL);
     check(workers_stop(workers, weir_deadline_in(10000)));
     pthread_join(opener, NULL);
     check_int(atomic_load(&items[0].runs), 1);
@@ -210,14 +210,14 @@ static void a_stop_that_can_not_succeed_keeps_its_deadline(void)
     struct item item = {0};
     weir_time before;
 
-    reset_gate();
-    check(submit(workers, &item, run_item_at_gate));
+    reset_rate_limit();
+    check(submit(workers, &item, run_item_when_released));
     wait_for_arrivals(1);
     before = weir_now();
     check(!workers_stop(workers, before + 50 * WEIR_MS));
     check(weir_now() - before >= 50 * WEIR_MS);
     check(weir_now() - before < 2 * WEIR_SECOND);
-    open_gate();
+    end_cool_down();
     check(workers_stop(workers, weir_deadline_in(10000)));
 }
 
@@ -227,15 +227,15 @@ static void a_claim_made_before_the_stop_is_cancelled_when_pushed_after_it(void)
     struct item busy = {0};
     struct item late = {.work = {.run = run_item, .cancel = cancel_item}};
 
-    reset_gate();
-    check(submit(workers, &busy, run_item_at_gate));
+    reset_rate_limit();
+    check(submit(workers, &busy, run_item_when_released));
     wait_for_arrivals(1);
     check(workers_claim(workers));
     check(!workers_stop(workers, WEIR_DEADLINE_NOW));
     workers_push(workers, &late.work);
     check_int(atomic_load(&late.cancels), 1);
     check_int(atomic_load(&late.runs), 0);
-    open_gate();
+    end_cool_down();
     check(workers_stop(workers, weir_deadline_in(10000)));
 }
 

@@ -70,8 +70,8 @@ const steps = {
   async live() { await state("live"); },
   async state({ kind, timeout = WAIT }) { await page.locator(`#state[data-state="${kind}"]`).waitFor({ timeout }); },
   async asks() {
-    await page.locator("#gate").waitFor();
-    return { error: await page.locator("#gate-error").textContent(), main: await page.locator("#main").isVisible(), focus: await page.evaluate(() => document.activeElement.id) };
+    await page.locator("#login").waitFor();
+    return { error: await page.locator("#login-error").textContent(), main: await page.locator("#main").isVisible(), focus: await page.evaluate(() => document.activeElement.id) };
   },
   async enter({ token }) {
     await page.fill("#token", token);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate of an origin on the wire: a rate, a pause that a server asks all callers for, and waiting at it. */
+/* The rate limiter of an origin on the wire: a rate, a pause that a server asks all callers for, and waiting at it. */
 #include "http_scene.h"
 
 #define NEVER WEIR_DEADLINE_NEVER
 
-static weir_http_options gate_options(struct scene_clock *clock)
+static weir_http_options rate_limit_options(struct scene_clock *clock)
 {
     weir_http_options o = scene_options(clock);
 
@@ -21,8 +21,8 @@ static void five_a_second_leave_200_ms_after_each_other(void)
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
-    o.gate.rate = 5;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.rate = 5;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 12; i++) {
         struct sending s = fetch(session, "GET", server.url, NEVER);
@@ -42,9 +42,9 @@ static void a_burst_leaves_at_once_and_the_rest_evenly(void)
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
-    o.gate.rate = 5;
-    o.gate.burst = 3;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.rate = 5;
+    o.rate_limit.burst = 3;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 6; i++) {
         struct sending s = fetch(session, "GET", server.url, NEVER);
@@ -55,15 +55,15 @@ static void a_burst_leaves_at_once_and_the_rest_evenly(void)
     server_stop(&server);
 }
 
-static void repeats_go_through_the_gate_too(void)
+static void repeats_are_rate_limited_too(void)
 {
     struct scene_clock clock;
     struct server server;
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 503, "");
-    weir_http_options o = gate_options(&clock);
-    o.gate.rate = 1;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.rate = 1;
     o.retry.total = 3;
     o.retry.backoff_factor_ms = 0;
     weir_http *session = scene_open(&o);
@@ -84,9 +84,9 @@ static void who_cannot_be_through_before_the_deadline_is_refused_at_once(void)
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
-    o.gate.rate = 1;
-    o.gate.period_ms = 10000;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.rate = 1;
+    o.rate_limit.period_ms = 10000;
     weir_http *session = scene_open(&o);
     struct sending s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
     check(sending_is(&s, WEIR_OK, 200));
@@ -95,7 +95,7 @@ static void who_cannot_be_through_before_the_deadline_is_refused_at_once(void)
     check_int(s.report.retry_after, 10 * WEIR_SECOND);
     check_int(s.report.cause, WEIR_CAUSE_REFUSED);
     check_int(scene_clock_now(&clock.clock), CLOCK_START);
-    check_contains(s.error.text, "gate");
+    check_contains(s.error.text, "rate limiter");
     check_contains(s.error.text, server.origin);
     check_int(peer_requests(server.peer), 1);
     check_int(scene_origin(session, server.origin).refused, 1);
@@ -110,9 +110,9 @@ static void a_crowd_leaves_one_by_one(void)
 {
     static struct sending crowd[CROWD];
     struct server server;
-    weir_http_options o = gate_options(NULL);
+    weir_http_options o = rate_limit_options(NULL);
 
-    o.gate.rate = 100;
+    o.rate_limit.rate = 100;
     server_start(&server, NULL, 200, "");
     weir_http *session = scene_open(&o);
     weir_time begun = weir_now();
@@ -142,7 +142,7 @@ static void a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alo
     scene_clock_init(&clock);
     server_start(&server, &clock, 429, "Retry-After: 30\r\n");
     server_start(&other, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     o.use_budget = true;
     weir_http *session = scene_open(&o);
     weir_time soon = CLOCK_START + WEIR_SECOND;
@@ -168,9 +168,9 @@ static void a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alo
     struct sending elsewhere = fetch(session, "GET", other.url, soon);
     check(sending_is(&elsewhere, WEIR_OK, 200));
     weir_http_origin origin = scene_origin(session, server.origin);
-    check_int(origin.gate_closings, 1);
-    check_int(origin.gate_closed_until, CLOCK_START + 30 * WEIR_SECOND);
-    check_int(scene_origin(session, other.origin).gate_closed_until, 0);
+    check_int(origin.cool_downs, 1);
+    check_int(origin.cool_down_until, CLOCK_START + 30 * WEIR_SECOND);
+    check_int(scene_origin(session, other.origin).cool_down_until, 0);
 
     /* Who has the time waits until it opens. */
     atomic_store(&server.status, 200);
@@ -178,7 +178,7 @@ static void a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alo
     check(sending_is(&patient, WEIR_OK, 200));
     check_int(patient.report.waited, 30 * WEIR_SECOND);
     check_int(server.came[1] - CLOCK_START, 30 * WEIR_SECOND);
-    check_int(scene_origin(session, server.origin).gate_closed_until, 0);
+    check_int(scene_origin(session, server.origin).cool_down_until, 0);
     weir_http_close(session);
     server_stop(&server);
     server_stop(&other);
@@ -192,13 +192,13 @@ static void check_pause(int status, const char *headers, int unstated_pause_ms, 
 
     scene_clock_init(&clock);
     server_start(&server, &clock, status, headers);
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     o.unstated_pause_ms = unstated_pause_ms;
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
     fetch(session, "GET", server.url, NEVER);
     check_int(server.came[1] - server.came[0], pause_s * WEIR_SECOND);
-    check_int(scene_origin(session, server.origin).gate_closings, pause_s == 0 ? 0 : 2);
+    check_int(scene_origin(session, server.origin).cool_downs, pause_s == 0 ? 0 : 2);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -225,8 +225,8 @@ static void a_429_that_does_not_say_for_how_long_closes_it_for_unstated_pause(vo
     check_pause(503, "", 30000, 0);
 }
 
-/* What the server asked for, unless the gate is closed for less or more. */
-static void a_report_says_for_how_long_the_gate_is_closed(void)
+/* What the server asked for, unless the cool-down is shorter or longer. */
+static void a_report_says_how_long_the_cool_down_lasts(void)
 {
     static const struct {
         int status;
@@ -244,7 +244,7 @@ static void a_report_says_for_how_long_the_gate_is_closed(void)
         {503, "Retry-After: 9223372036\r\n", 0, 21600 * WEIR_SECOND},
         {500, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
     };
-    weir_gate_options never = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options never = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct scene_clock clock;
@@ -252,39 +252,39 @@ static void a_report_says_for_how_long_the_gate_is_closed(void)
 
         scene_clock_init(&clock);
         server_start(&server, &clock, cases[i].status, cases[i].headers);
-        weir_http_options o = gate_options(&clock);
+        weir_http_options o = rate_limit_options(&clock);
         o.unstated_pause_ms = cases[i].unstated_pause_ms;
         weir_http *session = scene_open(&o);
         check_int(fetch(session, "GET", server.url, NEVER).report.retry_after, cases[i].expected);
-        weir_time until = scene_origin(session, server.origin).gate_closed_until;
+        weir_time until = scene_origin(session, server.origin).cool_down_until;
         if (cases[i].status != 500)
             check_int(until == 0 ? 0 : until - CLOCK_START, cases[i].expected);
 
-        /* A gate that never closes leaves what the server said. */
-        never.max_closed_s = 0;
+        /* A rate limiter that never cools down leaves what the server said. */
+        never.max_cool_down_s = 0;
         weir_error error;
-        check_int(
-            weir_http_set_gate(session, server.url, &never, cases[i].unstated_pause_ms, &error),
-            WEIR_OK);
+        check_int(weir_http_set_rate_limit(session, server.url, &never, cases[i].unstated_pause_ms,
+                                           &error),
+                  WEIR_OK);
         weir_time said = fetch(session, "GET", server.url, NEVER).report.retry_after;
         check(strstr(cases[i].headers, "-1") != NULL || cases[i].headers[0] == '\0'
                   ? said == 0
                   : said >= cases[i].expected);
-        check_int(scene_origin(session, server.origin).gate_closed_until, 0);
+        check_int(scene_origin(session, server.origin).cool_down_until, 0);
         weir_http_close(session);
         server_stop(&server);
     }
 }
 
 /* Its repeats wait for it as all others do. */
-static void a_repeat_waits_until_the_gate_opens_again(void)
+static void a_repeat_waits_for_the_end_of_the_cool_down(void)
 {
     struct scene_clock clock;
     struct server server;
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 429, "");
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     o.unstated_pause_ms = 30000;
     o.retry.total = 1;
     o.retry.jitter = WEIR_JITTER_NONE;
@@ -307,8 +307,8 @@ static void it_stays_closed_no_longer_than_max_closed(void)
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 429, "Retry-After: 9223372036854775807\r\n");
-    weir_http_options o = gate_options(&clock);
-    o.gate.max_closed_s = 60;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.max_cool_down_s = 60;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 2; i++)
         fetch(session, "GET", server.url, NEVER);
@@ -317,21 +317,21 @@ static void it_stays_closed_no_longer_than_max_closed(void)
     server_stop(&server);
 }
 
-static void an_origin_may_have_a_gate_of_its_own(void)
+static void an_origin_may_have_a_rate_limit_of_its_own(void)
 {
     struct scene_clock clock;
     struct server server;
     struct server other;
-    weir_gate_options gate = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);
     server_start(&server, &clock, 200, "");
     server_start(&other, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     weir_http *session = scene_open(&o);
-    gate.rate = 2;
-    check_int(weir_http_set_gate(session, server.url, &gate, 5000, &error), WEIR_OK);
+    rate_limit.rate = 2;
+    check_int(weir_http_set_rate_limit(session, server.url, &rate_limit, 5000, &error), WEIR_OK);
     for (int i = 0; i < 3; i++) {
         fetch(session, "GET", server.url, NEVER);
         fetch(session, "GET", other.url, NEVER);
@@ -348,16 +348,16 @@ static void an_origin_may_have_a_gate_of_its_own(void)
     check_int(server.came[4] - server.came[3], 5 * WEIR_SECOND);
 
     /* Setting it opens it. */
-    check_int(weir_http_set_gate(session, server.url, &gate, 0, &error), WEIR_OK);
+    check_int(weir_http_set_rate_limit(session, server.url, &rate_limit, 0, &error), WEIR_OK);
     fetch(session, "GET", server.url, NEVER);
     check_int(server.came[5] - server.came[4], 0);
-    gate.burst = 0;
-    check_int(weir_http_set_gate(session, server.url, &gate, 0, &error), WEIR_INVALID);
+    rate_limit.burst = 0;
+    check_int(weir_http_set_rate_limit(session, server.url, &rate_limit, 0, &error), WEIR_INVALID);
     check_contains(error.text, "burst");
-    gate.burst = 1;
-    check_int(weir_http_set_gate(session, server.url, &gate, -1, &error), WEIR_INVALID);
+    rate_limit.burst = 1;
+    check_int(weir_http_set_rate_limit(session, server.url, &rate_limit, -1, &error), WEIR_INVALID);
     check_contains(error.text, "unstated_pause_ms");
-    check_int(weir_http_set_gate(session, "nowhere", &gate, 0, &error), WEIR_INVALID);
+    check_int(weir_http_set_rate_limit(session, "nowhere", &rate_limit, 0, &error), WEIR_INVALID);
     weir_http_close(session);
     server_stop(&server);
     server_stop(&other);
@@ -367,7 +367,7 @@ static void an_origin_may_have_a_gate_of_its_own(void)
 
 enum ending { ENDS_BY_CANCEL, ENDS_BY_DISPOSE, ENDS_BY_TIME };
 
-/* A caller waits for the gate to open, and then this happens. */
+/* A caller waits for the cool-down to end, and then this happens. */
 static void end_a_wait(enum ending how, weir_status status)
 {
     struct scene_clock clock;
@@ -377,7 +377,7 @@ static void end_a_wait(enum ending how, weir_status status)
     scene_clock_init(&clock);
     clock.stands = true;
     server_start(&server, &clock, 429, "Retry-After: 30\r\n");
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
     atomic_store(&server.status, 200);
@@ -426,9 +426,9 @@ static void who_waits_while_it_is_closed_again_waits_for_the_later_instant(void)
     scene_clock_init(&clock);
     clock.stands = true;
     server_start(&server, &clock, 429, "Retry-After: 60\r\n");
-    weir_http_options o = gate_options(&clock);
-    o.gate.rate = 1;
-    o.gate.period_ms = 10000;
+    weir_http_options o = rate_limit_options(&clock);
+    o.rate_limit.rate = 1;
+    o.rate_limit.period_ms = 10000;
     weir_http *session = scene_open(&o);
 
     /* The first is on its way, the second has a place ten seconds later; then the answer closes it. */
@@ -463,11 +463,11 @@ static bool block_slowly(struct peer_exchange *x, void *arg)
 }
 
 /* What waits in the queue for a connection meanwhile is not sent either. */
-static void a_gate_that_closes_holds_back_those_in_line_for_a_connection(void)
+static void a_cool_down_holds_back_those_who_wait_for_a_connection(void)
 {
     enum { SENDERS = 4 };
     struct peer *peer = peer_start(&(struct peer_options){.handler = block_slowly});
-    weir_http_options o = gate_options(NULL);
+    weir_http_options o = rate_limit_options(NULL);
     struct sending senders[SENDERS];
     char url[PEER_URL_SIZE];
     int refused = 0;
@@ -496,21 +496,21 @@ static void a_gate_that_closes_holds_back_those_in_line_for_a_connection(void)
     peer_stop(peer);
 }
 
-/* A place that the old gate gave is none of the new one. */
-static void who_waits_at_a_gate_that_is_set_anew_goes_by_the_new_one(void)
+/* An instant that the old rate limiter gave is none of the new one. */
+static void who_waits_for_a_rate_limit_that_is_set_anew_goes_by_the_new_one(void)
 {
     struct scene_clock clock;
     struct server server;
-    weir_gate_options slow = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);
     clock.stands = true;
     server_start(&server, &clock, 200, "");
-    weir_http_options o = gate_options(&clock);
+    weir_http_options o = rate_limit_options(&clock);
     slow.rate = 1;
     slow.period_ms = 10000;
-    o.gate = slow;
+    o.rate_limit = slow;
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
     struct sending second = sending_make(session, "GET", server.url);
@@ -518,7 +518,7 @@ static void who_waits_at_a_gate_that_is_set_anew_goes_by_the_new_one(void)
     sending_start(&second);
     scene_clock_await_sleeper(&clock, 0);
     slow.period_ms = 60000;
-    check_int(weir_http_set_gate(session, server.url, &slow, 0, &error), WEIR_OK);
+    check_int(weir_http_set_rate_limit(session, server.url, &slow, 0, &error), WEIR_OK);
     fetch(session, "GET", server.url, NEVER);
     check_int(peer_requests(server.peer), 2);
     scene_clock_move(&clock, 10 * WEIR_SECOND);
@@ -535,21 +535,21 @@ int main(void)
 {
     run(five_a_second_leave_200_ms_after_each_other);
     run(a_burst_leaves_at_once_and_the_rest_evenly);
-    run(repeats_go_through_the_gate_too);
+    run(repeats_are_rate_limited_too);
     run(who_cannot_be_through_before_the_deadline_is_refused_at_once);
     run(a_crowd_leaves_one_by_one);
     run(a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alone);
     run(a_503_with_retry_after_closes_it_and_a_500_or_one_without_does_not);
     run(a_429_that_does_not_say_for_how_long_closes_it_for_unstated_pause);
-    run(a_report_says_for_how_long_the_gate_is_closed);
-    run(a_repeat_waits_until_the_gate_opens_again);
+    run(a_report_says_how_long_the_cool_down_lasts);
+    run(a_repeat_waits_for_the_end_of_the_cool_down);
     run(it_stays_closed_no_longer_than_max_closed);
-    run(an_origin_may_have_a_gate_of_its_own);
+    run(an_origin_may_have_a_rate_limit_of_its_own);
     run(cancelling_ends_the_wait_at_once);
     run(disposing_ends_the_wait_at_once);
     run(the_wait_ends_when_it_opens);
     run(who_waits_while_it_is_closed_again_waits_for_the_later_instant);
-    run(a_gate_that_closes_holds_back_those_in_line_for_a_connection);
-    run(who_waits_at_a_gate_that_is_set_anew_goes_by_the_new_one);
+    run(a_cool_down_holds_back_those_who_wait_for_a_connection);
+    run(who_waits_for_a_rate_limit_that_is_set_anew_goes_by_the_new_one);
     return check_done();
 }

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate: a rate that is never exceeded, and a door that one answer closes for all. */
+/* The rate limiter: a rate that is never exceeded, and a cool-down that one answer begins for all. */
 #include "check.h"
 #include "unit/chance.h"
 
-#include <weir/gate.h>
+#include <weir/rate_limit.h>
 
 #define S WEIR_SECOND
 #define START (1000 * S)
 
 static weir_error e;
-static weir_gate gate;
+static weir_rate_limiter rate_limit;
 
 static void make(int rate, int period_ms, int burst)
 {
-    weir_gate_options o = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options o = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
 
     o.rate = rate;
     o.period_ms = period_ms;
     o.burst = burst;
-    check_int(weir_gate_init(&gate, &o, &e), WEIR_OK);
+    check_int(weir_rate_limiter_init(&rate_limit, &o, &e), WEIR_OK);
 }
 
-static weir_gate_pass reserve(weir_time now)
+static weir_rate_limiter_pass reserve(weir_time now)
 {
-    weir_gate_pass pass = {0};
+    weir_rate_limiter_pass pass = {0};
 
-    check(weir_gate_reserve(&gate, now, WEIR_DEADLINE_NEVER, &pass));
+    check(weir_rate_limiter_reserve(&rate_limit, now, WEIR_DEADLINE_NEVER, &pass));
     check(pass.at >= now);
     return pass;
 }
@@ -34,11 +34,11 @@ static weir_gate_pass reserve(weir_time now)
 
 static void without_a_rate_all_pass_at_once(void)
 {
-    check_int(weir_gate_init(&gate, NULL, &e), WEIR_OK);
+    check_int(weir_rate_limiter_init(&rate_limit, NULL, &e), WEIR_OK);
     for (int i = 0; i < 1000; i++) {
-        weir_gate_pass pass = reserve(START);
+        weir_rate_limiter_pass pass = reserve(START);
         check_int(pass.at, START);
-        check(weir_gate_enter(&gate, &pass, START));
+        check(weir_rate_limiter_enter(&rate_limit, &pass, START));
     }
 }
 
@@ -111,45 +111,45 @@ static void no_period_sees_more_than_the_rate_and_the_burst(void)
 
 static void what_would_be_too_late_is_refused_and_costs_nothing(void)
 {
-    weir_gate_pass pass = {0};
+    weir_rate_limiter_pass pass = {0};
 
     make(5, 1000, 1);
     check_int(reserve(START).at, START);
     for (int i = 0; i < 100; i++) {
-        check(!weir_gate_reserve(&gate, START, START + S / 5, &pass));
+        check(!weir_rate_limiter_reserve(&rate_limit, START, START + S / 5, &pass));
         check_int(pass.at, START + S / 5);
     }
-    check(weir_gate_reserve(&gate, START, START + S / 5 + 1, &pass));
+    check(weir_rate_limiter_reserve(&rate_limit, START, START + S / 5 + 1, &pass));
     check_int(pass.at, START + S / 5);
 }
 
 static void who_does_not_wait_passes_at_once_or_not_at_all(void)
 {
-    weir_gate_pass pass = {0};
+    weir_rate_limiter_pass pass = {0};
 
     make(5, 1000, 1);
-    check(weir_gate_reserve(&gate, START, WEIR_DEADLINE_NOW, &pass));
-    check(weir_gate_enter(&gate, &pass, START));
-    check(!weir_gate_reserve(&gate, START, WEIR_DEADLINE_NOW, &pass));
-    check(weir_gate_reserve(&gate, START + S, WEIR_DEADLINE_NOW, &pass));
-    check(!weir_gate_reserve(&gate, START + 2 * S, START + 2 * S, &pass));
+    check(weir_rate_limiter_reserve(&rate_limit, START, WEIR_DEADLINE_NOW, &pass));
+    check(weir_rate_limiter_enter(&rate_limit, &pass, START));
+    check(!weir_rate_limiter_reserve(&rate_limit, START, WEIR_DEADLINE_NOW, &pass));
+    check(weir_rate_limiter_reserve(&rate_limit, START + S, WEIR_DEADLINE_NOW, &pass));
+    check(!weir_rate_limiter_reserve(&rate_limit, START + 2 * S, START + 2 * S, &pass));
 }
 
 /* ---- the door ---------------------------------------------------------------------------- */
 
 static void a_closed_door_stops_every_caller_until_then_and_not_longer(void)
 {
-    weir_gate_pass pass = {0};
+    weir_rate_limiter_pass pass = {0};
 
     make(0, 1000, 1);
-    weir_gate_close(&gate, START, START + 30 * S);
-    check(!weir_gate_reserve(&gate, START, WEIR_DEADLINE_NOW, &pass));
-    check(!weir_gate_reserve(&gate, START, START + 30 * S, &pass));
+    weir_rate_limiter_cool_down(&rate_limit, START, START + 30 * S);
+    check(!weir_rate_limiter_reserve(&rate_limit, START, WEIR_DEADLINE_NOW, &pass));
+    check(!weir_rate_limiter_reserve(&rate_limit, START, START + 30 * S, &pass));
     for (int i = 0; i < 100; i++) {
         pass = reserve(START + i * WEIR_MS);
         check_int(pass.at, START + 30 * S);
-        check(!weir_gate_enter(&gate, &pass, START + 30 * S - 1));
-        check(weir_gate_enter(&gate, &pass, START + 30 * S));
+        check(!weir_rate_limiter_enter(&rate_limit, &pass, START + 30 * S - 1));
+        check(weir_rate_limiter_enter(&rate_limit, &pass, START + 30 * S));
     }
     check_int(reserve(START + 31 * S).at, START + 31 * S);
 }
@@ -157,14 +157,14 @@ static void a_closed_door_stops_every_caller_until_then_and_not_longer(void)
 static void those_who_had_reserved_before_it_closed_reserve_again(void)
 {
     make(5, 1000, 1);
-    weir_gate_pass early[10];
+    weir_rate_limiter_pass early[10];
     for (int i = 0; i < 10; i++)
         early[i] = reserve(START);
-    check(weir_gate_enter(&gate, &early[0], START));
-    weir_gate_close(&gate, START + 100 * WEIR_MS, START + 30 * S);
+    check(weir_rate_limiter_enter(&rate_limit, &early[0], START));
+    weir_rate_limiter_cool_down(&rate_limit, START + 100 * WEIR_MS, START + 30 * S);
     for (int i = 1; i < 10; i++) {
-        check(!weir_gate_enter(&gate, &early[i], early[i].at));
-        check(!weir_gate_enter(&gate, &early[i], START + 60 * S));
+        check(!weir_rate_limiter_enter(&rate_limit, &early[i], early[i].at));
+        check(!weir_rate_limiter_enter(&rate_limit, &early[i], START + 60 * S));
         check_int(reserve(early[i].at).at, START + 30 * S + (i - 1) * S / 5);
     }
 }
@@ -174,7 +174,7 @@ static void a_long_line_from_before_does_not_delay_those_after_the_pause(void)
     make(5, 1000, 1);
     for (int i = 0; i < 1000; i++)
         reserve(START);
-    weir_gate_close(&gate, START, START + 30 * S);
+    weir_rate_limiter_cool_down(&rate_limit, START, START + 30 * S);
     check_int(reserve(START).at, START + 30 * S);
     check_int(reserve(START).at, START + 30 * S + S / 5);
 }
@@ -182,30 +182,30 @@ static void a_long_line_from_before_does_not_delay_those_after_the_pause(void)
 static void it_is_only_ever_closed_for_longer(void)
 {
     make(0, 1000, 1);
-    weir_gate_close(&gate, START, START + 30 * S);
-    weir_gate_pass pass = reserve(START);
-    weir_gate_close(&gate, START, START + 10 * S);
-    weir_gate_close(&gate, START, START - S);
+    weir_rate_limiter_cool_down(&rate_limit, START, START + 30 * S);
+    weir_rate_limiter_pass pass = reserve(START);
+    weir_rate_limiter_cool_down(&rate_limit, START, START + 10 * S);
+    weir_rate_limiter_cool_down(&rate_limit, START, START - S);
     check_int(reserve(START).at, START + 30 * S);
-    check(weir_gate_enter(&gate, &pass, START + 30 * S));
-    weir_gate_close(&gate, START + 20 * S, START + 40 * S);
-    check(!weir_gate_enter(&gate, &pass, START + 30 * S));
+    check(weir_rate_limiter_enter(&rate_limit, &pass, START + 30 * S));
+    weir_rate_limiter_cool_down(&rate_limit, START + 20 * S, START + 40 * S);
+    check(!weir_rate_limiter_enter(&rate_limit, &pass, START + 30 * S));
     check_int(reserve(START).at, START + 40 * S);
 }
 
 static void a_hostile_pause_is_cut(void)
 {
     make(5, 1000, 1);
-    weir_gate_close(&gate, START, INT64_MAX);
+    weir_rate_limiter_cool_down(&rate_limit, START, INT64_MAX);
     check_int(reserve(START).at, START + 21600 * S);
-    weir_gate_close(&gate, INT64_MAX - 5, INT64_MAX);
+    weir_rate_limiter_cool_down(&rate_limit, INT64_MAX - 5, INT64_MAX);
     check_int(reserve(START).at, INT64_MAX);
 }
 
 static void after_a_pause_callers_leave_as_the_rate_allows(void)
 {
     make(5, 1000, 2);
-    weir_gate_close(&gate, START, START + 30 * S);
+    weir_rate_limiter_cool_down(&rate_limit, START, START + 30 * S);
     check_int(reserve(START).at, START + 30 * S);
     for (int i = 0; i < 50; i++)
         check_int(reserve(START + i).at, START + 30 * S + i * S / 5);
@@ -213,22 +213,22 @@ static void after_a_pause_callers_leave_as_the_rate_allows(void)
 
 static void options_out_of_range_are_refused_by_name(void)
 {
-    weir_gate_options o = WEIR_GATE_OPTIONS_DEFAULT;
+    weir_rate_limiter_options o = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
 
     o.rate = -1;
-    check_int(weir_gate_init(&gate, &o, &e), WEIR_INVALID);
+    check_int(weir_rate_limiter_init(&rate_limit, &o, &e), WEIR_INVALID);
     check_text(e.text, "rate -1: must be 0 to 1000000");
     o.rate = 1;
     o.period_ms = 0;
-    check_int(weir_gate_init(&gate, &o, &e), WEIR_INVALID);
+    check_int(weir_rate_limiter_init(&rate_limit, &o, &e), WEIR_INVALID);
     check_text(e.text, "period_ms 0: must be 1 to 86400000");
     o.period_ms = 1;
     o.burst = 100001;
-    check_int(weir_gate_init(&gate, &o, &e), WEIR_INVALID);
+    check_int(weir_rate_limiter_init(&rate_limit, &o, &e), WEIR_INVALID);
     check_text(e.text, "burst 100001: must be 1 to 100000");
     o.burst = 1;
-    o.max_closed_s = -1;
-    check_int(weir_gate_init(&gate, &o, NULL), WEIR_INVALID);
+    o.max_cool_down_s = -1;
+    check_int(weir_rate_limiter_init(&rate_limit, &o, NULL), WEIR_INVALID);
 }
 
 /* The slowest rate with the largest burst, at the end of time. */
