@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Load for `weir serve`: many connections, each sending the same GET as soon as its answer is there. */
+/* Load for `weir serve`: many connections, each call the same GET as soon as its answer is there. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

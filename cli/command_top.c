@@ -49,13 +49,14 @@ static int fail(int status, const char *text)
 
 /* ---- Once --------------------------------------------------------------------------------- */
 
-static int print_once(const struct top_news *news, struct top_view *view, struct top_page *page)
+static int print_once(const struct top_snapshot *snapshot, struct top_view *view,
+                      struct top_page *page)
 {
-    if (news->state != TOP_LIVE)
-        return fail(EXIT_FAILURE, news->problem);
+    if (snapshot->state != TOP_LIVE)
+        return fail(EXIT_FAILURE, snapshot->problem);
     view->width = ONCE_COLUMNS;
     view->height = TOP_LINES;
-    top_view_draw(view, news, page);
+    top_view_draw(view, snapshot, page);
     for (size_t i = 0; i < page->count; i++) {
         const struct top_line *line = &page->lines[i];
         size_t size = line->size;
@@ -70,21 +71,21 @@ static int print_once(const struct top_news *news, struct top_view *view, struct
 /* ---- Live --------------------------------------------------------------------------------- */
 
 /* False when it is time to end. */
-static bool obey(enum top_key key, struct top_view *view, struct top_news *news)
+static bool obey(enum top_key key, struct top_view *view, struct top_snapshot *snapshot)
 {
     switch (key) {
     case TOP_KEY_QUIT:
         return false;
     case TOP_KEY_UP:
     case TOP_KEY_DOWN:
-        top_view_move(view, &news->figures, key == TOP_KEY_UP ? -1 : 1);
+        top_view_move(view, &snapshot->figures, key == TOP_KEY_UP ? -1 : 1);
         break;
     case TOP_KEY_PAUSE:
         view->is_paused = !view->is_paused;
         break;
     case TOP_KEY_SORT:
         view->order = (view->order + 1) % TOP_ORDERS;
-        top_view_arrange(view, &news->figures);
+        top_view_arrange(view, &snapshot->figures);
         break;
     case TOP_KEY_HELP:
         view->has_help = !view->has_help;
@@ -95,25 +96,25 @@ static bool obey(enum top_key key, struct top_view *view, struct top_news *news)
     return true;
 }
 
-static void watch(struct top_source *source, struct top_news *news, struct top_view *view,
+static void watch(struct top_source *source, struct top_snapshot *snapshot, struct top_view *view,
                   struct top_page *page)
 {
     enum top_key key;
 
     do {
-        if (!view->is_paused && top_source_read(source, news))
-            top_view_arrange(view, &news->figures);
-        if (news->state == TOP_REFUSED)
+        if (!view->is_paused && top_source_read(source, snapshot))
+            top_view_arrange(view, &snapshot->figures);
+        if (snapshot->state == TOP_REFUSED)
             return;
         top_screen_size(&view->width, &view->height);
-        top_view_draw(view, news, page);
+        top_view_draw(view, snapshot, page);
         top_screen_show(page);
         key = top_screen_key(KEY_WAIT_MS);
-    } while (obey(key, view, news) && !was_interrupted);
+    } while (obey(key, view, snapshot) && !was_interrupted);
 }
 
-static int show_live(struct top_source *source, struct top_news *news, struct top_view *view,
-                     struct top_page *page)
+static int show_live(struct top_source *source, struct top_snapshot *snapshot,
+                     struct top_view *view, struct top_page *page)
 {
     struct sigaction action = {.sa_handler = on_signal};
     const char *no_color = getenv("NO_COLOR");
@@ -129,27 +130,28 @@ static int show_live(struct top_source *source, struct top_news *news, struct to
     if (!top_screen_open(no_color == NULL || no_color[0] == '\0'))
         return fail(EXIT_USAGE,
                     "the terminal's type (TERM) is not known; --once prints plain text");
-    watch(source, news, view, page);
+    watch(source, snapshot, view, page);
     top_screen_close();
-    return news->state == TOP_REFUSED ? fail(EXIT_FAILURE, news->problem) : EXIT_SUCCESS;
+    return snapshot->state == TOP_REFUSED ? fail(EXIT_FAILURE, snapshot->problem) : EXIT_SUCCESS;
 }
 
 /* ---- The command -------------------------------------------------------------------------- */
 
 static int run(struct top_source *source, const char *url, bool is_once)
 {
-    static struct top_news news; /* too large for a stack */
+    static struct top_snapshot snapshot; /* too large for a stack */
     static struct top_page page;
     char shown_url[128];
     struct top_view view = {.url = shown_url};
 
     top_copy_text(shown_url, sizeof shown_url, url);
     top_source_ask(source);
-    if (top_source_read(source, &news))
-        top_view_arrange(&view, &news.figures);
-    if (news.state == TOP_REFUSED)
-        return fail(EXIT_FAILURE, news.problem);
-    return is_once ? print_once(&news, &view, &page) : show_live(source, &news, &view, &page);
+    if (top_source_read(source, &snapshot))
+        top_view_arrange(&view, &snapshot.figures);
+    if (snapshot.state == TOP_REFUSED)
+        return fail(EXIT_FAILURE, snapshot.problem);
+    return is_once ? print_once(&snapshot, &view, &page)
+                   : show_live(source, &snapshot, &view, &page);
 }
 
 static bool read_interval(const struct flags *flags, int *ret_ms)

@@ -136,7 +136,7 @@ static void read_origin(const json_t *object, struct top_origin *origin)
     origin->has_budget = json_is_integer(budget);
     origin->budget = whole(budget);
     origin->reuse_rate = read_number(object, "reuse_rate");
-    origin->under_way = read_whole(object, "under_way");
+    origin->in_flight = read_whole(object, "in_flight");
     origin->requests = read_whole(counters, "requests");
     origin->ok = read_whole(responses, "2xx");
     origin->client_errors = read_whole(responses, "4xx");

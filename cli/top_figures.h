@@ -41,7 +41,7 @@ struct top_origin {
     bool has_budget;
     int64_t budget;
     double reuse_rate;
-    int64_t under_way, requests, ok, client_errors, server_errors;
+    int64_t in_flight, requests, ok, client_errors, server_errors;
     double requests_per_second; /* below 0: not known */
 };
 

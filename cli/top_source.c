@@ -19,7 +19,7 @@ struct top_source {
     weir_http_request *request;
     int interval_ms;
     int failures; /* in a row; of the thread that asks */
-    struct top_news draft;
+    struct top_snapshot draft;
     pthread_t thread;
     bool has_thread;
     uint32_t
@@ -27,7 +27,7 @@ struct top_source {
                              relaxed, for it publishes nothing but itself */
 
     pthread_mutex_t lock;
-    struct top_news news; /* guarded by it */
+    struct top_snapshot snapshot; /* guarded by it */
 };
 
 /* ---- Asking once -------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static void publish(struct top_source *source)
 {
     source->draft.count++;
     pthread_mutex_lock(&source->lock);
-    source->news = source->draft;
+    source->snapshot = source->draft;
     pthread_mutex_unlock(&source->lock);
 }
 
@@ -68,7 +68,7 @@ static void fail_by_status(struct top_source *source, int status, const char *bo
 static void take_answer(struct top_source *source, const weir_http_response *response)
 {
     struct top_figures *read = malloc(sizeof *read);
-    struct top_news *draft = &source->draft;
+    struct top_snapshot *draft = &source->draft;
     int status = weir_http_response_status(response);
     size_t size;
     const char *body = weir_http_response_body(response, &size);
@@ -155,12 +155,12 @@ weir_status top_source_start(struct top_source *source, weir_error *reterr)
     return WEIR_OK;
 }
 
-bool top_source_read(struct top_source *source, struct top_news *news)
+bool top_source_read(struct top_source *source, struct top_snapshot *snapshot)
 {
     pthread_mutex_lock(&source->lock);
-    bool has_changed = source->news.count != news->count;
+    bool has_changed = source->snapshot.count != snapshot->count;
     if (has_changed)
-        *news = source->news;
+        *snapshot = source->snapshot;
     pthread_mutex_unlock(&source->lock);
     return has_changed;
 }

@@ -13,7 +13,7 @@ enum top_state {
 };
 
 /* What is known at one moment. */
-struct top_news {
+struct top_snapshot {
     enum top_state state;
     char problem[256]; /* of TOP_LOST and TOP_REFUSED; printable ASCII */
     bool has_figures;  /* once they came they stay, also when the server is lost */
@@ -36,8 +36,8 @@ void top_source_ask(struct top_source *source);
 /* From now on ask each interval, after failures ever less often, up to every 10 s. */
 WEIR_MUST_CHECK weir_status top_source_start(struct top_source *source, weir_error *reterr);
 
-/* Copy the news if there are others than those in *news. Threads: one. */
-bool top_source_read(struct top_source *source, struct top_news *news);
+/* Copy the snapshot if it is not the one in *snapshot. Threads: one. */
+bool top_source_read(struct top_source *source, struct top_snapshot *snapshot);
 
 /* Stop asking, at once, and free it. NULL is fine. */
 void top_source_close(struct top_source *source);

@@ -261,7 +261,7 @@ static void draw_origin(struct canvas *canvas, const struct top_origin *origin)
     put(canvas, origin->has_budget && origin->budget <= 0 ? TOP_WARN : TOP_PLAIN, " %6s",
         budget.text);
     put(canvas, TOP_PLAIN, " %4.0f%% %9lld %7s", origin->reuse_rate * 100,
-        (long long)origin->under_way, per_second(origin->requests_per_second).text);
+        (long long)origin->in_flight, per_second(origin->requests_per_second).text);
     put(canvas, TOP_PLAIN, " %8lld %6lld", (long long)origin->ok, (long long)origin->client_errors);
     put(canvas, origin->server_errors > 0 ? TOP_WARN : TOP_PLAIN, " %6lld",
         (long long)origin->server_errors);
@@ -283,7 +283,7 @@ static void draw_origins(struct canvas *canvas, const struct top_figures *figure
 /* ---- The page ----------------------------------------------------------------------------- */
 
 static void draw_head(struct canvas *canvas, const struct top_view *view,
-                      const struct top_news *news)
+                      const struct top_snapshot *snapshot)
 {
     static const struct {
         const char *word;
@@ -298,13 +298,13 @@ static void draw_head(struct canvas *canvas, const struct top_view *view,
     begin_line(canvas);
     put(canvas, TOP_TITLE, "weir top");
     put(canvas, TOP_PLAIN, "  %.100s  ", view->url);
-    put(canvas, states[news->state].style, "%s", states[news->state].word);
+    put(canvas, states[snapshot->state].style, "%s", states[snapshot->state].word);
     if (view->is_paused)
         put(canvas, TOP_WARN, "  paused");
     put(canvas, TOP_FAINT, "  by %s", order_name(view->order));
     begin_line(canvas);
-    put(canvas, news->problem[0] != '\0' ? TOP_BAD : TOP_FAINT, "%s",
-        news->problem[0] != '\0' ? news->problem : "");
+    put(canvas, snapshot->problem[0] != '\0' ? TOP_BAD : TOP_FAINT, "%s",
+        snapshot->problem[0] != '\0' ? snapshot->problem : "");
 }
 
 static void draw_help(struct canvas *canvas)
@@ -342,7 +342,8 @@ static void draw_figures(struct canvas *canvas, const struct top_view *view,
     draw_origins(canvas, figures);
 }
 
-void top_view_draw(const struct top_view *view, const struct top_news *news, struct top_page *page)
+void top_view_draw(const struct top_view *view, const struct top_snapshot *snapshot,
+                   struct top_page *page)
 {
     struct canvas canvas = {
         .page = page,
@@ -351,11 +352,11 @@ void top_view_draw(const struct top_view *view, const struct top_news *news, str
     };
 
     page->count = 0;
-    draw_head(&canvas, view, news);
+    draw_head(&canvas, view, snapshot);
     if (view->has_help)
         draw_help(&canvas);
-    else if (news->has_figures)
-        draw_figures(&canvas, view, &news->figures);
+    else if (snapshot->has_figures)
+        draw_figures(&canvas, view, &snapshot->figures);
 }
 
 /* ---- Choosing and sorting ----------------------------------------------------------------- */

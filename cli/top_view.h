@@ -49,6 +49,7 @@ void top_view_arrange(struct top_view *view, struct top_figures *figures);
 void top_view_move(struct top_view *view, const struct top_figures *figures, int step);
 
 /* Draw. No more than width columns and height lines. */
-void top_view_draw(const struct top_view *view, const struct top_news *news, struct top_page *page);
+void top_view_draw(const struct top_view *view, const struct top_snapshot *snapshot,
+                   struct top_page *page);
 
 #endif

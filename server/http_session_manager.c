@@ -21,7 +21,7 @@ struct http_handle {
     bool is_followed_closely; /* by the log; only the thread that opens and reloads */
     /* Counts up under the manager's lock, down anywhere; acquire-release, so that the closer sees
      * everything the others did. */
-    _Atomic unsigned holders;
+    _Atomic unsigned references;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
@@ -56,7 +56,7 @@ static weir_status open_handle(const struct http_session_options *options,
         weir_error_set(reterr, WEIR_NO_MEMORY, "initialize " NAME ": out of memory");
         return WEIR_NO_MEMORY;
     }
-    atomic_init(&handle->holders, 1);
+    atomic_init(&handle->references, 1);
     handle->is_followed_closely = log_is_on(LOG_LEVEL_DEBUG);
     weir_status status = weir_http_open(&all, &handle->session, reterr);
     if (status == WEIR_OK) {
@@ -133,7 +133,7 @@ bool http_manager_find_session(struct http_handle **ret_handle)
     pthread_mutex_lock(&lock);
     struct http_handle *handle = handle_locked;
     if (handle != NULL)
-        atomic_fetch_add_explicit(&handle->holders, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&handle->references, 1, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
     if (handle == NULL)
         return false;
@@ -159,7 +159,7 @@ weir_status http_manager_get_session(struct http_handle **ret_handle, weir_error
 
 void http_manager_put_session(struct http_handle *handle)
 {
-    if (atomic_fetch_sub_explicit(&handle->holders, 1, memory_order_acq_rel) != 1)
+    if (atomic_fetch_sub_explicit(&handle->references, 1, memory_order_acq_rel) != 1)
         return;
     weir_http_close(handle->session);
     free(handle);

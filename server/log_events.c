@@ -79,7 +79,7 @@ weir_status log_follow_db_closely(weir_db *db, weir_error *reterr)
                             NULL, reterr);
 }
 
-/* What an attempt or a sending led to: a status, or why there is none. */
+/* What an attempt or a call led to: a status, or why there is none. */
 static void describe_end(const weir_http_event *event, char *out, size_t size)
 {
     if (event->status != 0)

@@ -273,7 +273,7 @@ static json_t *origin_json(const weir_http_origin *origin)
         origin->budget_balance >= 0 ? json_integer(origin->budget_balance) : json_null();
 
     return json_pack("{s:s, s:i, s:f, s:o, s:o, s:o, s:f, s:o}", "origin", origin->name,
-                     "under_way", origin->under_way, "reuse_rate", reuse_rate(origin), "pool",
+                     "in_flight", origin->in_flight, "reuse_rate", reuse_rate(origin), "pool",
                      origin_pool_json(origin), "breaker", breaker_json(&origin->breaker),
                      "budget_balance", budget, "cool_down", seconds_until(origin->cool_down_until),
                      "counters", origin_counters_json(origin));

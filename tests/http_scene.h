@@ -252,10 +252,10 @@ static inline weir_http_origin scene_origin(weir_http *session, const char *name
     return (weir_http_origin){0};
 }
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
-/* One sending, here or in a thread of its own, and what became of it. */
-struct sending {
+/* One call, here or in a thread of its own, and what became of it. */
+struct call {
     weir_http *session;
     weir_http_request *request;
     weir_time deadline;
@@ -269,9 +269,9 @@ struct sending {
     weir_time took; /* by the machine's clock */
 };
 
-static inline struct sending sending_make(weir_http *session, const char *method, const char *url)
+static inline struct call call_make(weir_http *session, const char *method, const char *url)
 {
-    struct sending s = {.session = session, .deadline = WEIR_DEADLINE_DEFAULT};
+    struct call s = {.session = session, .deadline = WEIR_DEADLINE_DEFAULT};
     weir_error error;
 
     if (weir_http_request_open(method, url, &s.request, &error) != WEIR_OK) {
@@ -281,7 +281,7 @@ static inline struct sending sending_make(weir_http *session, const char *method
     return s;
 }
 
-static inline weir_status sending_go(struct sending *s)
+static inline weir_status call_go(struct call *s)
 {
     weir_time begun = weir_now();
 
@@ -295,25 +295,25 @@ static inline weir_status sending_go(struct sending *s)
     return s->status;
 }
 
-static inline void *sending_run(void *arg)
+static inline void *call_run(void *arg)
 {
-    sending_go(arg);
+    call_go(arg);
     return NULL;
 }
 
-static inline void sending_start(struct sending *s)
+static inline void call_start(struct call *s)
 {
-    if (pthread_create(&s->thread, NULL, sending_run, s) != 0)
+    if (pthread_create(&s->thread, NULL, call_run, s) != 0)
         bail_out("no thread");
 }
 
-static inline weir_status sending_join(struct sending *s)
+static inline weir_status call_join(struct call *s)
 {
     pthread_join(s->thread, NULL);
     return s->status;
 }
 
-static inline void sending_end(struct sending *s)
+static inline void call_end(struct call *s)
 {
     weir_http_response_close(s->response);
     weir_http_request_close(s->request);
@@ -322,7 +322,7 @@ static inline void sending_end(struct sending *s)
 }
 
 /* Say what was not expected. */
-static inline bool sending_is(const struct sending *s, weir_status status, int code)
+static inline bool call_is(const struct call *s, weir_status status, int code)
 {
     bool is_so = s->status == status && s->code == code;
 
@@ -333,18 +333,18 @@ static inline bool sending_is(const struct sending *s, weir_status status, int c
 }
 
 /* Send and forget; what came of it is left in the result, whose request and response are gone. */
-static inline struct sending fetch(weir_http *session, const char *method, const char *url,
-                                   weir_time deadline)
+static inline struct call fetch(weir_http *session, const char *method, const char *url,
+                                weir_time deadline)
 {
-    struct sending s = sending_make(session, method, url);
+    struct call s = call_make(session, method, url);
 
     s.deadline = deadline;
-    sending_go(&s);
-    sending_end(&s);
+    call_go(&s);
+    call_end(&s);
     return s;
 }
 
-static inline struct sending get(weir_http *session, const char *url)
+static inline struct call get(weir_http *session, const char *url)
 {
     return fetch(session, "GET", url, WEIR_DEADLINE_DEFAULT);
 }

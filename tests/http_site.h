@@ -163,8 +163,8 @@ static inline const struct note *site_last(const struct site *site)
     return site->count == 0 ? &none : &site->notes[site->count - 1];
 }
 
-static inline struct sending site_send(weir_http *session, const struct site *site,
-                                       const char *method, const char *path)
+static inline struct call site_send(weir_http *session, const struct site *site, const char *method,
+                                    const char *path)
 {
     char url[PEER_URL_SIZE];
 
@@ -172,12 +172,12 @@ static inline struct sending site_send(weir_http *session, const struct site *si
 }
 
 /* A request that is still to be completed. */
-static inline struct sending site_request(weir_http *session, const struct site *site,
-                                          const char *method, const char *path)
+static inline struct call site_request(weir_http *session, const struct site *site,
+                                       const char *method, const char *path)
 {
     char url[PEER_URL_SIZE];
 
-    return sending_make(session, method, peer_url(site->peer, path, url));
+    return call_make(session, method, peer_url(site->peer, path, url));
 }
 
 #endif

@@ -80,10 +80,10 @@ function updateCard(card, origin, at) {
   say(part.rate_limit, origin.cool_down > 0 ? `cooling down for ${ms(origin.cool_down * 1000)}` : "ready");
   say(part.budget, origin.budget_balance === null ? "unlimited" : whole(origin.budget_balance));
   sayFigure(part.reuse, percent(origin.reuse_rate), !(origin.reuse_rate > 0));
-  sayFigure(part.way, whole(origin.under_way), origin.under_way === 0);
+  sayFigure(part.way, whole(origin.in_flight), origin.in_flight === 0);
   sayFigure(part.requests, `${whole(counters.requests)}, ${rate(perSecond)}`, counters.requests === 0);
   // An attempt is counted when it has ended, a request when it begins; one that is under way has an attempt under way.
-  const attempts = counters.attempts + origin.under_way;
+  const attempts = counters.attempts + origin.in_flight;
   sayFigure(part.tries, counters.requests > 0 ? (attempts / counters.requests).toFixed(2) : "–", counters.requests === 0);
   const answers = ["2xx", "4xx", "5xx"].map((name) => counters.responses[name]);
   sayFigure(part.answers, answers.map(whole).join(" / "), answers.every((count) => count === 0));

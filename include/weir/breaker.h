@@ -169,7 +169,7 @@ typedef enum weir_breaker_outcome {
  * response is a success, a 429 among them, since who refuses is alive; what we refused ourselves
  * (a full pool, a cool-down) is ignored.
  */
-WEIR_API weir_breaker_outcome weir_breaker_judge(const weir_attempt *attempt);
+WEIR_API weir_breaker_outcome weir_breaker_classify(const weir_attempt *attempt);
 
 /* What a result has changed. */
 typedef enum weir_breaker_change {

@@ -16,7 +16,7 @@ extern "C" {
 /*
  * Words: a session keeps a pool of connections for each origin (scheme, host and port) it talks to,
  * and beside it that origin's circuit breaker, retry budget and rate limiter. A request is made once and may
- * be sent several times; each sending makes one or more attempts, each over one connection that
+ * be sent several times; each call makes one or more attempts, each over one connection that
  * nobody else uses meanwhile. The names and defaults of the pools are those of requests'
  * HTTPAdapter, those of repeats urllib3's (weir/retry.h).
  *
@@ -91,7 +91,7 @@ typedef struct weir_http_options {
      * last byte of the response. Milliseconds; default 30000, 1 to 86400000. */
     int try_timeout_ms;
 
-    /* How long WEIR_DEADLINE_DEFAULT lets a sending take in all: waits, attempts, pauses, redirects.
+    /* How long WEIR_DEADLINE_DEFAULT lets a call take in all: waits, attempts, pauses, redirects.
      * Milliseconds; default 120000, 1 to 86400000. */
     int total_timeout_ms;
 
@@ -232,7 +232,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
                                                     weir_http **ret_session, weir_error *reterr);
 
 /*
- * Stop: new sendings fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, for a rate limit
+ * Stop: new calls fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, for a rate limit
  * or for their next attempt; resting connections are closed; attempts on the wire may finish until
  * the deadline and are cut then. Returns when nothing is under way any more. May be called again.
  * WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
@@ -356,11 +356,11 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  *           it cannot be sent twice, so nothing is repeated once some of it was read, and sending the
  *           request again is WEIR_INVALID until it is given another reader.
  * size:     of the whole, or -1 when not known; it is then sent in chunks, which HTTP/1.0 does not know
- *           (RFC 9112, 6.1): an origin that answered in HTTP/1.0 gets none, and the sending is
+ *           (RFC 9112, 6.1): an origin that answered in HTTP/1.0 gets none, and the call is
  *           WEIR_UNSUPPORTED before anything of the body is read. That is forgotten after a minute,
  *           with its next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more than `size`, or
  *           ending before, is WEIR_INVALID.
- * Anything but WEIR_OK ends the sending with that status. Called on the sending thread.
+ * Anything but WEIR_OK ends the call with that status. Called on the calling thread.
  */
 typedef struct weir_http_reader {
     weir_status (*read)(void *arg, char *buffer, size_t size, size_t *ret_size, weir_error *reterr);
@@ -377,7 +377,7 @@ WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
  * Give the body of a response below 400 to `sink` piece by piece instead of keeping it. That of an
  * error is kept in the response as always, and so is that of a redirect if redirects are followed.
  * Once `sink` was called nothing is repeated, whatever the status: what it has cannot be taken back.
- * Anything but WEIR_OK from it ends the sending with that status. Called on the sending thread.
+ * Anything but WEIR_OK from it ends the call with that status. Called on the calling thread.
  */
 typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
 WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,
@@ -395,14 +395,14 @@ WEIR_API weir_status weir_http_request_follow_redirects(weir_http_request *reque
 WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
- * Let the sending of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
+ * Let the call of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
  * a rate limiter and between attempts at once, in the queue for a connection at the latest when its turn comes. One
- * that cannot begin ends with why. The next sending after that one is a new one.
+ * that cannot begin ends with why. The next call after that one is a new one.
  * Threads: any, while the request is not being closed.
  */
 WEIR_API void weir_http_request_cancel(weir_http_request *request);
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
 /*
  * Send a request and wait for the response.
@@ -470,7 +470,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_get_at(weir_http *session, const 
                                                       weir_error *reterr, const char *file,
                                                       int line);
 
-/* What became of the latest sending of a request, successful or not. */
+/* What became of the latest call of a request, successful or not. */
 typedef struct weir_http_report {
     unsigned attempts;      /* made, those after redirects included */
     unsigned resends;       /* of these, at once because an old connection was dead */
@@ -493,7 +493,7 @@ WEIR_API const weir_http_report *weir_http_request_report(const weir_http_reques
 
 /* Why an attempt was made: name, word, meaning. */
 #define WEIR_HTTP_REASON_MAP(X)                                                                    \
-    X(FIRST, "first", "it is the first of its sending")                                            \
+    X(FIRST, "first", "it is the first of its call")                                               \
     X(RETRY, "retry", "the one before is repeated")                                                \
     X(RESEND, "resend", "the one before is repeated at once: its connection had died at rest")     \
     X(REDIRECT, "redirect", "the response to the one before led here")
@@ -508,9 +508,9 @@ typedef enum weir_http_reason {
 /* The word of a reason, static. "unknown" for any other value. */
 WEIR_API const char *weir_http_reason_name(weir_http_reason reason);
 
-/* One attempt of a sending. All times in nanoseconds. */
+/* One attempt of a call. All times in nanoseconds. */
 typedef struct weir_http_attempt {
-    unsigned number; /* counts from 1 within the sending, attempts that are left out included */
+    unsigned number; /* counts from 1 within the call, attempts that are left out included */
     weir_http_reason reason;
     const char *method;     /* as sent: after a 303, GET */
     const char *url;        /* as sent, but without its query, which may hold secrets */
@@ -527,11 +527,11 @@ typedef struct weir_http_attempt {
 } weir_http_attempt;
 
 /*
- * The attempts of the latest sending of a request, successful or not, in their order: `index` counts from
+ * The attempts of the latest call of a request, successful or not, in their order: `index` counts from
  * 0; NULL beyond the last.
  *
  * Listed are all that were made, those after redirects included, up to 32 of them: of more, the first 31 and
- * the last. Where there is no memory for one it is left out, and the sending goes on. The report's
+ * the last. Where there is no memory for one it is left out, and the call goes on. The report's
  * `unlisted` says how many are left out, and `number` where. What breaker, rate limiter or pool refused was not
  * made, and is not among them.
  *
@@ -584,7 +584,7 @@ WEIR_API bool weir_http_same_origin(const char *url, const char *other);
     X(REDIRECT, "redirect", "a redirect is followed; `url` is where to")                           \
     X(BREAKER, "breaker", "the breaker of the origin opened, closed, or let probes through")       \
     X(COOL_DOWN, "cool_down", "the origin asked for a pause of `delay`")                           \
-    X(REQUEST, "request", "a sending ended")
+    X(REQUEST, "request", "a call ended")
 
 typedef enum weir_http_event_kind {
 #define WEIR_HTTP_EVENT_ENUM(name, word, text) WEIR_HTTP_EVENT_##name,
@@ -603,7 +603,7 @@ typedef struct weir_http_event {
     const char *origin; /* "https://api.example.com:443" */
     const char *method;
     const char *url;  /* without its query, which may hold secrets */
-    unsigned attempt; /* counts from 1 within the sending */
+    unsigned attempt; /* counts from 1 within the call */
     int status;       /* of the response; 0: none */
     int curl_code;
     bool is_reused;             /* ATTEMPT: over a connection used before */
@@ -634,9 +634,9 @@ typedef struct weir_http_origin {
     weir_breaker_stats breaker;
     int64_t budget_balance;    /* repeats that could be paid now; -1: there is no budget */
     weir_time cool_down_until; /* weir_now()'s; 0: none */
-    int under_way;             /* sendings */
+    int in_flight;             /* calls */
     /* counters */
-    uint64_t requests;     /* sendings begun here, or led here by a redirect */
+    uint64_t requests;     /* calls begun here, or led here by a redirect */
     uint64_t attempts;     /* made */
     uint64_t opened;       /* connections opened */
     uint64_t reused;       /* attempts over a connection used before */

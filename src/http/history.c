@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of a sending's attempts: bounded, and without memory of its own in the usual case. */
+/* The list of a call's attempts: bounded, and without memory of its own in the usual case. */
 #include "http/request.h"
 
 #include <stdlib.h>

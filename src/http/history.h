@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The attempts of a request's latest sending, for who asks afterwards. */
+/* The attempts of a request's latest call, for who asks afterwards. */
 #ifndef WEIR_HTTP_HISTORY_H
 #define WEIR_HTTP_HISTORY_H
 
@@ -9,7 +9,7 @@
 
 /*
  * In order; of more than HISTORY_LIMIT the first ones and the last. Each listed one is malloc'ed together
- * with its texts, but for `first`: most sendings have one attempt with a response, whose URL is the
+ * with its texts, but for `first`: most calls have one attempt with a response, whose URL is the
  * request's own, and take no memory for it. All zero is an empty one.
  */
 struct history {

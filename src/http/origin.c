@@ -137,7 +137,7 @@ static struct surplus trim_locked(weir_http *session)
 
     for (struct origin *o = g->oldest; o != NULL && g->pools > session->options.pool_connections;
          o = o->newer) {
-        if (o->holders > 0 || o->pool == NULL)
+        if (o->references > 0 || o->pool == NULL)
             continue;
         surplus.pool = o->pool;
         o->pool = NULL;
@@ -145,7 +145,7 @@ static struct surplus trim_locked(weir_http *session)
         break;
     }
     for (struct origin *o = g->oldest; o != NULL && g->origins > ORIGINS_REMEMBERED; o = o->newer) {
-        if (o->holders > 0 || o->pool != NULL || o->is_set)
+        if (o->references > 0 || o->pool != NULL || o->is_set)
             continue;
         remove_locked(g, o);
         surplus.origin = o;
@@ -206,7 +206,7 @@ static struct origin *take_locked(weir_http *session, const char *name, uint32_t
         spare->pool = NULL;
         g->pools++;
     }
-    origin->holders++;
+    origin->references++;
     return origin;
 }
 
@@ -225,19 +225,19 @@ static weir_status prepare(weir_http *session, const char *name, struct spare *s
     return open_pool(session, name, &spare->pool, reterr);
 }
 
-/* Who takes an origin: a sending that visits it, with the request by which it enters the session. */
+/* Who takes an origin: a call that visits it, with the request by which it enters the session. */
 struct visitor {
-    bool is_sending;
+    bool is_calling;
     weir_http_request *request; /* NULL: it is in already */
 };
 
 static void count_visit_locked(weir_http *session, struct origin *origin,
                                const struct visitor *visitor)
 {
-    if (!visitor->is_sending)
+    if (!visitor->is_calling)
         return;
     origin->requests++;
-    origin->under_way++;
+    origin->in_flight++;
     if (visitor->request != NULL)
         weir__session_enter_locked(session, visitor->request);
 }
@@ -277,31 +277,32 @@ static weir_status take(weir_http *session, const char *name, const struct visit
     return status;
 }
 
-weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
-                              weir_error *reterr)
+weir_status weir__origin_acquire(weir_http *session, const char *name, struct origin **ret_origin,
+                                 weir_error *reterr)
 {
     return take(session, name, &(struct visitor){0}, ret_origin, reterr);
 }
 
-void weir__origin_put(weir_http *session, struct origin *origin)
+void weir__origin_release(weir_http *session, struct origin *origin)
 {
     pthread_mutex_lock(&session->lock);
-    origin->holders--;
+    origin->references--;
     pthread_mutex_unlock(&session->lock);
 }
 
-weir_status weir__origin_visit(weir_http *session, const char *name, weir_http_request *request,
-                               struct origin **ret_origin, weir_error *reterr)
+weir_status weir__origin_begin_call(weir_http *session, const char *name,
+                                    weir_http_request *request, struct origin **ret_origin,
+                                    weir_error *reterr)
 {
     return take(session, name, &(struct visitor){true, request}, ret_origin, reterr);
 }
 
-void weir__origin_leave(weir_http *session, struct origin *origin, weir_http_request *request)
+void weir__origin_end_call(weir_http *session, struct origin *origin, weir_http_request *request)
 {
     pthread_mutex_lock(&session->lock);
     if (origin != NULL) {
-        origin->under_way--;
-        origin->holders--;
+        origin->in_flight--;
+        origin->references--;
     }
     if (request != NULL)
         weir__session_leave_locked(session, request);
@@ -333,9 +334,9 @@ static struct origin *next_held(weir_http *session, struct origin *held)
     while (origin != NULL ? origin->pool == NULL : bucket < ORIGIN_BUCKETS)
         origin = origin != NULL ? origin->next_in_bucket : g->buckets[bucket++];
     if (origin != NULL)
-        origin->holders++;
+        origin->references++;
     if (held != NULL)
-        held->holders--;
+        held->references--;
     pthread_mutex_unlock(&session->lock);
     return origin;
 }

@@ -24,8 +24,8 @@ struct origin {
     struct origin *newer;
     struct origin *older;
     weir_pool *pool; /* NULL: its connections are not kept at the moment */
-    int holders;     /* who has it from weir__origin_take() or weir__origin_visit() */
-    int under_way;   /* sendings that visit it */
+    int references;  /* who has it from weir__origin_acquire() or weir__origin_begin_call() */
+    int in_flight;   /* calls that visit it */
     uint64_t requests;
     bool is_set; /* by hand: never forgotten */
 
@@ -46,22 +46,23 @@ struct origin {
 
 /*
  * The origin of a name, made if need be, with a pool of connections; it keeps both until
- * weir__origin_put(). Of more pools than pool_connections, the one used least recently is closed,
+ * weir__origin_release(). Of more pools than pool_connections, the one used least recently is closed,
  * but none that somebody has.
  * Errors: WEIR_CLOSED, WEIR_NO_MEMORY.
  */
-weir_status weir__origin_take(weir_http *session, const char *name, struct origin **ret_origin,
-                              weir_error *reterr);
-void weir__origin_put(weir_http *session, struct origin *origin);
+weir_status weir__origin_acquire(weir_http *session, const char *name, struct origin **ret_origin,
+                                 weir_error *reterr);
+void weir__origin_release(weir_http *session, struct origin *origin);
 
 /*
- * The same for a sending, counted as a request there. One that begins with it enters the session, and
- * one that ends with it leaves the session, under the same lock: `request`; NULL for a sending that
+ * The same for a call, counted as a request there. One that begins with it enters the session, and
+ * one that ends with it leaves the session, under the same lock: `request`; NULL for a call that
  * goes on. Whoever has left may find the session freed. Leaving takes no origin, too: NULL.
  */
-weir_status weir__origin_visit(weir_http *session, const char *name, weir_http_request *request,
-                               struct origin **ret_origin, weir_error *reterr);
-void weir__origin_leave(weir_http *session, struct origin *origin, weir_http_request *request);
+weir_status weir__origin_begin_call(weir_http *session, const char *name,
+                                    weir_http_request *request, struct origin **ret_origin,
+                                    weir_error *reterr);
+void weir__origin_end_call(weir_http *session, struct origin *origin, weir_http_request *request);
 
 /* 64 random bits. With the origin's lock. */
 uint64_t weir__origin_random_locked(struct origin *origin);

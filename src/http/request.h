@@ -19,7 +19,7 @@ struct field {
 #define FIELDS_SIZE_LIMIT 65536
 
 /*
- * The thread that sends owns everything but what `cancel` says. Between sendings the builder
+ * The thread that sends owns everything but what `cancel` says. Between calls the builder
  * (request.c) writes; the sender (send.c and below) writes the report, the history, `is_reader_begun` and
  * `cancel` only.
  */
@@ -40,7 +40,7 @@ struct weir_http_request {
     size_t body_size;
     bool has_reader;
     weir_http_reader reader;
-    bool is_reader_begun; /* a sending read of it: it no longer stands at its beginning */
+    bool is_reader_begun; /* a call read of it: it no longer stands at its beginning */
     char *content_type;   /* given with the body; NULL: none */
 
     weir_http_sink *sink;
@@ -66,12 +66,12 @@ struct weir_http_request {
     void (*wake)(void *arg);
     void *wake_arg;
 
-    /* Its place in the session's list of sendings; under the session's lock. */
+    /* Its place in the session's list of calls; under the session's lock. */
     struct weir_http_request *next;
     struct weir_http_request *previous;
 };
 
-/* What stands in a request's `word`; until the sending has ended it only rises. */
+/* What stands in a request's `word`; until the call has ended it only rises. */
 enum request_signal { SIGNAL_NONE, SIGNAL_CLOSED, SIGNAL_CANCELLED };
 
 /* Write a signal, and wake the sender wherever it is. Threads: any. */

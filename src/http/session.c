@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session's life: opened, entered and left by sendings, maintained, disposed; and what it tells. */
+/* A session's life: opened, entered and left by calls, maintained, disposed; and what it tells. */
 #include "http/session.h"
 
 #include "http/handle.h"
@@ -218,7 +218,7 @@ const weir_http_options *weir_http_get_options(const weir_http *session)
     return &session->options;
 }
 
-/* ---- sendings ---------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------- */
 
 void weir__session_enter_locked(weir_http *session, weir_http_request *request)
 {
@@ -253,7 +253,7 @@ static void shut_pool(weir_pool *pool, void *arg)
     (void)weir_pool_dispose(pool, WEIR_DEADLINE_NOW, NULL);
 }
 
-/* Signal every sending; returns how many there are. */
+/* Signal every call; returns how many there are. */
 static int signal_all(weir_http *session)
 {
     int count = 0;
@@ -266,7 +266,7 @@ static int signal_all(weir_http *session)
     return count;
 }
 
-static int count_sendings(weir_http *session)
+static int count_calls(weir_http *session)
 {
     int count = 0;
 
@@ -277,12 +277,12 @@ static int count_sendings(weir_http *session)
     return count;
 }
 
-/* Wait until no sending is under way or the instant has come; returns how many are left. */
+/* Wait until no call is under way or the instant has come; returns how many are left. */
 static int wait_for_end(weir_http *session, weir_time until)
 {
     for (;;) {
         uint32_t ended = atomic_load_explicit(&session->ended, memory_order_acquire);
-        int left = count_sendings(session);
+        int left = count_calls(session);
 
         if (left == 0 || (until != WEIR_DEADLINE_NEVER && weir__http_now(session) >= until))
             return left;
@@ -367,7 +367,7 @@ static weir_status take_set(weir_http *session, const char *text, struct origin 
 
     if (status != WEIR_OK)
         return status;
-    status = weir__origin_take(session, url.origin, ret_origin, reterr);
+    status = weir__origin_acquire(session, url.origin, ret_origin, reterr);
     weir__url_clear(&url);
     if (status != WEIR_OK)
         return status;
@@ -394,12 +394,12 @@ weir_status weir_http_set_rate_limit(weir_http *session, const char *url,
     if (status != WEIR_OK)
         return status;
     pthread_mutex_lock(&origin->lock);
-    /* Passes of the old rate limiter are void: their holders reserve again. */
+    /* Passes of the old rate limiter are void: their references reserve again. */
     fresh.cool_downs = origin->rate_limit.cool_downs + 1;
     origin->rate_limit = fresh;
     origin->unstated_pause_ms = unstated_pause_ms;
     pthread_mutex_unlock(&origin->lock);
-    weir__origin_put(session, origin);
+    weir__origin_release(session, origin);
     return WEIR_OK;
 }
 
@@ -414,7 +414,7 @@ weir_status weir_http_set_breaker(weir_http *session, const char *url, weir_brea
     pthread_mutex_lock(&origin->lock);
     status = weir_breaker_set(&origin->breaker, state, reterr);
     pthread_mutex_unlock(&origin->lock);
-    weir__origin_put(session, origin);
+    weir__origin_release(session, origin);
     return status;
 }
 
@@ -475,8 +475,8 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
     for (struct origin *o = session->guarded.newest; o != NULL; o = o->older, count++) {
         if (listed == capacity)
             continue;
-        o->holders++;
-        origins[listed] = (weir_http_origin){.under_way = o->under_way, .requests = o->requests};
+        o->references++;
+        origins[listed] = (weir_http_origin){.in_flight = o->in_flight, .requests = o->requests};
         held[listed++] = o;
     }
     pthread_mutex_unlock(&session->lock);
@@ -487,7 +487,7 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
         origins[i].has_pool = pool != NULL;
         if (pool != NULL)
             weir_pool_get_stats(pool, &origins[i].pool);
-        weir__origin_put(session, held[i]);
+        weir__origin_release(session, held[i]);
     }
     free(held);
     return count;

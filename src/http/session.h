@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session: what all its sendings share, and who may touch it. */
+/* A session: what all its calls share, and who may touch it. */
 #ifndef WEIR_HTTP_SESSION_H
 #define WEIR_HTTP_SESSION_H
 
@@ -28,7 +28,7 @@ struct session_guarded {
     struct origin *oldest;
     int origins;
     int pools;                       /* origins that have one */
-    struct weir_http_request *first; /* sendings under way */
+    struct weir_http_request *first; /* calls under way */
     bool is_closing;
 };
 
@@ -44,9 +44,8 @@ struct weir_http {
 
     _Atomic weir_time evicted_at; /* weir_now() at the last weir_http_evict_all(); 0: none was */
 
-    _Atomic bool is_cut; /* dispose has run out of time: what is on the wire ends now */
-    _Atomic uint32_t
-        ended; /* moves at the end of each sending while closing; dispose sleeps on it */
+    _Atomic bool is_cut;    /* dispose has run out of time: what is on the wire ends now */
+    _Atomic uint32_t ended; /* moves at the end of each call while closing; dispose sleeps on it */
 
     _Atomic unsigned listener_mask;
     _Atomic int listener_count; /* grows under the lock, after the entry is written */
@@ -70,7 +69,7 @@ int weir__http_names_memory(const weir_http *session);
  * sleeps, which costs two system calls. */
 void weir__lock_init(pthread_mutex_t *lock);
 
-/* Begin and end a sending, with the session's lock; it does not close when one begins. */
+/* Begin and end a call, with the session's lock; it does not close when one begins. */
 void weir__session_enter_locked(weir_http *session, weir_http_request *request);
 void weir__session_leave_locked(weir_http *session, weir_http_request *request);
 

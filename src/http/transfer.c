@@ -146,9 +146,9 @@ static int64_t body_limit(const struct transfer *t)
     return goes_aside(t) ? t->session->options.max_error_bytes : t->max_body_bytes;
 }
 
-static bool take_sunk(struct transfer *t, const char *data, size_t size)
+static bool deliver(struct transfer *t, const char *data, size_t size)
 {
-    t->has_sunk = true;
+    t->has_delivered = true;
     weir_status status = t->request->sink(t->request->sink_arg, data, size, t->error);
     if (status == WEIR_OK)
         return true;
@@ -160,7 +160,7 @@ static bool take_sunk(struct transfer *t, const char *data, size_t size)
 static bool hand_out(struct transfer *t, const char *data, size_t size)
 {
     if (size > 0 && t->request->sink != NULL && !goes_aside(t))
-        return take_sunk(t, data, size);
+        return deliver(t, data, size);
     if (weir__response_add_body(t->response, data, size, t->error) == WEIR_OK)
         return true;
     t->stop = STOP_FAILED;

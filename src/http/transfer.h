@@ -61,7 +61,7 @@ struct transfer {
     int opened;         /* connections */
     weir_time ended;    /* 0: it did not get as far as libcurl */
     bool is_answered;   /* at least a byte came */
-    bool has_sunk;      /* the sink was called */
+    bool has_delivered; /* the sink was called */
     bool has_read;      /* the reader was called */
     const char *detail; /* libcurl's words; valid as long as the handle */
 

@@ -219,7 +219,7 @@ static void write_policies(struct origin_writer *to, const weir_http_origin *ori
 {
     weir_time closed_for = origin->cool_down_until - weir_now();
 
-    write_value(to, ACTIVE_REQUESTS, NULL, origin->under_way);
+    write_value(to, ACTIVE_REQUESTS, NULL, origin->in_flight);
     if (origin->budget_balance >= 0)
         write_value(to, BUDGET_BALANCE, NULL, (double)origin->budget_balance);
     for (int i = 0; i <= WEIR_BREAKER_FORCED_OPEN; i++)

@@ -189,7 +189,7 @@ bool weir_breaker_acquire(weir_breaker *b, weir_time now, weir_permit *ret_permi
 
 /* ---- telling ----------------------------------------------------------------------------- */
 
-weir_breaker_outcome weir_breaker_judge(const weir_attempt *attempt)
+weir_breaker_outcome weir_breaker_classify(const weir_attempt *attempt)
 {
     switch (attempt->kind) {
     case WEIR_ATTEMPT_RESPONSE:

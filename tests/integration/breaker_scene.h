@@ -53,7 +53,7 @@ static inline void scene_end(struct scene *scene)
     server_stop(&scene->server);
 }
 
-static inline struct sending call(struct scene *scene)
+static inline struct call call(struct scene *scene)
 {
     return fetch(scene->session, "GET", scene->server.url, NEVER);
 }
@@ -66,8 +66,8 @@ static inline weir_breaker_stats stats_of(struct scene *scene)
 static inline void call_times(struct scene *scene, int count, weir_status status, int code)
 {
     for (int i = 0; i < count; i++) {
-        struct sending s = call(scene);
-        check(sending_is(&s, status, code));
+        struct call s = call(scene);
+        check(call_is(&s, status, code));
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests of HTTP sessions: sessions with short timeouts, and sendings in one line. */
+/* For tests of HTTP sessions: sessions with short timeouts, and calls in one line. */
 #ifndef WEIR_TESTS_HTTP_STEPS_H
 #define WEIR_TESTS_HTTP_STEPS_H
 
@@ -52,9 +52,9 @@ static inline weir_http *open_quick(void)
     return open_session(&o);
 }
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
-/* What came of a sending, in memory of its own. */
+/* What came of a call, in memory of its own. */
 struct outcome {
     weir_status status;
     int http; /* status of the response; 0: none */
@@ -117,7 +117,7 @@ static inline struct outcome get(weir_http *session, const char *url)
     return send_to(session, "GET", url, -1);
 }
 
-/* Check how a sending ended; says why when it is otherwise. */
+/* Check how a call ended; says why when it is otherwise. */
 #define check_outcome(outcome, expected) check_outcome_at(&(outcome), expected, __FILE__, __LINE__)
 
 static inline void check_outcome_at(const struct outcome *o, weir_status expected, const char *file,
@@ -130,7 +130,7 @@ static inline void check_outcome_at(const struct outcome *o, weir_status expecte
            weir_status_name(expected), o->status == WEIR_OK ? o->body : o->error.text);
 }
 
-/* Check that a sending took at least `low` and at most `high` ms, give or take what a machine does. */
+/* Check that a call took at least `low` and at most `high` ms, give or take what a machine does. */
 #define check_took(outcome, low, high) check_took_at(&(outcome), low, high, __FILE__, __LINE__)
 
 static inline void check_took_at(const struct outcome *o, int low, int high, const char *file,
@@ -146,8 +146,8 @@ static inline void check_took_at(const struct outcome *o, int low, int high, con
 
 /* ---- sending from elsewhere -------------------------------------------------------------- */
 
-/* A sending on a thread of its own. */
-struct sending {
+/* A call on a thread of its own. */
+struct call {
     weir_http *session;
     weir_http_request *request;
     int ms;
@@ -155,33 +155,33 @@ struct sending {
     pthread_t thread;
 };
 
-static inline void *sending_run(void *arg)
+static inline void *call_run(void *arg)
 {
-    struct sending *sending = arg;
+    struct call *call = arg;
 
-    sending->outcome = send_request(sending->session, sending->request, sending->ms);
+    call->outcome = send_request(call->session, call->request, call->ms);
     return NULL;
 }
 
-static inline void sending_start(struct sending *sending, weir_http *session, const char *method,
-                                 const char *url, int ms)
+static inline void call_start(struct call *call, weir_http *session, const char *method,
+                              const char *url, int ms)
 {
-    sending->session = session;
-    sending->request = new_request(method, url);
-    sending->ms = ms;
+    call->session = session;
+    call->request = new_request(method, url);
+    call->ms = ms;
     if (method[0] == 'P')
-        weir_http_request_body(sending->request, "payload", 7, "text/plain");
-    if (pthread_create(&sending->thread, NULL, sending_run, sending) != 0) {
+        weir_http_request_body(call->request, "payload", 7, "text/plain");
+    if (pthread_create(&call->thread, NULL, call_run, call) != 0) {
         printf("Bail out! no thread\n");
         exit(1);
     }
 }
 
-static inline struct outcome sending_join(struct sending *sending)
+static inline struct outcome call_join(struct call *call)
 {
-    pthread_join(sending->thread, NULL);
-    weir_http_request_close(sending->request);
-    return sending->outcome;
+    pthread_join(call->thread, NULL);
+    weir_http_request_close(call->request);
+    return call->outcome;
 }
 
 /* ---- looking ----------------------------------------------------------------------------- */
@@ -225,7 +225,7 @@ static inline void check_at_rest(weir_http *session)
         check_int(origins[i].pool.leased, 0);
         check_int(origins[i].pool.waiters, 0);
         check_int(origins[i].pool.misuses, 0);
-        check_int(origins[i].under_way, 0);
+        check_int(origins[i].in_flight, 0);
     }
 }
 

@@ -79,9 +79,9 @@ static void check_response(weir_http_response *response, int status)
     weir_http_response_close(response);
 }
 
-static int missed; /* sendings that went well, with an attempt that there was no memory to list */
+static int missed; /* calls that went well, with an attempt that there was no memory to list */
 
-/* The list of the attempts of a sending: complete, or it says what is not there. */
+/* The list of the attempts of a call: complete, or it says what is not there. */
 static void check_attempts(const weir_http_request *request, bool went_well)
 {
     const weir_http_report *report = weir_http_request_report(request);
@@ -140,7 +140,7 @@ static void check_works(weir_http *session)
 
     for (size_t i = 0; i < count && i < 4; i++) {
         check_int(origins[i].pool.leased, 0);
-        check_int(origins[i].under_way, 0);
+        check_int(origins[i].in_flight, 0);
     }
     get(session, peer, "/answer?a=b", 200);
     atomic_store(&alloc_fail_in, failing);

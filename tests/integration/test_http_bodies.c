@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies of requests that are sent once or again, and what the caller's readers and sinks do to a sending. */
+/* Bodies of requests that are sent once or again, and what the caller's readers and sinks do to a call. */
 #include "http_steps.h"
 #include "unit/chance.h"
 
@@ -183,7 +183,7 @@ static void check_refused_until_it_is_given_another_reader(weir_http *session, s
     check_outcome(o, WEIR_OK);
 }
 
-static void a_reader_without_rewind_is_refused_a_second_sending_before_anything_is_sent(void)
+static void a_reader_without_rewind_is_refused_a_second_call_before_anything_is_sent(void)
 {
     for (int i = 0; i < 3; i++) {
         struct taker taker = {.count = i == 0, .closes = i == 1};
@@ -207,7 +207,7 @@ static void a_reader_without_rewind_is_refused_a_second_sending_before_anything_
     }
 }
 
-static void a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_sending(void)
+static void a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_call(void)
 {
     struct taker taker = {.count = 1};
     struct peer *peer = start_peer(take, &taker);
@@ -306,7 +306,7 @@ static weir_status refuse_rewind(void *arg, weir_error *reterr)
     return refuse(arg, reterr);
 }
 
-static void what_the_callers_functions_fail_with_ends_the_sending(void)
+static void what_the_callers_functions_fail_with_ends_the_call(void)
 {
     static const char *const said[] = {
         "the sink refused the body: ", "the reader of the body failed: ",
@@ -431,7 +431,7 @@ static void a_get_that_breaks_off_in_a_sink_is_not_repeated_and_the_error_says_s
     }
 }
 
-/* And does not keep its sending from being repeated. */
+/* And does not keep its call from being repeated. */
 static void the_body_of_an_error_is_in_the_response_and_no_sink_sees_it(void)
 {
     struct peer *peer = start_peer(break_off, NULL);
@@ -494,10 +494,10 @@ int main(void)
     run(a_body_that_cannot_be_read_again_is_sent_once_and_the_error_says_so);
     run(a_body_that_cannot_be_read_again_outlives_attempts_that_find_no_server);
     run(a_request_that_is_sent_again_sends_its_body_from_the_beginning);
-    run(a_reader_without_rewind_is_refused_a_second_sending_before_anything_is_sent);
-    run(a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_sending);
+    run(a_reader_without_rewind_is_refused_a_second_call_before_anything_is_sent);
+    run(a_reader_that_was_not_read_yet_needs_no_rewind_for_a_second_call);
     run(a_reader_that_gives_more_than_its_size_smuggles_nothing);
-    run(what_the_callers_functions_fail_with_ends_the_sending);
+    run(what_the_callers_functions_fail_with_ends_the_call);
     run(a_post_that_breaks_off_in_a_sink_is_ambiguous);
     run(a_get_that_breaks_off_in_a_sink_is_not_repeated_and_the_error_says_so);
     run(the_body_of_an_error_is_in_the_response_and_no_sink_sees_it);

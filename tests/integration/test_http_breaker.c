@@ -37,18 +37,18 @@ static void a_server_that_is_not_there_or_silent_counts_too(void)
     scene_begin(&scene, 503);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_unused_port());
     for (int i = 0; i < CALLS + 1; i++) {
-        struct sending s = fetch(scene.session, "GET", url, NEVER);
-        check(sending_is(&s, i < CALLS ? WEIR_CONNECT : WEIR_REFUSED, 0));
+        struct call s = fetch(scene.session, "GET", url, NEVER);
+        check(call_is(&s, i < CALLS ? WEIR_CONNECT : WEIR_REFUSED, 0));
     }
 
     atomic_store(&scene.server.mood, SERVER_HANGS);
     for (int i = 0; i < CALLS + 1; i++) {
-        struct sending s = sending_make(scene.session, "GET", scene.server.url);
+        struct call s = call_make(scene.session, "GET", scene.server.url);
         weir_http_request_try_timeout(s.request, 20);
         s.deadline = NEVER;
-        sending_go(&s);
-        check(sending_is(&s, i < CALLS ? WEIR_TIMEOUT : WEIR_REFUSED, 0));
-        sending_end(&s);
+        call_go(&s);
+        check(call_is(&s, i < CALLS ? WEIR_TIMEOUT : WEIR_REFUSED, 0));
+        call_end(&s);
     }
     scene_end(&scene);
 }
@@ -81,13 +81,13 @@ static void waiting_in_vain_for_a_connection_does_not_open_it(void)
     server_start(&server, NULL, 200, "");
     atomic_store(&server.mood, SERVER_HOLDS);
     weir_http *session = scene_open(&o);
-    struct sending holder = sending_make(session, "GET", server.url);
+    struct call holder = call_make(session, "GET", server.url);
 
-    sending_start(&holder);
+    call_start(&holder);
     check(peer_wait(server.peer, PEER_HELD, 1));
     for (int i = 0; i < 2 * CALLS; i++) {
-        struct sending s = get(session, server.url);
-        check(sending_is(&s, WEIR_TIMEOUT, 0));
+        struct call s = get(session, server.url);
+        check(call_is(&s, WEIR_TIMEOUT, 0));
         check_int(s.report.attempts, 0);
         check(!s.report.was_sent);
     }
@@ -96,9 +96,9 @@ static void waiting_in_vain_for_a_connection_does_not_open_it(void)
     check_int(origin.breaker.counts.calls, 0);
     check_int(origin.refused, 2 * CALLS);
     peer_let_go(server.peer);
-    check_int(sending_join(&holder), WEIR_OK);
+    check_int(call_join(&holder), WEIR_OK);
     check_int(peer_requests(server.peer), 1);
-    sending_end(&holder);
+    call_end(&holder);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -110,13 +110,13 @@ static void cancelling_a_call_does_not_open_it(void)
     scene_begin(&scene, 200);
     atomic_store(&scene.server.mood, SERVER_HANGS);
     for (int i = 0; i < CALLS + 1; i++) {
-        struct sending s = sending_make(scene.session, "GET", scene.server.url);
+        struct call s = call_make(scene.session, "GET", scene.server.url);
         s.deadline = NEVER;
-        sending_start(&s);
+        call_start(&s);
         check(peer_wait(scene.server.peer, PEER_REQUESTS, i + 1));
         weir_http_request_cancel(s.request);
-        check_int(sending_join(&s), WEIR_CANCELLED);
-        sending_end(&s);
+        check_int(call_join(&s), WEIR_CANCELLED);
+        call_end(&s);
     }
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);
     check_int(stats_of(&scene).counts.failed, 0);
@@ -145,10 +145,9 @@ static void a_server_that_answers_well_but_slowly_opens_it_where_that_counts(voi
         o.breaker.slow_call_duration_ms = durations_ms[i];
         weir_http *session = scene_open(&o);
         for (int k = 0; k < CALLS + 1; k++) {
-            struct sending s = fetch(session, "GET", peer_url(peer, "/", url), NEVER);
+            struct call s = fetch(session, "GET", peer_url(peer, "/", url), NEVER);
             bool is_let_through = i == 1 || k < CALLS;
-            check(
-                sending_is(&s, is_let_through ? WEIR_OK : WEIR_REFUSED, is_let_through ? 200 : 0));
+            check(call_is(&s, is_let_through ? WEIR_OK : WEIR_REFUSED, is_let_through ? 200 : 0));
         }
         check_int(scene_origin(session, peer_url(peer, "", url)).breaker.counts.slow,
                   i == 0 ? CALLS : 0);
@@ -204,13 +203,13 @@ static void a_refusal_comes_at_once_and_is_neither_repeated_nor_charged(void)
         get(session, server.url);
     int64_t balance = scene_origin(session, server.origin).budget_balance;
 
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
     weir_retry_options many = WEIR_RETRY_OPTIONS_DEFAULT;
     many.total = WEIR_RETRY_UNLIMITED;
     weir_http_request_retry(s.request, &many);
     s.deadline = NEVER;
-    sending_go(&s);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(s.report.attempts, 0);
     check_int(s.report.cause, WEIR_CAUSE_REFUSED);
     check_int(s.report.retry_after, 60 * WEIR_SECOND);
@@ -222,7 +221,7 @@ static void a_refusal_comes_at_once_and_is_neither_repeated_nor_charged(void)
     check(origin.budget_balance >= balance);
     check_int(origin.refused, 1);
     check_int(peer_requests(server.peer), CALLS);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -237,8 +236,8 @@ static void it_opens_between_the_attempts_of_one_request_too(void)
     o.breaker.window_size = 2;
     o.retry.total = 10;
     scene.session = scene_open(&o);
-    struct sending s = call(&scene);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    struct call s = call(&scene);
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(s.report.attempts, 2);
     check_int(s.report.status, 503);
     check(s.report.was_sent);
@@ -257,23 +256,23 @@ static void who_stood_in_line_for_a_connection_while_it_opened_is_refused(void)
     o.pool_block = WEIR_POOL_BLOCK;
     scene.session = scene_open(&o);
     const char *url = scene.server.url;
-    struct sending holder = sending_make(scene.session, "GET", url);
-    struct sending waiter = sending_make(scene.session, "GET", url);
+    struct call holder = call_make(scene.session, "GET", url);
+    struct call waiter = call_make(scene.session, "GET", url);
 
-    sending_start(&holder);
+    call_start(&holder);
     check(peer_wait(scene.server.peer, PEER_HELD, 1));
-    sending_start(&waiter);
+    call_start(&waiter);
     scene_clock_await_sleeper(&scene.clock, 0);
     scene_clock_move(&scene.clock, WEIR_SECOND);
     check_int(weir_http_set_breaker(scene.session, url, WEIR_BREAKER_FORCED_OPEN, &error), WEIR_OK);
     peer_let_go(scene.server.peer);
-    check_int(sending_join(&holder), WEIR_OK);
-    sending_join(&waiter);
-    check(sending_is(&waiter, WEIR_REFUSED, 0));
+    check_int(call_join(&holder), WEIR_OK);
+    call_join(&waiter);
+    check(call_is(&waiter, WEIR_REFUSED, 0));
     check_int(waiter.report.waited, WEIR_SECOND);
     check_int(peer_requests(scene.server.peer), 1);
-    sending_end(&holder);
-    sending_end(&waiter);
+    call_end(&holder);
+    call_end(&waiter);
     scene_end(&scene);
 }
 
@@ -285,10 +284,10 @@ static void each_origin_has_a_breaker_of_its_own(void)
     scene_begin(&scene, 503);
     server_start(&other, NULL, 200, "");
     open_it(&scene);
-    struct sending s = fetch(scene.session, "GET", other.url, NEVER);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = fetch(scene.session, "GET", other.url, NEVER);
+    check(call_is(&s, WEIR_OK, 200));
     s = call(&scene);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    check(call_is(&s, WEIR_REFUSED, 0));
     scene_end(&scene);
     server_stop(&other);
 }

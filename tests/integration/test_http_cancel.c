@@ -107,19 +107,19 @@ static void a_name_that_hangs_holds_nobody_beyond_the_deadline(void)
 static void a_name_that_hangs_lets_go_of_who_is_cancelled_or_disposed(void)
 {
     weir_http *session = open_quick();
-    struct sending sendings[2];
+    struct call calls[2];
 
     for (int i = 0; i < 2; i++)
-        sending_start(&sendings[i], session, "GET", "http://hang.test/", -1);
+        call_start(&calls[i], session, "GET", "http://hang.test/", -1);
     wait_for_hanging(2);
     weir_time start = weir_now();
-    weir_http_request_cancel(sendings[0].request);
-    struct outcome o = sending_join(&sendings[0]);
+    weir_http_request_cancel(calls[0].request);
+    struct outcome o = call_join(&calls[0]);
     check_outcome(o, WEIR_CANCELLED);
     check(weir_now() - start < SLACK_MS * WEIR_MS);
     start = weir_now();
     check_int(weir_http_dispose(session, WEIR_DEADLINE_NOW, &error), WEIR_TIMEOUT);
-    o = sending_join(&sendings[1]);
+    o = call_join(&calls[1]);
     check_outcome(o, WEIR_CLOSED);
     check(weir_now() - start < SLACK_MS * WEIR_MS);
     weir_http_close(session);
@@ -131,10 +131,10 @@ static void a_name_that_hangs_is_no_matter_to_other_origins(void)
 {
     struct peer *healthy = start_peer(say_hello, NULL);
     weir_http *session = open_quick();
-    struct sending sending;
+    struct call call;
     char url[PEER_URL_SIZE];
 
-    sending_start(&sending, session, "GET", "http://hang.test/", -1);
+    call_start(&call, session, "GET", "http://hang.test/", -1);
     wait_for_hanging(1);
     for (int i = 0; i < 10; i++) { /* by address, and by a name that is looked up meanwhile */
         struct outcome o =
@@ -143,9 +143,9 @@ static void a_name_that_hangs_is_no_matter_to_other_origins(void)
         check_int(o.report.attempts, 1);
         check_took(o, 0, 0);
     }
-    check_int(origin_of(session, "http://hang.test/").under_way, 1);
-    weir_http_request_cancel(sending.request);
-    struct outcome o = sending_join(&sending);
+    check_int(origin_of(session, "http://hang.test/").in_flight, 1);
+    weir_http_request_cancel(call.request);
+    struct outcome o = call_join(&call);
     check_outcome(o, WEIR_CANCELLED);
     close_session(session);
     wait_for_hanging(1); /* it hung all the while */
@@ -189,12 +189,12 @@ static bool answer_or_hang(struct peer_exchange *x, void *arg)
     return peer_reply(x, 200, "", "hello", 5);
 }
 
-/* One sending on the wire and one in the queue behind it, one that pauses before its next attempt and one
+/* One call on the wire and one in the queue behind it, one that pauses before its next attempt and one
  * at the rate limiter, which its server made cool down. */
 struct scene {
     struct peer *peers[2];
     weir_http *session;
-    struct sending wire, line, pause, rate_limit;
+    struct call wire, line, pause, rate_limit;
 };
 
 static void open_scene(struct scene *scene, const char *wire_path)
@@ -209,18 +209,18 @@ static void open_scene(struct scene *scene, const char *wire_path)
     for (int i = 0; i < 2; i++)
         scene->peers[i] = start_peer(answer_or_hang, NULL);
     peer_url(scene->peers[0], wire_path, url);
-    sending_start(&scene->wire, scene->session, "POST", url, -1);
+    call_start(&scene->wire, scene->session, "POST", url, -1);
     check(peer_wait(scene->peers[0], PEER_HELD, 1));
     peer_url(scene->peers[0], "/", url);
-    sending_start(&scene->line, scene->session, "GET", url, -1);
+    call_start(&scene->line, scene->session, "GET", url, -1);
     wait_for_waiters(scene->session, url, 1);
     peer_url(scene->peers[1], "/later", url);
-    sending_start(&scene->pause, scene->session, "GET", url, -1);
+    call_start(&scene->pause, scene->session, "GET", url, -1);
     while (origin_of(scene->session, url).cool_down_until == 0)
         nap(1);
     peer_url(scene->peers[1], "/", url);
-    sending_start(&scene->rate_limit, scene->session, "GET", url, -1);
-    while (origin_of(scene->session, url).under_way < 2)
+    call_start(&scene->rate_limit, scene->session, "GET", url, -1);
+    while (origin_of(scene->session, url).in_flight < 2)
         nap(1);
 }
 
@@ -234,17 +234,17 @@ static void close_scene(struct scene *scene)
 /* Check that those who wait have ended, with a status, and none of them was sent since. */
 static void join_waiting(struct scene *scene, weir_status status, bool has_line)
 {
-    struct outcome o = sending_join(&scene->pause);
+    struct outcome o = call_join(&scene->pause);
     check_outcome(o, status);
     check_int(o.report.attempts, 1);
-    o = sending_join(&scene->rate_limit);
+    o = call_join(&scene->rate_limit);
     check_outcome(o, status);
     check_int(o.report.attempts, 0);
     check(!o.report.was_sent);
     check_int(peer_requests(scene->peers[1]), 1);
     if (!has_line)
         return;
-    o = sending_join(&scene->line);
+    o = call_join(&scene->line);
     check_outcome(o, status);
     check_int(o.report.attempts, 0);
     check_int(peer_requests(scene->peers[0]), 1);
@@ -252,7 +252,7 @@ static void join_waiting(struct scene *scene, weir_status status, bool has_line)
 
 /* ---- cancelling -------------------------------------------------------------------------- */
 
-static void a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause(void)
+static void a_cancelled_call_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause(void)
 {
     struct scene scene;
 
@@ -262,10 +262,10 @@ static void a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_
     weir_http_request_cancel(scene.rate_limit.request);
     join_waiting(&scene, WEIR_CANCELLED, false);
     weir_http_request_cancel(scene.wire.request);
-    struct outcome o = sending_join(&scene.wire);
+    struct outcome o = call_join(&scene.wire);
     check_outcome(o, WEIR_CANCELLED);
     check(o.report.was_sent);
-    o = sending_join(&scene.line); /* now it was its turn */
+    o = call_join(&scene.line); /* now it was its turn */
     check_outcome(o, WEIR_CANCELLED);
     check_int(o.report.attempts, 0);
     check_int(peer_requests(scene.peers[0]), 1);
@@ -276,7 +276,7 @@ static void a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_
     close_scene(&scene);
 }
 
-static void a_cancelling_holds_for_one_sending(void)
+static void a_cancelling_holds_for_one_call(void)
 {
     struct peer *peer = start_peer(answer_or_hang, NULL);
     weir_http *session = open_quick();
@@ -308,7 +308,7 @@ static weir_status read_nothing(void *arg, char *buffer, size_t size, size_t *re
 }
 
 /* Whatever keeps it from beginning: it was the next. */
-static void a_sending_that_does_not_begin_is_the_one_that_was_cancelled(void)
+static void a_call_that_does_not_begin_is_the_one_that_was_cancelled(void)
 {
     static const weir_http_reader once = {.read = read_nothing, .size = -1};
     struct peer *peer = start_peer(answer_or_hang, NULL);
@@ -414,7 +414,7 @@ static void disposing_ends_who_waits_at_once_and_lets_the_wire_finish(void)
     check_int(pthread_create(&thread, NULL, dispose, &disposal), 0);
     join_waiting(&scene, WEIR_CLOSED, true);
     peer_let_go(scene.peers[0]);
-    struct outcome o = sending_join(&scene.wire);
+    struct outcome o = call_join(&scene.wire);
     check_outcome(o, WEIR_OK);
     check_text(o.body, "hello");
     pthread_join(thread, NULL);
@@ -438,7 +438,7 @@ static void who_is_cancelled_while_the_session_ends_is_cut_at_once(void)
     join_waiting(&scene, WEIR_CLOSED, true);
     weir_time start = weir_now();
     weir_http_request_cancel(scene.wire.request);
-    struct outcome o = sending_join(&scene.wire);
+    struct outcome o = call_join(&scene.wire);
     check_outcome(o, WEIR_CANCELLED);
     pthread_join(thread, NULL);
     check(weir_now() - start < SLACK_MS * WEIR_MS);
@@ -457,7 +457,7 @@ static void disposing_cuts_what_is_on_the_wire_at_its_deadline(void)
     check(took >= 60 * WEIR_MS && took <= (60 + SLACK_MS) * WEIR_MS);
     check_contains(error.text, "1 request ");
     join_waiting(&scene, WEIR_CLOSED, true);
-    struct outcome o = sending_join(&scene.wire);
+    struct outcome o = call_join(&scene.wire);
     check_outcome(o, WEIR_CLOSED);
     check(o.report.was_sent);
     check(peer_wait(scene.peers[0], PEER_OPEN, 0));
@@ -542,9 +542,9 @@ int main(void)
     run(a_name_that_hangs_lets_go_of_who_is_cancelled_or_disposed);
     run(a_name_that_hangs_is_no_matter_to_other_origins);
     run(a_name_that_is_unknown_or_slow_is_an_error_or_a_while);
-    run(a_cancelled_sending_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause);
-    run(a_cancelling_holds_for_one_sending);
-    run(a_sending_that_does_not_begin_is_the_one_that_was_cancelled);
+    run(a_cancelled_call_ends_at_once_on_the_wire_for_the_rate_limit_and_in_a_pause);
+    run(a_cancelling_holds_for_one_call);
+    run(a_call_that_does_not_begin_is_the_one_that_was_cancelled);
     run(a_deadline_that_passes_at_any_step_is_a_timeout);
     run(disposing_ends_who_waits_at_once_and_lets_the_wire_finish);
     run(who_is_cancelled_while_the_session_ends_is_cut_at_once);

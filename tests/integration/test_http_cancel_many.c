@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A hundred thousand sendings cancelled at any moment, many of them while they connect: no slot is lost. */
+/* A hundred thousand calls cancelled at any moment, many of them while they connect: no slot is lost. */
 #include "http_deaf.h"
 #include "http_steps.h"
 #include "unit/chance.h"
@@ -178,20 +178,20 @@ static void check_counts(void)
 /* Every slot of the origin, and every place of max_total, is held at once. */
 static void check_every_slot_is_there(struct peer *peer)
 {
-    struct sending last[SLOTS];
+    struct call last[SLOTS];
     char url[PEER_URL_SIZE];
 
     peer_url(peer, "/hold", url);
     for (int i = 0; i < SLOTS; i++)
-        sending_start(&last[i], scene.session, "GET", url, -1);
+        call_start(&last[i], scene.session, "GET", url, -1);
     check(peer_wait(peer, PEER_HELD, SLOTS));
     peer_let_go(peer);
     for (int i = 0; i < SLOTS; i++)
-        check_int(sending_join(&last[i]).http, 200);
+        check_int(call_join(&last[i]).http, 200);
 }
 
 /* Pitfall 16 */
-static void no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time(void)
+static void no_slot_is_lost_whenever_calls_are_cancelled_or_out_of_time(void)
 {
     struct peer *peer = start_peer(answer_any_time, NULL);
     weir_http_options options = quick_options();
@@ -220,6 +220,6 @@ static void no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time(void)
 int main(void)
 {
     *(void **)&next_getaddrinfo = dlsym(RTLD_NEXT, "getaddrinfo");
-    run(no_slot_is_lost_whenever_sendings_are_cancelled_or_out_of_time);
+    run(no_slot_is_lost_whenever_calls_are_cancelled_or_out_of_time);
     return check_done();
 }

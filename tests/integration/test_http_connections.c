@@ -128,20 +128,20 @@ static bool answer_two_or_drop(struct peer_exchange *x, void *arg)
 
 /* Of five attempts two find a connection that was used before: the first is repeated at once, the second
  * counts as a repeat like the others. */
-static void a_sending_is_resent_at_once_on_a_new_connection_only_once(void)
+static void a_call_is_resent_at_once_on_a_new_connection_only_once(void)
 {
     struct peer *peer = start_peer(answer_two_or_drop, NULL);
     weir_http *session = open_quick();
-    struct sending sendings[2];
+    struct call calls[2];
     char url[PEER_URL_SIZE];
 
     peer_url(peer, "/", url);
     for (int i = 0; i < 2; i++)
-        sending_start(&sendings[i], session, "GET", url, -1);
+        call_start(&calls[i], session, "GET", url, -1);
     check(peer_wait(peer, PEER_HELD, 2));
     peer_let_go(peer);
     for (int i = 0; i < 2; i++)
-        check_int(sending_join(&sendings[i]).http, 200);
+        check_int(call_join(&calls[i]).http, 200);
     struct outcome o = send_to(session, "GET", peer_url(peer, "/lost", url), -1);
     check_outcome(o, WEIR_DISCONNECTED);
     check_int(o.report.resends, 1);
@@ -356,10 +356,10 @@ static bool answer_at_whim(struct peer_exchange *x, void *arg)
 
 static void *send_many_gets(void *arg)
 {
-    struct sending *sending = arg;
+    struct call *call = arg;
 
-    for (int i = 0; i < RANDOM_SENDS && sending->outcome.status == WEIR_OK; i++)
-        sending->outcome = send_request(sending->session, sending->request, -1);
+    for (int i = 0; i < RANDOM_SENDS && call->outcome.status == WEIR_OK; i++)
+        call->outcome = send_request(call->session, call->request, -1);
     return NULL;
 }
 
@@ -369,16 +369,16 @@ static void no_get_fails_where_a_server_closes_used_connections_at_random(void)
     struct whims whims = {PTHREAD_MUTEX_INITIALIZER, 20240};
     struct peer *peer = start_peer(answer_at_whim, &whims);
     weir_http *session = open_quick();
-    struct sending sendings[RANDOM_THREADS];
+    struct call calls[RANDOM_THREADS];
     char url[PEER_URL_SIZE];
 
     peer_url(peer, "/", url);
     for (int i = 0; i < RANDOM_THREADS; i++) {
-        sendings[i] = (struct sending){.session = session, .request = new_request("GET", url)};
-        check_int(pthread_create(&sendings[i].thread, NULL, send_many_gets, &sendings[i]), 0);
+        calls[i] = (struct call){.session = session, .request = new_request("GET", url)};
+        check_int(pthread_create(&calls[i].thread, NULL, send_many_gets, &calls[i]), 0);
     }
     for (int i = 0; i < RANDOM_THREADS; i++) {
-        struct outcome o = sending_join(&sendings[i]);
+        struct outcome o = call_join(&calls[i]);
         check_outcome(o, WEIR_OK);
         check_int(o.http, 200);
     }
@@ -499,7 +499,7 @@ int main(void)
     run(a_post_lost_under_way_arrives_once_and_is_ambiguous);
     run(a_post_with_an_idempotency_key_is_repeated_with_the_same_key);
     run(a_get_or_put_lost_under_way_is_repeated);
-    run(a_sending_is_resent_at_once_on_a_new_connection_only_once);
+    run(a_call_is_resent_at_once_on_a_new_connection_only_once);
     run(a_get_that_is_always_lost_ends_when_no_repeat_is_left);
     run(a_post_without_an_answer_in_time_is_ambiguous_and_not_repeated);
     run(a_post_that_finds_no_server_is_repeated_and_not_ambiguous);

@@ -144,7 +144,7 @@ struct silence {
 /* Of a busy machine's best try. A pace of twice a quarter of a second takes longer where three are silent. */
 #define MOST_MORE_MS 700
 
-/* Returns how long it took. The second sending finds the connection open. */
+/* Returns how long it took. The second call finds the connection open. */
 static weir_time connect_once(const weir_http_options *options)
 {
     weir_http *session = open_session(options);
@@ -228,7 +228,7 @@ static void run_with_deaf_v6(void)
 static void a_name_of_silent_addresses_alone_costs_connect_timeout_and_can_be_cancelled(void)
 {
     weir_http_options options = patient_options();
-    struct sending sending;
+    struct call call;
 
     options.connect_timeout_ms = 400;
     weir_http *session = open_session(&options);
@@ -245,11 +245,11 @@ static void a_name_of_silent_addresses_alone_costs_connect_timeout_and_can_be_ca
 
     options.connect_timeout_ms = 8000;
     session = open_session(&options);
-    sending_start(&sending, session, "GET", moving, -1);
+    call_start(&call, session, "GET", moving, -1);
     nap(20); /* it may be anywhere */
     weir_time start = weir_now();
-    weir_http_request_cancel(sending.request);
-    o = sending_join(&sending);
+    weir_http_request_cancel(call.request);
+    o = call_join(&call);
     check_outcome(o, WEIR_CANCELLED);
     check(weir_now() - start < SLACK_MS * WEIR_MS);
     close_session(session);

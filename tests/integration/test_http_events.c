@@ -100,7 +100,7 @@ static void check_common(const struct stage *stage, const char *method)
     }
 }
 
-/* ---- one sending ------------------------------------------------------------------------------- */
+/* ---- one call ------------------------------------------------------------------------------- */
 
 static void every_kind_of_event_has_a_name(void)
 {
@@ -116,8 +116,8 @@ static void a_success_is_an_attempt_and_a_request(void)
 
     stage_open(&stage, &o);
     for (int i = 0; i < 2; i++) {
-        struct sending s = get(stage.session, stage.url);
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = get(stage.session, stage.url);
+        check(call_is(&s, WEIR_OK, 200));
     }
     HEARD(&stage.ear, ATTEMPT, REQUEST, ATTEMPT, REQUEST);
     check_common(&stage, "GET");
@@ -140,8 +140,8 @@ static void a_repeat_is_told_between_the_attempts_with_its_pause(void)
     weir_http_options o = stage_begin(&stage, (const int[]){503, 1, 200, 0}, "");
 
     stage_open(&stage, &o);
-    struct sending s = get(stage.session, stage.url);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(stage.session, stage.url);
+    check(call_is(&s, WEIR_OK, 200));
     HEARD(&stage.ear, ATTEMPT, RETRY, ATTEMPT, RETRY, ATTEMPT, REQUEST);
     check_common(&stage, "GET");
 
@@ -182,8 +182,8 @@ static void a_failure_is_told_with_the_error_that_the_caller_gets(void)
 
     o.retry.total = 1;
     stage_open(&stage, &o);
-    struct sending s = fetch(stage.session, "PUT", stage.url, NEVER);
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    struct call s = fetch(stage.session, "PUT", stage.url, NEVER);
+    check(call_is(&s, WEIR_RESPONSE, 0));
     HEARD(&stage.ear, ATTEMPT, RETRY, ATTEMPT, REQUEST);
     check_common(&stage, "PUT");
     const struct heard *end = ear_at(&stage.ear, REQUEST, 0);
@@ -204,8 +204,8 @@ static void a_connection_that_does_not_come_about_has_libcurls_code(void)
     o.retry.total = 0;
     stage_open(&stage, &o);
     snprintf(url, sizeof url, "http://127.0.0.1:%d", peer_unused_port());
-    struct sending s = get(stage.session, url);
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    struct call s = get(stage.session, url);
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_int(scene_origin(stage.session, url).failed_connect, 1);
     check_int(scene_origin(stage.session, url).opened, 0);
     HEARD(&stage.ear, ATTEMPT, REQUEST);
@@ -231,8 +231,8 @@ static void a_redirect_is_told_with_where_it_leads(void)
     site_lead_to(&one, "/", 303, &two, "/there?token=s3cret");
     weir_http *session = scene_open(&o);
     ear_attach(&ear, session, ALL_EVENTS);
-    struct sending s = site_send(session, &one, "POST", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &one, "POST", "/");
+    check(call_is(&s, WEIR_OK, 200));
     HEARD(&ear, ATTEMPT, REDIRECT, ATTEMPT, REQUEST);
     check_text(ear.heard[0].url, peer_url(one.peer, "/", shown));
     check_text(ear.heard[0].method, "POST");
@@ -271,8 +271,8 @@ static void the_breaker_is_told_when_it_opens_probes_and_closes(void)
 
     stage.ear.count = 0;
     scene_clock_move(&stage.clock, 100 * WEIR_SECOND);
-    struct sending s = get(stage.session, stage.url);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(stage.session, stage.url);
+    check(call_is(&s, WEIR_OK, 200));
     HEARD(&stage.ear, BREAKER, ATTEMPT, BREAKER, REQUEST);
     check_int(stage.ear.heard[0].event.breaker, WEIR_BREAKER_HALF_OPEN);
     check_int(stage.ear.heard[2].event.breaker, WEIR_BREAKER_CLOSED);
@@ -285,8 +285,8 @@ static void a_cool_down_is_told(void)
     weir_http_options o = stage_begin(&stage, (const int[]){429, 200, 0}, "Retry-After: 30\r\n");
 
     stage_open(&stage, &o);
-    struct sending s = get(stage.session, stage.url);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(stage.session, stage.url);
+    check(call_is(&s, WEIR_OK, 200));
     HEARD(&stage.ear, ATTEMPT, COOL_DOWN, RETRY, ATTEMPT, REQUEST);
     check_common(&stage, "GET");
     check_int(stage.ear.heard[1].event.delay, 30 * WEIR_SECOND);
@@ -311,8 +311,8 @@ static void a_listener_hears_what_its_mask_says_and_a_ninth_one_is_refused(void)
     ear_attach(&ears[6], stage.session, 0);
     check_int(weir_http_listen(stage.session, ALL_EVENTS, ear_listen, &ears[6], &error), WEIR_FULL);
     check_contains(error.text, "8");
-    struct sending s = get(stage.session, stage.url);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(stage.session, stage.url);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(stage.ear.count, 4);
     check_int(ears[ATTEMPT].count, 2);
     check_int(ears[RETRY].count, 1);
@@ -325,7 +325,7 @@ static void a_listener_hears_what_its_mask_says_and_a_ninth_one_is_refused(void)
 
 /* ---- secrets ------------------------------------------------------------------------------------- */
 
-static void no_text_holds(const struct stage *stage, const struct sending *s, const char *secret)
+static void no_text_holds(const struct stage *stage, const struct call *s, const char *secret)
 {
     check(strstr(s->error.text, secret) == NULL);
     for (int i = 0; i < stage->ear.count; i++) {
@@ -337,7 +337,7 @@ static void no_text_holds(const struct stage *stage, const struct sending *s, co
     }
 }
 
-/* One way in which a sending ends, with secrets wherever it can carry them. */
+/* One way in which a call ends, with secrets wherever it can carry them. */
 static void end_discreetly(const char *method, const int *statuses, const char *headers,
                            const char *url, weir_status status)
 {
@@ -348,18 +348,18 @@ static void end_discreetly(const char *method, const int *statuses, const char *
     o.max_header_bytes = 1024;
     o.unstated_pause_ms = 1000;
     stage_open(&stage, &o);
-    struct sending s = sending_make(stage.session, method, url == NULL ? stage.url : url);
+    struct call s = call_make(stage.session, method, url == NULL ? stage.url : url);
     weir_http_request_bearer(s.request, "s3cret");
     weir_http_request_secret(s.request, "X-Mine", "s3cret");
     weir_http_request_header(s.request, "X-Other", "s3cret");
     weir_http_request_query(s.request, "password", "s3cret");
     weir_http_request_body(s.request, "s3cret", 6, "text/plain");
     s.deadline = CLOCK_START + 100 * WEIR_SECOND;
-    sending_go(&s);
+    call_go(&s);
     check_text(weir_status_name(s.status), weir_status_name(status));
     check(stage.ear.count >= 2);
     no_text_holds(&stage, &s, "s3cret");
-    sending_end(&s);
+    call_end(&s);
     stage_close(&stage);
 }
 
@@ -402,14 +402,14 @@ static void a_refusal_by_breaker_or_rate_limit_holds_no_secret_either(void)
 
     o.use_breaker = true;
     stage_open(&stage, &o);
-    struct sending s = fetch(stage.session, "GET", stage.url, CLOCK_START + WEIR_SECOND);
+    struct call s = fetch(stage.session, "GET", stage.url, CLOCK_START + WEIR_SECOND);
     s = fetch(stage.session, "GET", stage.url, CLOCK_START + WEIR_SECOND);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    check(call_is(&s, WEIR_REFUSED, 0));
     no_text_holds(&stage, &s, "s3cret");
     check_int(weir_http_set_breaker(stage.session, stage.url, WEIR_BREAKER_FORCED_OPEN, &error),
               WEIR_OK);
     s = fetch(stage.session, "GET", stage.url, NEVER);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    check(call_is(&s, WEIR_REFUSED, 0));
     no_text_holds(&stage, &s, "s3cret");
     check_text(scene_origin(stage.session, stage.origin).name, stage.origin);
     stage_close(&stage);
@@ -424,27 +424,27 @@ static void tell_story(struct stage *stage)
 {
     weir_time soon = CLOCK_START + 20 * WEIR_SECOND;
 
-    struct sending s = fetch(stage->session, "GET", stage->url, soon); /* opens a connection */
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = fetch(stage->session, "GET", stage->url, soon); /* opens a connection */
+    check(call_is(&s, WEIR_OK, 200));
     s = fetch(stage->session, "GET", stage->url, soon); /* uses it again, and so on */
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     s = fetch(stage->session, "GET", stage->url, soon);
-    check(sending_is(&s, WEIR_OK, 404));
+    check(call_is(&s, WEIR_OK, 404));
     s = fetch(stage->session, "GET", stage->url, soon);
-    check(sending_is(&s, WEIR_RESPONSE, 0)); /* 503 three times */
+    check(call_is(&s, WEIR_RESPONSE, 0)); /* 503 three times */
     check_int(s.report.attempts, 3);
     s = fetch(stage->session, "GET", stage->url, soon);
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     s = fetch(stage->session, "DELETE", stage->url, soon); /* lost, sent again at once */
-    check(sending_is(&s, WEIR_OK, 201));
+    check(call_is(&s, WEIR_OK, 201));
     check_int(s.report.resends, 1);
     pthread_mutex_lock(&stage->lock);
     stage->headers = "Retry-After: 30\r\nRetry-After: junk\r\n";
     pthread_mutex_unlock(&stage->lock);
     s = fetch(stage->session, "POST", stage->url, soon); /* begins a cool-down */
-    check(sending_is(&s, WEIR_OK, 429));
+    check(call_is(&s, WEIR_OK, 429));
     s = fetch(stage->session, "GET", stage->url, soon);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    check(call_is(&s, WEIR_REFUSED, 0));
 }
 
 static void check_counts(const weir_http_origin *origin)
@@ -466,7 +466,7 @@ static void check_counts(const weir_http_origin *origin)
     check_int(origin->cool_downs, 1);
     check_int(origin->invalid_retry_afters, 1);
     check_int(origin->budget_denied, 0);
-    check_int(origin->under_way, 0);
+    check_int(origin->in_flight, 0);
     check_int(origin->causes[WEIR_CAUSE_FINAL], 5);
     check_int(origin->causes[WEIR_CAUSE_BACKOFF], 2);
     check_int(origin->causes[WEIR_CAUSE_EXHAUSTED], 1);
@@ -510,8 +510,8 @@ static void origins_are_listed_with_the_one_used_last_in_front(void)
         stage_begin(&stages[i], ok, "");
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 3; i++) {
-        struct sending s = get(session, stages[i].url);
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = get(session, stages[i].url);
+        check(call_is(&s, WEIR_OK, 200));
     }
     check_int(weir_http_get_origins(session, origins, 3), 3);
     for (int i = 0; i < 3; i++) {

@@ -282,7 +282,7 @@ static void a_server_that_cannot_be_reached_is_no_matter_to_other_origins(void)
 {
     struct peer *healthy = start_peer(say_hello, NULL);
     weir_http_options options = quick_options();
-    struct sending sendings[2];
+    struct call calls[2];
     struct deaf deaf;
     char url[PEER_URL_SIZE];
     char refused_url[64];
@@ -295,7 +295,7 @@ static void a_server_that_cannot_be_reached_is_no_matter_to_other_origins(void)
     snprintf(refused_url, sizeof(refused_url), "http://127.0.0.1:%d/", peer_unused_port());
     weir_http *session = open_session(&options);
     for (int i = 0; i < 2; i++)
-        sending_start(&sendings[i], session, "GET", deaf.url, -1);
+        call_start(&calls[i], session, "GET", deaf.url, -1);
     wait_for_waiters(session, deaf.url, 1);
     for (int i = 0; i < 20; i++) {
         struct outcome o = get(session, refused_url);
@@ -306,11 +306,11 @@ static void a_server_that_cannot_be_reached_is_no_matter_to_other_origins(void)
         check_took(o, 0, 0);
     }
     check_int(peer_connections(healthy), 1);
-    check_int(origin_of(session, deaf.url).under_way, 2);
+    check_int(origin_of(session, deaf.url).in_flight, 2);
     for (int i = 0; i < 2; i++)
-        weir_http_request_cancel(sendings[i].request);
+        weir_http_request_cancel(calls[i].request);
     for (int i = 0; i < 2; i++)
-        check_int(sending_join(&sendings[i]).status, WEIR_CANCELLED);
+        check_int(call_join(&calls[i]).status, WEIR_CANCELLED);
     close_session(session);
     deaf_close(&deaf);
     peer_stop(healthy);

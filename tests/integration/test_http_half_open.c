@@ -4,12 +4,12 @@
 
 #define THREADS 64 /* that come at once */
 
-static void start_crowd(struct scene *scene, struct sending *crowd, int count)
+static void start_crowd(struct scene *scene, struct call *crowd, int count)
 {
     for (int i = 0; i < count; i++) {
-        crowd[i] = sending_make(scene->session, "GET", scene->server.url);
+        crowd[i] = call_make(scene->session, "GET", scene->server.url);
         crowd[i].deadline = NEVER;
-        sending_start(&crowd[i]);
+        call_start(&crowd[i]);
     }
 }
 
@@ -20,16 +20,16 @@ struct tally {
     int other;
 };
 
-static struct tally end_crowd(struct sending *crowd, int count)
+static struct tally end_crowd(struct call *crowd, int count)
 {
     struct tally tally = {0};
 
     for (int i = 0; i < count; i++) {
-        sending_join(&crowd[i]);
+        call_join(&crowd[i]);
         tally.ok += crowd[i].status == WEIR_OK;
         tally.refused += crowd[i].status == WEIR_REFUSED;
         tally.other += crowd[i].status != WEIR_OK && crowd[i].status != WEIR_REFUSED;
-        sending_end(&crowd[i]);
+        call_end(&crowd[i]);
     }
     return tally;
 }
@@ -37,7 +37,7 @@ static struct tally end_crowd(struct sending *crowd, int count)
 static void
 of_64_threads_that_come_at_once_when_it_half_opens_only_the_permitted_reach_the_server(void)
 {
-    static struct sending crowd[THREADS];
+    static struct call crowd[THREADS];
     static struct ear ear;
     struct scene scene;
 
@@ -69,7 +69,7 @@ of_64_threads_that_come_at_once_when_it_half_opens_only_the_permitted_reach_the_
 
 static void a_server_that_still_fails_gets_no_more_than_the_permitted_probes(void)
 {
-    static struct sending crowd[THREADS];
+    static struct call crowd[THREADS];
     struct scene scene;
 
     scene_begin(&scene, 503);
@@ -94,9 +94,9 @@ static void a_server_that_still_fails_gets_no_more_than_the_permitted_probes(voi
 }
 
 /* A probe that the server never answers, from the moment it is there. */
-static struct sending hang_probe(struct scene *scene, int try_timeout_ms)
+static struct call hang_probe(struct scene *scene, int try_timeout_ms)
 {
-    struct sending probe = sending_make(scene->session, "GET", scene->server.url);
+    struct call probe = call_make(scene->session, "GET", scene->server.url);
 
     atomic_store(&scene->server.mood, SERVER_HANGS);
     weir_http_request_try_timeout(probe.request, try_timeout_ms);
@@ -122,9 +122,9 @@ static void a_probe_that_hangs_until_its_timeout_reopens_it_and_the_next_one_clo
     struct scene scene;
 
     half_open_one_permit(&scene);
-    struct sending probe = hang_probe(&scene, 50);
-    sending_go(&probe);
-    check(sending_is(&probe, WEIR_TIMEOUT, 0));
+    struct call probe = hang_probe(&scene, 50);
+    call_go(&probe);
+    check(call_is(&probe, WEIR_TIMEOUT, 0));
     check_int(stats_of(&scene).state, WEIR_BREAKER_OPEN);
     check_int(stats_of(&scene).opened_in_a_row, 2);
     atomic_store(&scene.server.mood, SERVER_REPLIES);
@@ -132,7 +132,7 @@ static void a_probe_that_hangs_until_its_timeout_reopens_it_and_the_next_one_clo
     scene_clock_move(&scene.clock, 120 * WEIR_SECOND + 1);
     call_times(&scene, 2, WEIR_OK, 200);
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);
-    sending_end(&probe);
+    call_end(&probe);
     scene_end(&scene);
 }
 
@@ -169,25 +169,25 @@ static void a_probe_that_hangs_is_heard_whatever_lease_was_given(void)
     o.breaker.permit_lease_ms = 1;
     o.try_timeout_ms = 500;
     weir_http *session = scene_open(&o);
-    struct sending first = sending_make(session, "GET", server.url);
+    struct call first = call_make(session, "GET", server.url);
     weir_http_request_try_timeout(first.request, 10);
-    sending_go(&first);
-    check(sending_is(&first, WEIR_TIMEOUT, 0));
-    sending_end(&first);
+    call_go(&first);
+    check(call_is(&first, WEIR_TIMEOUT, 0));
+    call_end(&first);
     nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 
-    struct sending probe = sending_make(session, "GET", server.url);
-    sending_start(&probe);
+    struct call probe = call_make(session, "GET", server.url);
+    call_start(&probe);
     check(peer_wait(server.peer, PEER_HELD, 1));
     nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-    struct sending other = fetch(session, "GET", server.url, NEVER);
-    check(sending_is(&other, WEIR_REFUSED, 0));
-    check_int(sending_join(&probe), WEIR_TIMEOUT);
+    struct call other = fetch(session, "GET", server.url, NEVER);
+    check(call_is(&other, WEIR_REFUSED, 0));
+    check_int(call_join(&probe), WEIR_TIMEOUT);
     weir_breaker_stats stats = scene_origin(session, server.origin).breaker;
     check_int(stats.state, WEIR_BREAKER_OPEN);
     check_int(stats.opened_in_a_row, 2);
     check_int(stats.expired, 0);
-    sending_end(&probe);
+    call_end(&probe);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -197,8 +197,8 @@ static void a_probe_that_hangs_for_longer_than_its_lease_does_not_hold_it_half_o
     struct scene scene;
 
     half_open_one_permit(&scene);
-    struct sending probe = hang_probe(&scene, 30000);
-    sending_start(&probe);
+    struct call probe = hang_probe(&scene, 30000);
+    call_start(&probe);
     check(peer_wait(scene.server.peer, PEER_HELD, 1));
     atomic_store(&scene.server.mood, SERVER_REPLIES);
     call_times(&scene, 1, WEIR_REFUSED, 0);
@@ -209,10 +209,10 @@ static void a_probe_that_hangs_for_longer_than_its_lease_does_not_hold_it_half_o
 
     /* And what becomes of it in the end changes nothing. */
     weir_http_request_cancel(probe.request);
-    check_int(sending_join(&probe), WEIR_CANCELLED);
+    check_int(call_join(&probe), WEIR_CANCELLED);
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);
     check_int(stats_of(&scene).counts.failed, 0);
-    sending_end(&probe);
+    call_end(&probe);
     scene_end(&scene);
 }
 
@@ -221,23 +221,23 @@ static void a_probe_that_is_cancelled_gives_its_permit_back(void)
     struct scene scene;
 
     half_open_one_permit(&scene);
-    struct sending probe = hang_probe(&scene, 30000);
-    sending_start(&probe);
+    struct call probe = hang_probe(&scene, 30000);
+    call_start(&probe);
     check(peer_wait(scene.server.peer, PEER_HELD, 1));
     check_int(stats_of(&scene).permits_out, 1);
     weir_http_request_cancel(probe.request);
-    check_int(sending_join(&probe), WEIR_CANCELLED);
+    check_int(call_join(&probe), WEIR_CANCELLED);
     check_int(stats_of(&scene).state, WEIR_BREAKER_HALF_OPEN);
     check_int(stats_of(&scene).permits_out, 0);
     atomic_store(&scene.server.mood, SERVER_REPLIES);
     call_times(&scene, 1, WEIR_OK, 200);
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);
-    sending_end(&probe);
+    call_end(&probe);
     scene_end(&scene);
 }
 
 /* Half-open with one permit, while the only place of max_total is held by a call to `busy`. */
-static struct sending half_open_and_busy(struct scene *scene, struct server *busy)
+static struct call half_open_and_busy(struct scene *scene, struct server *busy)
 {
     weir_http_options o = scene_prepare(scene, 503);
 
@@ -250,18 +250,18 @@ static struct sending half_open_and_busy(struct scene *scene, struct server *bus
     open_it(scene);
     scene_clock_move(&scene->clock, 60 * WEIR_SECOND + 1);
     atomic_store(&scene->server.status, 200);
-    return sending_make(scene->session, "GET", busy->url);
+    return call_make(scene->session, "GET", busy->url);
 }
 
-static void end_busy(struct scene *scene, struct server *busy, struct sending *holder)
+static void end_busy(struct scene *scene, struct server *busy, struct call *holder)
 {
     peer_let_go(busy->peer);
-    check_int(sending_join(holder), WEIR_OK);
+    check_int(call_join(holder), WEIR_OK);
     check_int(stats_of(scene).permits_out, 0);
     check_int(peer_requests(scene->server.peer), CALLS);
     call_times(scene, 1, WEIR_OK, 200);
     check_int(stats_of(scene).state, WEIR_BREAKER_CLOSED);
-    sending_end(holder);
+    call_end(holder);
     scene_end(scene);
     server_stop(busy);
 }
@@ -271,10 +271,10 @@ static void a_probe_that_gets_no_connection_gives_its_permit_back(void)
 {
     struct scene scene;
     struct server busy;
-    struct sending holder = half_open_and_busy(&scene, &busy);
+    struct call holder = half_open_and_busy(&scene, &busy);
 
     scene.clock.stands = false;
-    sending_start(&holder);
+    call_start(&holder);
     check(peer_wait(busy.peer, PEER_HELD, 1));
     call_times(&scene, 3, WEIR_TIMEOUT, 0);
     check_int(stats_of(&scene).permits_out, 0);
@@ -286,19 +286,19 @@ static void a_probe_that_is_cancelled_in_line_gives_its_permit_back(void)
 {
     struct scene scene;
     struct server busy;
-    struct sending holder = half_open_and_busy(&scene, &busy);
-    struct sending probe = sending_make(scene.session, "GET", scene.server.url);
+    struct call holder = half_open_and_busy(&scene, &busy);
+    struct call probe = call_make(scene.session, "GET", scene.server.url);
 
-    sending_start(&holder);
+    call_start(&holder);
     check(peer_wait(busy.peer, PEER_HELD, 1));
-    sending_start(&probe);
+    call_start(&probe);
     scene_clock_await_sleeper(&scene.clock, 0);
     check_int(stats_of(&scene).permits_out, 1);
     weir_http_request_cancel(probe.request);
     peer_let_go(busy.peer);
-    sending_join(&probe);
-    check(sending_is(&probe, WEIR_CANCELLED, 0));
-    sending_end(&probe);
+    call_join(&probe);
+    check(call_is(&probe, WEIR_CANCELLED, 0));
+    call_end(&probe);
     end_busy(&scene, &busy, &holder);
 }
 
@@ -317,8 +317,8 @@ static void a_probe_that_has_to_wait_for_the_rate_limit_takes_its_permit_afterwa
     open_it(&scene);
     scene_clock_move(&scene.clock, 1001 * WEIR_MS);
     atomic_store(&scene.server.status, 200);
-    struct sending s = call(&scene);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = call(&scene);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(s.report.waited, 8999 * WEIR_MS);
     check_int(scene.server.came[CALLS] - CLOCK_START, CALLS * 10 * WEIR_SECOND);
     check_int(stats_of(&scene).state, WEIR_BREAKER_CLOSED);

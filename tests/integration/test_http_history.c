@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The attempts of a sending, listed: which, where to, why, how long, how each ended, and nothing secret. */
+/* The attempts of a call, listed: which, where to, why, how long, how each ended, and nothing secret. */
 #include "http_site.h"
 
 #define NEVER WEIR_DEADLINE_NEVER
@@ -20,7 +20,7 @@ static size_t count_listed(const weir_http_request *request)
 
 /* What holds for every list: it is complete but for what it says is left out, in order, its times are those of
  * the report, and an attempt has either failed, with a text, or a response. */
-static size_t check_list(const struct sending *s)
+static size_t check_list(const struct call *s)
 {
     const weir_http_report *r = weir_http_request_report(s->request);
     size_t count = count_listed(s->request);
@@ -44,7 +44,7 @@ static size_t check_list(const struct sending *s)
 }
 
 /* An attempt, all zero when there is none. */
-static weir_http_attempt at(const struct sending *s, size_t index)
+static weir_http_attempt at(const struct call *s, size_t index)
 {
     const weir_http_attempt *a = weir_http_request_attempt_at(s->request, index);
 
@@ -83,12 +83,12 @@ static void every_reason_has_a_name(void)
     check_text(weir_http_reason_name(WEIR_HTTP_REASON_COUNT), "unknown");
 }
 
-static void nothing_is_listed_before_the_first_sending(void)
+static void nothing_is_listed_before_the_first_call(void)
 {
-    struct sending s = sending_make(NULL, "GET", "http://127.0.0.1/");
+    struct call s = call_make(NULL, "GET", "http://127.0.0.1/");
 
     check_int(count_listed(s.request), 0);
-    sending_end(&s);
+    call_end(&s);
 }
 
 static void what_goes_well_is_one_attempt(void)
@@ -99,10 +99,10 @@ static void what_goes_well_is_one_attempt(void)
     site_open(&site, NULL);
     weir_http *session = open_exact(NULL);
     for (int i = 0; i < 2; i++) {
-        struct sending s = site_request(session, &site, "PUT", "/a%20b?token=s3cret");
+        struct call s = site_request(session, &site, "PUT", "/a%20b?token=s3cret");
         weir_http_request_body(s.request, "x", 1, NULL);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         check_int(check_list(&s), 1);
         weir_http_attempt a = at(&s, 0);
         check_attempt(a, "first", RESPONSE, 200, "final");
@@ -115,7 +115,7 @@ static void what_goes_well_is_one_attempt(void)
         check_int(a.paused, 0);
         check(a.duration > 0);
         check_int(s.report.unlisted, 0);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -129,20 +129,20 @@ static void a_status_that_is_not_repeated_is_a_response(void)
     site_route(&site, "/missing", 404, "");
     site_route(&site, "/elsewhere", 302, "Location: /\r\n");
     weir_http *session = open_exact(NULL);
-    struct sending s = site_request(session, &site, "GET", "/missing");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 404));
+    struct call s = site_request(session, &site, "GET", "/missing");
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 404));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", RESPONSE, 404, "final");
-    sending_end(&s);
+    call_end(&s);
 
     s = site_request(session, &site, "GET", "/elsewhere");
     weir_http_request_follow_redirects(s.request, false);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 302));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 302));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", RESPONSE, 302, "final");
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -160,10 +160,10 @@ static void redirects_are_listed_with_the_method_and_url_of_each(void)
     site_lead_to(&one, "/orders?key=s3cret", 303, &two, "/made?id=s3cret");
     site_lead_to(&two, "/made?id=s3cret", 307, &one, "/back");
     weir_http *session = open_exact(NULL);
-    struct sending s = site_request(session, &one, "POST", "/orders?key=s3cret");
+    struct call s = site_request(session, &one, "POST", "/orders?key=s3cret");
     weir_http_request_body(s.request, "{}", 2, "application/json");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 3);
 
     check_attempt(at(&s, 0), "first", REDIRECT, 303, "redirect");
@@ -177,7 +177,7 @@ static void redirects_are_listed_with_the_method_and_url_of_each(void)
     check_text(at(&s, 2).method, "GET");
     check_text(at(&s, 2).url, peer_url(one.peer, "/back", url));
     check(at(&s, 2).is_reused);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&one);
     site_close(&two);
@@ -192,15 +192,15 @@ static void a_redirect_that_waits_first_tells_its_pause(void)
     site_open(&site, &clock);
     site_route(&site, "/", 302, "Location: /there\r\nRetry-After: 3\r\n");
     weir_http *session = open_exact(&clock);
-    struct sending s = site_request(session, &site, "GET", "/");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_request(session, &site, "GET", "/");
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 2);
     check_attempt(at(&s, 0), "first", REDIRECT, 302, "retry_after");
     check_attempt(at(&s, 1), "redirect", RESPONSE, 200, "final");
     check_int(at(&s, 0).paused, 0);
     check_int(at(&s, 1).paused, 3 * WEIR_SECOND);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -218,10 +218,10 @@ static void a_repeat_tells_why_and_after_which_pause(void)
     site_route(&site, "/", 502, "");
     site_route(&site, "/", 200, "");
     weir_http *session = open_exact(&clock);
-    struct sending s = site_request(session, &site, "GET", "/");
+    struct call s = site_request(session, &site, "GET", "/");
     s.deadline = NEVER;
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 3);
     check_attempt(at(&s, 0), "first", RESPONSE, 503, "retry_after");
     check_attempt(at(&s, 1), "retry", RESPONSE, 502, "backoff");
@@ -231,13 +231,13 @@ static void a_repeat_tells_why_and_after_which_pause(void)
     check_int(at(&s, 2).paused, 600 * WEIR_MS);
     check_int(s.report.paused, 7600 * WEIR_MS);
     check(at(&s, 1).is_reused && at(&s, 2).is_reused);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
 
-/* Each attempt of a failed sending, with libcurl's words and the system's. */
-static void a_server_that_refuses_is_listed_though_the_sending_failed(void)
+/* Each attempt of a failed call, with libcurl's words and the system's. */
+static void a_server_that_refuses_is_listed_though_the_call_failed(void)
 {
     char url[PEER_URL_SIZE];
     struct scene_clock clock;
@@ -247,10 +247,10 @@ static void a_server_that_refuses_is_listed_though_the_sending_failed(void)
     scene_clock_init(&clock);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/x", peer_unused_port());
     weir_http *session = open_exact(&clock);
-    struct sending s = sending_make(session, "POST", url);
+    struct call s = call_make(session, "POST", url);
     weir_http_request_retry(s.request, &twice);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_int(check_list(&s), 3);
     check_attempt(at(&s, 0), "first", CONNECT, 0, "backoff");
     check_attempt(at(&s, 1), "retry", CONNECT, 0, "backoff");
@@ -266,7 +266,7 @@ static void a_server_that_refuses_is_listed_though_the_sending_failed(void)
         check(!at(&s, i).is_reused);
     }
     check(at(&s, 1).paused > 0);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
 }
 
@@ -284,9 +284,9 @@ static void a_connection_that_died_at_rest_is_told_from_other_repeats(void)
     weir_http *session = open_exact(NULL);
 
     get(session, peer_url(peer, "/", url));
-    struct sending s = sending_make(session, "GET", url);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = call_make(session, "GET", url);
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 2);
     check_attempt(at(&s, 0), "first", READ, 0, "backoff");
     check(at(&s, 0).is_reused);
@@ -296,7 +296,7 @@ static void a_connection_that_died_at_rest_is_told_from_other_repeats(void)
     check(!at(&s, 1).is_reused);
     check_int(at(&s, 1).paused, 0);
     check_int(s.report.resends, 1);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     peer_stop(peer);
 }
@@ -325,14 +325,14 @@ static void a_response_whose_body_is_lost_tells_its_status(void)
 
     none.total = 0;
     for (size_t i = 0; i < 2; i++) {
-        struct sending s = sending_make(session, cases[i].method, peer_url(peer, "/", url));
+        struct call s = call_make(session, cases[i].method, peer_url(peer, "/", url));
         weir_http_request_retry(s.request, &none);
-        sending_go(&s);
-        check(sending_is(&s, cases[i].status, 0));
+        call_go(&s);
+        check(call_is(&s, cases[i].status, 0));
         check_int(check_list(&s), 1);
         check_attempt(at(&s, 0), "first", READ, 200, weir_retry_cause_name(cases[i].cause));
         check_int(at(&s, 0).failure, WEIR_DISCONNECTED);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     peer_stop(peer);
@@ -350,27 +350,27 @@ static void what_a_sink_refuses_and_what_is_cancelled_is_listed(void)
     weir_http *session = open_exact(NULL);
 
     server_start(&server, NULL, 200, "");
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
     weir_http_request_sink(s.request, refuse_piece, NULL);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_SYSTEM, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_SYSTEM, 0));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", OTHER, 200, "refused");
     check_int(at(&s, 0).failure, WEIR_SYSTEM);
     check_text(at(&s, 0).text, "the disk is full");
-    sending_end(&s);
+    call_end(&s);
 
     atomic_store(&server.mood, SERVER_HANGS);
-    s = sending_make(session, "GET", server.url);
-    sending_start(&s);
+    s = call_make(session, "GET", server.url);
+    call_start(&s);
     check(peer_wait(server.peer, PEER_HELD, 1));
     weir_http_request_cancel(s.request);
-    sending_join(&s);
-    check(sending_is(&s, WEIR_CANCELLED, 0));
+    call_join(&s);
+    check(call_is(&s, WEIR_CANCELLED, 0));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", OTHER, 0, "refused");
     check_int(at(&s, 0).failure, WEIR_CANCELLED);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -388,18 +388,18 @@ static void what_was_not_made_is_not_listed(void)
     site_lead(&site, "/", 302, url);
     weir_http *session = scene_open(&o);
     check_int(weir_http_set_breaker(session, url, WEIR_BREAKER_FORCED_OPEN, &error), WEIR_OK);
-    struct sending s = sending_make(session, "GET", url);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    struct call s = call_make(session, "GET", url);
+    call_go(&s);
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(check_list(&s), 0);
-    sending_end(&s);
+    call_end(&s);
 
     s = site_request(session, &site, "GET", "/");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", REDIRECT, 302, "redirect");
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -420,16 +420,16 @@ static void a_wait_for_the_rate_limit_is_told_by_the_attempt_that_it_was_for(voi
     slow.burst = 1;
     peer_url(site.peer, "/", url);
     check_int(weir_http_set_rate_limit(session, url, &slow, 0, &error), WEIR_OK);
-    struct sending s = sending_make(session, "GET", url);
+    struct call s = call_make(session, "GET", url);
     s.deadline = NEVER;
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 2);
     check_int(at(&s, 0).waited, 0);
     check(at(&s, 1).waited > 0);
     check_int(at(&s, 1).waited, s.report.waited);
     check_int(at(&s, 1).paused, 0);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -449,10 +449,10 @@ static void of_more_attempts_than_are_listed_the_first_and_the_last_are(void)
         unsigned attempts = redirects[i] + 1;
 
         o.redirect = (int)redirects[i];
-        struct sending s = site_request(session, &site, "GET", "/");
+        struct call s = site_request(session, &site, "GET", "/");
         weir_http_request_retry(s.request, &o);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_LIMIT, 0));
+        call_go(&s);
+        check(call_is(&s, WEIR_LIMIT, 0));
         check_int(s.report.attempts, attempts);
         size_t count = check_list(&s);
         check_int(count, attempts < LISTED ? attempts : LISTED);
@@ -463,13 +463,13 @@ static void of_more_attempts_than_are_listed_the_first_and_the_last_are(void)
         }
         check_int(at(&s, count - 1).number, attempts);
         check_attempt(at(&s, count - 1), "redirect", REDIRECT, 302, "exhausted");
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
 }
 
-static void a_second_sending_forgets_the_attempts_of_the_first(void)
+static void a_second_call_forgets_the_attempts_of_the_first(void)
 {
     static struct site site;
     char url[PEER_URL_SIZE];
@@ -478,28 +478,28 @@ static void a_second_sending_forgets_the_attempts_of_the_first(void)
     site_lead(&site, "/", 302, "/a");
     site_lead(&site, "/a", 302, "/b");
     weir_http *session = open_exact(NULL);
-    struct sending s = site_request(session, &site, "GET", "/");
-    sending_go(&s);
+    struct call s = site_request(session, &site, "GET", "/");
+    call_go(&s);
     check_int(check_list(&s), 3);
     site_reset(&site);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_int(check_list(&s), 1);
     check_attempt(at(&s, 0), "first", RESPONSE, 200, "final");
     check_text(at(&s, 0).url, peer_url(site.peer, "/", url));
 
     s.deadline = WEIR_DEADLINE_NOW;
-    sending_go(&s);
-    check(sending_is(&s, WEIR_TIMEOUT, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_TIMEOUT, 0));
     check_int(check_list(&s), 0);
     s.deadline = WEIR_DEADLINE_DEFAULT;
-    sending_go(&s);
+    call_go(&s);
     check_int(check_list(&s), 1);
     weir_http_request_header(s.request, "a b", "no token");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_INVALID, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_INVALID, 0));
     check_int(check_list(&s), 0);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -516,18 +516,18 @@ static void the_url_that_was_sent_stays_in_the_list(void)
         site_reset(&site);
         if (redirects > 0)
             site_lead(&site, "/", 302, "/there");
-        struct sending s = site_request(session, &site, "GET", "/");
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = site_request(session, &site, "GET", "/");
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         for (int i = 0; i < 3; i++) {
             weir_http_request_segment(s.request, "more");
             weir_http_request_query(s.request, "page", "2");
             check_text(at(&s, 0).url, peer_url(site.peer, "/", url));
         }
-        sending_go(&s);
+        call_go(&s);
         check_int(check_list(&s), 1);
         check_text(at(&s, 0).url, peer_url(site.peer, "/more/more/more", url));
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -535,7 +535,7 @@ static void the_url_that_was_sent_stays_in_the_list(void)
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
-static void no_secret(const struct sending *s)
+static void no_secret(const struct call *s)
 {
     const weir_http_attempt *a;
 
@@ -563,16 +563,16 @@ static void no_secret_of_a_request_or_location_is_in_the_list(void)
     for (size_t i = 0; i < 3; i++) {
         site_reset(&site);
         site_lead(&site, "/start?api_key=s3cret", 307, ways[i]);
-        struct sending s = site_request(session, &site, "GET", "/start");
+        struct call s = site_request(session, &site, "GET", "/start");
         weir_http_request_query(s.request, "api_key", "s3cret");
         weir_http_request_bearer(s.request, "s3cret");
         weir_http_request_secret(s.request, "X-Mine", "s3cret");
-        sending_go(&s);
-        check(sending_is(&s, ends[i], i == 0 ? 200 : 0));
+        call_go(&s);
+        check(call_is(&s, ends[i], i == 0 ? 200 : 0));
         check_int(check_list(&s), i == 0 ? 2 : i == 1 ? 1 : 5);
         check_attempt(at(&s, 0), "first", REDIRECT, 307, "redirect");
         no_secret(&s);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -581,20 +581,20 @@ static void no_secret_of_a_request_or_location_is_in_the_list(void)
 int main(void)
 {
     run(every_reason_has_a_name);
-    run(nothing_is_listed_before_the_first_sending);
+    run(nothing_is_listed_before_the_first_call);
     run(what_goes_well_is_one_attempt);
     run(a_status_that_is_not_repeated_is_a_response);
     run(redirects_are_listed_with_the_method_and_url_of_each);
     run(a_redirect_that_waits_first_tells_its_pause);
     run(a_repeat_tells_why_and_after_which_pause);
-    run(a_server_that_refuses_is_listed_though_the_sending_failed);
+    run(a_server_that_refuses_is_listed_though_the_call_failed);
     run(a_connection_that_died_at_rest_is_told_from_other_repeats);
     run(a_response_whose_body_is_lost_tells_its_status);
     run(what_a_sink_refuses_and_what_is_cancelled_is_listed);
     run(what_was_not_made_is_not_listed);
     run(a_wait_for_the_rate_limit_is_told_by_the_attempt_that_it_was_for);
     run(of_more_attempts_than_are_listed_the_first_and_the_last_are);
-    run(a_second_sending_forgets_the_attempts_of_the_first);
+    run(a_second_call_forgets_the_attempts_of_the_first);
     run(the_url_that_was_sent_stays_in_the_list);
     run(no_secret_of_a_request_or_location_is_in_the_list);
     return check_done();

@@ -202,7 +202,7 @@ static void check_few_connections(const char *base)
     check_int(origin->requests, 8 * GETS);
     check_int(origin->attempts, 8 * GETS);
     check_int(origin->responses[2], 8 * GETS);
-    check_int(origin->under_way, 0);
+    check_int(origin->in_flight, 0);
     close_session();
 }
 
@@ -250,7 +250,7 @@ static void check_load(void)
     pthread_barrier_destroy(&warm);
     /* What the first GETs used is gone. */
     check(origin_of_session()->opened >= 2);
-    check_int(origin_of_session()->under_way, 0);
+    check_int(origin_of_session()->in_flight, 0);
     close_session();
 }
 

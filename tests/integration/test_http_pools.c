@@ -19,20 +19,20 @@ static bool answer_or_hold(struct peer_exchange *x, void *arg)
 }
 
 /* Begin `count` GETs on threads, and wait until the peer holds all of them. */
-static void hold_many(struct sending *sendings, int count, weir_http *session, struct peer *peer)
+static void hold_many(struct call *calls, int count, weir_http *session, struct peer *peer)
 {
     char url[PEER_URL_SIZE];
 
     peer_url(peer, "/hold", url);
     for (int i = 0; i < count; i++)
-        sending_start(&sendings[i], session, "GET", url, -1);
+        call_start(&calls[i], session, "GET", url, -1);
     check(peer_wait(peer, PEER_HELD, count));
 }
 
-static void join_all(struct sending *sendings, int count)
+static void join_all(struct call *calls, int count)
 {
     for (int i = 0; i < count; i++) {
-        struct outcome o = sending_join(&sendings[i]);
+        struct outcome o = call_join(&calls[i]);
         check_outcome(o, WEIR_OK);
         check_int(o.http, 200);
     }
@@ -64,10 +64,10 @@ static void one_caller_uses_one_connection(void)
 
 static void *send_five(void *arg)
 {
-    struct sending *sending = arg;
+    struct call *call = arg;
 
-    for (int i = 0; i < 5 && sending->outcome.status == WEIR_OK; i++)
-        sending->outcome = send_request(sending->session, sending->request, -1);
+    for (int i = 0; i < 5 && call->outcome.status == WEIR_OK; i++)
+        call->outcome = send_request(call->session, call->request, -1);
     return NULL;
 }
 
@@ -75,7 +75,7 @@ static void *send_five(void *arg)
 static void a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sendings[CROWD];
+    struct call calls[CROWD];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
@@ -84,10 +84,10 @@ static void a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait(void)
     weir_http *session = open_session(&o);
     peer_url(peer, "/", url);
     for (int i = 0; i < CROWD; i++) {
-        sendings[i] = (struct sending){.session = session, .request = new_request("GET", url)};
-        check_int(pthread_create(&sendings[i].thread, NULL, send_five, &sendings[i]), 0);
+        calls[i] = (struct call){.session = session, .request = new_request("GET", url)};
+        check_int(pthread_create(&calls[i].thread, NULL, send_five, &calls[i]), 0);
     }
-    join_all(sendings, CROWD);
+    join_all(calls, CROWD);
     check_int(peer_requests(peer), 5 * CROWD);
     check(peer_connections(peer) <= 4);
     check_int(origin_of(session, url).opened, peer_connections(peer));
@@ -99,21 +99,21 @@ static void a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait(void)
 static void overflow_opens_more_connections_and_keeps_pool_maxsize(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sendings[12];
+    struct call calls[12];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 2;
     o.max_per_origin = 8;
     weir_http *session = open_session(&o);
-    hold_many(sendings, 8, session, peer);
+    hold_many(calls, 8, session, peer);
     peer_url(peer, "/hold", url);
     for (int i = 8; i < 12; i++) /* and beyond max_per_origin they wait */
-        sending_start(&sendings[i], session, "GET", url, -1);
+        call_start(&calls[i], session, "GET", url, -1);
     wait_for_waiters(session, url, 4);
     check_int(peer_connections(peer), 8);
     peer_let_go(peer);
-    join_all(sendings, 12);
+    join_all(calls, 12);
     check(peer_wait(peer, PEER_OPEN, 2));
     check_int(peer_most_connections(peer), 8);
     int connections = peer_connections(peer);
@@ -128,14 +128,14 @@ static void overflow_opens_more_connections_and_keeps_pool_maxsize(void)
 static void a_full_pool_fails_at_once_where_it_is_told_to(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sendings[2];
+    struct call calls[2];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 2;
     o.pool_block = WEIR_POOL_FAIL;
     weir_http *session = open_session(&o);
-    hold_many(sendings, 2, session, peer);
+    hold_many(calls, 2, session, peer);
     struct outcome refused = get(session, peer_url(peer, "/", url));
     check_outcome(refused, WEIR_FULL);
     check_took(refused, 0, 0);
@@ -143,7 +143,7 @@ static void a_full_pool_fails_at_once_where_it_is_told_to(void)
     check(!refused.report.was_sent);
     check_int(origin_of(session, url).refused, 1);
     peer_let_go(peer);
-    join_all(sendings, 2);
+    join_all(calls, 2);
     check_int(get(session, url).http, 200);
     check_int(peer_connections(peer), 2);
     close_session(session);
@@ -156,8 +156,8 @@ static void a_full_pool_fails_at_once_where_it_is_told_to(void)
 static void waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending first;
-    struct sending second;
+    struct call first;
+    struct call second;
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
@@ -166,13 +166,13 @@ static void waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported(void)
     weir_http *session = open_session(&o);
     hold_many(&first, 1, session, peer);
     peer_url(peer, "/", url);
-    second = (struct sending){.session = session, .request = new_request("POST", url), .ms = -1};
+    second = (struct call){.session = session, .request = new_request("POST", url), .ms = -1};
     check_int(weir_http_request_try_timeout(second.request, HAS_SANITIZER ? 300 : 100), WEIR_OK);
-    check_int(pthread_create(&second.thread, NULL, sending_run, &second), 0);
+    check_int(pthread_create(&second.thread, NULL, call_run, &second), 0);
     wait_for_waiters(session, url, 1);
     nap(HAS_SANITIZER ? 400 : 150);
     peer_let_go(peer);
-    struct outcome waited = sending_join(&second);
+    struct outcome waited = call_join(&second);
     check_outcome(waited, WEIR_OK);
     check_int(waited.report.attempts, 1);
     check(waited.report.waited >= (HAS_SANITIZER ? 400 : 150) * WEIR_MS);
@@ -187,7 +187,7 @@ static void nobody_waits_in_line_for_longer_than_acquire_timeout(void)
 {
     static const int timeouts[] = {0, 80};
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending first[2];
+    struct call first[2];
     char url[PEER_URL_SIZE];
     weir_http *sessions[2];
 
@@ -197,7 +197,7 @@ static void nobody_waits_in_line_for_longer_than_acquire_timeout(void)
         o.pool_block = WEIR_POOL_BLOCK;
         o.acquire_timeout_ms = timeouts[i];
         sessions[i] = open_session(&o);
-        sending_start(&first[i], sessions[i], "GET", peer_url(peer, "/hold", url), -1);
+        call_start(&first[i], sessions[i], "GET", peer_url(peer, "/hold", url), -1);
         check(peer_wait(peer, PEER_HELD, i + 1));
         struct outcome late = get(sessions[i], peer_url(peer, "/", url));
         check_outcome(late, WEIR_TIMEOUT);
@@ -223,7 +223,7 @@ static void nobody_waits_in_line_for_longer_than_acquire_timeout(void)
 static void the_line_holds_max_waiters(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sendings[2];
+    struct call calls[2];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
@@ -231,14 +231,14 @@ static void the_line_holds_max_waiters(void)
     o.pool_block = WEIR_POOL_BLOCK;
     o.max_waiters = 1;
     weir_http *session = open_session(&o);
-    hold_many(sendings, 1, session, peer);
-    sending_start(&sendings[1], session, "GET", peer_url(peer, "/", url), -1);
+    hold_many(calls, 1, session, peer);
+    call_start(&calls[1], session, "GET", peer_url(peer, "/", url), -1);
     wait_for_waiters(session, url, 1);
     struct outcome refused = get(session, url);
     check_outcome(refused, WEIR_FULL);
     check_took(refused, 0, 0);
     peer_let_go(peer);
-    join_all(sendings, 2);
+    join_all(calls, 2);
     close_session(session);
     peer_stop(peer);
 }
@@ -246,21 +246,21 @@ static void the_line_holds_max_waiters(void)
 static void max_total_holds_over_all_origins(void)
 {
     struct peer *peers[2] = {start_peer(answer_or_hold, NULL), start_peer(answer_or_hold, NULL)};
-    struct sending sendings[2];
+    struct call calls[2];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
     o.max_total = 2;
     o.acquire_timeout_ms = 60;
     weir_http *session = open_session(&o);
-    hold_many(sendings, 2, session, peers[0]);
+    hold_many(calls, 2, session, peers[0]);
     struct outcome late = get(session, peer_url(peers[1], "/", url));
     check_outcome(late, WEIR_TIMEOUT);
     check_took(late, 60, 60);
     check_int(late.report.attempts, 0);
     check_int(peer_connections(peers[1]), 0);
     peer_let_go(peers[0]);
-    join_all(sendings, 2);
+    join_all(calls, 2);
     check_int(get(session, url).http, 200);
     close_session(session);
     peer_stop(peers[0]);
@@ -271,15 +271,15 @@ static void max_total_holds_over_all_origins(void)
 static void the_line_for_max_total_holds_max_waiters_too(void)
 {
     struct peer *peers[2] = {start_peer(answer_or_hold, NULL), start_peer(answer_or_hold, NULL)};
-    struct sending sendings[2];
+    struct call calls[2];
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
     o.max_total = 1;
     o.max_waiters = 1;
     weir_http *session = open_session(&o);
-    hold_many(sendings, 1, session, peers[0]);
-    sending_start(&sendings[1], session, "GET", peer_url(peers[1], "/", url), -1);
+    hold_many(calls, 1, session, peers[0]);
+    call_start(&calls[1], session, "GET", peer_url(peers[1], "/", url), -1);
     weir_pool_stats total = {0};
     for (int i = 0; i < 10000 && total.waiters != 1; i++) {
         nap(1);
@@ -293,7 +293,7 @@ static void the_line_for_max_total_holds_max_waiters_too(void)
     check(!refused.report.was_sent);
     check_int(peer_connections(peers[1]), 0);
     peer_let_go(peers[0]);
-    join_all(sendings, 2);
+    join_all(calls, 2);
     check_int(get(session, url).http, 200);
     close_session(session);
     peer_stop(peers[0]);
@@ -328,18 +328,18 @@ static void a_pool_in_use_lets_go_of_what_rests_too_long(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
     weir_http_options o = quick_options();
-    struct sending rush[3];
+    struct call rush[3];
     char url[PEER_URL_SIZE];
 
     o.idle_timeout_ms = 200;
     weir_http *session = open_session(&o);
     peer_url(peer, "/hold", url);
     for (int i = 0; i < 3; i++)
-        sending_start(&rush[i], session, "GET", url, -1);
+        call_start(&rush[i], session, "GET", url, -1);
     check(peer_wait(peer, PEER_HELD, 3));
     peer_let_go(peer);
     for (int i = 0; i < 3; i++)
-        check_int(sending_join(&rush[i]).http, 200);
+        check_int(call_join(&rush[i]).http, 200);
     check_int(peer_open_connections(peer), 3);
     peer_url(peer, "/", url);
     weir_time until = weir_deadline_in(10000);
@@ -461,7 +461,7 @@ static void connections_opened_together_grow_old_one_by_one(void)
     enum { TOGETHER = 20 };
     weir_clock clock = {later_now, later_wait};
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sendings[TOGETHER];
+    struct call calls[TOGETHER];
     weir_http_options o = quick_options();
 
     o.clock = &clock;
@@ -469,25 +469,25 @@ static void connections_opened_together_grow_old_one_by_one(void)
     o.max_lifetime_s = 7200;
     o.lifetime_jitter_percent = 100;
     weir_http *session = open_session(&o);
-    hold_many(sendings, TOGETHER, session, peer);
+    hold_many(calls, TOGETHER, session, peer);
     peer_let_go(peer);
-    join_all(sendings, TOGETHER);
+    join_all(calls, TOGETHER);
     check_int(peer_connections(peer), TOGETHER);
 
     peer_hold_again(peer);
     atomic_store(&ahead, 3600 * WEIR_SECOND); /* half of a lifetime */
-    hold_many(sendings, TOGETHER, session, peer);
+    hold_many(calls, TOGETHER, session, peer);
     peer_let_go(peer);
-    join_all(sendings, TOGETHER);
+    join_all(calls, TOGETHER);
     int replaced = peer_connections(peer) - TOGETHER;
     check(replaced > 0);
     check(replaced < TOGETHER);
 
     peer_hold_again(peer);
     atomic_store(&ahead, 7201 * WEIR_SECOND); /* the first of them have lived for more than that */
-    hold_many(sendings, TOGETHER, session, peer);
+    hold_many(calls, TOGETHER, session, peer);
     peer_let_go(peer);
-    join_all(sendings, TOGETHER);
+    join_all(calls, TOGETHER);
     check(peer_connections(peer) >= 2 * TOGETHER);
     atomic_store(&ahead, 0);
     close_session(session);
@@ -521,18 +521,18 @@ static void a_response_that_ends_with_its_connection_is_whole(void)
 static void evicting_replaces_those_at_rest_now_and_those_in_use_afterwards(void)
 {
     struct peer *peer = start_peer(answer_or_hold, NULL);
-    struct sending sending;
+    struct call call;
     weir_http *session = open_quick();
     char url[PEER_URL_SIZE];
 
     peer_url(peer, "/", url);
-    hold_many(&sending, 1, session, peer);
+    hold_many(&call, 1, session, peer);
     check_int(get(session, url).http, 200);
     check_int(peer_open_connections(peer), 2);
     weir_http_evict_all(session);
     check(peer_wait(peer, PEER_OPEN, 1));
     peer_let_go(peer);
-    join_all(&sending, 1);
+    join_all(&call, 1);
     check(peer_wait(peer, PEER_OPEN, 0));
     check_int(get(session, url).http, 200);
     check_int(get(session, url).http, 200);
@@ -572,7 +572,7 @@ static void the_origin_used_least_recently_loses_its_connections(void)
 static void an_origin_with_a_request_under_way_keeps_its_connections(void)
 {
     struct peer *peers[3];
-    struct sending sending;
+    struct call call;
     weir_http_options o = quick_options();
     char url[PEER_URL_SIZE];
 
@@ -580,12 +580,12 @@ static void an_origin_with_a_request_under_way_keeps_its_connections(void)
     weir_http *session = open_session(&o);
     for (int i = 0; i < 3; i++)
         peers[i] = start_peer(answer_or_hold, NULL);
-    hold_many(&sending, 1, session, peers[0]);
+    hold_many(&call, 1, session, peers[0]);
     for (int i = 1; i < 3; i++)
         check_int(get(session, peer_url(peers[i], "/", url)).http, 200);
     check_int(peer_open_connections(peers[0]), 1);
     peer_let_go(peers[0]);
-    join_all(&sending, 1);
+    join_all(&call, 1);
     check_int(peer_connections(peers[0]), 1);
     check_int(get(session, peer_url(peers[1], "/", url)).http, 200);
     check(peer_wait(peers[0], PEER_OPEN, 0)); /* one origin's connections are kept again */

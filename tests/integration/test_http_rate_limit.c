@@ -25,8 +25,8 @@ static void five_a_second_leave_200_ms_after_each_other(void)
     o.rate_limit.rate = 5;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 12; i++) {
-        struct sending s = fetch(session, "GET", server.url, NEVER);
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = fetch(session, "GET", server.url, NEVER);
+        check(call_is(&s, WEIR_OK, 200));
         check_int(s.report.waited, i == 0 ? 0 : 200 * WEIR_MS);
         check_int(s.report.paused, 0);
         check_int(server.came[i] - CLOCK_START, i * 200 * WEIR_MS);
@@ -47,8 +47,8 @@ static void a_burst_leaves_at_once_and_the_rest_evenly(void)
     o.rate_limit.burst = 3;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 6; i++) {
-        struct sending s = fetch(session, "GET", server.url, NEVER);
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = fetch(session, "GET", server.url, NEVER);
+        check(call_is(&s, WEIR_OK, 200));
         check_int(server.came[i] - CLOCK_START, i < 3 ? 0 : (i - 2) * 200 * WEIR_MS);
     }
     weir_http_close(session);
@@ -67,9 +67,9 @@ static void repeats_are_rate_limited_too(void)
     o.retry.total = 3;
     o.retry.backoff_factor_ms = 0;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, NEVER);
+    struct call s = fetch(session, "GET", server.url, NEVER);
 
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    check(call_is(&s, WEIR_RESPONSE, 0));
     check_int(s.report.waited, 3 * WEIR_SECOND);
     for (int i = 0; i < 4; i++)
         check_int(server.came[i] - CLOCK_START, i * WEIR_SECOND);
@@ -88,10 +88,10 @@ static void who_cannot_be_through_before_the_deadline_is_refused_at_once(void)
     o.rate_limit.rate = 1;
     o.rate_limit.period_ms = 10000;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
+    check(call_is(&s, WEIR_OK, 200));
     s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(s.report.retry_after, 10 * WEIR_SECOND);
     check_int(s.report.cause, WEIR_CAUSE_REFUSED);
     check_int(scene_clock_now(&clock.clock), CLOCK_START);
@@ -108,7 +108,7 @@ static void who_cannot_be_through_before_the_deadline_is_refused_at_once(void)
 /* By the machine's clock: 100 a second for a crowd that comes at once. */
 static void a_crowd_leaves_one_by_one(void)
 {
-    static struct sending crowd[CROWD];
+    static struct call crowd[CROWD];
     struct server server;
     weir_http_options o = rate_limit_options(NULL);
 
@@ -117,12 +117,12 @@ static void a_crowd_leaves_one_by_one(void)
     weir_http *session = scene_open(&o);
     weir_time begun = weir_now();
     for (int i = 0; i < CROWD; i++) {
-        crowd[i] = sending_make(session, "GET", server.url);
-        sending_start(&crowd[i]);
+        crowd[i] = call_make(session, "GET", server.url);
+        call_start(&crowd[i]);
     }
     for (int i = 0; i < CROWD; i++) {
-        check_int(sending_join(&crowd[i]), WEIR_OK);
-        sending_end(&crowd[i]);
+        check_int(call_join(&crowd[i]), WEIR_OK);
+        call_end(&crowd[i]);
     }
     /* The kernel may wake one late and the next one in time, but nobody leaves before its instant. */
     for (int i = 0; i < CROWD; i++)
@@ -146,27 +146,27 @@ static void a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alo
     o.use_budget = true;
     weir_http *session = scene_open(&o);
     weir_time soon = CLOCK_START + WEIR_SECOND;
-    struct sending first = fetch(session, "GET", server.url, soon);
-    check(sending_is(&first, WEIR_RESPONSE, 0));
+    struct call first = fetch(session, "GET", server.url, soon);
+    check(call_is(&first, WEIR_RESPONSE, 0));
     check_int(first.error.native, 429);
     check_int(first.report.retry_after, 30 * WEIR_SECOND);
 
     /* Another caller, in another thread, with another path and method. */
     char path[PEER_URL_SIZE];
-    struct sending second = sending_make(session, "PUT", peer_url(server.peer, "/else", path));
+    struct call second = call_make(session, "PUT", peer_url(server.peer, "/else", path));
     second.deadline = soon;
-    sending_start(&second);
-    sending_join(&second);
-    check(sending_is(&second, WEIR_REFUSED, 0));
+    call_start(&second);
+    call_join(&second);
+    check(call_is(&second, WEIR_REFUSED, 0));
     check(second.took < AT_ONCE);
     check_int(second.report.retry_after, 30 * WEIR_SECOND);
     check_int(second.report.attempts, 0);
     check(!second.report.was_sent);
-    sending_end(&second);
+    call_end(&second);
     check_int(peer_requests(server.peer), 1);
 
-    struct sending elsewhere = fetch(session, "GET", other.url, soon);
-    check(sending_is(&elsewhere, WEIR_OK, 200));
+    struct call elsewhere = fetch(session, "GET", other.url, soon);
+    check(call_is(&elsewhere, WEIR_OK, 200));
     weir_http_origin origin = scene_origin(session, server.origin);
     check_int(origin.cool_downs, 1);
     check_int(origin.cool_down_until, CLOCK_START + 30 * WEIR_SECOND);
@@ -174,8 +174,8 @@ static void a_429_with_retry_after_closes_it_for_every_caller_of_that_origin_alo
 
     /* Who has the time waits until it opens. */
     atomic_store(&server.status, 200);
-    struct sending patient = fetch(session, "GET", server.url, NEVER);
-    check(sending_is(&patient, WEIR_OK, 200));
+    struct call patient = fetch(session, "GET", server.url, NEVER);
+    check(call_is(&patient, WEIR_OK, 200));
     check_int(patient.report.waited, 30 * WEIR_SECOND);
     check_int(server.came[1] - CLOCK_START, 30 * WEIR_SECOND);
     check_int(scene_origin(session, server.origin).cool_down_until, 0);
@@ -289,9 +289,9 @@ static void a_repeat_waits_for_the_end_of_the_cool_down(void)
     o.retry.total = 1;
     o.retry.jitter = WEIR_JITTER_NONE;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, NEVER);
+    struct call s = fetch(session, "GET", server.url, NEVER);
 
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    check(call_is(&s, WEIR_RESPONSE, 0));
     check_int(s.report.attempts, 2);
     check_int(server.came[1] - server.came[0], 30 * WEIR_SECOND);
     check_int(s.report.paused, 300 * WEIR_MS);
@@ -381,10 +381,10 @@ static void end_a_wait(enum ending how, weir_status status)
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
     atomic_store(&server.status, 200);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
 
     s.deadline = CLOCK_START + 40 * WEIR_SECOND;
-    sending_start(&s);
+    call_start(&s);
     scene_clock_await_sleeper(&clock, 0);
     weir_time begun = weir_now();
     if (how == ENDS_BY_CANCEL)
@@ -393,11 +393,11 @@ static void end_a_wait(enum ending how, weir_status status)
         check_int(weir_http_dispose(session, NEVER, &error), WEIR_OK);
     if (how == ENDS_BY_TIME)
         scene_clock_move(&clock, 30 * WEIR_SECOND);
-    sending_join(&s);
+    call_join(&s);
     check(how == ENDS_BY_TIME || weir_now() - begun < AT_ONCE);
-    check(sending_is(&s, status, status == WEIR_OK ? 200 : 0));
+    check(call_is(&s, status, status == WEIR_OK ? 200 : 0));
     check_int(peer_requests(server.peer), status == WEIR_OK ? 2 : 1);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -433,25 +433,25 @@ static void who_waits_while_it_is_closed_again_waits_for_the_later_instant(void)
 
     /* The first is on its way, the second has a place ten seconds later; then the answer closes it. */
     atomic_store(&server.mood, SERVER_HOLDS);
-    struct sending first = sending_make(session, "GET", server.url);
-    struct sending second = sending_make(session, "GET", server.url);
+    struct call first = call_make(session, "GET", server.url);
+    struct call second = call_make(session, "GET", server.url);
     first.deadline = second.deadline = NEVER;
-    sending_start(&first);
+    call_start(&first);
     check(peer_wait(server.peer, PEER_HELD, 1));
-    sending_start(&second);
+    call_start(&second);
     scene_clock_await_sleeper(&clock, 0);
     peer_let_go(server.peer);
-    check_int(sending_join(&first), WEIR_RESPONSE);
+    check_int(call_join(&first), WEIR_RESPONSE);
     atomic_store(&server.status, 200);
     scene_clock_move(&clock, 10 * WEIR_SECOND);
-    struct sending third = fetch(session, "GET", server.url, CLOCK_START + 11 * WEIR_SECOND);
-    check(sending_is(&third, WEIR_REFUSED, 0));
+    struct call third = fetch(session, "GET", server.url, CLOCK_START + 11 * WEIR_SECOND);
+    check(call_is(&third, WEIR_REFUSED, 0));
     check_int(peer_requests(server.peer), 1);
     scene_clock_move(&clock, 60 * WEIR_SECOND);
-    check_int(sending_join(&second), WEIR_OK);
+    check_int(call_join(&second), WEIR_OK);
     check(server.came[1] - CLOCK_START >= 60 * WEIR_SECOND);
-    sending_end(&first);
-    sending_end(&second);
+    call_end(&first);
+    call_end(&second);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -468,7 +468,7 @@ static void a_cool_down_holds_back_those_who_wait_for_a_connection(void)
     enum { SENDERS = 4 };
     struct peer *peer = peer_start(&(struct peer_options){.handler = block_slowly});
     weir_http_options o = rate_limit_options(NULL);
-    struct sending senders[SENDERS];
+    struct call senders[SENDERS];
     char url[PEER_URL_SIZE];
     int refused = 0;
 
@@ -476,22 +476,22 @@ static void a_cool_down_holds_back_those_who_wait_for_a_connection(void)
     o.pool_block = WEIR_POOL_BLOCK;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < SENDERS; i++) {
-        senders[i] = sending_make(session, "GET", peer_url(peer, "/", url));
+        senders[i] = call_make(session, "GET", peer_url(peer, "/", url));
         senders[i].deadline = weir_deadline_in(5000);
     }
     for (int i = 0; i < SENDERS; i++)
-        sending_start(&senders[i]);
+        call_start(&senders[i]);
     for (int i = 0; i < SENDERS; i++) {
-        refused += sending_join(&senders[i]) == WEIR_REFUSED;
+        refused += call_join(&senders[i]) == WEIR_REFUSED;
         check(senders[i].report.retry_after > 50 * WEIR_SECOND);
-        sending_end(&senders[i]);
+        call_end(&senders[i]);
     }
     check_int(refused, SENDERS - 1);
     check_int(peer_requests(peer), 1);
     weir_http_origin origin = scene_origin(session, peer_url(peer, "", url));
     check_int(origin.attempts, 1);
     check_int(origin.pool.leased, 0);
-    check_int(origin.under_way, 0);
+    check_int(origin.in_flight, 0);
     weir_http_close(session);
     peer_stop(peer);
 }
@@ -513,9 +513,9 @@ static void who_waits_for_a_rate_limit_that_is_set_anew_goes_by_the_new_one(void
     o.rate_limit = slow;
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
-    struct sending second = sending_make(session, "GET", server.url);
+    struct call second = call_make(session, "GET", server.url);
     second.deadline = NEVER;
-    sending_start(&second);
+    call_start(&second);
     scene_clock_await_sleeper(&clock, 0);
     slow.period_ms = 60000;
     check_int(weir_http_set_rate_limit(session, server.url, &slow, 0, &error), WEIR_OK);
@@ -524,9 +524,9 @@ static void who_waits_for_a_rate_limit_that_is_set_anew_goes_by_the_new_one(void
     scene_clock_move(&clock, 10 * WEIR_SECOND);
     scene_clock_await_sleeper(&clock, CLOCK_START + 60 * WEIR_SECOND);
     scene_clock_move(&clock, 50 * WEIR_SECOND);
-    check_int(sending_join(&second), WEIR_OK);
+    check_int(call_join(&second), WEIR_OK);
     check_int(server.came[2] - CLOCK_START, 60 * WEIR_SECOND);
-    sending_end(&second);
+    call_end(&second);
     weir_http_close(session);
     server_stop(&server);
 }

@@ -50,19 +50,19 @@ static void each_code_goes_on_with_the_method_and_body_that_it_asks_for(void)
 
         site_reset(&site);
         site_lead(&site, "/", codes[i % 5], "/there");
-        struct sending s = site_request(session, &site, method, "/");
+        struct call s = site_request(session, &site, method, "/");
         if (carries_body(method))
             weir_http_request_body(s.request, "{\"a\":1}", 7, "application/json");
         weir_http_request_header(s.request, "X-Plain", "yes");
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         check_int(s.report.redirects, 1);
         check_int(s.report.attempts, 2);
         check_int(site.count, 2);
         check_second_request(&site, method, next);
         if (check_failures_in_test > 0)
             printf("# with %s and %d\n", method, codes[i % 5]);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -78,15 +78,15 @@ static void a_content_type_that_was_added_by_hand_goes_with_the_body_only(void)
     for (int keeps = 0; keeps < 2; keeps++) {
         site_reset(&site);
         site_lead(&site, "/", keeps ? 307 : 303, "/there");
-        struct sending s = site_request(session, &site, "POST", "/");
+        struct call s = site_request(session, &site, "POST", "/");
         weir_http_request_header(s.request, "content-type", "text/by-hand");
         weir_http_request_body(s.request, "x", 1, "text/given");
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         check_contains(site.notes[0].head, "content-type: text/by-hand\r\n");
         check(strstr(site.notes[0].head, "text/given") == NULL);
         check((strstr(site.notes[1].head, "text/by-hand") != NULL) == keeps);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -136,14 +136,14 @@ static void what_describes_a_body_goes_when_the_body_does(void)
         site_reset(&site);
         site_lead(&site, "/", cases[i].status, "/there");
         site_lead(&site, "/there", 307, "/further"); /* they do not come back */
-        struct sending s = site_request(session, &site, cases[i].method, "/");
+        struct call s = site_request(session, &site, cases[i].method, "/");
         add_all(s.request, of_content, 10);
         add_all(s.request, of_request, 5);
         weir_http_request_header(s.request, "Content-Language", ""); /* an empty one, too */
         if (cases[i].method[0] == 'P')
             weir_http_request_body(s.request, "x", 1, "text/plain");
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         check_int(site.count, 3);
         check_int(count_all(&site.notes[0], of_content, 10), 10);
         for (int k = 1; k < 3; k++) {
@@ -152,7 +152,7 @@ static void what_describes_a_body_goes_when_the_body_does(void)
             check((strstr(site.notes[k].head, "Content-Language:\r\n") != NULL) ==
                   (cases[i].kept > 0));
         }
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -199,22 +199,22 @@ static void a_body_from_a_reader_is_read_again_if_it_can_be(void)
     for (int can_rewind = 0; can_rewind < 2; can_rewind++) {
         struct text_reader text = {0};
         weir_http_reader reader = {read_text, can_rewind ? rewind_text : NULL, &text, 13};
-        struct sending s = site_request(session, &site, "PUT", "/");
+        struct call s = site_request(session, &site, "PUT", "/");
 
         weir_http_request_reader(s.request, &reader, "text/plain");
-        sending_go(&s);
+        call_go(&s);
         check_int(site.count, can_rewind ? 3 : 1);
         check_text(site_last(&site)->body, "from a reader");
         check_int(text.rewinds, can_rewind);
         if (can_rewind) {
-            check(sending_is(&s, WEIR_OK, 200));
+            check(call_is(&s, WEIR_OK, 200));
         } else {
-            check(sending_is(&s, WEIR_RESPONSE, 0));
+            check(call_is(&s, WEIR_RESPONSE, 0));
             check_int(s.error.native, 307);
             check_int(s.report.cause, WEIR_CAUSE_BODY);
             check_contains(s.error.text, "body");
         }
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -267,12 +267,12 @@ static void a_sink_is_given_the_last_body_only(void)
 
     site_open(&site, NULL);
     site_lead(&site, "/", 302, "/there");
-    struct sending s = site_request(session, &site, "GET", "/");
+    struct call s = site_request(session, &site, "GET", "/");
     weir_http_request_sink(s.request, collect, text);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_text(text, "here");
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }
@@ -321,17 +321,17 @@ static void a_location_is_taken_from_where_it_was_said(void)
                      rows[i].location, peer_port(site.peer), at + 1);
         site_reset(&site);
         site_lead(&site, "/a/b?x=1", 302, location);
-        struct sending s = site_request(session, &site, "GET", "/a/b?x=1");
-        sending_go(&s);
+        struct call s = site_request(session, &site, "GET", "/a/b?x=1");
+        call_go(&s);
         if (rows[i].target == NULL) {
-            check(sending_is(&s, WEIR_PROTOCOL, 0));
+            check(call_is(&s, WEIR_PROTOCOL, 0));
         } else {
-            check(sending_is(&s, WEIR_OK, 200));
+            check(call_is(&s, WEIR_OK, 200));
             check_text(site_last(&site)->target, rows[i].target);
             check_text(s.response == NULL ? NULL : weir_http_response_url(s.response),
                        peer_url(site.peer, rows[i].target, full));
         }
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -370,8 +370,8 @@ static void nobody_follows_to_another_scheme_to_a_user_and_password_or_to_nowher
     for (size_t i = 0; i < sizeof locations / sizeof locations[0]; i++) {
         site_reset(&site);
         site_lead(&site, "/", 302, locations[i]);
-        struct sending s = site_send(session, &site, "GET", "/");
-        check(sending_is(&s, WEIR_PROTOCOL, 0));
+        struct call s = site_send(session, &site, "GET", "/");
+        check(call_is(&s, WEIR_PROTOCOL, 0));
         check_contains(s.error.text, "Location");
         check(strstr(s.error.text, "hunter2") == NULL);
         check_int(s.report.status, 302);
@@ -403,8 +403,8 @@ static void what_is_no_redirect_is_returned(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         site_reset(&site);
         site_route(&site, "/", rows[i].status, rows[i].headers);
-        struct sending s = site_send(session, &site, "GET", "/");
-        check(sending_is(&s, WEIR_OK, rows[i].status));
+        struct call s = site_send(session, &site, "GET", "/");
+        check(call_is(&s, WEIR_OK, rows[i].status));
         check_int(s.report.redirects, 0);
         check_int(site.count, 1);
     }
@@ -422,22 +422,22 @@ static void without_follow_redirects_the_answer_is_returned_as_it_is(void)
     for (int by_request = 0; by_request < 2; by_request++) {
         o.follow_redirects = by_request;
         weir_http *session = scene_open(&o);
-        struct sending s = site_request(session, &site, "GET", "/");
+        struct call s = site_request(session, &site, "GET", "/");
 
         if (by_request)
             weir_http_request_follow_redirects(s.request, false);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 302));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 302));
         check_text(weir_http_response_header(s.response, "location"), "/there");
         check_text(weir_http_response_body(s.response, NULL), "away");
         check_int(s.report.redirects, 0);
 
         /* And the other way round. */
         weir_http_request_follow_redirects(s.request, true);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         check_text(weir_http_response_body(s.response, NULL), "here");
-        sending_end(&s);
+        call_end(&s);
         weir_http_close(session);
     }
     site_close(&site);
@@ -446,7 +446,7 @@ static void without_follow_redirects_the_answer_is_returned_as_it_is(void)
 /* ---- how often ----------------------------------------------------------------------------------- */
 
 /* A loop over two sites, with a limit of redirects; -3: the default. */
-static struct sending go_round(int limit, bool raises, int *ret_requests)
+static struct call go_round(int limit, bool raises, int *ret_requests)
 {
     static struct site one;
     static struct site two;
@@ -461,7 +461,7 @@ static struct sending go_round(int limit, bool raises, int *ret_requests)
     o.retry.raise_on_redirect = raises;
     o.retry.total = 0;
     weir_http *session = scene_open(&o);
-    struct sending s = site_send(session, &one, "GET", "/");
+    struct call s = site_send(session, &one, "GET", "/");
     *ret_requests = one.count + two.count;
     weir_http_close(session);
     site_close(&one);
@@ -473,18 +473,18 @@ static void a_loop_ends_at_the_limit_of_redirects_which_do_not_count_as_repeats(
 {
     int requests = 0;
 
-    struct sending s = go_round(5, true, &requests);
-    check(sending_is(&s, WEIR_LIMIT, 0));
+    struct call s = go_round(5, true, &requests);
+    check(call_is(&s, WEIR_LIMIT, 0));
     check_int(requests, 6);
     check_int(s.report.redirects, 5);
     check_int(s.report.cause, WEIR_CAUSE_EXHAUSTED);
     check_contains(s.error.text, "307");
 
     s = go_round(0, true, &requests);
-    check(sending_is(&s, WEIR_LIMIT, 0));
+    check(call_is(&s, WEIR_LIMIT, 0));
     check_int(requests, 1);
     s = go_round(-3, true, &requests);
-    check(sending_is(&s, WEIR_LIMIT, 0));
+    check(call_is(&s, WEIR_LIMIT, 0));
     check_int(requests, 31);
 }
 
@@ -492,11 +492,11 @@ static void without_raise_on_redirect_the_last_one_is_returned(void)
 {
     int requests = 0;
 
-    struct sending s = go_round(4, false, &requests);
-    check(sending_is(&s, WEIR_OK, 302));
+    struct call s = go_round(4, false, &requests);
+    check(call_is(&s, WEIR_OK, 302));
     check_int(requests, 5);
     s = go_round(WEIR_RETRY_DISABLED, true, &requests);
-    check(sending_is(&s, WEIR_OK, 302));
+    check(call_is(&s, WEIR_OK, 302));
     check_int(requests, 1);
     check_int(s.report.cause, WEIR_CAUSE_DISABLED);
 }
@@ -509,7 +509,7 @@ struct way {
     weir_http *session;
 };
 
-static struct sending go_to_a_failure(struct way *way, int first)
+static struct call go_to_a_failure(struct way *way, int first)
 {
     scene_clock_init(&way->clock);
     site_open(&way->one, &way->clock);
@@ -521,8 +521,8 @@ static struct sending go_to_a_failure(struct way *way, int first)
     weir_http_options o = scene_options(&way->clock);
     o.retry.jitter = WEIR_JITTER_NONE;
     way->session = scene_open(&o);
-    struct sending s = site_send(way->session, &way->one, "GET", "/");
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    struct call s = site_send(way->session, &way->one, "GET", "/");
+    check(call_is(&s, WEIR_RESPONSE, 0));
     return s;
 }
 
@@ -536,7 +536,7 @@ static void way_close(struct way *way)
 static void a_failure_behind_a_redirect_is_repeated_there(void)
 {
     static struct way way;
-    struct sending s = go_to_a_failure(&way, 0);
+    struct call s = go_to_a_failure(&way, 0);
 
     check_int(way.one.count, 1);
     check_int(way.two.count, 4);
@@ -549,7 +549,7 @@ static void a_failure_behind_a_redirect_is_repeated_there(void)
 static void a_redirect_ends_the_row_of_failures(void)
 {
     static struct way way;
-    struct sending s = go_to_a_failure(&way, 503);
+    struct call s = go_to_a_failure(&way, 503);
 
     check_int(s.report.attempts, 5);
     check_int(way.one.came[1] - way.one.came[0], 300 * WEIR_MS);
@@ -569,8 +569,8 @@ static void what_was_sent_before_a_redirect_stays_sent(void)
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_unused_port());
     site_lead(&site, "/", 307, url);
     weir_http *session = scene_open(&o);
-    struct sending s = site_send(session, &site, "POST", "/");
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    struct call s = site_send(session, &site, "POST", "/");
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_int(s.report.attempts, 2);
     check_int(s.report.status, 307);
     check(s.report.was_sent);
@@ -590,9 +590,9 @@ static void a_redirect_with_retry_after_is_followed_then(void)
     weir_http_options o = scene_options(&clock);
     o.retry.jitter = WEIR_JITTER_NONE;
     weir_http *session = scene_open(&o);
-    struct sending s = site_send(session, &site, "GET", "/");
+    struct call s = site_send(session, &site, "GET", "/");
 
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     check_int(site.came[1] - site.came[0], 3 * WEIR_SECOND);
     check_int(s.report.paused, 3 * WEIR_SECOND);
     weir_http_close(session);
@@ -610,9 +610,9 @@ static void the_deadline_holds_over_all_redirects_together(void)
     site_lead(&site, "/", 302, "/");
     o.retry.redirect = WEIR_RETRY_UNLIMITED;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", peer_url(site.peer, "/", url), weir_deadline_in(200));
+    struct call s = fetch(session, "GET", peer_url(site.peer, "/", url), weir_deadline_in(200));
 
-    check(sending_is(&s, WEIR_TIMEOUT, 0));
+    check(call_is(&s, WEIR_TIMEOUT, 0));
     check(s.took >= 199 * WEIR_MS);
     check(s.took < 200 * WEIR_MS + AT_ONCE);
     check(peer_requests(site.peer) >= 2 && peer_requests(site.peer) <= 5);
@@ -643,15 +643,15 @@ static void each_hop_passes_the_breaker_and_rate_limiter_of_its_own_origin(void)
     slow.rate = 1;
     check_int(weir_http_set_rate_limit(session, url, &slow, 0, &error), WEIR_OK);
     for (int i = 0; i < 3; i++) {
-        struct sending s = site_send(session, &one, "GET", "/");
-        check(sending_is(&s, WEIR_OK, 200));
+        struct call s = site_send(session, &one, "GET", "/");
+        check(call_is(&s, WEIR_OK, 200));
         check_int(two.came[i] - CLOCK_START, i * WEIR_SECOND);
         check_int(s.report.waited, i == 0 ? 0 : WEIR_SECOND);
     }
 
     check_int(weir_http_set_breaker(session, url, WEIR_BREAKER_FORCED_OPEN, &error), WEIR_OK);
-    struct sending s = site_send(session, &one, "GET", "/");
-    check(sending_is(&s, WEIR_REFUSED, 0));
+    struct call s = site_send(session, &one, "GET", "/");
+    check(call_is(&s, WEIR_REFUSED, 0));
     check_int(s.report.redirects, 1);
     check_int(s.report.attempts, 1);
     check(s.report.was_sent);

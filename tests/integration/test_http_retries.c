@@ -13,7 +13,7 @@
 /* Of a spread that is even, one in 10^12 is less so: a threshold that no run passes by accident. */
 #define NO_CHANCE 105.0
 
-/* One of the crowds: a session of its own, whose sendings fail at the same instant. */
+/* One of the crowds: a session of its own, whose calls fail at the same instant. */
 struct crowd {
     const char *url;
     weir_jitter jitter;
@@ -33,7 +33,7 @@ static void *fail_together(void *arg)
     o.retry.jitter = crowd->jitter;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < CLIENTS / CROWDS; i++) {
-        struct sending s = fetch(session, "GET", crowd->url, NEVER);
+        struct call s = fetch(session, "GET", crowd->url, NEVER);
         crowd->attempts += (int)s.report.attempts;
         crowd->pauses[i] = s.report.paused;
     }
@@ -130,10 +130,10 @@ static void no_retry_after_is_waited_for_beyond_the_deadline_and_invalid_ones_ar
         server_start(&server, &clock, 503, asked[i].headers);
         weir_http_options o = scene_options(&clock);
         weir_http *session = scene_open(&o);
-        struct sending s = fetch(session, "GET", server.url, CLOCK_START + 60 * WEIR_SECOND);
+        struct call s = fetch(session, "GET", server.url, CLOCK_START + 60 * WEIR_SECOND);
         weir_http_origin origin = scene_origin(session, server.origin);
 
-        check(sending_is(&s, WEIR_RESPONSE, 0));
+        check(call_is(&s, WEIR_RESPONSE, 0));
         check_int(s.error.native, 503);
         check_text(weir_retry_cause_name(s.report.cause), weir_retry_cause_name(asked[i].cause));
         check_int(peer_requests(server.peer), asked[i].attempts);
@@ -157,7 +157,7 @@ static void the_longest_of_several_retry_afters_is_waited_for(void)
     weir_http_options o = scene_options(&clock);
     o.retry.total = 1;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, NEVER);
+    struct call s = fetch(session, "GET", server.url, NEVER);
 
     check_int(s.report.attempts, 2);
     check(server.came[1] - server.came[0] >= 7 * WEIR_SECOND);
@@ -176,9 +176,9 @@ static void a_pause_that_would_reach_the_deadline_is_not_begun(void)
     weir_http_options o = scene_options(&clock);
     o.retry.jitter = WEIR_JITTER_NONE;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
+    struct call s = fetch(session, "GET", server.url, CLOCK_START + WEIR_SECOND);
 
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    check(call_is(&s, WEIR_RESPONSE, 0));
     check_int(s.report.cause, WEIR_CAUSE_DEADLINE);
     check_int(s.report.retry_after, WEIR_SECOND);
     check_int(scene_clock_now(&clock.clock), CLOCK_START);
@@ -196,7 +196,7 @@ static void a_repeat_never_comes_before_its_retry_after(void)
     server_start(&server, NULL, 429, "Retry-After: 1\r\n");
     o.retry.total = 1;
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, NEVER);
+    struct call s = fetch(session, "GET", server.url, NEVER);
 
     check_int(s.report.attempts, 2);
     check(server.came[1] - server.answered[0] >= WEIR_SECOND);
@@ -220,7 +220,7 @@ static void a_repeat_never_comes_before_a_retry_after_that_is_a_date(void)
              gmtime_r(&second, &date));
     server_start(&server, NULL, 503, headers);
     weir_http *session = scene_open(&o);
-    struct sending s = fetch(session, "GET", server.url, NEVER);
+    struct call s = fetch(session, "GET", server.url, NEVER);
     weir_time now = weir_now();
     clock_gettime(CLOCK_REALTIME, &wall);
 
@@ -249,13 +249,13 @@ static int storm(int count, enum server_mood mood)
     o.use_budget = true;
     o.retry.backoff_factor_ms = 0;
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
     s.deadline = NEVER;
     for (int i = 0; i < count; i++) {
         scene_clock_set(&clock, CLOCK_START + i * WEIR_MS);
-        failed += sending_go(&s) != WEIR_OK;
+        failed += call_go(&s) != WEIR_OK;
     }
-    sending_end(&s);
+    call_end(&s);
     weir_http_origin origin = scene_origin(session, server.origin);
     int received = peer_requests(server.peer);
 
@@ -308,16 +308,16 @@ static bool note_key(struct peer_exchange *x, void *arg)
 }
 
 /* POST to a server that fails, with a key as given: NULL a random one, "" none. */
-static struct sending post(weir_http *session, const char *url, const char *key)
+static struct call post(weir_http *session, const char *url, const char *key)
 {
-    struct sending s = sending_make(session, "POST", url);
+    struct call s = call_make(session, "POST", url);
 
     s.deadline = NEVER;
     weir_http_request_body(s.request, "{\"n\":1}", 7, "application/json");
     if (key == NULL || key[0] != '\0')
         weir_http_request_idempotency_key(s.request, key);
-    sending_go(&s);
-    sending_end(&s);
+    call_go(&s);
+    call_end(&s);
     return s;
 }
 
@@ -334,18 +334,18 @@ static void a_post_is_repeated_with_a_key_only_which_stays_the_same_for_its_atte
     weir_http *session = scene_open(&o);
     peer_url(peer, "/", url);
 
-    struct sending bare = post(session, url, "");
-    check(sending_is(&bare, WEIR_OK, 503));
+    struct call bare = post(session, url, "");
+    check(call_is(&bare, WEIR_OK, 503));
     check_int(bare.report.cause, WEIR_CAUSE_METHOD);
     check_int(keys.count, 1);
     check_text(keys.keys[0], "");
 
-    struct sending first = post(session, url, NULL);
-    struct sending second = post(session, url, NULL);
-    struct sending given = post(session, url, "order-77");
-    check(sending_is(&first, WEIR_RESPONSE, 0));
-    check(sending_is(&second, WEIR_RESPONSE, 0));
-    check(sending_is(&given, WEIR_RESPONSE, 0));
+    struct call first = post(session, url, NULL);
+    struct call second = post(session, url, NULL);
+    struct call given = post(session, url, "order-77");
+    check(call_is(&first, WEIR_RESPONSE, 0));
+    check(call_is(&second, WEIR_RESPONSE, 0));
+    check(call_is(&given, WEIR_RESPONSE, 0));
     check_int(keys.count, 1 + 3 * 4);
     for (int i = 1; i < 5; i++) {
         check_text(keys.keys[i], keys.keys[1]);
@@ -372,14 +372,14 @@ static void a_post_whose_connection_is_lost_is_ambiguous_and_a_get_is_not(void)
     weir_http_options o = scene_options(&clock);
     weir_http *session = scene_open(&o);
 
-    struct sending s = fetch(session, "POST", server.url, NEVER);
-    check(sending_is(&s, WEIR_AMBIGUOUS, 0));
+    struct call s = fetch(session, "POST", server.url, NEVER);
+    check(call_is(&s, WEIR_AMBIGUOUS, 0));
     check_int(s.report.cause, WEIR_CAUSE_UNKNOWN);
     check(s.report.was_sent);
     check_int(peer_requests(server.peer), 1);
 
     s = fetch(session, "GET", server.url, NEVER);
-    check(sending_is(&s, WEIR_DISCONNECTED, 0));
+    check(call_is(&s, WEIR_DISCONNECTED, 0));
     check_int(s.report.cause, WEIR_CAUSE_EXHAUSTED);
     check_int(peer_requests(server.peer), 1 + 4);
     check_contains(s.error.text, "4 attempts");
@@ -400,16 +400,16 @@ static void lose_an_old_connection(const char *method, const weir_retry_options 
     weir_http *session = scene_open(&o);
     fetch(session, "GET", server.url, NEVER);
     atomic_store(&server.mood, SERVER_DROPS);
-    struct sending s = sending_make(session, method, server.url);
+    struct call s = call_make(session, method, server.url);
     s.deadline = NEVER;
     weir_http_request_retry(s.request, retry);
-    sending_go(&s);
+    call_go(&s);
     check_int(s.report.attempts, attempts);
     check_int(s.report.resends, resends);
     if (resends > 0)
         check_int(server.came[2] - server.came[1], 0);
     check_int(peer_requests(server.peer), 1 + attempts);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -441,8 +441,8 @@ static void a_deadline_that_has_passed_sends_nothing(void)
     weir_http_options o = scene_options(&clock);
     weir_http *session = scene_open(&o);
     for (int i = 0; i < 3; i++) {
-        struct sending s = fetch(session, "GET", server.url, deadlines[i]);
-        check(sending_is(&s, WEIR_TIMEOUT, 0));
+        struct call s = fetch(session, "GET", server.url, deadlines[i]);
+        check(call_is(&s, WEIR_TIMEOUT, 0));
         check_int(s.report.attempts, 0);
     }
     check_int(peer_requests(server.peer), 0);
@@ -461,20 +461,20 @@ static void a_request_may_have_repeats_of_its_own(void)
     server_start(&server, NULL, 503, "");
     weir_http_options o = scene_options(&clock);
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
 
     none.total = WEIR_RETRY_DISABLED;
     check_int(weir_http_request_retry(s.request, &none), WEIR_OK);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 503));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 503));
     check_int(s.report.attempts, 1);
     bad.backoff_factor_ms = -1;
     check_int(weir_http_request_retry(s.request, &bad), WEIR_INVALID);
     check_contains(weir_http_request_error(s.request)->text, "backoff_factor_ms");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_INVALID, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_INVALID, 0));
     check_int(peer_requests(server.peer), 1);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -483,7 +483,7 @@ static void a_request_may_have_repeats_of_its_own(void)
 
 enum ending { ENDS_BY_CANCEL, ENDS_BY_DISPOSE };
 
-/* A sending that pauses for an hour, ended meanwhile. */
+/* A call that pauses for an hour, ended meanwhile. */
 static void end_a_pause(enum ending how, weir_status status)
 {
     struct scene_clock clock;
@@ -496,29 +496,29 @@ static void end_a_pause(enum ending how, weir_status status)
     weir_http_options o = scene_options(&clock);
     o.rate_limit.max_cool_down_s = 0;
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
 
     s.deadline = NEVER;
-    sending_start(&s);
+    call_start(&s);
     scene_clock_await_sleeper(&clock, 0);
     weir_time begun = weir_now();
     if (how == ENDS_BY_CANCEL)
         weir_http_request_cancel(s.request);
     else
         check_int(weir_http_dispose(session, NEVER, &error), WEIR_OK);
-    sending_join(&s);
+    call_join(&s);
     check(weir_now() - begun < AT_ONCE);
-    check(sending_is(&s, status, 0));
+    check(call_is(&s, status, 0));
     check_int(peer_requests(server.peer), 1);
 
     /* The request itself can be sent again, unless there is nothing any more to send it over. */
     atomic_store(&server.status, 200);
-    sending_go(&s);
+    call_go(&s);
     if (how == ENDS_BY_CANCEL)
-        check(sending_is(&s, WEIR_OK, 200));
+        check(call_is(&s, WEIR_OK, 200));
     else
-        check(sending_is(&s, WEIR_CLOSED, 0));
-    sending_end(&s);
+        check(call_is(&s, WEIR_CLOSED, 0));
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -540,47 +540,47 @@ static void cancelling_ends_an_attempt_on_the_wire_at_once(void)
 
     server_start(&server, NULL, 200, "");
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
 
     /* Many times, because the sender may not sleep yet when it is cancelled; and over a connection used
      * before, where libcurl has no timer of its own that would end its sleep. */
     for (int i = 1; i <= 20; i++) {
         atomic_store(&server.mood, SERVER_REPLIES);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
         atomic_store(&server.mood, SERVER_HANGS);
-        sending_start(&s);
+        call_start(&s);
         check(peer_wait(server.peer, PEER_REQUESTS, 2 * i));
         weir_time begun = weir_now();
         weir_http_request_cancel(s.request);
-        sending_join(&s);
+        call_join(&s);
         check(weir_now() - begun < AT_ONCE);
-        check(sending_is(&s, WEIR_CANCELLED, 0));
+        check(call_is(&s, WEIR_CANCELLED, 0));
         check_int(s.report.attempts, 1);
         check(s.report.was_sent);
         check_int(scene_origin(session, server.origin).cancelled, i);
     }
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
 
-static void cancelling_before_the_sending_ends_the_next_one_only(void)
+static void cancelling_before_the_call_ends_the_next_one_only(void)
 {
     struct server server;
     weir_http_options o = scene_options(NULL);
 
     server_start(&server, NULL, 200, "");
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "GET", server.url);
+    struct call s = call_make(session, "GET", server.url);
 
     weir_http_request_cancel(s.request);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_CANCELLED, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_CANCELLED, 0));
     check_int(peer_requests(server.peer), 0);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
-    sending_end(&s);
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
+    call_end(&s);
     weir_http_close(session);
     server_stop(&server);
 }
@@ -604,6 +604,6 @@ int main(void)
     run(cancelling_ends_a_pause_at_once);
     run(disposing_ends_a_pause_at_once);
     run(cancelling_ends_an_attempt_on_the_wire_at_once);
-    run(cancelling_before_the_sending_ends_the_next_one_only);
+    run(cancelling_before_the_call_ends_the_next_one_only);
     return check_done();
 }

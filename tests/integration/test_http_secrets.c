@@ -46,12 +46,12 @@ static int count_secrets(const struct note *note)
 /* A request with all secrets, whose redirects must all be followed. */
 static void send_secrets(weir_http *session, const char *url)
 {
-    struct sending s = sending_make(session, "GET", url);
+    struct call s = call_make(session, "GET", url);
 
     add_secrets(s.request);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
-    sending_end(&s);
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
+    call_end(&s);
 }
 
 static void all_secrets_go_to_the_own_origin_also_after_redirects_within_it(void)
@@ -103,7 +103,7 @@ static void no_secret_reaches_another_origin_and_none_comes_back_on_the_way_back
     snprintf(url, sizeof url, "Host: 127.0.0.1:%d\r\n", peer_port(two.peer));
     check_contains(two.notes[0].head, url);
 
-    /* The next sending begins anew, also over the same connections. */
+    /* The next call begins anew, also over the same connections. */
     send_secrets(session, peer_url(one.peer, "/", url));
     check_int(count_secrets(&one.notes[3]), 7);
     check_int(count_secrets(&two.notes[1]), 0);
@@ -167,14 +167,14 @@ static void bearer_and_basic_authorization_stay_behind_too(void)
     site_open(&two, NULL);
     site_lead_to(&one, "/", 302, &two, "/");
     for (int is_basic = 0; is_basic < 2; is_basic++) {
-        struct sending s = site_request(session, &one, "GET", "/");
+        struct call s = site_request(session, &one, "GET", "/");
         if (is_basic)
             weir_http_request_basic_auth(s.request, "hunter", "s3cret");
         else
             weir_http_request_bearer(s.request, "s3cret");
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
-        sending_end(&s);
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
+        call_end(&s);
     }
     check_contains(one.notes[0].head, "Authorization: Bearer s3cret\r\n");
     check_contains(one.notes[1].head, "Authorization: Basic aHVudGVyOnMzY3JldA==\r\n");
@@ -193,18 +193,18 @@ static void nothing_of_a_request_stays_on_its_connection(void)
     weir_http *session = scene_open(&o);
 
     site_open(&site, NULL);
-    struct sending s = site_request(session, &site, "POST", "/");
+    struct call s = site_request(session, &site, "POST", "/");
     add_secrets(s.request);
     weir_http_request_body(s.request, "s3cret", 6, "text/s3cret");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
-    sending_end(&s);
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
+    call_end(&s);
     check(peer_saw(site.peer, "s3cret"));
     peer_forget(site.peer);
     static const char *const next[] = {"GET", "POST", "HEAD", "DELETE", "GET"};
     for (int i = 0; i < 5; i++) {
         s = site_send(session, &site, next[i], "/");
-        check(sending_is(&s, WEIR_OK, 200));
+        check(call_is(&s, WEIR_OK, 200));
         check_text(site_last(&site)->method, next[i]);
         check_text(site_last(&site)->body, "");
         check(!has_header(site_last(&site), "Content-Type"));
@@ -270,11 +270,11 @@ static void proxies_of_the_environment_and_netrc_are_not_asked(void)
     surround(&around, peer_url(proxy.peer, "", url));
     weir_http_options o = scene_options(NULL);
     weir_http *session = scene_open(&o);
-    struct sending s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &site, "GET", "/");
+    check(call_is(&s, WEIR_OK, 200));
     site_route(&site, "/locked", 401, "WWW-Authenticate: Basic realm=\"x\"\r\n");
     s = site_send(session, &site, "GET", "/locked");
-    check(sending_is(&s, WEIR_OK, 401));
+    check(call_is(&s, WEIR_OK, 401));
     check_int(site.count, 2);
     check_int(peer_connections(proxy.peer), 0);
     check(!peer_saw(site.peer, "Authorization"));
@@ -298,8 +298,8 @@ static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
     weir_http_options o = scene_options(NULL);
     o.proxy_from_environment = true;
     weir_http *session = scene_open(&o);
-    struct sending s = get(session, "http://nowhere.invalid/path?q=1");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(session, "http://nowhere.invalid/path?q=1");
+    check(call_is(&s, WEIR_OK, 200));
     check_int(proxy.count, 1);
     check_text(proxy.notes[0].target, "http://nowhere.invalid/path?q=1");
     check_contains(proxy.notes[0].head, "Host: nowhere.invalid\r\n");
@@ -309,7 +309,7 @@ static void proxy_from_environment_asks_it_and_heeds_no_proxy(void)
     setenv("no_proxy", "127.0.0.1", 1);
     session = scene_open(&o);
     s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     check_int(site.count, 1);
     check_int(proxy.count, 1);
     weir_http_close(session);
@@ -336,16 +336,16 @@ static void the_url_of_a_request_is_what_was_on_the_wire(void)
 
         site_reset(&site);
         site_lead(&site, "/from", 302, targets[i]);
-        struct sending s = site_request(session, &site, "GET", targets[i]);
+        struct call s = site_request(session, &site, "GET", targets[i]);
         check_text(weir_http_request_url(s.request), peer_url(site.peer, targets[i], url));
-        sending_go(&s);
+        call_go(&s);
         check_text(site_last(&site)->target, targets[i]);
-        sending_end(&s);
+        call_end(&s);
         s = site_request(session, &site, "GET", "/from");
-        sending_go(&s);
+        call_go(&s);
         check_text(site_last(&site)->target, targets[i]);
         check_text(weir_http_response_url(s.response), url);
-        sending_end(&s);
+        call_end(&s);
     }
     weir_http_close(session);
     site_close(&site);
@@ -366,7 +366,7 @@ static void a_proxy_of_the_environment_that_cannot_be_used_is_not_quoted(void)
         o.proxy_from_environment = true;
         o.retry.total = 0;
         weir_http *session = scene_open(&o);
-        struct sending s = get(session, "http://nowhere.invalid/");
+        struct call s = get(session, "http://nowhere.invalid/");
         check(s.status != WEIR_OK);
         check(strstr(s.error.text, "s3cret") == NULL);
         weir_http_close(session);
@@ -390,11 +390,11 @@ static void the_proxy_of_the_options_is_asked_whatever_the_environment_says(void
     o.proxy = peer_url(proxy.peer, "", url);
     o.no_proxy = "direct.invalid, 127.0.0.1";
     weir_http *session = scene_open(&o);
-    struct sending s = get(session, "http://nowhere.invalid/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(session, "http://nowhere.invalid/");
+    check(call_is(&s, WEIR_OK, 200));
     check_int(proxy.count, 1);
     s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     check_int(proxy.count, 1);
     check_int(site.count, 1);
     weir_http_close(session);
@@ -402,7 +402,7 @@ static void the_proxy_of_the_options_is_asked_whatever_the_environment_says(void
     o.no_proxy = NULL;
     session = scene_open(&o);
     s = site_send(session, &site, "GET", "/by-proxy");
-    check(sending_is(&s, WEIR_OK, 200));
+    check(call_is(&s, WEIR_OK, 200));
     check_int(proxy.count, 2);
     check_int(site.count, 1);
     weir_http_close(session);
@@ -412,7 +412,7 @@ static void the_proxy_of_the_options_is_asked_whatever_the_environment_says(void
 }
 
 /* No text that anybody may read holds what must stay secret. */
-static void check_discreet(const struct ear *ear, const struct sending *s, const char *secret)
+static void check_discreet(const struct ear *ear, const struct call *s, const char *secret)
 {
     check(strstr(s->error.text, secret) == NULL);
     for (int i = 0; i < ear->count; i++) {
@@ -439,8 +439,8 @@ static void a_proxys_password_goes_to_the_proxy_alone_and_into_no_text(void)
     weir_http *session = scene_open(&o);
     ear_attach(&ear, session, ~0u);
     site_lead_to(&proxy, "http://nowhere.invalid/", 302, &site, "/");
-    struct sending s = get(session, "http://nowhere.invalid/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = get(session, "http://nowhere.invalid/");
+    check(call_is(&s, WEIR_OK, 200));
     check_contains(proxy.notes[0].head, "Proxy-Authorization: Basic aHVudGVyOnMzY3JldA==\r\n");
     check_int(site.count, 1);
     check(!peer_saw(site.peer, "Authorization"));
@@ -448,21 +448,21 @@ static void a_proxys_password_goes_to_the_proxy_alone_and_into_no_text(void)
 
     /* A tunnel that is refused: the proxy learns neither the path nor the secrets of the request. */
     site_route(&proxy, "nowhere.invalid:443", 407, "Proxy-Authenticate: Basic realm=\"x\"\r\n");
-    s = sending_make(session, "GET", "https://nowhere.invalid/path");
+    s = call_make(session, "GET", "https://nowhere.invalid/path");
     weir_http_request_bearer(s.request, "t0ken");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_text(site_last(&proxy)->method, "CONNECT");
     check(!peer_saw(proxy.peer, "t0ken"));
     check(!peer_saw(proxy.peer, "/path"));
     check_discreet(&ear, &s, "s3cret");
     check_discreet(&ear, &s, "t0ken");
-    sending_end(&s);
+    call_end(&s);
 
     /* A proxy that is not there any more. */
     site_close(&proxy);
     s = get(session, "http://nowhere.invalid/");
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_discreet(&ear, &s, "s3cret");
     check_discreet(&ear, &s, "hunter");
     weir_http_close(session);
@@ -511,27 +511,27 @@ static void line_breaks_and_control_characters_are_refused_before_anything_is_se
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] * 2; i++) {
         const char *name = rows[i / 2].name;
         const char *value = rows[i / 2].value;
-        struct sending s = site_request(session, &site, "GET", "/");
+        struct call s = site_request(session, &site, "GET", "/");
 
         check_int(i % 2 ? weir_http_request_secret(s.request, name, value)
                         : weir_http_request_header(s.request, name, value),
                   WEIR_INVALID);
         check(strstr(weir_http_request_error(s.request)->text, "s3cret") == NULL);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_INVALID, 0));
+        call_go(&s);
+        check(call_is(&s, WEIR_INVALID, 0));
         check(strstr(s.error.text, "s3cret") == NULL);
-        sending_end(&s);
+        call_end(&s);
     }
-    struct sending s = site_request(session, &site, "POST", "/");
+    struct call s = site_request(session, &site, "POST", "/");
     check_int(weir_http_request_body(s.request, "x", 1, "text/plain\r\nX-B: 1"), WEIR_INVALID);
-    sending_end(&s);
+    call_end(&s);
     s = site_request(session, &site, "POST", "/");
     check_int(weir_http_request_bearer(s.request, "s3cret\r\nX-B: 1"), WEIR_INVALID);
     check_int(weir_http_request_idempotency_key(s.request, "k\r\nX-B: 1"), WEIR_INVALID);
     check_int(weir_http_request_basic_auth(s.request, "hunter:2", "s3cret"), WEIR_INVALID);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_INVALID, 0));
-    sending_end(&s);
+    call_go(&s);
+    check(call_is(&s, WEIR_INVALID, 0));
+    call_end(&s);
     check_int(peer_connections(site.peer), 0);
     weir_http_close(session);
     site_close(&site);
@@ -576,18 +576,18 @@ static void a_segment_or_query_pair_stays_what_it_is_on_the_wire(void)
     weir_http *session = scene_open(&o);
 
     site_open(&site, NULL);
-    struct sending s = site_request(session, &site, "GET", "/records?v=1");
+    struct call s = site_request(session, &site, "GET", "/records?v=1");
     check_int(weir_http_request_segment(s.request, "../admin?x=#%2f"), WEIR_OK);
     check_int(weir_http_request_query(s.request, "q&a", "1=2 + 3&x=\r\n"), WEIR_OK);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_text(site.notes[0].target,
                "/records/..%2Fadmin%3Fx%3D%23%252f?v=1&q%26a=1%3D2%20%2B%203%26x%3D%0D%0A");
     check_int(weir_http_request_segment(s.request, ".."), WEIR_INVALID);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_INVALID, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_INVALID, 0));
     check_int(site.count, 1);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     site_close(&site);
 }

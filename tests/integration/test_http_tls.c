@@ -275,15 +275,15 @@ static void requests_after_the_server_closed_all_idle_connections_succeed(void)
     for (int i = 0; i < 3; i++) {
         struct peer *peer = start_good(answer_or_hold, NULL);
         weir_http *session = open_trusting();
-        struct sending sendings[IDLE];
+        struct call calls[IDLE];
         char url[PEER_URL_SIZE];
 
         for (int k = 0; k < IDLE; k++)
-            sending_start(&sendings[k], session, "GET", peer_url(peer, "/hold", url), -1);
+            call_start(&calls[k], session, "GET", peer_url(peer, "/hold", url), -1);
         check(peer_wait(peer, PEER_HELD, IDLE));
         peer_let_go(peer);
         for (int k = 0; k < IDLE; k++)
-            check_int(sending_join(&sendings[k]).http, 200);
+            check_int(call_join(&calls[k]).http, 200);
         check_int(peer_open_connections(peer), IDLE);
         check(peer_end_idle(peer, IDLE, ends[i]));
         for (int k = 0; k < 20; k++) {

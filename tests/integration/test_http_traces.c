@@ -71,8 +71,8 @@ static bool is_span_of(uint64_t number, const struct note *note)
 static void an_attempt_tells_the_server_the_id_of_its_span(void)
 {
     set_up(1, NULL, NULL);
-    struct sending s = site_send(session, &site, "GET", "/path?key=secret");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &site, "GET", "/path?key=secret");
+    check(call_is(&s, WEIR_OK, 200));
     check_int(weir_tracer_count(tracer), 1);
     check(is_span_of(0, site_last(&site)));
     weir_span span = finished(tracer, 0);
@@ -89,8 +89,8 @@ static void each_attempt_has_a_span_and_an_id_of_its_own(void)
 {
     set_up(1, NULL, NULL);
     site_route(&site, "/", 503, "");
-    struct sending s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_RESPONSE, 0));
+    struct call s = site_send(session, &site, "GET", "/");
+    check(call_is(&s, WEIR_RESPONSE, 0));
     check_int(s.report.attempts, 3);
     check_int(weir_tracer_count(tracer), 3);
     for (int i = 0; i < 3; i++) {
@@ -107,8 +107,8 @@ static void redirects_are_traced_and_other_origins_told(void)
 {
     set_up(1, NULL, NULL);
     site_lead_to(&site, "/", 302, &other, "/there");
-    struct sending s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &site, "GET", "/");
+    check(call_is(&s, WEIR_OK, 200));
     check_int(weir_tracer_count(tracer), 2);
     check(is_span_of(0, site_last(&site)));
     check(is_span_of(1, site_last(&other)));
@@ -118,8 +118,8 @@ static void redirects_are_traced_and_other_origins_told(void)
 static void an_unsampled_trace_is_passed_on_and_not_recorded(void)
 {
     set_up(0, NULL, NULL);
-    struct sending s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &site, "GET", "/");
+    check(call_is(&s, WEIR_OK, 200));
     weir_trace_context sent = sent_with(site_last(&site));
     check(is_same_id(sent.trace_id, root.context.trace_id, 16) && !sent.is_sampled);
     check(!is_same_id(sent.span_id, root.context.span_id, 8));
@@ -132,14 +132,14 @@ static void a_tracestate_goes_on_as_it_came(void)
     static const weir_trace_context parent = {{1}, {2}, true};
 
     set_up(1, &parent, "vendor=a b,other=1");
-    struct sending s = site_request(session, &site, "POST", "/");
+    struct call s = site_request(session, &site, "POST", "/");
     weir_http_request_body(s.request, "{}", 2, "application/json");
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check_contains(site_last(&site)->head, "\r\ntracestate: vendor=a b,other=1\r\n");
     check(is_same_id(sent_with(site_last(&site)).trace_id, parent.trace_id, 16));
     check_text(site_last(&site)->body, "{}");
-    sending_end(&s);
+    call_end(&s);
     tear_down();
 }
 
@@ -150,16 +150,16 @@ static void a_request_with_a_traceparent_of_its_own_keeps_it(void)
     char text[WEIR_TRACEPARENT_SIZE];
 
     set_up(1, &parent, "a=1");
-    struct sending s = site_request(session, &site, "GET", "/");
+    struct call s = site_request(session, &site, "GET", "/");
     weir_http_request_header(s.request, "Traceparent", own);
-    sending_go(&s);
+    call_go(&s);
     weir_trace_context sent = sent_with(site_last(&site));
     weir_traceparent_format(&sent, text);
     check_text(text, own);
     check_int(count_fields(site_last(&site), "tracestate:"), 0);
     check_int(weir_tracer_count(tracer), 1);
     check(!is_same_id(finished(tracer, 0).context.span_id, sent.span_id, 8));
-    sending_end(&s);
+    call_end(&s);
     tear_down();
 }
 
@@ -167,8 +167,8 @@ static void outside_of_a_trace_nothing_is_sent(void)
 {
     set_up(1, NULL, NULL);
     weir_span_end(&root);
-    struct sending s = site_send(session, &site, "GET", "/");
-    check(sending_is(&s, WEIR_OK, 200));
+    struct call s = site_send(session, &site, "GET", "/");
+    check(call_is(&s, WEIR_OK, 200));
     check_int(count_fields(site_last(&site), "traceparent:"), 0);
     check_int(weir_tracer_count(tracer), 1);
     tear_down();
@@ -191,7 +191,7 @@ static void a_request_full_of_fields_has_room_for_it(void)
     int added = 0;
 
     set_up(1, &parent, "a=1");
-    struct sending s = site_request(session, &site, "POST", "/");
+    struct call s = site_request(session, &site, "POST", "/");
     check_int(weir_http_request_reader(s.request, &reader, "text/plain"), WEIR_OK);
     while (added < 1000) {
         snprintf(name, sizeof name, "x%d", added);
@@ -207,12 +207,12 @@ static void a_request_full_of_fields_has_room_for_it(void)
         snprintf(name, sizeof name, "x%d", i);
         check_int(weir_http_request_header(s.request, name, ""), WEIR_OK);
     }
-    sending_go(&s);
-    check(sending_is(&s, WEIR_OK, 200));
+    call_go(&s);
+    check(call_is(&s, WEIR_OK, 200));
     check(peer_saw(site.peer, "\r\ntracestate: a=1\r\n"));
     check(peer_saw(site.peer, "\r\ntraceparent: 00-01000000000000000000000000000000-"));
     check(peer_saw(site.peer, "chunked"));
-    sending_end(&s);
+    call_end(&s);
     tear_down();
 }
 

@@ -77,20 +77,20 @@ static weir_status rewind_body(void *arg, weir_error *reterr)
 }
 
 /* Send to a path of a server with a body of `size`, -1: unknown. */
-static struct sending upload(weir_http *session, const struct old *old, const char *method,
-                             const char *path, int64_t size, struct body *body)
+static struct call upload(weir_http *session, const struct old *old, const char *method,
+                          const char *path, int64_t size, struct body *body)
 {
     char url[PEER_URL_SIZE];
-    struct sending s = sending_make(session, method, peer_url(old->peer, path, url));
+    struct call s = call_make(session, method, peer_url(old->peer, path, url));
 
     *body = (struct body){0};
     weir_http_request_reader(s.request, &(weir_http_reader){read_body, rewind_body, body, size},
                              "text/plain");
-    sending_go(&s);
+    call_go(&s);
     return s;
 }
 
-static struct sending fetch_path(weir_http *session, const struct old *old, const char *path)
+static struct call fetch_path(weir_http *session, const struct old *old, const char *path)
 {
     char url[PEER_URL_SIZE];
 
@@ -105,9 +105,9 @@ static weir_http_origin origin_of(weir_http *session, const struct old *old)
 }
 
 /* It was not sent, and says why. */
-static void check_refused(const struct sending *s, const struct body *body)
+static void check_refused(const struct call *s, const struct body *body)
 {
-    check(sending_is(s, WEIR_UNSUPPORTED, 0));
+    check(call_is(s, WEIR_UNSUPPORTED, 0));
     check_contains(s->error.text, "HTTP/1.0");
     check_contains(s->error.text, "size");
     check_int(body->reads, 0);
@@ -141,11 +141,11 @@ static void to_a_server_that_answered_in_http_1_0_a_body_of_unknown_length_is_no
         weir_http_origin known = origin_of(session, &old);
         peer_forget(old.peer);
 
-        struct sending s = upload(session, &old, methods[i], "/up", -1, &body);
+        struct call s = upload(session, &old, methods[i], "/up", -1, &body);
         check_refused(&s, &body);
         check(!s.report.was_sent);
         check_int(s.report.attempts, 0);
-        sending_end(&s);
+        call_end(&s);
         check_int(peer_requests(old.peer), 1);
         check_int(peer_connections(old.peer), connections);
         weir_http_origin after = origin_of(session, &old);
@@ -166,18 +166,18 @@ static void an_upload_s_own_answer_tells_what_the_server_speaks(void)
 
     start(&old);
     weir_http *session = scene_open(&o);
-    struct sending s = upload(session, &old, "POST", "/", -1, &body);
-    check(sending_is(&s, WEIR_OK, 200)); /* nothing was known */
+    struct call s = upload(session, &old, "POST", "/", -1, &body);
+    check(call_is(&s, WEIR_OK, 200)); /* nothing was known */
     check(peer_saw(old.peer, "POST / HTTP/1.1\r\n"));
     check(peer_saw(old.peer, "Transfer-Encoding: chunked\r\n"));
     check(peer_saw(old.peer, "piece.piece."));
     peer_forget(old.peer);
-    sending_go(&s); /* the same request again */
-    check(sending_is(&s, WEIR_UNSUPPORTED, 0));
-    sending_end(&s);
+    call_go(&s); /* the same request again */
+    check(call_is(&s, WEIR_UNSUPPORTED, 0));
+    call_end(&s);
     s = upload(session, &old, "POST", "/", -1, &body);
     check_refused(&s, &body);
-    sending_end(&s);
+    call_end(&s);
     check_int(peer_requests(old.peer), 1);
     check_never_both(&old);
     weir_http_close(session);
@@ -197,14 +197,14 @@ static void a_body_of_known_length_goes_with_its_length_and_never_in_chunks(void
         start(&old);
         weir_http *session = scene_open(&o);
         fetch_path(session, &old, paths[i]);
-        struct sending s = upload(session, &old, "POST", "/known", 12, &body);
-        check(sending_is(&s, WEIR_OK, 200));
-        sending_end(&s);
-        s = sending_make(session, "PUT", peer_url(old.peer, "/memory", url));
+        struct call s = upload(session, &old, "POST", "/known", 12, &body);
+        check(call_is(&s, WEIR_OK, 200));
+        call_end(&s);
+        s = call_make(session, "PUT", peer_url(old.peer, "/memory", url));
         weir_http_request_body(s.request, "piece.piece.", 12, NULL);
-        sending_go(&s);
-        check(sending_is(&s, WEIR_OK, 200));
-        sending_end(&s);
+        call_go(&s);
+        check(call_is(&s, WEIR_OK, 200));
+        call_end(&s);
         s = fetch(session, "POST", peer_url(old.peer, "/none", url), WEIR_DEADLINE_DEFAULT);
         check_int(s.status, WEIR_OK);
         check_int(peer_saw_times(old.peer, "Content-Length: 12\r\n"), 2);
@@ -232,14 +232,14 @@ static void an_upload_that_was_answered_in_http_1_0_is_not_repeated(void)
 
             start(&old);
             weir_http *session = scene_open(&o);
-            struct sending s = upload(session, &old, "PUT", paths[i], -1, &body);
+            struct call s = upload(session, &old, "PUT", paths[i], -1, &body);
             check_int(peer_requests(old.peer), 1);
             if (i >= 4)
-                check(sending_is(&s, WEIR_DISCONNECTED, 0));
+                check(call_is(&s, WEIR_DISCONNECTED, 0));
             else if (returns)
-                check(sending_is(&s, WEIR_OK, atoi(paths[i] + 1)));
+                check(call_is(&s, WEIR_OK, atoi(paths[i] + 1)));
             else
-                check(sending_is(&s, WEIR_RESPONSE, 0));
+                check(call_is(&s, WEIR_RESPONSE, 0));
             if (s.status != WEIR_OK)
                 check_contains(s.error.text, "HTTP/1.0");
             if (s.status == WEIR_RESPONSE)
@@ -247,7 +247,7 @@ static void an_upload_that_was_answered_in_http_1_0_is_not_repeated(void)
             check_int(s.report.cause, WEIR_CAUSE_BODY);
             check_int(s.report.attempts, 1);
             check(scene_clock_now(&clock.clock) == CLOCK_START); /* nor waited for */
-            sending_end(&s);
+            call_end(&s);
             check_never_both(&old);
             weir_http_close(session);
             peer_stop(old.peer);
@@ -270,11 +270,11 @@ static void an_upload_that_was_answered_in_http_1_1_or_not_at_all_is_repeated(vo
         start(&old);
         atomic_store(&old.is_modern, true);
         weir_http *session = scene_open(&o);
-        struct sending s = upload(session, &old, "PUT", paths[i], -1, &body);
+        struct call s = upload(session, &old, "PUT", paths[i], -1, &body);
         check_int(s.report.attempts, 4);
         check_int(s.report.cause, WEIR_CAUSE_EXHAUSTED);
         check_int(peer_saw_times(old.peer, "piece.piece."), 4);
-        sending_end(&s);
+        call_end(&s);
         check_never_both(&old);
         weir_http_close(session);
         peer_stop(old.peer);
@@ -298,29 +298,29 @@ static void a_redirect_takes_an_upload_only_where_it_can_be_sent(void)
         atomic_store(&there.is_modern, true);
         weir_http *session = scene_open(&o);
         snprintf(path, sizeof path, "/%d?%s", statuses[i], peer_url(there.peer, "/up", url));
-        struct sending s = upload(session, &here, "POST", path, -1, &body);
-        check(sending_is(&s, WEIR_OK, 200)); /* from 1.0 to where nothing is known */
+        struct call s = upload(session, &here, "POST", path, -1, &body);
+        check(call_is(&s, WEIR_OK, 200)); /* from 1.0 to where nothing is known */
         check_int(peer_saw_times(there.peer, "piece.piece."), statuses[i] != 303);
-        sending_end(&s);
+        call_end(&s);
 
         weir_http_evict_all(session);
         snprintf(path, sizeof path, "/%d?/up", statuses[i]);
         s = upload(session, &here, "POST", path, -1, &body);
         if (statuses[i] == 303) /* a GET */
-            check(sending_is(&s, WEIR_OK, 200));
+            check(call_is(&s, WEIR_OK, 200));
         else
-            check(sending_is(&s, WEIR_UNSUPPORTED, 0));
+            check(call_is(&s, WEIR_UNSUPPORTED, 0));
         check(s.report.was_sent);
         check_int(s.report.redirects, 1);
         check_int(peer_saw_times(here.peer, "POST /up"), 0);
-        sending_end(&s);
+        call_end(&s);
 
         snprintf(path, sizeof path, "/%d?%s", statuses[i], peer_url(here.peer, "/up", url));
         s = upload(session, &there, "POST", path, -1, &body); /* from 1.1 to what is known as 1.0 */
-        check(sending_is(&s, statuses[i] == 303 ? WEIR_OK : WEIR_UNSUPPORTED,
-                         statuses[i] == 303 ? 200 : 0));
+        check(call_is(&s, statuses[i] == 303 ? WEIR_OK : WEIR_UNSUPPORTED,
+                      statuses[i] == 303 ? 200 : 0));
         check_int(peer_saw_times(here.peer, "POST /up"), 0);
-        sending_end(&s);
+        call_end(&s);
         weir_http_close(session);
         peer_stop(here.peer);
         peer_stop(there.peer);
@@ -340,16 +340,16 @@ static void after_any_answer_in_http_1_1_an_upload_is_sent_again(void)
         start(&old);
         weir_http *session = scene_open(&o);
         fetch_path(session, &old, "/");
-        struct sending s = upload(session, &old, "POST", "/11", -1, &body);
+        struct call s = upload(session, &old, "POST", "/11", -1, &body);
         check_refused(&s, &body);
-        sending_end(&s);
+        call_end(&s);
         fetch_path(session, &old, paths[i]);
         peer_forget(old.peer);
         s = upload(session, &old, "POST", "/11", -1, &body);
-        check(sending_is(&s, WEIR_OK, 200));
+        check(call_is(&s, WEIR_OK, 200));
         check(peer_saw(old.peer, "POST /11 HTTP/1.1\r\n"));
         check(peer_saw(old.peer, "piece.piece."));
-        sending_end(&s);
+        call_end(&s);
         weir_http_close(session);
         peer_stop(old.peer);
     }
@@ -370,9 +370,9 @@ static void what_a_server_speaks_is_forgotten_after_a_minute_or_with_its_connect
         weir_http *session = scene_open(&o);
         fetch_path(session, &old, "/");
         scene_clock_move(&clock, 59 * WEIR_SECOND);
-        struct sending s = upload(session, &old, "POST", "/", -1, &body);
+        struct call s = upload(session, &old, "POST", "/", -1, &body);
         check_refused(&s, &body);
-        sending_end(&s);
+        call_end(&s);
         if (way == 0)
             weir_http_evict_all(session);
         else
@@ -380,36 +380,36 @@ static void what_a_server_speaks_is_forgotten_after_a_minute_or_with_its_connect
         atomic_store(&old.is_modern, way != 2);
         peer_forget(old.peer);
         s = upload(session, &old, "POST", "/", -1, &body);
-        check(sending_is(&s, WEIR_OK, 200));
+        check(call_is(&s, WEIR_OK, 200));
         check(peer_saw(old.peer, "POST / HTTP/1.1\r\n"));
         check(peer_saw(old.peer, "piece.piece."));
         check_int(peer_connections(old.peer), 2); /* not over that of HTTP/1.0 */
-        sending_end(&s);
+        call_end(&s);
         s = upload(session, &old, "POST", "/", -1, &body);
         check_int(s.status, way == 2 ? WEIR_UNSUPPORTED : WEIR_OK);
-        sending_end(&s);
+        call_end(&s);
         check_never_both(&old);
         weir_http_close(session);
         peer_stop(old.peer);
     }
 }
 
-/* Evict all connections while an answer is held, and join its sending. */
+/* Evict all connections while an answer is held, and join its call. */
 static void evict_while_held(weir_http *session, const struct old *old, const char *path,
                              const char *meanwhile)
 {
     char url[PEER_URL_SIZE];
-    struct sending held = sending_make(session, "GET", peer_url(old->peer, path, url));
+    struct call held = call_make(session, "GET", peer_url(old->peer, path, url));
 
-    sending_start(&held);
+    call_start(&held);
     check(peer_wait(old->peer, PEER_HELD, 1));
     weir_http_evict_all(session);
     if (meanwhile != NULL)
         fetch_path(session, old, meanwhile);
     peer_let_go(old->peer);
-    sending_join(&held);
+    call_join(&held);
     check_int(held.code, 200);
-    sending_end(&held);
+    call_end(&held);
     peer_forget(old->peer);
 }
 
@@ -427,15 +427,15 @@ static void an_answer_to_what_was_sent_before_the_eviction_tells_nothing(void)
         start(&old);
         weir_http *session = scene_open(&o);
         evict_while_held(session, &old, is_late ? before[i] : "/11/hold", is_late ? NULL : "/10");
-        struct sending s = upload(session, &old, "POST", "/11/up", -1, &body);
+        struct call s = upload(session, &old, "POST", "/11/up", -1, &body);
         if (is_late) {
-            check(sending_is(&s, WEIR_OK, 200));
+            check(call_is(&s, WEIR_OK, 200));
             check(peer_saw(old.peer, "POST /11/up HTTP/1.1\r\n"));
             check(peer_saw(old.peer, "piece.piece."));
         } else {
             check_refused(&s, &body);
         }
-        sending_end(&s);
+        call_end(&s);
         check_never_both(&old);
         weir_http_close(session);
         peer_stop(old.peer);
@@ -447,34 +447,34 @@ static void a_resting_connection_of_http_1_0_is_not_taken_for_chunks(void)
 {
     struct old old;
     struct body bodies[2] = {{0}, {0}};
-    struct sending uploads[2];
+    struct call uploads[2];
     weir_http_options o = scene_options(NULL);
     char url[PEER_URL_SIZE];
 
     start(&old);
     weir_http *session = scene_open(&o);
-    struct sending held = sending_make(session, "GET", peer_url(old.peer, "/11/hold", url));
-    sending_start(&held);
+    struct call held = call_make(session, "GET", peer_url(old.peer, "/11/hold", url));
+    call_start(&held);
     check(peer_wait(old.peer, PEER_HELD, 1));
     fetch_path(session, &old, "/10"); /* the second connection */
     peer_let_go(old.peer);
-    sending_join(&held);
+    call_join(&held);
     check_int(held.code, 200);
-    sending_end(&held);
+    call_end(&held);
     peer_hold_again(old.peer);
     for (int i = 0; i < 2; i++) {
-        uploads[i] = sending_make(session, "POST", peer_url(old.peer, "/11/hold", url));
+        uploads[i] = call_make(session, "POST", peer_url(old.peer, "/11/hold", url));
         weir_http_request_reader(uploads[i].request,
                                  &(weir_http_reader){read_body, rewind_body, &bodies[i], -1}, NULL);
-        sending_start(&uploads[i]);
+        call_start(&uploads[i]);
         check(peer_wait(old.peer, PEER_HELD, i + 1)); /* each has one of the two, or a new one */
     }
     check_int(peer_connections(old.peer), 3);
     peer_let_go(old.peer);
     for (int i = 0; i < 2; i++) {
-        sending_join(&uploads[i]);
-        check(sending_is(&uploads[i], WEIR_OK, 200));
-        sending_end(&uploads[i]);
+        call_join(&uploads[i]);
+        check(call_is(&uploads[i], WEIR_OK, 200));
+        call_end(&uploads[i]);
     }
     check_int(peer_saw_times(old.peer, "POST /11/hold HTTP/1.1\r\n"), 2);
     check_int(peer_saw_times(old.peer, "piece.piece."), 2);
@@ -495,23 +495,23 @@ static void who_waited_for_a_connection_learns_what_it_speaks(void)
 
     start(&old);
     weir_http *session = scene_open(&o);
-    struct sending held = sending_make(session, "GET", peer_url(old.peer, "/hold", url));
-    sending_start(&held);
+    struct call held = call_make(session, "GET", peer_url(old.peer, "/hold", url));
+    call_start(&held);
     check(peer_wait(old.peer, PEER_HELD, 1));
-    struct sending s = sending_make(session, "POST", peer_url(old.peer, "/up", url));
+    struct call s = call_make(session, "POST", peer_url(old.peer, "/up", url));
     weir_http_request_reader(s.request, &(weir_http_reader){read_body, rewind_body, &body, -1},
                              NULL);
-    sending_start(&s);
+    call_start(&s);
     while (origin_of(session, &old).pool.waiters < 1)
         sched_yield();
     peer_let_go(old.peer);
-    sending_join(&held);
-    sending_join(&s);
+    call_join(&held);
+    call_join(&s);
     check_refused(&s, &body);
     check_int(peer_requests(old.peer), 1);
     check_int(origin_of(session, &old).pool.leased, 0);
-    sending_end(&held);
-    sending_end(&s);
+    call_end(&held);
+    call_end(&s);
     weir_http_close(session);
     peer_stop(old.peer);
 }

@@ -53,7 +53,7 @@ static weir_status row_status(const struct urllib3_row *row)
 
 /* What the server saw, what listeners heard, and where the clock stands agree with the row. */
 static void check_pauses(const struct urllib3_row *row, struct server *server,
-                         const struct ear *ear, const struct sending *s)
+                         const struct ear *ear, const struct call *s)
 {
     weir_time sum = 0;
 
@@ -81,9 +81,9 @@ static void play(const struct urllib3_row *row)
     weir_http_options o = row_options(row, &clock);
     weir_http *session = scene_open(&o);
     ear_attach(&ear, session, WEIR_EVENT_BIT(WEIR_HTTP_EVENT_RETRY));
-    struct sending s = fetch(session, row->method, server.url, NEVER);
+    struct call s = fetch(session, row->method, server.url, NEVER);
 
-    check(sending_is(&s, row_status(row), row->verdict == WEIR_VERDICT_RETURN ? row->status : 0));
+    check(call_is(&s, row_status(row), row->verdict == WEIR_VERDICT_RETURN ? row->status : 0));
     check_text(weir_retry_cause_name(s.report.cause), weir_retry_cause_name(row->cause));
     check_int(s.report.attempts, row->attempts);
     check_int(s.report.status, row->status);
@@ -134,8 +134,8 @@ static void a_date_that_python_reads_is_waited_for_by_the_rule_alone(void)
             o.retry = urllib3;
         o.retry.total = 1;
         weir_http *session = scene_open(&o);
-        struct sending s = fetch(session, "GET", server.url, NEVER);
-        check(sending_is(&s, WEIR_RESPONSE, 0));
+        struct call s = fetch(session, "GET", server.url, NEVER);
+        check(call_is(&s, WEIR_RESPONSE, 0));
         weir_http_origin origin = scene_origin(session, server.origin);
         if (is_urllib3) {
             check(s.report.paused > 90 * WEIR_SECOND && s.report.paused <= 100 * WEIR_SECOND);
@@ -166,19 +166,19 @@ static void urllib3_repeats_a_wrong_certificate_and_weirs_default_does_not(void)
     o.verify_tls = true;
     o.ca_file = certs.ca;
     weir_http *session = scene_open(&o);
-    struct sending s = sending_make(session, "PATCH", peer_url(peer, "/", url));
+    struct call s = call_make(session, "PATCH", peer_url(peer, "/", url));
 
     s.deadline = NEVER;
-    sending_go(&s);
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_int(s.report.attempts, 1);
     weir_http_request_retry(s.request, &(weir_retry_options)WEIR_RETRY_OPTIONS_URLLIB3);
-    sending_go(&s);
-    check(sending_is(&s, WEIR_CONNECT, 0));
+    call_go(&s);
+    check(call_is(&s, WEIR_CONNECT, 0));
     check_int(s.report.attempts, 4);
     check_int(s.report.paused, 1800 * WEIR_MS);
     check_int(peer_requests(peer), 0);
-    sending_end(&s);
+    call_end(&s);
     weir_http_close(session);
     peer_stop(peer);
     certs_remove(&certs);

@@ -894,7 +894,7 @@ def test_a_drain_ends_the_wait_for_a_cool_down():
         time_left = other.get("/api/v1/pools").json["http"]["origins"][0]["cool_down"]
         assert 20 < time_left <= 30
         thread.start()
-        wait_for(lambda: other.get("/api/v1/pools").json["http"]["origins"][0]["under_way"] == 1, 5, "the wait")
+        wait_for(lambda: other.get("/api/v1/pools").json["http"]["origins"][0]["in_flight"] == 1, 5, "the wait")
         started = time.monotonic()
         other.signal(signal.SIGTERM)
         assert other.wait_exit() == 0, other.log[-5:]
@@ -1089,7 +1089,7 @@ def test_a_proxy_is_used_when_named_except_for_the_hosts_without():
 
 def test_after_all_this_the_server_stops_cleanly():
     assert {name: pool["used"] for name, pool in backend.pools().items()} == {"main": 0, "suggestions": 0}
-    assert [origin["under_way"] for origin in backend.get("/api/v1/pools").json["http"]["origins"]] == [0]
+    assert [origin["in_flight"] for origin in backend.get("/api/v1/pools").json["http"]["origins"]] == [0]
     assert backend.stop() == 0, backend.log[-10:]
     assert TOKEN not in "\n".join(backend.log)
 

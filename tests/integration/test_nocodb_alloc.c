@@ -168,7 +168,7 @@ static void check_works(struct nocodb_service *service)
     size_t count = weir_http_get_origins(http_handle_session(handle), origins, 4);
     check_int(count, 1);
     check_int(origins[0].pool.leased, 0);
-    check_int(origins[0].under_way, 0);
+    check_int(origins[0].in_flight, 0);
     http_manager_put_session(handle);
     atomic_store(&alloc_fail_in, failing);
 }

@@ -133,7 +133,7 @@ def differences(lines):
         found += [(pool["name"], title, row[title], value) for title, value in expected.items() if row[title] != str(value)]
     origin, row = answer["http"]["origins"][0], origin_row(lines)
     expected = {"ORIGIN": origin["origin"], "BREAKER": origin["breaker"]["state"], "PAUSED": "-", "BUDGET": origin["budget_balance"],
-                "REUSE": f"{origin['reuse_rate'] * 100:.0f}%", "FLIGHT": origin["under_way"], "2XX": origin["counters"]["responses"]["2xx"],
+                "REUSE": f"{origin['reuse_rate'] * 100:.0f}%", "FLIGHT": origin["in_flight"], "2XX": origin["counters"]["responses"]["2xx"],
                 "4XX": origin["counters"]["responses"]["4xx"], "5XX": origin["counters"]["responses"]["5xx"]}
     return found + [("origin", title, row[title], value) for title, value in expected.items() if row[title] != str(value)]
 

@@ -301,7 +301,7 @@ static weir_breaker_outcome judged(weir_attempt_kind kind, int status)
 {
     weir_attempt attempt = {.kind = kind, .status = status};
 
-    return weir_breaker_judge(&attempt);
+    return weir_breaker_classify(&attempt);
 }
 
 static void failures_are_lost_connections_timeouts_and_5xx(void)

@@ -20,10 +20,10 @@ static weir_pool *use(weir_http *session, int i)
     char name[64];
 
     name_origin(i, name);
-    if (weir__origin_take(session, name, &origin, NULL) != WEIR_OK)
+    if (weir__origin_acquire(session, name, &origin, NULL) != WEIR_OK)
         abort();
     weir_pool *pool = origin->pool;
-    weir__origin_put(session, origin);
+    weir__origin_release(session, origin);
     return pool;
 }
 

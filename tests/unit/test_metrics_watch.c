@@ -456,7 +456,7 @@ static void an_origin_is_shown_with_its_policies(void)
     o->budget_denied = 8;
     o->cool_downs = 9;
     o->cool_down_until = weir_now() + 1000 * WEIR_SECOND;
-    o->under_way = 10;
+    o->in_flight = 10;
     o->requests = 11;
     o->attempts = 12;
     o->opened = 13;

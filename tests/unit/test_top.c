@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-static struct top_news news;
+static struct top_snapshot snapshot;
 static struct top_page page;
 static struct top_view view;
 
@@ -23,7 +23,7 @@ static const char two_pools[] =
     "\"counters\": {\"checkouts\": 9, \"timeouts\": 4}, \"holders\": []}],"
     "\"http\": {\"origins\": [{\"origin\": \"https://api.example\", \"breaker\": {\"state\": "
     "\"open\"}, \"cool_down\": 12.5, \"budget_balance\": 0, \"reuse_rate\": 0.75, "
-    "\"under_way\": 2, \"counters\": {\"requests\": 40, \"responses\": {\"2xx\": 30, \"4xx\": 6, "
+    "\"in_flight\": 2, \"counters\": {\"requests\": 40, \"responses\": {\"2xx\": 30, \"4xx\": 6, "
     "\"5xx\": 4}}}]}}";
 
 static weir_status read_at(const char *json, weir_time at, const struct top_figures *before,
@@ -34,12 +34,12 @@ static weir_status read_at(const char *json, weir_time at, const struct top_figu
 
 static void begin(const char *json)
 {
-    memset(&news, 0, sizeof news);
-    news.state = TOP_LIVE;
-    news.has_figures = true;
+    memset(&snapshot, 0, sizeof snapshot);
+    snapshot.state = TOP_LIVE;
+    snapshot.has_figures = true;
     view = (struct top_view){.url = "http://x", .width = 160, .height = 40};
-    check_int(read_at(json, WEIR_SECOND, NULL, &news.figures), WEIR_OK);
-    top_view_arrange(&view, &news.figures);
+    check_int(read_at(json, WEIR_SECOND, NULL, &snapshot.figures), WEIR_OK);
+    top_view_arrange(&view, &snapshot.figures);
 }
 
 /* The text of a line, or "" beyond the last. Valid until the next call. */
@@ -66,16 +66,16 @@ static const char *line_with(const char *part)
 static void figures_are_read_and_the_oldest_loan_comes_first(void)
 {
     begin(two_pools);
-    const struct top_pool *pool = &news.figures.pools[0];
-    check_int(news.figures.pool_count, 2);
+    const struct top_pool *pool = &snapshot.figures.pools[0];
+    check_int(snapshot.figures.pool_count, 2);
     check_text(pool->name, "main");
     check_int(pool->size + 100 * pool->max_overflow, 1005);
     check_int(pool->overflow, -2);
     check_int(pool->holder_count, 2);
     check_text(pool->holders[0].file, "old.c");
-    check_int(news.figures.origin_count, 1);
-    check_int(news.figures.origins[0].server_errors, 4);
-    check(news.figures.origins[0].has_budget);
+    check_int(snapshot.figures.origin_count, 1);
+    check_int(snapshot.figures.origins[0].server_errors, 4);
+    check(snapshot.figures.origins[0].has_budget);
 }
 
 static void a_rate_is_the_difference_over_the_time_and_unknown_after_a_restart(void)
@@ -116,9 +116,9 @@ static void members_that_are_missing_or_of_another_kind_are_nothing(void)
     begin("{\"pools\": [null, 5, {}, [], {\"name\": 5, \"is_initialized\": true, \"size\": \"x\", "
           "\"holders\": [null, {\"age_ms\": \"x\"}], \"times\": []}], \"http\": "
           "{\"origins\": [null, {\"breaker\": 5}]}}");
-    check_int(news.figures.pool_count, 5);
-    check_int(news.figures.origin_count, 2);
-    top_view_draw(&view, &news, &page);
+    check_int(snapshot.figures.pool_count, 5);
+    check_int(snapshot.figures.origin_count, 2);
+    top_view_draw(&view, &snapshot, &page);
     check(page.count > 10);
 }
 
@@ -143,14 +143,14 @@ static void numbers_that_no_server_has_do_no_harm(void)
           "-9223372036854775808, \"settings\": {\"max_overflow\": 9223372036854775807}, \"times\": "
           "{\"wait\": {\"p50_ms\": 1e308, \"p99_ms\": -1e308}}, \"holders\": [{\"age_ms\": "
           "1e308}]}]}");
-    top_view_draw(&view, &news, &page);
+    top_view_draw(&view, &snapshot, &page);
     check_contains(line_with("> a"), "1000000000000000");
 }
 
 static void each_line_says_what_it_is_about(void)
 {
     begin(two_pools);
-    top_view_draw(&view, &news, &page);
+    top_view_draw(&view, &snapshot, &page);
     check_contains(line(0), "live");
     check_contains(line_with("> main"), "5+10     2     1    -2");
     check_contains(line_with("> main"), "250us    1.5s       -");
@@ -174,12 +174,12 @@ static void of_many_holders_those_that_fit_are_shown_and_the_rest_counted(void)
     snprintf(json + size, sizeof json - size, "]}]}");
     begin(json);
     view.height = 20;
-    top_view_draw(&view, &news, &page);
+    top_view_draw(&view, &snapshot, &page);
     check_int(page.count, 20);
     check_contains(line_with(" more"), "and 40 more");
     check_contains(line_with("HTTP ORIGIN"), "BREAKER");
     view.height = TOP_LINES;
-    top_view_draw(&view, &news, &page);
+    top_view_draw(&view, &snapshot, &page);
     check_text(line_with(" more"), "");
 }
 
@@ -191,7 +191,7 @@ static void no_page_is_larger_than_the_screen(void)
             view.width = width;
             view.height = height;
             view.has_help = height % 2 == 1;
-            top_view_draw(&view, &news, &page);
+            top_view_draw(&view, &snapshot, &page);
             check(page.count <= height && page.count <= TOP_LINES);
             for (size_t i = 0; i < page.count; i++)
                 check(page.lines[i].size <= width && page.lines[i].size <= TOP_COLUMNS);
@@ -203,29 +203,29 @@ static void the_chosen_pool_stays_chosen_when_the_order_changes(void)
 {
     begin(two_pools);
     check_text(view.chosen, "main");
-    top_view_move(&view, &news.figures, 1);
+    top_view_move(&view, &snapshot.figures, 1);
     check_text(view.chosen, "second");
     view.order = TOP_BY_WAITERS;
-    top_view_arrange(&view, &news.figures);
-    check_text(news.figures.pools[0].name, "second");
+    top_view_arrange(&view, &snapshot.figures);
+    check_text(snapshot.figures.pools[0].name, "second");
     check_text(view.chosen, "second");
-    top_view_move(&view, &news.figures, -1);
+    top_view_move(&view, &snapshot.figures, -1);
     check_text(view.chosen, "main");
     view.order = TOP_BY_NAME;
-    top_view_arrange(&view, &news.figures);
-    check_text(news.figures.pools[0].name, "main");
+    top_view_arrange(&view, &snapshot.figures);
+    check_text(snapshot.figures.pools[0].name, "main");
     memcpy(view.chosen, "gone", 5);
-    top_view_arrange(&view, &news.figures);
+    top_view_arrange(&view, &snapshot.figures);
     check_text(view.chosen, "main");
 }
 
 static void a_lost_server_is_said_so_and_what_was_known_stays(void)
 {
     begin(two_pools);
-    news.state = TOP_LOST;
-    memcpy(news.problem, "connect refused", 16);
+    snapshot.state = TOP_LOST;
+    memcpy(snapshot.problem, "connect refused", 16);
     view.is_paused = true;
-    top_view_draw(&view, &news, &page);
+    top_view_draw(&view, &snapshot, &page);
     check_contains(line(0), "lost, trying again  paused");
     check_contains(line(1), "connect refused");
     check_contains(line_with("> main"), "5+10");

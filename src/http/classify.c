@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How an attempt ended, in the words of weir/retry.h and of errors. */
-#include "http/judge.h"
+#include "http/classify.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,18 +61,19 @@ static enum nature nature_of(CURLcode code)
     }
 }
 
-static struct judgement begin(weir_attempt_kind kind, weir_status status)
+static struct classification begin(weir_attempt_kind kind, weir_status status)
 {
-    return (struct judgement){.kind = kind, .status = status};
+    return (struct classification){.kind = kind, .status = status};
 }
 
-static struct judgement judge_timeout(const struct transfer *t, bool is_cut_short, char *text)
+static struct classification classify_timeout(const struct transfer *t, bool is_cut_short,
+                                              char *text)
 {
     /* Then it was connect_timeout_ms that came first. */
     if (t->sends == 0 && t->timeout_ms > t->session->options.connect_timeout_ms)
         is_cut_short = false;
-    struct judgement j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
-                               t->sends > 0 || is_cut_short ? WEIR_TIMEOUT : WEIR_CONNECT);
+    struct classification j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
+                                    t->sends > 0 || is_cut_short ? WEIR_TIMEOUT : WEIR_CONNECT);
 
     j.timed_out = true;
     snprintf(text, WEIR_ERROR_TEXT, "%s%s",
@@ -84,9 +85,9 @@ static struct judgement judge_timeout(const struct transfer *t, bool is_cut_shor
 }
 
 /* This machine could not do its part: the origin has nothing to do with it. */
-static struct judgement judge_machine(const struct transfer *t, char *text)
+static struct classification classify_machine(const struct transfer *t, char *text)
 {
-    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_SYSTEM);
+    struct classification j = begin(WEIR_ATTEMPT_OTHER, WEIR_SYSTEM);
     bool is_told = strstr(t->detail, strerror(t->system_errno)) != NULL;
 
     j.is_ours = true;
@@ -98,10 +99,11 @@ static struct judgement judge_machine(const struct transfer *t, char *text)
 
 /* A proxy opened no tunnel. A 4xx is about the request, and the same the next time; what it says by a 5xx
  * is that the server cannot be reached. */
-static struct judgement judge_proxy(const struct transfer *t, char *text)
+static struct classification classify_proxy(const struct transfer *t, char *text)
 {
     bool is_final = t->proxy_status < 500;
-    struct judgement j = begin(is_final ? WEIR_ATTEMPT_OTHER : WEIR_ATTEMPT_CONNECT, WEIR_CONNECT);
+    struct classification j =
+        begin(is_final ? WEIR_ATTEMPT_OTHER : WEIR_ATTEMPT_CONNECT, WEIR_CONNECT);
 
     j.is_ours = is_final;
     j.proxy_status = (int)t->proxy_status;
@@ -111,16 +113,16 @@ static struct judgement judge_proxy(const struct transfer *t, char *text)
 }
 
 /* By libcurl's code alone. */
-static struct judgement judge_code(const struct transfer *t, bool is_cut_short, char *text)
+static struct classification classify_code(const struct transfer *t, bool is_cut_short, char *text)
 {
-    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
+    struct classification j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
     enum nature nature = nature_of(t->code);
     const char *before = "";
     bool is_line;
 
     switch (nature) {
     case NATURE_TIMEOUT:
-        return judge_timeout(t, is_cut_short, text);
+        return classify_timeout(t, is_cut_short, text);
     case NATURE_CONNECT:
         j = begin(t->sends > 0 ? WEIR_ATTEMPT_READ : WEIR_ATTEMPT_CONNECT,
                   t->sends > 0 ? WEIR_DISCONNECTED : WEIR_CONNECT);
@@ -155,17 +157,18 @@ static struct judgement judge_code(const struct transfer *t, bool is_cut_short, 
 }
 
 /* That of a transfer that libcurl ended with an error. */
-static struct judgement judge_failure(const struct transfer *t, bool is_cut_short, char *text)
+static struct classification classify_failure(const struct transfer *t, bool is_cut_short,
+                                              char *text)
 {
     if (t->system_errno != 0)
-        return judge_machine(t, text);
-    return t->proxy_status >= 300 ? judge_proxy(t, text) : judge_code(t, is_cut_short, text);
+        return classify_machine(t, text);
+    return t->proxy_status >= 300 ? classify_proxy(t, text) : classify_code(t, is_cut_short, text);
 }
 
-struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
-                             char text[WEIR_ERROR_TEXT])
+struct classification weir__classify(const struct transfer *t, bool is_cut_short,
+                                     char text[WEIR_ERROR_TEXT])
 {
-    struct judgement j = begin(WEIR_ATTEMPT_OTHER, WEIR_CANCELLED);
+    struct classification j = begin(WEIR_ATTEMPT_OTHER, WEIR_CANCELLED);
 
     switch (t->stop) {
     case STOP_FAILED:
@@ -195,7 +198,7 @@ struct judgement weir__judge(const struct transfer *t, bool is_cut_short,
         break;
     case STOP_NONE:
         if (t->code != CURLE_OK) {
-            j = judge_failure(t, is_cut_short, text);
+            j = classify_failure(t, is_cut_short, text);
             break;
         }
         if (t->response->status >= 200 && !t->is_head_done) {

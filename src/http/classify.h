@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* How an attempt ended, in the words of weir/retry.h and of errors. */
-#ifndef WEIR_HTTP_JUDGE_H
-#define WEIR_HTTP_JUDGE_H
+#ifndef WEIR_HTTP_CLASSIFY_H
+#define WEIR_HTTP_CLASSIFY_H
 
 #include "http/transfer.h"
 
-struct judgement {
+struct classification {
     weir_attempt_kind kind;
     bool timed_out;
     bool is_ours;     /* our own limits, callbacks or signals ended it: it is not repeated, and says
                          * nothing about the origin */
     int proxy_status; /* with which a proxy refused a tunnel; else 0 */
     int system_errno; /* what this machine lacked, with WEIR_SYSTEM of our own; else 0 */
-    weir_status status; /* what the sending fails with if this is its end; OK for a response */
+    weir_status status; /* what the call fails with if this is its end; OK for a response */
 };
 
 /* `is_cut_short`: the attempt had less time than try_timeout_ms, because the deadline is near. Unless the
  * status is OK, `text` is what went wrong, without a full stop. */
-struct judgement weir__judge(const struct transfer *transfer, bool is_cut_short,
-                             char text[WEIR_ERROR_TEXT]);
+struct classification weir__classify(const struct transfer *transfer, bool is_cut_short,
+                                     char text[WEIR_ERROR_TEXT]);
 
 #endif

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* How an attempt that libcurl gave up is judged, by its code and by how far it had come. */
 #include "check.h"
-#include "http/judge.h"
+#include "http/classify.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 static char text[WEIR_ERROR_TEXT];
 
-static struct judgement judge(int code, int sends, bool is_head_done)
+static struct classification classify(int code, int sends, bool is_head_done)
 {
     struct transfer t = {.code = (CURLcode)code,
                          .sends = sends,
                          .is_head_done = is_head_done,
                          .detail = "as libcurl says"};
 
-    return weir__judge(&t, false, text);
+    return weir__classify(&t, false, text);
 }
 
 /* By number, because the headers that weir is built with need not know it. */
@@ -31,7 +31,7 @@ static void too_large_is_a_limit_wherever_it_is_met(void)
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct judgement j = judge(100, cases[i].sends, cases[i].is_head_done);
+        struct classification j = classify(100, cases[i].sends, cases[i].is_head_done);
         check_int(j.status, WEIR_LIMIT);
         check(j.is_ours);
         check_text(text, cases[i].text);
@@ -41,9 +41,9 @@ static void too_large_is_a_limit_wherever_it_is_met(void)
 /* Older ones call a line that is too long out of memory; elsewhere it is just that. */
 static void out_of_memory_is_a_limit_within_the_header_only(void)
 {
-    check_int(judge(CURLE_OUT_OF_MEMORY, 0, false).status, WEIR_NO_MEMORY);
-    check_int(judge(CURLE_OUT_OF_MEMORY, 1, true).status, WEIR_NO_MEMORY);
-    struct judgement j = judge(CURLE_OUT_OF_MEMORY, 1, false);
+    check_int(classify(CURLE_OUT_OF_MEMORY, 0, false).status, WEIR_NO_MEMORY);
+    check_int(classify(CURLE_OUT_OF_MEMORY, 1, true).status, WEIR_NO_MEMORY);
+    struct classification j = classify(CURLE_OUT_OF_MEMORY, 1, false);
     check_int(j.status, WEIR_LIMIT);
     check(j.is_ours);
     check_contains(text, "a line of the header is too long");
@@ -55,11 +55,11 @@ static void what_breaks_is_no_connection_before_the_request_and_a_lost_one_after
                                 CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE};
 
     for (size_t i = 0; i < COUNT_OF(codes); i++) {
-        struct judgement j = judge(codes[i], 0, false);
+        struct classification j = classify(codes[i], 0, false);
         check_int(j.status, WEIR_CONNECT);
         check_int(j.kind, WEIR_ATTEMPT_CONNECT);
         check_contains(text, "no connection: as libcurl says");
-        j = judge(codes[i], 1, false);
+        j = classify(codes[i], 1, false);
         check_int(j.status, WEIR_DISCONNECTED);
         check_int(j.kind, WEIR_ATTEMPT_READ);
     }
@@ -71,7 +71,7 @@ static void a_code_that_nobody_knows_is_the_protocols_fault(void)
                                 9999};
 
     for (size_t i = 0; i < COUNT_OF(codes); i++) {
-        check_int(judge(codes[i], 1, false).status, WEIR_PROTOCOL);
+        check_int(classify(codes[i], 1, false).status, WEIR_PROTOCOL);
         check_contains(text, "as libcurl says");
     }
 }
