@@ -69,7 +69,7 @@ void nocodb_server_clear(struct nocodb_server *server)
 static weir_status limit_session(struct nocodb_server *server, const struct http_handle *handle,
                                  weir_error *reterr)
 {
-    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options rate_limit = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     uint64_t number = http_handle_number(handle);
 
     if (atomic_load_explicit(&server->limited_session, memory_order_acquire) == number)

@@ -106,7 +106,7 @@ typedef struct weir_breaker_counts {
 
 /* A permit of HALF_OPEN that is out. */
 typedef struct weir_breaker_lease {
-    uint64_t ticket; /* 0: not out */
+    uint64_t token; /* 0: not out */
     weir_time expires;
 } weir_breaker_lease;
 
@@ -145,7 +145,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_breaker_init(weir_breaker *ret_breaker
 /* Leave to make one call; goes back with its result. {0} is no leave, and its result is late. */
 typedef struct weir_permit {
     uint64_t epoch;
-    uint64_t ticket;
+    uint64_t token;
 } weir_permit;
 
 /*

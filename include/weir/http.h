@@ -109,7 +109,7 @@ typedef struct weir_http_options {
 
     /* Each origin's rate limiter, and how long a 429 without a Retry-After makes it cool down. Milliseconds; default
      * 0: not at all; 0 to 86400000. A 429 or 503 with one always does, for as long as it says. */
-    weir_rate_limiter_options rate_limit;
+    weir_rate_limit_options rate_limit;
     int unstated_pause_ms;
 
     /* The header of a response. Bytes, all fields together; default 65536, 256 to 262144. */
@@ -182,40 +182,40 @@ typedef struct weir_http_options {
 
 #define WEIR_HTTP_OPTIONS_DEFAULT                                                                  \
     {                                                                                              \
-        "http",                                /* name */                                          \
-            10,                                /* pool_connections */                              \
-            20,                                /* pool_maxsize */                                  \
-            WEIR_POOL_OVERFLOW,                /* pool_block */                                    \
-            100,                               /* max_per_origin */                                \
-            200,                               /* max_total */                                     \
-            30000,                             /* acquire_timeout_ms */                            \
-            1024,                              /* max_waiters */                                   \
-            30000,                             /* idle_timeout_ms */                               \
-            3600,                              /* max_lifetime_s */                                \
-            10,                                /* lifetime_jitter_percent */                       \
-            10000,                             /* connect_timeout_ms */                            \
-            30000,                             /* try_timeout_ms */                                \
-            120000,                            /* total_timeout_ms */                              \
-            WEIR_RETRY_OPTIONS_DEFAULT,        /* retry */                                         \
-            WEIR_BUDGET_OPTIONS_DEFAULT,       /* budget */                                        \
-            true,                              /* use_budget */                                    \
-            WEIR_BREAKER_OPTIONS_DEFAULT,      /* breaker */                                       \
-            true,                              /* use_breaker */                                   \
-            WEIR_RATE_LIMITER_OPTIONS_DEFAULT, /* rate_limit */                                    \
-            0,                                 /* unstated_pause_ms */                             \
-            65536,                             /* max_header_bytes */                              \
-            16777216,                          /* max_body_bytes */                                \
-            65536,                             /* max_error_bytes */                               \
-            true,                              /* decompress */                                    \
-            100,                               /* max_expansion */                                 \
-            true,                              /* follow_redirects */                              \
-            true,                              /* verify_tls */                                    \
-            NULL, NULL,                        /* ca_file, ca_path */                              \
-            NULL, NULL,                        /* cert_file, key_file */                           \
-            NULL, NULL,                        /* proxy, no_proxy */                               \
-            false,                             /* proxy_from_environment */                        \
-            "weir/" WEIR_VERSION,              /* user_agent */                                    \
-            NULL                               /* clock */                                         \
+        "http",                              /* name */                                            \
+            10,                              /* pool_connections */                                \
+            20,                              /* pool_maxsize */                                    \
+            WEIR_POOL_OVERFLOW,              /* pool_block */                                      \
+            100,                             /* max_per_origin */                                  \
+            200,                             /* max_total */                                       \
+            30000,                           /* acquire_timeout_ms */                              \
+            1024,                            /* max_waiters */                                     \
+            30000,                           /* idle_timeout_ms */                                 \
+            3600,                            /* max_lifetime_s */                                  \
+            10,                              /* lifetime_jitter_percent */                         \
+            10000,                           /* connect_timeout_ms */                              \
+            30000,                           /* try_timeout_ms */                                  \
+            120000,                          /* total_timeout_ms */                                \
+            WEIR_RETRY_OPTIONS_DEFAULT,      /* retry */                                           \
+            WEIR_BUDGET_OPTIONS_DEFAULT,     /* budget */                                          \
+            true,                            /* use_budget */                                      \
+            WEIR_BREAKER_OPTIONS_DEFAULT,    /* breaker */                                         \
+            true,                            /* use_breaker */                                     \
+            WEIR_RATE_LIMIT_OPTIONS_DEFAULT, /* rate_limit */                                      \
+            0,                               /* unstated_pause_ms */                               \
+            65536,                           /* max_header_bytes */                                \
+            16777216,                        /* max_body_bytes */                                  \
+            65536,                           /* max_error_bytes */                                 \
+            true,                            /* decompress */                                      \
+            100,                             /* max_expansion */                                   \
+            true,                            /* follow_redirects */                                \
+            true,                            /* verify_tls */                                      \
+            NULL, NULL,                      /* ca_file, ca_path */                                \
+            NULL, NULL,                      /* cert_file, key_file */                             \
+            NULL, NULL,                      /* proxy, no_proxy */                                 \
+            false,                           /* proxy_from_environment */                          \
+            "weir/" WEIR_VERSION,            /* user_agent */                                      \
+            NULL                             /* clock */                                           \
     }
 
 /*
@@ -268,7 +268,7 @@ WEIR_API const weir_http_options *weir_http_get_options(const weir_http *session
  * Threads: any.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_rate_limit(
-    weir_http *session, const char *url, const weir_rate_limiter_options *rate_limit,
+    weir_http *session, const char *url, const weir_rate_limit_options *rate_limit,
     int unstated_pause_ms, weir_error *reterr);
 
 /* Set the breaker of an origin by hand, as weir_breaker_set(). Errors: the same, and as above. */

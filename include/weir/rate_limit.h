@@ -28,8 +28,8 @@ extern "C" {
  * Threads: one at a time; the caller's lock guards a rate limiter that is shared.
  */
 
-/* Options. Start from WEIR_RATE_LIMITER_OPTIONS_DEFAULT. */
-typedef struct weir_rate_limiter_options {
+/* Options. Start from WEIR_RATE_LIMIT_OPTIONS_DEFAULT. */
+typedef struct weir_rate_limit_options {
     /* Requests per period. Default 0: no limit, only cool-downs. 0 to 1000000. */
     int rate;
 
@@ -43,16 +43,16 @@ typedef struct weir_rate_limiter_options {
     /* The longest cool-down that a server can ask for. Seconds; default 21600, 0 to
      * 31536000. */
     int max_cool_down_s;
-} weir_rate_limiter_options;
+} weir_rate_limit_options;
 
-#define WEIR_RATE_LIMITER_OPTIONS_DEFAULT                                                          \
+#define WEIR_RATE_LIMIT_OPTIONS_DEFAULT                                                            \
     {                                                                                              \
         0, 1000, 1, 21600                                                                          \
     }
 
 /* A rate limiter, on the caller's memory; nothing to give up. The fields are weir's. */
 typedef struct weir_rate_limiter {
-    weir_rate_limiter_options options;
+    weir_rate_limit_options options;
     weir_time full_at; /* when the bucket will be full, if nothing more is taken out of it */
     weir_time cool_down_until;
     uint64_t cool_downs;
@@ -60,8 +60,9 @@ typedef struct weir_rate_limiter {
 
 /* Begin full, without a cool-down. `options` may be NULL. Errors: WEIR_INVALID names the option, its value and
  * its range; *ret_limiter is then untouched. */
-WEIR_API WEIR_MUST_CHECK weir_status weir_rate_limiter_init(
-    weir_rate_limiter *ret_limiter, const weir_rate_limiter_options *options, weir_error *reterr);
+WEIR_API WEIR_MUST_CHECK weir_status weir_rate_limiter_init(weir_rate_limiter *ret_limiter,
+                                                            const weir_rate_limit_options *options,
+                                                            weir_error *reterr);
 
 /* A place in time: send at `at`, unless a cool-down began meanwhile. */
 typedef struct weir_rate_limiter_pass {

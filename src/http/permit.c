@@ -127,7 +127,7 @@ static bool refuse_by_rate_limit(struct call *call, weir_time wait)
 {
     call->report->retry_after = wait;
     weir__refuse(call, WEIR_REFUSED,
-                 "the rate limiter of %s sends nothing for another %.3f call, which is "
+                 "the rate limiter of %s sends nothing for another %.3f s, which is "
                  "beyond the deadline",
                  call->origin->name, (double)wait / (double)WEIR_SECOND);
     return false;

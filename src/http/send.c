@@ -263,7 +263,7 @@ static weir_status report_error(struct call *call, weir_error *reterr)
     const weir_http_report *r = call->report;
     weir_status status = call->classification.status;
 
-    weir_error_set(reterr, status, "%s %s: %s (%u attempt%s, %.3f call)", call->method,
+    weir_error_set(reterr, status, "%s %s: %s (%u attempt%s, %.3f s)", call->method,
                    call->url->shown, call->failure, r->attempts, r->attempts == 1 ? "" : "s",
                    (double)r->elapsed / (double)WEIR_SECOND);
     if (reterr != NULL)

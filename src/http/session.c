@@ -378,7 +378,7 @@ static weir_status take_set(weir_http *session, const char *text, struct origin 
 }
 
 weir_status weir_http_set_rate_limit(weir_http *session, const char *url,
-                                     const weir_rate_limiter_options *rate_limit,
+                                     const weir_rate_limit_options *rate_limit,
                                      int unstated_pause_ms, weir_error *reterr)
 {
     struct origin *origin = NULL;

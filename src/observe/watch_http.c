@@ -162,13 +162,14 @@ static void hear(const weir_http_event *event, void *arg)
     const char *name = metrics->http_functions.name(event->session);
     const char *method = known_method(event->method);
     const char *error = error_type(event, status);
-    const char *const attempt[] = {name, address.host, address.port, method, status, error};
-    const char *const sending[] = {name, address.host, address.port, method, error};
+    const char *const attempt_labels[] = {name, address.host, address.port, method, status, error};
+    const char *const call_labels[] = {name, address.host, address.port, method, error};
 
     if (event->kind == WEIR_HTTP_EVENT_ATTEMPT)
-        weir_series_record(weir_metric_series(kit[REQUEST_DURATION], attempt), event->duration);
+        weir_series_record(weir_metric_series(kit[REQUEST_DURATION], attempt_labels),
+                           event->duration);
     if (event->kind == WEIR_HTTP_EVENT_REQUEST)
-        weir_series_record(weir_metric_series(kit[SEND_DURATION], sending), event->duration);
+        weir_series_record(weir_metric_series(kit[SEND_DURATION], call_labels), event->duration);
 }
 
 /* ---- origins ----------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ static void enter(weir_breaker *b, weir_breaker_state state)
     b->is_exceeded = false;
     b->half_open = (weir_breaker_counts){0};
     for (int i = 0; i < WEIR_BREAKER_PERMITS_MAX; i++)
-        b->leases[i].ticket = 0;
+        b->leases[i].token = 0;
 }
 
 /* Enter a state whose own calls fill the window, or one without a window. An open breaker keeps
@@ -122,10 +122,10 @@ static bool is_over(const weir_breaker_options *o, uint32_t failed, uint32_t slo
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
-static weir_breaker_lease *find_lease(weir_breaker *b, uint64_t ticket)
+static weir_breaker_lease *find_lease(weir_breaker *b, uint64_t token)
 {
     for (int i = 0; i < b->options.permitted_calls_in_half_open; i++)
-        if (b->leases[i].ticket == ticket)
+        if (b->leases[i].token == token)
             return &b->leases[i];
     return NULL;
 }
@@ -133,8 +133,8 @@ static weir_breaker_lease *find_lease(weir_breaker *b, uint64_t ticket)
 static void expire_leases(weir_breaker *b, weir_time now)
 {
     for (int i = 0; i < b->options.permitted_calls_in_half_open; i++) {
-        if (b->leases[i].ticket != 0 && b->leases[i].expires <= now) {
-            b->leases[i].ticket = 0;
+        if (b->leases[i].token != 0 && b->leases[i].expires <= now) {
+            b->leases[i].token = 0;
             b->expired++;
         }
     }
@@ -145,7 +145,7 @@ static uint32_t leases_out(const weir_breaker *b)
     uint32_t out = 0;
 
     for (int i = 0; i < b->options.permitted_calls_in_half_open; i++)
-        out += b->leases[i].ticket != 0;
+        out += b->leases[i].token != 0;
     return out;
 }
 
@@ -157,9 +157,9 @@ static bool lend_permit(weir_breaker *b, weir_time now, weir_permit *ret_permit)
         return false;
 
     weir_breaker_lease *lease = find_lease(b, 0);
-    lease->ticket = ++b->last_token;
+    lease->token = ++b->last_token;
     lease->expires = weir__after(now, b->options.permit_lease_ms * WEIR_MS);
-    *ret_permit = (weir_permit){b->epoch, lease->ticket};
+    *ret_permit = (weir_permit){b->epoch, lease->token};
     return true;
 }
 
@@ -253,11 +253,11 @@ weir_breaker_change weir_breaker_record(weir_breaker *b, const weir_permit *perm
     bool is_slow = duration > b->options.slow_call_duration_ms * WEIR_MS;
     bool is_permitted = !is_late && b->state == WEIR_BREAKER_HALF_OPEN;
     weir_breaker_lease *lease =
-        is_permitted && permit->ticket != 0 ? find_lease(b, permit->ticket) : NULL;
+        is_permitted && permit->token != 0 ? find_lease(b, permit->token) : NULL;
 
     b->late += is_late || (is_permitted && lease == NULL);
     if (lease != NULL)
-        lease->ticket = 0;
+        lease->token = 0;
     if (outcome == WEIR_OUTCOME_IGNORED)
         return WEIR_BREAKER_UNCHANGED;
     if (lease != NULL)

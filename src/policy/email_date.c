@@ -188,7 +188,7 @@ static void split_zone(struct words *words)
 }
 
 /* From 0, in `words` as MONTH, with the day as DAY; -1: neither is a month. */
-static int settle_month(struct words *words)
+static int resolve_month(struct words *words)
 {
     static const char *const names[] = {
         "jan", "feb",  "mar",  "apr",    "may",       "jun",      "jul",      "aug",
@@ -211,7 +211,7 @@ static bool is_email_digit(char c)
 }
 
 /* The year may stand behind the time, or even behind the zone. */
-static bool settle_year(struct words *words)
+static bool resolve_year(struct words *words)
 {
     struct word *year = &words->of[YEAR];
     size_t colon = place_of(*year, ':');
@@ -293,8 +293,8 @@ bool weir__email_date(const char *text, int64_t *ret_seconds)
     if (words.count < DATE_WORDS || words.of[DAY].size == 0 || words.of[MONTH].size == 0)
         return false;
 
-    int month = settle_month(&words);
-    if (month < 0 || !settle_year(&words) || !number(words.of[YEAR], &year) ||
+    int month = resolve_month(&words);
+    if (month < 0 || !resolve_year(&words) || !number(words.of[YEAR], &year) ||
         !number(words.of[DAY], &day) || !read_time(words.of[TIME], &time))
         return false;
     year = full_year(year);

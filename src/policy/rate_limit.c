@@ -6,10 +6,10 @@
 #include "policy/range.h"
 
 weir_status weir_rate_limiter_init(weir_rate_limiter *ret_limiter,
-                                   const weir_rate_limiter_options *options, weir_error *reterr)
+                                   const weir_rate_limit_options *options, weir_error *reterr)
 {
-    static const weir_rate_limiter_options defaults = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
-    const weir_rate_limiter_options *o = options == NULL ? &defaults : options;
+    static const weir_rate_limit_options defaults = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
+    const weir_rate_limit_options *o = options == NULL ? &defaults : options;
     const struct range ranges[] = {
         {"rate", o->rate, 0, 1000000},
         {"period_ms", o->period_ms, 1, 86400000},

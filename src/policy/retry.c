@@ -161,9 +161,9 @@ static bool is_repeatable(const weir_retry_options *options, const weir_attempt 
     return attempt->has_idempotency_key && !options->urllib3_rules;
 }
 
-static weir_retry_cause judge_response(const weir_retry_options *options,
-                                       const weir_retry_state *state, const weir_attempt *attempt,
-                                       const struct asked *asked)
+static weir_retry_cause cause_of_response(const weir_retry_options *options,
+                                          const weir_retry_state *state,
+                                          const weir_attempt *attempt, const struct asked *asked)
 {
     if (!is_forced(options, attempt->status)) {
         if (!asked->is_present || !is_retry_after_status(attempt->status))
@@ -175,8 +175,8 @@ static weir_retry_cause judge_response(const weir_retry_options *options,
 }
 
 /* Of a failure with the request under way. */
-static weir_retry_cause judge_failure(const weir_retry_options *options,
-                                      const weir_attempt *attempt)
+static weir_retry_cause cause_of_failure(const weir_retry_options *options,
+                                         const weir_attempt *attempt)
 {
     bool is_harmless =
         options->urllib3_rules ? attempt->kind == WEIR_ATTEMPT_OTHER : !attempt->was_sent;
@@ -185,15 +185,15 @@ static weir_retry_cause judge_failure(const weir_retry_options *options,
 }
 
 /* WEIR_CAUSE_BACKOFF when it may be, whatever its counters and the clock say. */
-static weir_retry_cause judge(const weir_retry_options *options, const weir_retry_state *state,
-                              const weir_attempt *attempt, const struct asked *asked)
+static weir_retry_cause cause_of(const weir_retry_options *options, const weir_retry_state *state,
+                                 const weir_attempt *attempt, const struct asked *asked)
 {
     switch (attempt->kind) {
     case WEIR_ATTEMPT_RESPONSE:
-        return judge_response(options, state, attempt, asked);
+        return cause_of_response(options, state, attempt, asked);
     case WEIR_ATTEMPT_READ:
     case WEIR_ATTEMPT_OTHER:
-        return judge_failure(options, attempt);
+        return cause_of_failure(options, attempt);
     case WEIR_ATTEMPT_REFUSED:
         return WEIR_CAUSE_REFUSED;
     case WEIR_ATTEMPT_REDIRECT:
@@ -313,7 +313,7 @@ weir_retry_decision weir_retry_next(const weir_retry_options *options, weir_retr
     state->attempts += attempt->kind != WEIR_ATTEMPT_REFUSED;
     state->failures = is_redirect ? 0 : state->failures + 1;
 
-    weir_retry_cause cause = judge(options, state, attempt, &asked);
+    weir_retry_cause cause = cause_of(options, state, attempt, &asked);
     if (cause == WEIR_CAUSE_BACKOFF)
         cause = spend(options, state, attempt);
     if (cause == WEIR_CAUSE_BACKOFF && !attempt->is_rewindable && needs_body_again(attempt))

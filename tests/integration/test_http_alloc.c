@@ -201,7 +201,7 @@ static void with_the_rest(void)
     weir_http *session = open_session();
     weir_http_request *request = NULL;
     weir_http_response *response = NULL;
-    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options rate_limit = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     int events = 0;
     int left = 3;
     const weir_http_reader reader = {read_chunk, rewind_chunks, &left, -1};

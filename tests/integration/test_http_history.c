@@ -409,7 +409,7 @@ static void a_wait_for_the_rate_limit_is_told_by_the_attempt_that_it_was_for(voi
     static struct site site;
     struct scene_clock clock;
     char url[PEER_URL_SIZE];
-    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options slow = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);

@@ -244,7 +244,7 @@ static void a_report_says_how_long_the_cool_down_lasts(void)
         {503, "Retry-After: 9223372036\r\n", 0, 21600 * WEIR_SECOND},
         {500, "Retry-After: 7\r\n", 30000, 7 * WEIR_SECOND},
     };
-    weir_rate_limiter_options never = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options never = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct scene_clock clock;
@@ -322,7 +322,7 @@ static void an_origin_may_have_a_rate_limit_of_its_own(void)
     struct scene_clock clock;
     struct server server;
     struct server other;
-    weir_rate_limiter_options rate_limit = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options rate_limit = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);
@@ -501,7 +501,7 @@ static void who_waits_for_a_rate_limit_that_is_set_anew_goes_by_the_new_one(void
 {
     struct scene_clock clock;
     struct server server;
-    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options slow = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);

@@ -629,7 +629,7 @@ static void each_hop_passes_the_breaker_and_rate_limiter_of_its_own_origin(void)
     static struct site two;
     struct scene_clock clock;
     char url[PEER_URL_SIZE];
-    weir_rate_limiter_options slow = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options slow = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     weir_error error;
 
     scene_clock_init(&clock);

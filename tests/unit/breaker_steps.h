@@ -69,7 +69,7 @@ static inline void refused(void)
     weir_permit p = {77, 77};
 
     check(!weir_breaker_acquire(&b, now, &p));
-    check(p.epoch == 77 && p.ticket == 77);
+    check(p.epoch == 77 && p.token == 77);
     check_invariant();
 }
 

@@ -13,7 +13,7 @@ static weir_rate_limiter rate_limit;
 
 static void make(int rate, int period_ms, int burst)
 {
-    weir_rate_limiter_options o = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options o = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
 
     o.rate = rate;
     o.period_ms = period_ms;
@@ -213,7 +213,7 @@ static void after_a_pause_callers_leave_as_the_rate_allows(void)
 
 static void options_out_of_range_are_refused_by_name(void)
 {
-    weir_rate_limiter_options o = WEIR_RATE_LIMITER_OPTIONS_DEFAULT;
+    weir_rate_limit_options o = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
 
     o.rate = -1;
     check_int(weir_rate_limiter_init(&rate_limit, &o, &e), WEIR_INVALID);

@@ -25,7 +25,7 @@
 #define END_SLICE (10 * WEIR_MS)
 
 /* How long the end of the process waits for what is being read or given back at that moment. */
-#define EXIT_PATIENCE WEIR_SECOND
+#define EXIT_GRACE WEIR_SECOND
 
 #define FIRST_POLLS 32
 
@@ -364,7 +364,7 @@ static void await_requests_locked(weir_time deadline)
  */
 static void at_exit(void)
 {
-    weir_time deadline = weir_now() + EXIT_PATIENCE;
+    weir_time deadline = weir_now() + EXIT_GRACE;
     struct pg_cancel *ended = NULL;
 
     pthread_mutex_lock(&canceller.lock);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* How long close() waits for the server to be done with a connection that was in good order. */
-#define CLOSE_PATIENCE WEIR_SECOND
+#define CLOSE_GRACE WEIR_SECOND
 
 /* ---- one address --------------------------------------------------------------------------- */
 
@@ -262,7 +262,7 @@ weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void 
  */
 static void await_goodbye(int fd)
 {
-    weir_time deadline = weir_now() + CLOSE_PATIENCE;
+    weir_time deadline = weir_now() + CLOSE_GRACE;
     char rest[4096];
 
     while (weir__pg_poll(fd, POLLIN, weir_now(), deadline) != 0) {

@@ -347,10 +347,10 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
 
     if (prepared == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
-    bool is_settled_by_value = is_erratic(prepared, params);
+    bool is_typed_by_value = is_erratic(prepared, params);
     weir__pg_unprepare(conn, prepared);
     *ret_way = PG_UNPREPARED;
-    if (is_settled_by_value && prepared->is_typed) {
+    if (is_typed_by_value && prepared->is_typed) {
         params->typing = PG_TEXTUAL;
         return WEIR_OK;
     }
