@@ -63,7 +63,7 @@ typedef struct weir_http_options {
     /* Requests on the wire at once, over all origins. Default 200, 1 to 1024. */
     int max_total;
 
-    /* How long a request may wait for a connection, waiting for the origin's pool and for
+    /* How long a request may wait for a connection, in the queues of the origin's pool and of
      * max_total together. Milliseconds; default 30000, 0 to 86400000. 0: never wait. */
     int acquire_timeout_ms;
 

@@ -74,7 +74,7 @@ static inline weir_time weir__call_now(struct call *call)
     return call->now = weir__http_now(call->session);
 }
 
-/* permit.c: leave to make one attempt. */
+/* permit.c: the permit to make one attempt. */
 struct attempt_permit {
     weir_time at; /* when it was given */
     weir_permit breaker;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leave to make one attempt: the breaker, the rate limiter, a handle of the origin's pool, a place of max_total. */
+/* The permit to make one attempt: the breaker, the rate limiter, a handle of the origin's pool, a place of max_total. */
 #include "http/call.h"
 #include "probes.h"
 
@@ -200,7 +200,7 @@ static bool pass_policies(struct call *call, struct attempt_permit *permit)
     }
 }
 
-/* What became of leave to make an attempt. */
+/* What became of a permit. */
 enum permit_state {
     PERMIT_GIVEN,
     PERMIT_REFUSED,

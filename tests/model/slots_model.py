@@ -252,7 +252,7 @@ def may_open_beside(pool, taken):
 
 
 def take_free(pool):
-    """An idle slot, else a empty one, else a vacant one, else one never used, else None."""
+    """An idle slot, else an empty one, else a vacant one, else one never used, else None."""
     high_water = yield read("high_water")
     empty = vacant = None
     leased = 0
