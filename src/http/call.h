@@ -92,7 +92,7 @@ bool weir__acquire_permit(struct call *call, struct attempt_permit *ret_permit);
 /* Whether the body has no known length, and so goes out in chunks. */
 bool weir__is_chunked(const struct call *call);
 
-/* attempt.c: make one attempt, or have it refused; fills in `attempt`, `classification` and `step`. */
+/* attempt.c: make one attempt, or have it refused; fills in `attempt`, `classification` and `next_step`. */
 void weir__attempt(struct call *call);
 
 /* decide.c: say what follows, and why. */

@@ -241,7 +241,7 @@ static void abandon_permit(struct call *call, const weir_permit *permit)
 
 /* ---- a handle ---------------------------------------------------------------------------- */
 
-/* Both lines end at the same instant. */
+/* Both waits end at the same instant. */
 static weir_time acquire_until(const struct call *call, weir_time now)
 {
     const weir_http_options *options = &call->session->options;

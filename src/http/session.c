@@ -394,7 +394,7 @@ weir_status weir_http_set_rate_limit(weir_http *session, const char *url,
     if (status != WEIR_OK)
         return status;
     pthread_mutex_lock(&origin->lock);
-    /* Passes of the old rate limiter are void: their references reserve again. */
+    /* Passes of the old rate limiter are void: their holders reserve again. */
     fresh.cool_downs = origin->rate_limit.cool_downs + 1;
     origin->rate_limit = fresh;
     origin->unstated_pause_ms = unstated_pause_ms;
