@@ -65,7 +65,7 @@ static weir_status copy_text(char *text, size_t size, char **ret_text, weir_erro
 
     if (copy != NULL)
         memcpy(copy, text, size + 1);
-    weir_text_free(text);
+    free(text);
     if (copy == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "make JSON: out of memory");
     *ret_text = copy;

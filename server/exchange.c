@@ -8,7 +8,7 @@
 
 #include "exchange_chunks.h"
 #include "exchange_stream.h"
-#include "hygiene.h"
+#include "head_validation.h"
 #include "listener_events.h"
 
 /*
@@ -33,7 +33,7 @@ struct exchange {
     const char *target_at; /* where the target stood in the parser's buffer */
     const char *method_at;
     const char *version;
-    struct hygiene_body framing;
+    struct body_framing framing;
     const struct http_route *route;
     bool must_close;
     bool is_asked_first; /* see ask_before_reading() */
@@ -205,7 +205,7 @@ static enum MHD_Result collect_field(void *arg, enum MHD_ValueKind kind, const c
     struct http_request *request = arg;
 
     (void)kind;
-    request->fields[request->field_count++] = (struct hygiene_field){
+    request->fields[request->field_count++] = (struct head_field){
         name, name_size, value == NULL ? "" : value, value == NULL ? 0 : value_size};
     return MHD_YES;
 }
@@ -230,30 +230,30 @@ static size_t block_size(struct exchange *x)
 }
 
 /* Everything that can be said against the head alone. */
-static struct hygiene_verdict judge(struct exchange *x)
+static struct head_verdict validate(struct exchange *x)
 {
     const struct listener_options *options = &x->listener->options;
-    struct hygiene_head head = {x->request.method, x->request.target, x->version, x->request.fields,
+    struct request_head head = {x->request.method, x->request.target, x->version, x->request.fields,
                                 x->request.field_count};
-    struct hygiene_verdict verdict;
+    struct head_verdict verdict;
     size_t size = block_size(x);
 
     if (size > options->max_header_bytes)
-        return (struct hygiene_verdict){431, "the request's headers are too large"};
+        return (struct head_verdict){431, "the request's headers are too large"};
     if (head.field_count > (size_t)options->max_headers)
-        return (struct hygiene_verdict){431, "the request has too many headers"};
+        return (struct head_verdict){431, "the request has too many headers"};
     if (x->listener->checks_block &&
-        !hygiene_accounts_for_block(x->method_at, size, x->target_at, &head))
-        return (struct hygiene_verdict){400, "a line of the head is folded, holds a NUL, or does "
-                                             "not end with CRLF"};
+        !head_accounts_for_block(x->method_at, size, x->target_at, &head))
+        return (struct head_verdict){400, "a line of the head is folded, holds a NUL, or does "
+                                          "not end with CRLF"};
     if (!request_trim_fields(&x->request))
-        return (struct hygiene_verdict){503, "out of memory"};
-    verdict = hygiene_judge(&head, &x->framing);
+        return (struct head_verdict){503, "out of memory"};
+    verdict = head_validate(&head, &x->framing);
     if (verdict.status != 0)
         return verdict;
     x->max_body = atomic_load(&x->listener->max_body_bytes);
     if (x->framing.has_length && x->framing.length > x->max_body)
-        return (struct hygiene_verdict){413, "the request's body is too large"};
+        return (struct head_verdict){413, "the request's body is too large"};
     return verdict;
 }
 
@@ -335,14 +335,14 @@ static enum MHD_Result admit_body(struct exchange *x)
 
 static enum MHD_Result take_head(struct exchange *x)
 {
-    struct hygiene_verdict verdict;
+    struct head_verdict verdict;
     struct router_match match;
     const char *problem;
 
     x->conn->accounted += block_size(x);
     if (!collect_fields(x))
         return refuse(x, 503, "out of memory");
-    verdict = judge(x);
+    verdict = validate(x);
     if (verdict.status != 0)
         return refuse(x, verdict.status, verdict.reason);
     problem = request_cut_target(&x->request);

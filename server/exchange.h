@@ -66,7 +66,7 @@ struct listener {
     struct acceptor *acceptor;
     int port;
     uint64_t id_prefix;
-    bool checks_block; /* the parser is one that hygiene_accounts_for_block() has to watch */
+    bool checks_block; /* the parser is one that head_accounts_for_block() has to watch */
     struct door main;
     struct door reserve;
 

@@ -34,7 +34,7 @@ static weir_http_options session_options(const struct http_session_options *opti
 
     all.pool_connections = options->pool_connections;
     all.pool_maxsize = options->pool_maxsize;
-    all.pool_block = options->pool_block ? WEIR_POOL_BLOCK : WEIR_POOL_OVERFLOW;
+    all.pool_block = options->pool_block ? WEIR_HTTP_WHEN_FULL_BLOCK : WEIR_HTTP_WHEN_FULL_OVERFLOW;
     all.retry.total = options->max_retries;
     all.retry.backoff_factor_ms = options->backoff_factor_ms;
     all.try_timeout_ms = options->timeout_ms;

@@ -166,7 +166,7 @@ static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *
 
 /*
  * Before 1.0 the library's parser repairs folded lines, NULs and bare LFs in silence, and
- * hygiene_accounts_for_block() has to find them; from 1.0 on it refuses them itself when asked
+ * head_accounts_for_block() has to find them; from 1.0 on it refuses them itself when asked
  * to (1.0.10 also a second Host, asked or not), with the right status and a page of its own. The
  * library at run time need not be that of the headers: both have one soname.
  */

@@ -16,7 +16,7 @@
  * they answer even while every worker is blocked. Those marked is_health have a reserve of connections
  * with an event thread of its own, so that they answer also when max_connections are open.
  *
- * A request reaches a handler only after it passed the hygiene rules of hygiene.h and its whole
+ * A request reaches a handler only after it passed the rules of head_validation.h and its whole
  * body arrived within the deadline and the limit. Everything refused before that is answered by
  * the listener itself, with {"detail": "…"} wherever an answer is possible at all.
  */

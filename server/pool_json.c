@@ -160,14 +160,14 @@ static json_t *describe_pool(struct managed_db *manager)
 /* How many origins are listed, those used last. */
 #define ORIGINS_SHOWN 32
 
-static const char *block_name(weir_pool_block block)
+static const char *block_name(weir_http_when_full block)
 {
     switch (block) {
-    case WEIR_POOL_BLOCK:
+    case WEIR_HTTP_WHEN_FULL_BLOCK:
         return "block";
-    case WEIR_POOL_FAIL:
+    case WEIR_HTTP_WHEN_FULL_FAIL:
         return "fail";
-    case WEIR_POOL_OVERFLOW:
+    case WEIR_HTTP_WHEN_FULL_OVERFLOW:
         break;
     }
     return "overflow";

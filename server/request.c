@@ -26,7 +26,7 @@ bool request_keep_target(struct http_request *request, const char *target)
 
 /* ---- Header lines ------------------------------------------------------------------------- */
 
-static size_t trimmed_size(const struct hygiene_field *field)
+static size_t trimmed_size(const struct head_field *field)
 {
     size_t size = field->value_size;
 
@@ -35,7 +35,7 @@ static size_t trimmed_size(const struct hygiene_field *field)
     return size;
 }
 
-static bool wants_trimming(const struct hygiene_field *field)
+static bool wants_trimming(const struct head_field *field)
 {
     return trimmed_size(field) < field->value_size &&
            strcasecmp(field->name, "Content-Length") != 0 &&
@@ -57,7 +57,7 @@ bool request_trim_fields(struct http_request *request)
     if (out == NULL)
         return false;
     for (size_t i = 0; i < request->field_count; i++) {
-        struct hygiene_field *field = &request->fields[i];
+        struct head_field *field = &request->fields[i];
         size_t size = trimmed_size(field);
 
         if (!wants_trimming(field))

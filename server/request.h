@@ -8,7 +8,7 @@
 
 #include <weir/clock.h>
 
-#include "hygiene.h"
+#include "head_validation.h"
 #include "listener.h"
 #include "router.h"
 
@@ -39,7 +39,7 @@ struct http_request {
     struct http_pair params[ROUTER_PARAMS];
     size_t param_count;
 
-    struct hygiene_field *fields; /* owned array; the strings are the parser's, or in `trimmed` */
+    struct head_field *fields; /* owned array; the strings are the parser's, or in `trimmed` */
     size_t field_count;
     char *trimmed;
 
@@ -62,7 +62,7 @@ bool request_keep_target(struct http_request *request, const char *target);
 bool request_trim_fields(struct http_request *request);
 
 /*
- * Cut the target, which passed the hygiene check, into path and query, and decode the query.
+ * Cut the target, which passed validation, into path and query, and decode the query.
  * Returns NULL, or a sentence saying why the request is malformed.
  */
 const char *request_cut_target(struct http_request *request);

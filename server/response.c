@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "feed.h"
-#include "hygiene.h"
+#include "head_validation.h"
 #include "text.h"
 
 static const char content_type_json[] = "application/json; charset=utf-8";

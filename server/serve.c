@@ -26,7 +26,7 @@
 #include "signals.h"
 #include "suggestions_db_manager.h"
 #include "tracing.h"
-#include "welcome.h"
+#include "banner.h"
 
 #define START_LIMIT_MS 30000
 #define SEED_LIMIT_MS 10000
@@ -587,10 +587,10 @@ int serve_run(struct config *config, const struct config_source *source)
         clear();
         return 1;
     }
-    welcome_print(&(struct welcome){.config = config,
-                                    .port = server.port,
-                                    .own_secret = server.own_secret,
-                                    .database = server.app.database});
+    banner_print(&(struct banner){.config = config,
+                                  .port = server.port,
+                                  .own_secret = server.own_secret,
+                                  .database = server.app.database});
 
     int number = wait_for_end(source);
     signals_let_next_exit();

@@ -200,7 +200,7 @@ weir_status suggestions_list_pending(struct suggestion_service *service,
     if (status != WEIR_OK)
         return status;
     *ret_text = strdup(json);
-    weir_text_free(json);
+    free(json);
     if (*ret_text == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "list suggestions: out of memory");
     return WEIR_OK;

@@ -147,7 +147,7 @@ static inline void fixture_json(weir_conn *conn, const char *sql, const char *ex
     check_status(weir_result_to_json(result, &text, NULL, &error), WEIR_OK, error);
     if (text != NULL)
         check_text(text, expected);
-    weir_text_free(text);
+    free(text);
     weir_result_close(result);
 }
 

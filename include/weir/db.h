@@ -411,7 +411,7 @@ WEIR_API weir_value weir_result_value(const weir_result *result, size_t row, siz
  * The result as JSON text: an array of objects, one per row, keys in column order; or one row as an
  * object. NULL, booleans, integers, doubles and JSON as JSON's own (a double that JSON cannot say,
  * NaN or infinite, as null), blobs in base64, the rest as strings. Doubles have the fewest digits
- * that read back as the same number. The caller frees *ret_text with weir_text_free(); ret_size may
+ * that read back as the same number. The caller frees *ret_text with free(); ret_size may
  * be NULL.
  *
  * JSON is always UTF-8: a byte of the database's text that belongs to no character is written as
@@ -424,7 +424,6 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_result_to_json(const weir_result *resu
 WEIR_API WEIR_MUST_CHECK weir_status weir_result_row_to_json(const weir_result *result, size_t row,
                                                              char **ret_text, size_t *ret_size,
                                                              weir_error *reterr);
-WEIR_API void weir_text_free(char *text);
 
 /*
  * Whether all text in the result is UTF-8; if not, *ret_row and *ret_column (either may be NULL) say

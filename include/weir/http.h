@@ -30,11 +30,11 @@ typedef struct weir_http_response weir_http_response;
 /* ---- the session ------------------------------------------------------------------------- */
 
 /* What happens to a request when pool_maxsize connections to its origin are busy. */
-typedef enum weir_pool_block {
-    WEIR_POOL_OVERFLOW, /* another is opened and closed afterwards, up to max_per_origin; then wait */
-    WEIR_POOL_BLOCK,    /* wait in the queue, first come, first served */
-    WEIR_POOL_FAIL      /* fail at once with WEIR_FULL */
-} weir_pool_block;
+typedef enum weir_http_when_full {
+    WEIR_HTTP_WHEN_FULL_OVERFLOW, /* another is opened and closed afterwards, up to max_per_origin; then wait */
+    WEIR_HTTP_WHEN_FULL_BLOCK, /* wait in the queue, first come, first served */
+    WEIR_HTTP_WHEN_FULL_FAIL   /* fail at once with WEIR_FULL */
+} weir_http_when_full;
 
 /*
  * Options. Start from WEIR_HTTP_OPTIONS_DEFAULT and assign: zero keeps its own meaning. Values out
@@ -52,11 +52,11 @@ typedef struct weir_http_options {
     /* Connections kept per origin. Default 20, 1 to 1024. */
     int pool_maxsize;
 
-    /* What happens when they are all busy. Default WEIR_POOL_OVERFLOW, as HTTPAdapter's
+    /* What happens when they are all busy. Default WEIR_HTTP_WHEN_FULL_OVERFLOW, as HTTPAdapter's
      * pool_block=False. */
-    weir_pool_block pool_block;
+    weir_http_when_full pool_block;
 
-    /* Connections per origin with WEIR_POOL_OVERFLOW, those kept included. Default 100, 1 to 1024;
+    /* Connections per origin with WEIR_HTTP_WHEN_FULL_OVERFLOW, those kept included. Default 100, 1 to 1024;
      * below pool_maxsize it counts as that. */
     int max_per_origin;
 
@@ -185,7 +185,7 @@ typedef struct weir_http_options {
         "http",                              /* name */                                            \
             10,                              /* pool_connections */                                \
             20,                              /* pool_maxsize */                                    \
-            WEIR_POOL_OVERFLOW,              /* pool_block */                                      \
+            WEIR_HTTP_WHEN_FULL_OVERFLOW,    /* pool_block */                                      \
             100,                             /* max_per_origin */                                  \
             200,                             /* max_total */                                       \
             30000,                           /* acquire_timeout_ms */                              \
@@ -437,7 +437,7 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *                      request was redirected to by 301, 302 or 303, since that was carried out
  *   WEIR_RESPONSE      a status that should have been repeated, and no repeat is left; `native` is it
  *   WEIR_REFUSED       the breaker is open, or its cool-down lasts until after the deadline
- *   WEIR_FULL          as max_waiters or WEIR_POOL_FAIL says
+ *   WEIR_FULL          as max_waiters or WEIR_HTTP_WHEN_FULL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
  *   WEIR_PROTOCOL      the other side does not speak HTTP, gives a length that is none, sends a body that
  *                      cannot be decoded, or redirects to where nobody follows

@@ -360,8 +360,3 @@ bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, size_t *ret
     }
     return true;
 }
-
-void weir_text_free(char *text)
-{
-    free(text);
-}

@@ -201,7 +201,7 @@ static struct dial_address *next_address(struct dial *dial)
     return next;
 }
 
-static bool is_under_way(const struct dial *dial)
+static bool is_pending(const struct dial *dial)
 {
     for (size_t i = 0; i < dial->count; i++)
         if (dial->addresses[i].socket >= 0)
@@ -218,7 +218,7 @@ enum dial_state weir__dial_step(struct dial *dial, weir_time now)
         begin(dial, next_address(dial), now);
     if (dial->connected >= 0)
         return DIAL_IS_READY;
-    return is_under_way(dial) ? DIAL_WAITS : DIAL_FAILED;
+    return is_pending(dial) ? DIAL_WAITS : DIAL_FAILED;
 }
 
 bool weir__dial_should_renew(struct dial *dial, enum dial_state state, weir_time now)

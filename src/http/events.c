@@ -22,7 +22,7 @@ weir_status weir_http_listen(weir_http *session, unsigned mask, weir_http_listen
     pthread_mutex_lock(&session->lock);
     int count = atomic_load_explicit(&session->listener_count, memory_order_relaxed);
     if (count < SESSION_LISTENERS) {
-        session->listeners[count] = (struct listener){mask, listener, arg};
+        session->listeners[count] = (struct http_listener){mask, listener, arg};
         atomic_store_explicit(&session->listener_count, count + 1, memory_order_release);
         atomic_fetch_or_explicit(&session->listener_mask, mask, memory_order_relaxed);
     }

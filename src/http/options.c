@@ -53,11 +53,12 @@ static weir_status check_numbers(const weir_http_options *options, weir_error *r
     if (options->max_body_bytes < 0 || options->max_body_bytes > BODY_LIMIT)
         return weir_error_set(reterr, WEIR_INVALID, "max_body_bytes %lld: must be 0 to %lld",
                               (long long)options->max_body_bytes, (long long)BODY_LIMIT);
-    if (options->pool_block > WEIR_POOL_FAIL)
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "pool_block %d: must be WEIR_POOL_OVERFLOW, WEIR_POOL_BLOCK or "
-                              "WEIR_POOL_FAIL",
-                              (int)options->pool_block);
+    if (options->pool_block > WEIR_HTTP_WHEN_FULL_FAIL)
+        return weir_error_set(
+            reterr, WEIR_INVALID,
+            "pool_block %d: must be WEIR_HTTP_WHEN_FULL_OVERFLOW, WEIR_HTTP_WHEN_FULL_BLOCK or "
+            "WEIR_HTTP_WHEN_FULL_FAIL",
+            (int)options->pool_block);
     return WEIR_OK;
 }
 

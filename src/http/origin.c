@@ -66,7 +66,8 @@ static weir_status open_pool(weir_http *session, const char *name, weir_pool **r
     strcpy(pool_name, length < sizeof pool_name ? name : name + length + 1 - sizeof pool_name);
     options.name = pool_name;
     options.pool_size = o->pool_maxsize;
-    options.max_overflow = o->pool_block == WEIR_POOL_OVERFLOW ? most - o->pool_maxsize : 0;
+    options.max_overflow =
+        o->pool_block == WEIR_HTTP_WHEN_FULL_OVERFLOW ? most - o->pool_maxsize : 0;
     options.pool_timeout_ms = o->acquire_timeout_ms;
     options.pool_recycle_s = o->max_lifetime_s;
     options.recycle_jitter_percent = o->lifetime_jitter_percent;

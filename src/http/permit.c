@@ -247,14 +247,14 @@ static weir_time acquire_until(const struct call *call, weir_time now)
     const weir_http_options *options = &call->session->options;
     weir_time until = now + options->acquire_timeout_ms * WEIR_MS;
 
-    if (options->pool_block == WEIR_POOL_FAIL || options->acquire_timeout_ms == 0)
+    if (options->pool_block == WEIR_HTTP_WHEN_FULL_FAIL || options->acquire_timeout_ms == 0)
         return WEIR_DEADLINE_NOW;
     return until < call->deadline ? until : call->deadline;
 }
 
 static bool refuse_by_pool(struct call *call, weir_status status, const weir_error *error)
 {
-    bool fails_at_once = call->session->options.pool_block == WEIR_POOL_FAIL;
+    bool fails_at_once = call->session->options.pool_block == WEIR_HTTP_WHEN_FULL_FAIL;
 
     weir__refuse(call, status == WEIR_TIMEOUT && fails_at_once ? WEIR_FULL : status, "%s",
                  error->text);

@@ -14,7 +14,7 @@
 #define ORIGIN_BUCKETS 256
 #define ORIGINS_REMEMBERED 1024
 
-struct listener {
+struct http_listener {
     unsigned mask;
     weir_http_listener *function;
     void *arg;
@@ -49,7 +49,7 @@ struct weir_http {
 
     _Atomic unsigned listener_mask;
     _Atomic int listener_count; /* grows under the lock, after the entry is written */
-    struct listener listeners[SESSION_LISTENERS];
+    struct http_listener listeners[SESSION_LISTENERS];
 
     pthread_mutex_t lock;
     struct session_guarded guarded;

@@ -90,10 +90,11 @@ weir_status weir_metrics_add(weir_metrics *metrics, const weir_metric_options *o
     return WEIR_OK;
 }
 
-weir_status weir__kit_prepare(weir_metrics *metrics, struct kit *kit,
-                              const weir_metric_options *options, size_t count, weir_error *reterr)
+weir_status weir__instruments_prepare(weir_metrics *metrics, struct instruments *instruments,
+                                      const weir_metric_options *options, size_t count,
+                                      weir_error *reterr)
 {
-    weir_metric *made[KIT_MAX];
+    weir_metric *made[INSTRUMENTS_MAX];
 
     for (size_t i = 0; i < count; i++) {
         weir_status status = weir_metrics_add(metrics, &options[i], &made[i], reterr);
@@ -101,9 +102,9 @@ weir_status weir__kit_prepare(weir_metrics *metrics, struct kit *kit,
             return status;
     }
     weir__lock(&metrics->lock);
-    if (!kit->is_ready)
-        memcpy(kit->metrics, made, count * sizeof *made);
-    kit->is_ready = true;
+    if (!instruments->is_ready)
+        memcpy(instruments->metrics, made, count * sizeof *made);
+    instruments->is_ready = true;
     weir__unlock(&metrics->lock);
     return WEIR_OK;
 }

@@ -72,9 +72,9 @@ struct source {
 };
 
 /* The metrics that watching needs, made when it is first asked for. watch_*.c know their order. */
-#define KIT_MAX 40
-struct kit {
-    weir_metric *metrics[KIT_MAX];
+#define INSTRUMENTS_MAX 40
+struct instruments {
+    weir_metric *metrics[INSTRUMENTS_MAX];
     bool is_ready;
 };
 
@@ -91,10 +91,10 @@ struct weir_metrics {
     weir_metric *all[WEIR_METRICS_MAX];
 
     /* Filled under the lock, before the first source or listener that reads them. */
-    struct kit pool_kit;
-    struct kit db_kit;
-    struct kit http_kit;
-    struct kit process_kit;
+    struct instruments pool_instruments;
+    struct instruments db_instruments;
+    struct instruments http_instruments;
+    struct instruments process_instruments;
     weir_metrics_db db_functions;
     _Atomic(struct db_cache_entry *)
         db_cache[DB_CACHE_ENTRIES]; /* set once each, by compare-and-swap */
@@ -131,8 +131,9 @@ int64_t weir__series_read(const struct weir_series *series, size_t word);
 bool weir__source_enter(weir_metrics *metrics, size_t index, weir_metrics_source **ret_function,
                         void **ret_arg);
 void weir__source_leave(weir_metrics *metrics, size_t index);
-/* Add the metrics of a kit, unless that was done. */
-weir_status weir__kit_prepare(weir_metrics *metrics, struct kit *kit,
-                              const weir_metric_options *options, size_t count, weir_error *reterr);
+/* Add a set of instruments, unless that was done. */
+weir_status weir__instruments_prepare(weir_metrics *metrics, struct instruments *instruments,
+                                      const weir_metric_options *options, size_t count,
+                                      weir_error *reterr);
 
 #endif

@@ -8,7 +8,7 @@
 /* Nanoseconds counted in a metric in seconds. */
 #define NANOSECONDS 1e9
 
-/* One entry of a kit: all but the name, what is counted, and the labels at their defaults. */
+/* One instrument: all but the name, what is counted, and the labels at their defaults. */
 #define COUNTER(name_, unit_, description_, ...)                                                   \
     {                                                                                              \
         .name = (name_), .kind = WEIR_METRIC_COUNTER, .unit = (unit_),                             \

@@ -9,7 +9,7 @@ static const double duration_bounds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 
 static const double row_bounds[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000};
 
 enum { DURATION, ROWS, DB_METRICS };
-_Static_assert(DB_METRICS <= KIT_MAX, "room for every metric of a database");
+_Static_assert(DB_METRICS <= INSTRUMENTS_MAX, "room for every metric of a database");
 
 #define DB_LABELS                                                                                  \
     "db.system.name", "db.namespace", "db.operation.name", "db.client.connection.pool.name"
@@ -58,11 +58,11 @@ struct series {
 
 static struct series find_both(weir_metrics *metrics, const weir_db_event *event, const char *pool)
 {
-    weir_metric *const *kit = metrics->db_kit.metrics;
+    weir_metric *const *instruments = metrics->db_instruments.metrics;
 
     return (struct series){
-        find_series(kit[DURATION], event, pool),
-        returns_rows(event) ? find_series(kit[ROWS], event, pool) : NULL,
+        find_series(instruments[DURATION], event, pool),
+        returns_rows(event) ? find_series(instruments[ROWS], event, pool) : NULL,
     };
 }
 
@@ -145,8 +145,8 @@ weir_status weir_metrics_watch_db_with(weir_metrics *metrics, weir_db *db,
                                        const weir_metrics_db *functions, weir_error *reterr)
 {
     weir_pool *pool = functions->pool(db);
-    weir_status status =
-        weir__kit_prepare(metrics, &metrics->db_kit, descriptions, DB_METRICS, reterr);
+    weir_status status = weir__instruments_prepare(metrics, &metrics->db_instruments, descriptions,
+                                                   DB_METRICS, reterr);
 
     if (status != WEIR_OK)
         return status;

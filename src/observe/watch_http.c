@@ -43,7 +43,7 @@ enum {
     WAIT_TIME,
     HTTP_METRICS
 };
-_Static_assert(HTTP_METRICS <= KIT_MAX, "room for every metric of a session");
+_Static_assert(HTTP_METRICS <= INSTRUMENTS_MAX, "room for every metric of a session");
 
 static const weir_metric_options descriptions[HTTP_METRICS] = {
     [REQUEST_DURATION] =
@@ -152,7 +152,7 @@ static const char *error_type(const weir_http_event *event, const char *status)
 static void hear(const weir_http_event *event, void *arg)
 {
     weir_metrics *metrics = arg;
-    weir_metric *const *kit = metrics->http_kit.metrics;
+    weir_metric *const *instruments = metrics->http_instruments.metrics;
     struct address address;
     char status[16] = "";
 
@@ -166,10 +166,11 @@ static void hear(const weir_http_event *event, void *arg)
     const char *const call_labels[] = {name, address.host, address.port, method, error};
 
     if (event->kind == WEIR_HTTP_EVENT_ATTEMPT)
-        weir_series_record(weir_metric_series(kit[REQUEST_DURATION], attempt_labels),
+        weir_series_record(weir_metric_series(instruments[REQUEST_DURATION], attempt_labels),
                            event->duration);
     if (event->kind == WEIR_HTTP_EVENT_REQUEST)
-        weir_series_record(weir_metric_series(kit[SEND_DURATION], call_labels), event->duration);
+        weir_series_record(weir_metric_series(instruments[SEND_DURATION], call_labels),
+                           event->duration);
 }
 
 /* ---- origins ----------------------------------------------------------------------------- */
@@ -177,14 +178,14 @@ static void hear(const weir_http_event *event, void *arg)
 /* Where the figures of one origin go, with room for one label of their own. */
 struct origin_writer {
     weir_metrics_writer *writer;
-    weir_metric *const *kit;
+    weir_metric *const *instruments;
     const char *values[4];
 };
 
 static void write_value(struct origin_writer *to, int metric, const char *own, double value)
 {
     to->values[3] = own;
-    weir_metrics_write(to->writer, to->kit[metric], to->values, value);
+    weir_metrics_write(to->writer, to->instruments[metric], to->values, value);
 }
 
 static void write_counters(struct origin_writer *to, const weir_http_origin *origin)
@@ -235,15 +236,16 @@ static void write_pool(struct origin_writer *to, const weir_pool_stats *pool)
     write_value(to, OPEN_CONNECTIONS, "idle", pool->idle);
     write_value(to, PENDING, NULL, pool->waiters);
     write_value(to, TIMEOUTS, NULL, (double)pool->timeouts);
-    weir__write_times(to->writer, to->kit[WAIT_TIME], to->values, &pool->wait_time);
+    weir__write_times(to->writer, to->instruments[WAIT_TIME], to->values, &pool->wait_time);
 }
 
 static void write_origin(weir_metrics_writer *writer, const char *session,
                          const weir_http_origin *origin)
 {
     struct address address;
-    struct origin_writer to = {
-        writer, writer->metrics->http_kit.metrics, {session, address.host, address.port, NULL}};
+    struct origin_writer to = {writer,
+                               writer->metrics->http_instruments.metrics,
+                               {session, address.host, address.port, NULL}};
 
     split_origin(origin->name, &address);
     write_counters(&to, origin);
@@ -263,7 +265,8 @@ static void write_session(weir_metrics_writer *writer, void *arg)
     /* A name stays empty where the session had no memory to list its origins. */
     memset(origins, 0, ORIGINS_SHOWN * sizeof *origins);
     size_t count = functions->get_origins(arg, origins, ORIGINS_SHOWN);
-    weir_metrics_write(writer, writer->metrics->http_kit.metrics[ORIGINS], &name, (double)count);
+    weir_metrics_write(writer, writer->metrics->http_instruments.metrics[ORIGINS], &name,
+                       (double)count);
     for (size_t i = 0; i < count && i < ORIGINS_SHOWN; i++)
         if (origins[i].name[0] != '\0')
             write_origin(writer, name, &origins[i]);
@@ -274,8 +277,8 @@ static void write_session(weir_metrics_writer *writer, void *arg)
 weir_status weir_metrics_watch_http_with(weir_metrics *metrics, weir_http *session,
                                          const weir_metrics_http *functions, weir_error *reterr)
 {
-    weir_status status =
-        weir__kit_prepare(metrics, &metrics->http_kit, descriptions, HTTP_METRICS, reterr);
+    weir_status status = weir__instruments_prepare(metrics, &metrics->http_instruments,
+                                                   descriptions, HTTP_METRICS, reterr);
 
     if (status != WEIR_OK)
         return status;

@@ -40,7 +40,7 @@ enum {
     MISUSES,
     POOL_METRICS
 };
-_Static_assert(POOL_METRICS <= KIT_MAX, "room for every metric of a pool");
+_Static_assert(POOL_METRICS <= INSTRUMENTS_MAX, "room for every metric of a pool");
 
 static const weir_metric_options descriptions[POOL_METRICS] = {
     /* "_count" at the end of a name is for histograms in Prometheus' text. */
@@ -164,7 +164,7 @@ static void write_states(weir_metrics_writer *writer, const weir_metric *metric,
 
 static void write_pool(weir_metrics_writer *writer, void *arg)
 {
-    weir_metric *const *metrics = writer->metrics->pool_kit.metrics;
+    weir_metric *const *metrics = writer->metrics->pool_instruments.metrics;
     const char *name = weir_pool_name(arg);
     const char *const values[] = {name};
     weir_pool_stats stats;
@@ -210,8 +210,8 @@ static void write_pool(weir_metrics_writer *writer, void *arg)
 
 weir_status weir_metrics_watch_pool(weir_metrics *metrics, weir_pool *pool, weir_error *reterr)
 {
-    weir_status status =
-        weir__kit_prepare(metrics, &metrics->pool_kit, descriptions, POOL_METRICS, reterr);
+    weir_status status = weir__instruments_prepare(metrics, &metrics->pool_instruments,
+                                                   descriptions, POOL_METRICS, reterr);
 
     return status == WEIR_OK ? weir_metrics_add_source(metrics, write_pool, pool, reterr) : status;
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { CPU, RESIDENT, VIRTUAL, OPEN_FDS, MAX_FDS, START, THREADS, BUILD, PROCESS_METRICS };
-_Static_assert(PROCESS_METRICS <= KIT_MAX, "room for every metric of the process");
+_Static_assert(PROCESS_METRICS <= INSTRUMENTS_MAX, "room for every metric of the process");
 
 static const weir_metric_options descriptions[PROCESS_METRICS] = {
     [CPU] =
@@ -79,7 +79,7 @@ static double count_descriptors(void)
 
 static void write_process(weir_metrics_writer *writer, void *arg)
 {
-    weir_metric *const *metrics = writer->metrics->process_kit.metrics;
+    weir_metric *const *metrics = writer->metrics->process_instruments.metrics;
     const char *const version[] = {weir_version()};
     char stat[1024];
     struct timespec cpu = {0, 0};
@@ -112,8 +112,8 @@ static double start_time(void)
 weir_status weir_metrics_watch_process(weir_metrics *metrics, weir_error *reterr)
 {
     double started_at = start_time();
-    weir_status status =
-        weir__kit_prepare(metrics, &metrics->process_kit, descriptions, PROCESS_METRICS, reterr);
+    weir_status status = weir__instruments_prepare(metrics, &metrics->process_instruments,
+                                                   descriptions, PROCESS_METRICS, reterr);
 
     if (status != WEIR_OK)
         return status;

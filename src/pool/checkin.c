@@ -25,13 +25,13 @@ static bool note_return_locked(weir_pool *pool) WEIR_REQUIRES(pool->lock)
 
 static void destroy(weir_pool *pool)
 {
-    bool has_tick = pool->options.clock == NULL;
+    bool has_coarse_clock = pool->options.clock == NULL;
 
     weir__mutex_clear(&pool->lock);
     free(pool->slots);
     free(pool);
-    if (has_tick)
-        weir__tick_stop();
+    if (has_coarse_clock)
+        weir__coarse_clock_stop();
 }
 
 /* ---- a slot ------------------------------------------------------------------------------ */

@@ -212,7 +212,7 @@ weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease
     if (!slot_try_take(slot, &word))
         return acquire_slowly(pool, deadline, ret_lease, reterr, file, line);
 
-    weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
+    weir_time now = atomic_load_explicit(&weir__coarse_word, memory_order_relaxed);
     if (!is_ready(pool, slot, now))
         return finish_hinted(pool, deadline, ret_lease, reterr, file, line);
     hint->word = word + SLOT_GENERATION;
@@ -246,7 +246,7 @@ static weir_time end_use(weir_pool *pool, const weir_lease *lease)
 }
 
 /* Whether a connection can be put to rest as it is: nobody takes part, nothing is measured, and it is
- * known already that it was in use at this tick. */
+ * known already that it was in use at this step of the coarse clock. */
 static inline bool is_simple_return(weir_pool *pool, struct weir_slot *slot, weir_time now)
 {
     return atomic_load_explicit(&pool->is_plain, memory_order_relaxed) &&
@@ -337,7 +337,7 @@ weir_status weir_pool_release(weir_lease *lease)
         return give_back(lease, NULL);
 
     weir_pool *pool = lease->pool;
-    weir_time now = atomic_load_explicit(&weir__tick_word, memory_order_relaxed);
+    weir_time now = atomic_load_explicit(&weir__coarse_word, memory_order_relaxed);
     if (!is_simple_return(pool, slot, now))
         return give_back(lease, NULL);
     WEIR_PROBE2(release, pool->options.name, (weir_time)0);
@@ -375,7 +375,7 @@ weir_status weir_pool_set_cancelling(weir_lease *lease)
         return misuse(pool);
     atomic_store_explicit(&slot->thread, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->is_cancelling, true, memory_order_relaxed);
-    /* Not this tick's, so that the return does not take the way that forgets nobody. */
+    /* Not this step's, so that the return does not take the way that forgets nobody. */
     atomic_store_explicit(&slot->last_used, INT64_MIN, memory_order_relaxed);
     return WEIR_OK;
 }

@@ -5,7 +5,7 @@
 
 #include "base/lock.h"
 #include "base/park.h"
-#include "base/tick.h"
+#include "base/coarse_clock.h"
 #include "probes.h"
 #include "pool/peer.h"
 #include "pool/slots.h"
@@ -135,7 +135,7 @@ struct acquire {
 weir_time weir__pool_now(weir_pool *pool);
 static inline weir_time weir__pool_coarse_now(weir_pool *pool)
 {
-    return pool->options.clock == NULL ? weir__tick_now() : weir__pool_now(pool);
+    return pool->options.clock == NULL ? weir__coarse_now() : weir__pool_now(pool);
 }
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
 /* The absolute deadline of an acquire, computed from pool_timeout once when it is first asked for. */

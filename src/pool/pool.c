@@ -62,7 +62,7 @@ weir_status weir_pool_open(const weir_pool_options *options, const weir_driver *
     memset(slots, 0, slots_size);
     pool->slots = slots;
     if (options->clock == NULL)
-        weir__tick_start();
+        weir__coarse_clock_start();
     *ret_pool = pool;
     return WEIR_OK;
 }

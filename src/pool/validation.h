@@ -30,7 +30,7 @@ static inline bool slot_needs_ping(weir_pool *pool, struct weir_slot *slot, weir
 }
 
 /* It was in use now: until the earlier of its expiry and its next ping, comparing is enough. Never
- * for ever, which would be fresh by an unknown tick too, and its holder's age then unknown. */
+ * for ever, which would be fresh by an unknown time too, and its holder's age then unknown. */
 static inline void slot_freshen(weir_pool *pool, struct weir_slot *slot, weir_time now)
 {
     weir_time expires = atomic_load_explicit(&slot->expires_at, memory_order_relaxed);
@@ -39,7 +39,7 @@ static inline void slot_freshen(weir_pool *pool, struct weir_slot *slot, weir_ti
     if (expires == INT64_MIN)
         return;
     weir_time until = pool->ping_bypass < expires - now ? now + pool->ping_bypass : expires;
-    until = until < WEIR__TICK_UNKNOWN ? until : WEIR__TICK_UNKNOWN - 1;
+    until = until < WEIR__COARSE_UNKNOWN ? until : WEIR__COARSE_UNKNOWN - 1;
     atomic_store_explicit(&slot->fresh_until, until, memory_order_relaxed);
 }
 

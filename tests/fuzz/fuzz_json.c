@@ -47,7 +47,7 @@ static void write_as_json(const char *text, size_t size)
     must(weir__json_is_valid(written, written_size));
     if (strstr(text, "\xEF\xBF\xBD") == NULL)
         must(weir_result_is_utf8(result, NULL, NULL) == (strstr(written, "\xEF\xBF\xBD") == NULL));
-    weir_text_free(written);
+    free(written);
     weir_result_close(result);
     weir__columns_unref(columns);
 }

@@ -253,10 +253,10 @@ static void json_is_the_same_on_every_engine(void)
                "{\"id\":2,\"b\":null,\"i\":null,\"d\":null,\"t\":null,\"x\":null,\"j\":null,"
                "\"w\":null}]");
     check_int(size, text == NULL ? 0 : strlen(text));
-    weir_text_free(text);
+    free(text);
     must_be_ok(weir_result_row_to_json(rows, 1, &text, NULL, &error));
     check_contains(text, "{\"id\":2,");
-    weir_text_free(text);
+    free(text);
     check_int(weir_result_row_to_json(rows, 2, &text, NULL, &error), WEIR_NOT_FOUND);
     weir_result_close(rows);
 
@@ -264,7 +264,7 @@ static void json_is_the_same_on_every_engine(void)
     must_be_ok(weir_result_to_json(rows, &text, NULL, &error));
     check_text(text, "[]");
     check_int(weir_result_column_count(rows), 8);
-    weir_text_free(text);
+    free(text);
     weir_result_close(rows);
 }
 

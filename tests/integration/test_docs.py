@@ -483,7 +483,7 @@ def test_the_guide_names_every_figure_event_and_reason_of_an_http_session_and_ev
         assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == re.findall(r'X\(\w+, "(\w+)"', rows), section
     failures = re.search(r"Errors, with what was tried.*?\*/", header, re.DOTALL)[0]
     listed = [row[0] for row in tables("## Errors and what to do", HTTP)]
-    missing = set(re.findall(r"WEIR_[A-Z_]+", failures)) - set(listed) - {"WEIR_POOL_FAIL"}
+    missing = set(re.findall(r"WEIR_[A-Z_]+", failures)) - set(listed) - {"WEIR_HTTP_WHEN_FULL_FAIL"}
     assert not missing, missing
 
 

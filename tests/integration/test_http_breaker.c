@@ -76,7 +76,7 @@ static void waiting_in_vain_for_a_connection_does_not_open_it(void)
     weir_http_options o = breaker_options(NULL);
 
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     o.acquire_timeout_ms = 200; /* the holder makes its connection in it */
     server_start(&server, NULL, 200, "");
     atomic_store(&server.mood, SERVER_HOLDS);
@@ -253,7 +253,7 @@ static void who_stood_in_line_for_a_connection_while_it_opened_is_refused(void)
 
     atomic_store(&scene.server.mood, SERVER_HOLDS);
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     scene.session = scene_open(&o);
     const char *url = scene.server.url;
     struct call holder = call_make(scene.session, "GET", url);

@@ -203,7 +203,7 @@ static void open_scene(struct scene *scene, const char *wire_path)
     char url[PEER_URL_SIZE];
 
     options.pool_maxsize = 1;
-    options.pool_block = WEIR_POOL_BLOCK;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     options.total_timeout_ms = 86400000;
     scene->session = open_session(&options);
     for (int i = 0; i < 2; i++)

@@ -198,7 +198,7 @@ static void no_slot_is_lost_whenever_calls_are_cancelled_or_out_of_time(void)
     struct deaf deaf;
 
     options.pool_maxsize = SLOTS;
-    options.pool_block = WEIR_POOL_BLOCK;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     options.max_total = SLOTS;
     options.connect_timeout_ms = 20000;
     options.try_timeout_ms = 20000;

@@ -35,7 +35,7 @@ static bool drop(struct peer_exchange *x, void *arg)
 static const enum peer_end ends[] = {PEER_FIN, PEER_RST};
 
 /* Pitfall 1: libcurl by itself would send the request again. */
-static void a_post_lost_under_way_arrives_once_and_is_ambiguous(void)
+static void a_post_lost_in_flight_arrives_once_and_is_ambiguous(void)
 {
     for (int i = 0; i < 4; i++) {
         bool is_reused = i >= 2;
@@ -92,7 +92,7 @@ static void a_post_with_an_idempotency_key_is_repeated_with_the_same_key(void)
 }
 
 /* Pitfall 1 */
-static void a_get_or_put_lost_under_way_is_repeated(void)
+static void a_get_or_put_lost_in_flight_is_repeated(void)
 {
     for (int i = 0; i < 8; i++) {
         bool is_reused = i >= 4;
@@ -496,9 +496,9 @@ static void a_plain_get_is_the_same_whatever_its_connection_carried_before(void)
 
 int main(void)
 {
-    run(a_post_lost_under_way_arrives_once_and_is_ambiguous);
+    run(a_post_lost_in_flight_arrives_once_and_is_ambiguous);
     run(a_post_with_an_idempotency_key_is_repeated_with_the_same_key);
-    run(a_get_or_put_lost_under_way_is_repeated);
+    run(a_get_or_put_lost_in_flight_is_repeated);
     run(a_call_is_resent_at_once_on_a_new_connection_only_once);
     run(a_get_that_is_always_lost_ends_when_no_repeat_is_left);
     run(a_post_without_an_answer_in_time_is_ambiguous_and_not_repeated);

@@ -164,7 +164,7 @@ static void every_fault_ends_in_its_error_in_time_and_no_slot_is_lost(void)
 
     options.retry.total = 1;
     options.pool_maxsize = 1;
-    options.pool_block = WEIR_POOL_BLOCK;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     weir_http *session = open_session(&options);
     for (int i = 0; i < 2 * FAULTS; i++) {
         const struct fault *fault = &faults[i / 2];
@@ -288,7 +288,7 @@ static void a_server_that_cannot_be_reached_is_no_matter_to_other_origins(void)
     char refused_url[64];
 
     options.pool_maxsize = 1;
-    options.pool_block = WEIR_POOL_BLOCK;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     options.connect_timeout_ms = 20000;
     options.try_timeout_ms = 20000;
     deaf_open(&deaf);

@@ -80,7 +80,7 @@ static void a_crowd_shares_pool_maxsize_connections_where_it_has_to_wait(void)
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 4;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     weir_http *session = open_session(&o);
     peer_url(peer, "/", url);
     for (int i = 0; i < CROWD; i++) {
@@ -133,7 +133,7 @@ static void a_full_pool_fails_at_once_where_it_is_told_to(void)
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 2;
-    o.pool_block = WEIR_POOL_FAIL;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_FAIL;
     weir_http *session = open_session(&o);
     hold_many(calls, 2, session, peer);
     struct outcome refused = get(session, peer_url(peer, "/", url));
@@ -162,7 +162,7 @@ static void waiting_in_line_is_no_part_of_an_attempts_time_and_is_reported(void)
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     weir_http *session = open_session(&o);
     hold_many(&first, 1, session, peer);
     peer_url(peer, "/", url);
@@ -194,7 +194,7 @@ static void nobody_waits_in_line_for_longer_than_acquire_timeout(void)
     for (int i = 0; i < 2; i++) {
         weir_http_options o = quick_options();
         o.pool_maxsize = 1;
-        o.pool_block = WEIR_POOL_BLOCK;
+        o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
         o.acquire_timeout_ms = timeouts[i];
         sessions[i] = open_session(&o);
         call_start(&first[i], sessions[i], "GET", peer_url(peer, "/hold", url), -1);
@@ -228,7 +228,7 @@ static void the_line_holds_max_waiters(void)
     char url[PEER_URL_SIZE];
 
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     o.max_waiters = 1;
     weir_http *session = open_session(&o);
     hold_many(calls, 1, session, peer);
@@ -569,7 +569,7 @@ static void the_origin_used_least_recently_loses_its_connections(void)
         peer_stop(peers[i]);
 }
 
-static void an_origin_with_a_request_under_way_keeps_its_connections(void)
+static void an_origin_with_a_request_in_flight_keeps_its_connections(void)
 {
     struct peer *peers[3];
     struct call call;
@@ -675,7 +675,7 @@ int main(void)
     run(a_response_that_ends_with_its_connection_is_whole);
     run(evicting_replaces_those_at_rest_now_and_those_in_use_afterwards);
     run(the_origin_used_least_recently_loses_its_connections);
-    run(an_origin_with_a_request_under_way_keeps_its_connections);
+    run(an_origin_with_a_request_in_flight_keeps_its_connections);
     run(the_oldest_of_too_many_origins_are_forgotten_unless_set_by_hand);
     run(a_session_says_who_it_is_as_it_was_told);
     return check_done();

@@ -473,7 +473,7 @@ static void a_cool_down_holds_back_those_who_wait_for_a_connection(void)
     int refused = 0;
 
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     weir_http *session = scene_open(&o);
     for (int i = 0; i < SENDERS; i++) {
         senders[i] = call_make(session, "GET", peer_url(peer, "/", url));

@@ -325,7 +325,7 @@ static void a_response_that_ends_with_its_connection_is_whole(void)
     peer_stop(peer);
 }
 
-static void a_request_lost_under_way_is_judged_as_without_tls(void)
+static void a_request_lost_in_flight_is_classified_as_without_tls(void)
 {
     static const enum peer_end ends[] = {PEER_FIN, PEER_RST, PEER_ABRUPT};
 
@@ -643,7 +643,7 @@ int main(void)
     run(a_server_that_asks_is_shown_the_sessions_own_certificate);
     run(requests_after_the_server_closed_all_idle_connections_succeed);
     run(a_response_that_ends_with_its_connection_is_whole);
-    run(a_request_lost_under_way_is_judged_as_without_tls);
+    run(a_request_lost_in_flight_is_classified_as_without_tls);
     run(a_connection_that_dies_while_its_holder_waits_for_max_total_is_replaced);
     run(a_server_that_would_rather_speak_http_2_is_offered_http_1_1_alone);
     run(a_handshake_that_fails_is_no_connection_and_in_time);

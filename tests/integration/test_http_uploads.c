@@ -491,7 +491,7 @@ static void who_waited_for_a_connection_learns_what_it_speaks(void)
     weir_http_options o = scene_options(NULL);
     char url[PEER_URL_SIZE];
     o.pool_maxsize = 1;
-    o.pool_block = WEIR_POOL_BLOCK;
+    o.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
 
     start(&old);
     weir_http *session = scene_open(&o);

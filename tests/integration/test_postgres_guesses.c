@@ -230,7 +230,7 @@ static void a_database_that_knows_no_encoding_gives_its_bytes(void)
     check_int(weir_result_to_json(result, &json, NULL, &s.error), WEIR_OK);
     check_text(json, "[{\"w\":\"fine\"},{\"w\":\"caf\xEF\xBF\xBD\"},{\"w\":\"gr\xC3\xBCn\"},"
                      "{\"w\":null}]");
-    weir_text_free(json);
+    free(json);
     weir_result_close(result);
     session_close(&s);
     must(&observer, "DROP DATABASE plain");

@@ -66,7 +66,7 @@ def test_a_secret_of_its_own_is_kept_until_one_is_configured():
         assert (backend.get("/api/v1/tables", own).status, backend.get("/api/v1/tables").status) == (401, 200)
 
 
-def test_requests_under_way_see_one_secret_or_the_other_while_it_changes():
+def test_requests_in_flight_see_one_secret_or_the_other_while_it_changes():
     with Backend(PROGRAM, secret=None, dotenv=f"JWT_SECRET={SECRET}\n") as backend:
         stop, answers = threading.Event(), []
 

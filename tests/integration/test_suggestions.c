@@ -79,7 +79,7 @@ static char *stored(const char *table, const char *column, int64_t id)
          &error);
     must(weir_result_to_json(result, &json, NULL, &error), &error);
     copy = strdup(json);
-    weir_text_free(json);
+    free(json);
     weir_result_close(result);
     return copy;
 }

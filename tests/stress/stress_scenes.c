@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scenes with real threads: one is stuck, all wait, all want a share; the tick; fork. */
+/* Scenes with real threads: one is stuck, all wait, all want a share; the coarse clock; fork. */
 #include "crowd.h"
 
 #include <sys/resource.h>
@@ -289,7 +289,7 @@ static void sixty_four_threads_on_four_slots_get_similar_shares(void)
     crowd_end(&crowd, pool);
 }
 
-/* ---- the tick ---------------------------------------------------------------------------- */
+/* ---- the coarse clock ---------------------------------------------------------------------------- */
 
 static _Atomic int wrong_times;
 
@@ -304,7 +304,7 @@ static void *open_use_and_close(void *number)
         for (int j = 0; j < 20; j++) {
             weir_lease lease = {0};
             weir_time before = weir_now();
-            weir_time tick = weir__tick_now();
+            weir_time tick = weir__coarse_now();
 
             if (tick > weir_now() || tick < before - 10 * WEIR_SECOND)
                 atomic_fetch_add(&wrong_times, 1);
@@ -317,7 +317,7 @@ static void *open_use_and_close(void *number)
     return NULL;
 }
 
-static void the_tick_starts_and_stops_with_pools_on_many_threads(void)
+static void the_coarse_clock_starts_and_stops_with_pools_on_many_threads(void)
 {
     memset(&crowd, 0, sizeof crowd);
     atomic_store(&wrong_times, 0);
@@ -325,20 +325,20 @@ static void the_tick_starts_and_stops_with_pools_on_many_threads(void)
     crowd_join(6);
     check_int(atomic_load(&wrong_times), 0);
     check_int(atomic_load(&crowd.live), 0);
-    check(atomic_load(&weir__tick_word) == WEIR__TICK_UNKNOWN);
+    check(atomic_load(&weir__coarse_word) == WEIR__COARSE_UNKNOWN);
 }
 
 /* ---- fork -------------------------------------------------------------------------------- */
 
-/* Whether the tick goes on: it is past `start` before long. */
-static bool tick_advances(weir_time start)
+/* Whether the coarse clock goes on: it is past `start` before long. */
+static bool coarse_clock_advances(weir_time start)
 {
     weir_time limit = weir_now() + 20 * WEIR_SECOND;
 
-    while (weir__tick_now() <= start)
+    while (weir__coarse_now() <= start)
         if (weir_now() > limit)
             return false;
-    return weir__tick_now() <= weir_now();
+    return weir__coarse_now() <= weir_now();
 }
 
 /* In the child: a pool of its own, who holds its connections, and times that are right. Returns the
@@ -351,7 +351,8 @@ static int child(void)
     weir_lease c = {0};
     weir_pool_holder h;
 
-    if (atomic_load(&weir__tick_word) != WEIR__TICK_UNKNOWN || !tick_advances(weir_now()))
+    if (atomic_load(&weir__coarse_word) != WEIR__COARSE_UNKNOWN ||
+        !coarse_clock_advances(weir_now()))
         return 2;
     memset(&crowd, 0, sizeof crowd);
     crowd.limit = 2;
@@ -365,7 +366,8 @@ static int child(void)
         return 5;
     if (weir_pool_release(&a) != WEIR_OK || weir_pool_release(&b) != WEIR_OK)
         return 6;
-    if (!tick_advances(weir_now()) || !tick_advances(weir_now() + 2 * WEIR__TICK))
+    if (!coarse_clock_advances(weir_now()) ||
+        !coarse_clock_advances(weir_now() + 2 * WEIR__COARSE_STEP))
         return 7;
     weir_pool_close(mine);
     return atomic_load(&crowd.faults) + atomic_load(&crowd.live) == 0 ? 0 : 8;
@@ -383,7 +385,7 @@ static void *keep_busy(void *number)
     return NULL;
 }
 
-/* While others start and stop ticks and hold their locks. */
+/* While others start and stop the coarse clock and hold their locks. */
 static void a_forked_child_opens_its_own_pool_and_has_the_right_time(void)
 {
     if (CROWD_TSAN) {
@@ -422,7 +424,7 @@ int main(void)
     run(all_who_wait_are_told_when_several_slots_come_free_at_once);
     run(threads_that_wait_use_no_processor);
     run(sixty_four_threads_on_four_slots_get_similar_shares);
-    run(the_tick_starts_and_stops_with_pools_on_many_threads);
+    run(the_coarse_clock_starts_and_stops_with_pools_on_many_threads);
     run(a_forked_child_opens_its_own_pool_and_has_the_right_time);
     return check_done();
 }

@@ -102,9 +102,9 @@ static void read_rows(weir_conn *conn)
         return;
     check_int(weir_result_row_count(result), 100);
     if (is_fine(weir_result_to_json(result, &text, NULL, &error)))
-        weir_text_free(text);
+        free(text);
     if (is_fine(weir_result_row_to_json(result, 50, &text, NULL, &error)))
-        weir_text_free(text);
+        free(text);
     weir_result_close(result);
 }
 

@@ -68,7 +68,7 @@ static void it_is_initialized_with_what_it_is_given(void)
     const weir_http_options *options = weir_http_get_options(http_handle_session(handle));
     check_int(options->pool_connections, 3);
     check_int(options->pool_maxsize, 4);
-    check_int(options->pool_block, WEIR_POOL_BLOCK);
+    check_int(options->pool_block, WEIR_HTTP_WHEN_FULL_BLOCK);
     check_int(options->retry.total, 0);
     check_int(options->retry.backoff_factor_ms, 50);
     check_int(options->try_timeout_ms, 200000);

@@ -107,13 +107,13 @@ static void pool_block_is_one_of_three(void)
 {
     weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;
 
-    options.pool_block = WEIR_POOL_BLOCK;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_BLOCK;
     check_fine(&options);
-    options.pool_block = WEIR_POOL_FAIL;
+    options.pool_block = WEIR_HTTP_WHEN_FULL_FAIL;
     check_fine(&options);
-    options.pool_block = (weir_pool_block)3;
+    options.pool_block = (weir_http_when_full)3;
     check_refused(&options, "pool_block 3");
-    options.pool_block = (weir_pool_block)-1;
+    options.pool_block = (weir_http_when_full)-1;
     check_refused(&options, "pool_block -1");
 }
 

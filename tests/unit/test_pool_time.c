@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool on the machine's clock: its hot path, the tick it reads, and no wall clock anywhere. */
+/* The pool on the machine's clock: its hot path, the coarse clock it reads, and no wall clock anywhere. */
 #include "unit/steps.h"
 
 #include <sys/time.h>
@@ -174,7 +174,7 @@ static void a_listener_that_comes_late_is_heard_on_the_hot_path_too(void)
 
 /* Of those who never expire and are never pinged, the checkout need not know the time; but whoever
  * keeps one for long is told from one who has just come. */
-static void the_age_of_a_holder_is_known_even_when_the_tick_is_asleep(void)
+static void the_age_of_a_holder_is_known_even_when_the_coarse_clock_is_asleep(void)
 {
     fake_init(&f);
     weir_pool_options o = fake_options(&f, 1, 0);
@@ -188,7 +188,7 @@ static void the_age_of_a_holder_is_known_even_when_the_tick_is_asleep(void)
     weir_time limit = weir_now() + 20 * WEIR_SECOND;
 
     give(pool, &c);
-    while (atomic_load(&weir__tick_word) != WEIR__TICK_UNKNOWN && weir_now() < limit)
+    while (atomic_load(&weir__coarse_word) != WEIR__COARSE_UNKNOWN && weir_now() < limit)
         usleep(1000);
     c = take(pool);
     usleep(5000);
@@ -265,17 +265,17 @@ static void no_part_of_the_pool_reads_the_wall_clock(void)
 #endif
 }
 
-/* ---- the tick ---------------------------------------------------------------------------- */
+/* ---- the coarse clock ---------------------------------------------------------------------------- */
 
-static void the_tick_follows_the_clock_while_it_is_read(void)
+static void the_coarse_clock_follows_the_clock_while_it_is_read(void)
 {
-    weir__tick_start();
+    weir__coarse_clock_start();
     weir_time start = weir_now();
-    weir_time last = weir__tick_now();
+    weir_time last = weir__coarse_now();
     weir_time worst = 0;
 
     while (weir_now() < start + 200 * WEIR_MS) {
-        weir_time tick = weir__tick_now();
+        weir_time tick = weir__coarse_now();
         weir_time now = weir_now();
 
         check(tick <= now);
@@ -283,36 +283,36 @@ static void the_tick_follows_the_clock_while_it_is_read(void)
         worst = now - tick > worst ? now - tick : worst;
         last = tick;
     }
-    /* A starved machine may be later than WEIR__TICK, but not by orders of magnitude. */
-    check(worst < 20 * WEIR__TICK);
-    weir__tick_stop();
+    /* A starved machine may be later than WEIR__COARSE_STEP, but not by orders of magnitude. */
+    check(worst < 20 * WEIR__COARSE_STEP);
+    weir__coarse_clock_stop();
 }
 
-static void without_a_user_the_tick_is_the_clock(void)
+static void without_a_user_the_coarse_clock_is_the_clock(void)
 {
     for (int i = 0; i < 100; i++) {
         weir_time before = weir_now();
-        weir_time tick = weir__tick_now();
+        weir_time tick = weir__coarse_now();
 
         check(tick >= before && tick <= weir_now());
-        check_int(atomic_load(&weir__tick_word), WEIR__TICK_UNKNOWN);
+        check_int(atomic_load(&weir__coarse_word), WEIR__COARSE_UNKNOWN);
     }
 }
 
 /* The word is cleared to learn whether anybody reads, and stays so when nobody does. */
-static void the_tick_goes_to_sleep_when_nobody_reads_and_wakes_for_one_who_does(void)
+static void the_coarse_clock_goes_to_sleep_when_nobody_reads_and_wakes_for_one_who_does(void)
 {
-    weir__tick_start();
+    weir__coarse_clock_start();
     for (int round = 0; round < 2; round++) {
         weir_time limit = weir_now() + 20 * WEIR_SECOND;
 
-        check(weir__tick_now() > 0);
-        check(atomic_load(&weir__tick_word) != WEIR__TICK_UNKNOWN);
-        while (atomic_load(&weir__tick_word) != WEIR__TICK_UNKNOWN && weir_now() < limit)
+        check(weir__coarse_now() > 0);
+        check(atomic_load(&weir__coarse_word) != WEIR__COARSE_UNKNOWN);
+        while (atomic_load(&weir__coarse_word) != WEIR__COARSE_UNKNOWN && weir_now() < limit)
             usleep(10000);
-        check_int(atomic_load(&weir__tick_word), WEIR__TICK_UNKNOWN);
+        check_int(atomic_load(&weir__coarse_word), WEIR__COARSE_UNKNOWN);
     }
-    weir__tick_stop();
+    weir__coarse_clock_stop();
 }
 
 int main(void)
@@ -321,13 +321,13 @@ int main(void)
     run(the_hot_path_refuses_stale_leases_and_leaves_the_slot_alone);
     run(the_hot_path_sees_what_disqualifies_a_connection);
     run(a_listener_that_comes_late_is_heard_on_the_hot_path_too);
-    run(the_age_of_a_holder_is_known_even_when_the_tick_is_asleep);
+    run(the_age_of_a_holder_is_known_even_when_the_coarse_clock_is_asleep);
     run(the_hot_path_ends_when_the_pool_is_disposed);
     run(pools_that_share_a_place_in_the_memory_of_a_thread_are_not_mixed_up);
     run(a_timeout_on_the_machines_clock_is_not_early_and_hardly_late);
     run(no_part_of_the_pool_reads_the_wall_clock);
-    run(the_tick_follows_the_clock_while_it_is_read);
-    run(without_a_user_the_tick_is_the_clock);
-    run(the_tick_goes_to_sleep_when_nobody_reads_and_wakes_for_one_who_does);
+    run(the_coarse_clock_follows_the_clock_while_it_is_read);
+    run(without_a_user_the_coarse_clock_is_the_clock);
+    run(the_coarse_clock_goes_to_sleep_when_nobody_reads_and_wakes_for_one_who_does);
     return check_done();
 }

@@ -265,7 +265,7 @@ static void check_json(const weir_result *result, const char *expected)
     check_int(status, WEIR_OK);
     check_text(text, expected);
     check_int(size, strlen(expected));
-    weir_text_free(text);
+    free(text);
 }
 
 static void a_result_is_an_array_of_objects(void)
@@ -290,7 +290,7 @@ static void a_result_is_an_array_of_objects(void)
     weir_error error = {0};
     check_int(weir_result_row_to_json(result, 1, &text, NULL, &error), WEIR_OK);
     check_text(text, "{\"id\":false,\"a \\\"b\\\"\":\"2024-02-29T00:00:00\",\"x\":null}");
-    weir_text_free(text);
+    free(text);
     check_int(weir_result_row_to_json(result, 2, &text, NULL, &error), WEIR_NOT_FOUND);
     weir_result_close(result);
 }
@@ -451,7 +451,7 @@ static void a_parser_reads_back_every_character(void)
     check(json_is_string(value) && json_string_length(value) == size &&
           memcmp(json_string_value(value), all, size) == 0);
     json_decref(json);
-    weir_text_free(text);
+    free(text);
     free(all);
     weir_result_close(result);
 }

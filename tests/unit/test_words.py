@@ -32,6 +32,10 @@ GIVEN_UP = (
     (r"news", "pending, snapshot", ("src/http", "cli")),
     (r"gates?|gated", "rate_limit, cool_down", ("src", "server", "include", "cli")),
     (r"shortcuts?", "cache_entry", ("src", "server")),
+    (r"hygiene", "head_validation", ("src", "server")),
+    (r"welcome", "banner", ("server",)),
+    (r"ticks?", "coarse", ("src", "include")),
+    (r"kits?", "instruments", ("src", "server", "include")),
 )
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 

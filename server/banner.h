@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What standard output says once the backend listens: where, and how to see it work. */
-#ifndef WEIR_SERVER_WELCOME_H
-#define WEIR_SERVER_WELCOME_H
+#ifndef WEIR_SERVER_BANNER_H
+#define WEIR_SERVER_BANNER_H
 
 #include "config.h"
 #include "database_service.h"
 
-struct welcome {
+struct banner {
     const struct config *config;
     int port;
     const char *own_secret; /* of this start, to sign a token with; NULL: there is a JWT_SECRET */
@@ -14,6 +14,6 @@ struct welcome {
 };
 
 /* Print it. */
-void welcome_print(const struct welcome *welcome);
+void banner_print(const struct banner *banner);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Request hygiene: pure checks that refuse a request whose head two readers could understand differently. */
-#include "hygiene.h"
+/* Validation of a request's head: pure checks that refuse a request whose head two readers could understand differently. */
+#include "head_validation.h"
 
 #include <string.h>
 #include <strings.h>
 
-static const struct hygiene_verdict passed = {0, NULL};
+static const struct head_verdict passed = {0, NULL};
 
-static struct hygiene_verdict refuse(unsigned status, const char *reason)
+static struct head_verdict refuse(unsigned status, const char *reason)
 {
-    return (struct hygiene_verdict){status, reason};
+    return (struct head_verdict){status, reason};
 }
 
 static bool is_digit(char c)
@@ -42,13 +42,13 @@ bool http_is_field_value(const char *text, size_t size)
     return true;
 }
 
-static bool field_is(const struct hygiene_field *field, const char *name)
+static bool field_is(const struct head_field *field, const char *name)
 {
     return strcasecmp(field->name, name) == 0;
 }
 
 /* The only field of that name; NULL when there is none. Uniqueness was checked before. */
-static const struct hygiene_field *find(const struct hygiene_head *head, const char *name)
+static const struct head_field *find(const struct request_head *head, const char *name)
 {
     for (size_t i = 0; i < head->field_count; i++) {
         if (field_is(&head->fields[i], name))
@@ -70,7 +70,7 @@ static bool target_bytes_are_clean(const char *target)
     return true;
 }
 
-static bool target_has_a_known_form(const struct hygiene_head *head)
+static bool target_has_a_known_form(const struct request_head *head)
 {
     if (head->target[0] == '/')
         return true;
@@ -80,7 +80,7 @@ static bool target_has_a_known_form(const struct hygiene_head *head)
            strncasecmp(head->target, "https://", 8) == 0;
 }
 
-static struct hygiene_verdict judge_request_line(const struct hygiene_head *head)
+static struct head_verdict validate_request_line(const struct request_head *head)
 {
     if (!http_is_token(head->method, strlen(head->method)))
         return refuse(400, "the method is not a token");
@@ -101,12 +101,12 @@ static const char *const single_names[] = {
 };
 enum { SINGLE_NAMES = sizeof(single_names) / sizeof(single_names[0]) };
 
-static struct hygiene_verdict judge_fields(const struct hygiene_head *head)
+static struct head_verdict validate_fields(const struct request_head *head)
 {
     bool was_seen[SINGLE_NAMES] = {false};
 
     for (size_t i = 0; i < head->field_count; i++) {
-        const struct hygiene_field *field = &head->fields[i];
+        const struct head_field *field = &head->fields[i];
 
         if (!http_is_token(field->name, field->name_size))
             return refuse(400, "a header name is not a token");
@@ -125,7 +125,7 @@ static struct hygiene_verdict judge_fields(const struct hygiene_head *head)
 
 /* Registered name, IPv4 address or [IPv6], with an optional port: what may stand there is a set of
  * characters (RFC 3986 section 3.2.2); notably no space, comma, slash or @. */
-static bool is_host(const struct hygiene_field *field)
+static bool is_host(const struct head_field *field)
 {
     for (size_t i = 0; i < field->value_size; i++) {
         if (!is_alphanumeric(field->value[i]) && !strchr("-._~%!$&'()*+;=:[]", field->value[i]))
@@ -134,9 +134,9 @@ static bool is_host(const struct hygiene_field *field)
     return true;
 }
 
-static struct hygiene_verdict judge_host(const struct hygiene_head *head)
+static struct head_verdict validate_host(const struct request_head *head)
 {
-    const struct hygiene_field *host = find(head, "Host");
+    const struct head_field *host = find(head, "Host");
 
     if (host == NULL)
         return strcmp(head->version, "HTTP/1.1") == 0 ? refuse(400, "the Host header is missing")
@@ -146,8 +146,8 @@ static struct hygiene_verdict judge_host(const struct hygiene_head *head)
 
 /* ---- Framing ------------------------------------------------------------------------------ */
 
-static struct hygiene_verdict judge_length(const struct hygiene_field *field,
-                                           struct hygiene_body *ret_body)
+static struct head_verdict validate_length(const struct head_field *field,
+                                           struct body_framing *ret_body)
 {
     uint64_t length = 0;
 
@@ -173,14 +173,14 @@ static bool names_chunked(const char *value)
     return size == 0 || (size == 7 && strncasecmp(value, "chunked", size) == 0);
 }
 
-static struct hygiene_verdict judge_framing(const struct hygiene_head *head,
-                                            struct hygiene_body *ret_body)
+static struct head_verdict validate_framing(const struct request_head *head,
+                                            struct body_framing *ret_body)
 {
-    const struct hygiene_field *length = find(head, "Content-Length");
-    const struct hygiene_field *coding = find(head, "Transfer-Encoding");
+    const struct head_field *length = find(head, "Content-Length");
+    const struct head_field *coding = find(head, "Transfer-Encoding");
 
     if (coding == NULL)
-        return length == NULL ? passed : judge_length(length, ret_body);
+        return length == NULL ? passed : validate_length(length, ret_body);
     if (length != NULL)
         return refuse(400, "Content-Length and Transfer-Encoding exclude each other");
     if (strcasecmp(coding->value, "chunked") != 0)
@@ -192,28 +192,28 @@ static struct hygiene_verdict judge_framing(const struct hygiene_head *head,
     return passed;
 }
 
-static struct hygiene_verdict judge_expectation(const struct hygiene_head *head)
+static struct head_verdict validate_expectation(const struct request_head *head)
 {
-    const struct hygiene_field *expect = find(head, "Expect");
+    const struct head_field *expect = find(head, "Expect");
 
     if (expect != NULL && strcasecmp(expect->value, "100-continue") != 0)
         return refuse(417, "the only expectation understood here is 100-continue");
     return passed;
 }
 
-struct hygiene_verdict hygiene_judge(const struct hygiene_head *head, struct hygiene_body *ret_body)
+struct head_verdict head_validate(const struct request_head *head, struct body_framing *ret_body)
 {
-    struct hygiene_verdict verdict = judge_request_line(head);
+    struct head_verdict verdict = validate_request_line(head);
 
-    *ret_body = (struct hygiene_body){0};
+    *ret_body = (struct body_framing){0};
     if (verdict.status == 0)
-        verdict = judge_fields(head);
+        verdict = validate_fields(head);
     if (verdict.status == 0)
-        verdict = judge_host(head);
+        verdict = validate_host(head);
     if (verdict.status == 0)
-        verdict = judge_framing(head, ret_body);
+        verdict = validate_framing(head, ret_body);
     if (verdict.status == 0)
-        verdict = judge_expectation(head);
+        verdict = validate_expectation(head);
     return verdict;
 }
 
@@ -234,7 +234,7 @@ static bool block_holds(const struct block *block, const char *text, size_t size
 }
 
 /* A value starts after its name, the colon and nothing but spaces and tabs. */
-static bool value_follows_name(const struct block *block, const struct hygiene_field *field)
+static bool value_follows_name(const struct block *block, const struct head_field *field)
 {
     const char *at = field->name + field->name_size + 1;
 
@@ -251,8 +251,8 @@ static bool value_follows_name(const struct block *block, const struct hygiene_f
     return true;
 }
 
-bool hygiene_accounts_for_block(const char *block, size_t size, const char *target_at,
-                                const struct hygiene_head *head)
+bool head_accounts_for_block(const char *block, size_t size, const char *target_at,
+                             const struct request_head *head)
 {
     const struct block bounds = {(uintptr_t)block, (uintptr_t)block + size};
     uintptr_t next = bounds.start;
@@ -267,7 +267,7 @@ bool hygiene_accounts_for_block(const char *block, size_t size, const char *targ
         return false;
     next += strlen(head->version) + 2;
     for (size_t i = 0; i < head->field_count; i++) {
-        const struct hygiene_field *field = &head->fields[i];
+        const struct head_field *field = &head->fields[i];
 
         if ((uintptr_t)field->name != next || !value_follows_name(&bounds, field))
             return false;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Request hygiene: every row of the hostile-request table that is about a head, as a pure check. */
+/* Validation of heads: every row of the hostile-request table that is about a head, as a pure check. */
 #include "check.h"
 
 #include <stdlib.h>
 
-#include "hygiene.h"
+#include "head_validation.h"
 #include "urltext.h"
 
 #define MAX_FIELDS 8
@@ -17,20 +17,20 @@ struct sample {
     const char *lines[2 * MAX_FIELDS + 1];
 };
 
-static struct hygiene_verdict judge(const struct sample *sample, struct hygiene_body *ret_body)
+static struct head_verdict judge(const struct sample *sample, struct body_framing *ret_body)
 {
-    struct hygiene_field fields[MAX_FIELDS];
-    struct hygiene_head head = {sample->method, sample->target, sample->version, fields, 0};
+    struct head_field fields[MAX_FIELDS];
+    struct request_head head = {sample->method, sample->target, sample->version, fields, 0};
 
     for (const char *const *at = sample->lines; at[0] != NULL; at += 2)
         fields[head.field_count++] =
-            (struct hygiene_field){at[0], strlen(at[0]), at[1], strlen(at[1])};
-    return hygiene_judge(&head, ret_body);
+            (struct head_field){at[0], strlen(at[0]), at[1], strlen(at[1])};
+    return head_validate(&head, ret_body);
 }
 
 static unsigned status_of(const struct sample *sample)
 {
-    struct hygiene_body body;
+    struct body_framing body;
 
     return judge(sample, &body).status;
 }
@@ -48,7 +48,7 @@ static unsigned target_status(const char *method, const char *target)
 
 static void a_plain_request_passes(void)
 {
-    struct hygiene_body body;
+    struct body_framing body;
     struct sample sample = {"GET", "/a/b?c=d", "HTTP/1.1", {"Host", "example.org:80", NULL}};
 
     check_int(judge(&sample, &body).status, 0);
@@ -164,7 +164,7 @@ static void a_content_length_beyond_64_bits_is_too_large(void)
 
 static void a_content_length_is_told(void)
 {
-    struct hygiene_body body;
+    struct body_framing body;
     struct sample sample = {
         "POST", "/", "HTTP/1.1", {"Host", "h", "Content-Length", "0001234", NULL}};
 
@@ -208,9 +208,9 @@ static void the_only_expectation_is_100_continue(void)
 
 static void a_refusal_never_repeats_the_clients_bytes(void)
 {
-    struct hygiene_body body;
+    struct body_framing body;
     struct sample sample = {"GET", "/", "HTTP/1.1", {"Host", "<script>", NULL}};
-    struct hygiene_verdict verdict = judge(&sample, &body);
+    struct head_verdict verdict = judge(&sample, &body);
 
     check_int(verdict.status, 400);
     check(strstr(verdict.reason, "script") == NULL);
@@ -223,8 +223,8 @@ static void a_refusal_never_repeats_the_clients_bytes(void)
 struct parsed {
     char block[128];
     size_t size;
-    struct hygiene_field fields[3];
-    struct hygiene_head head;
+    struct head_field fields[3];
+    struct request_head head;
 };
 
 static void put_field(struct parsed *parsed, size_t index, size_t name_at, size_t value_at)
@@ -232,7 +232,7 @@ static void put_field(struct parsed *parsed, size_t index, size_t name_at, size_
     const char *name = parsed->block + name_at;
     const char *value = parsed->block + value_at;
 
-    parsed->fields[index] = (struct hygiene_field){name, strlen(name), value, strlen(value)};
+    parsed->fields[index] = (struct head_field){name, strlen(name), value, strlen(value)};
 }
 
 /* "GET /x HTTP/1.1" and two header lines, "Host: h" and "A:b". */
@@ -240,7 +240,7 @@ static void parse(struct parsed *parsed, const char *text, size_t size)
 {
     *parsed = (struct parsed){.size = size};
     memcpy(parsed->block, text, size);
-    parsed->head = (struct hygiene_head){parsed->block, parsed->block + 4, parsed->block + 7,
+    parsed->head = (struct request_head){parsed->block, parsed->block + 4, parsed->block + 7,
                                          parsed->fields, 2};
     put_field(parsed, 0, 17, 23);
     put_field(parsed, 1, 26, 28);
@@ -250,8 +250,7 @@ static void parse(struct parsed *parsed, const char *text, size_t size)
 
 static bool accounts(const struct parsed *parsed)
 {
-    return hygiene_accounts_for_block(parsed->block, parsed->size, parsed->block + 4,
-                                      &parsed->head);
+    return head_accounts_for_block(parsed->block, parsed->size, parsed->block + 4, &parsed->head);
 }
 
 static void a_head_without_tricks_is_accounted_for(void)
@@ -300,7 +299,7 @@ static void a_folded_line_that_was_moved_lies_elsewhere(void)
     parse_text(&parsed, "GET\0/x\0HTTP/1.1\0\0Host\0 h\0\0A\0b\0\0 folded\0\0\0\0");
     parsed.fields[1].name = moved;
     check(!accounts(&parsed));
-    parsed.fields[1] = (struct hygiene_field){moved, 1, moved + 2, strlen(moved + 2)};
+    parsed.fields[1] = (struct head_field){moved, 1, moved + 2, strlen(moved + 2)};
     check(!accounts(&parsed));
 }
 

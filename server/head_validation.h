@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Request hygiene: pure checks that refuse a request whose head two readers could understand differently. */
-#ifndef WEIR_SERVER_HYGIENE_H
-#define WEIR_SERVER_HYGIENE_H
+/* Validation of a request's head: pure checks that refuse a request whose head two readers could understand differently. */
+#ifndef WEIR_SERVER_HEAD_VALIDATION_H
+#define WEIR_SERVER_HEAD_VALIDATION_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 /* One header line as parsed: name and value without the colon and the spaces around the value.
  * Both also end with a NUL. */
-struct hygiene_field {
+struct head_field {
     const char *name;
     size_t name_size;
     const char *value;
@@ -17,16 +17,16 @@ struct hygiene_field {
 };
 
 /* The head of one request. `target` is raw, as it stood in the request line, query included. */
-struct hygiene_head {
+struct request_head {
     const char *method;
     const char *target;
     const char *version;
-    const struct hygiene_field *fields;
+    const struct head_field *fields;
     size_t field_count;
 };
 
 /* What a head that passed says about its body. Both false means there is none. */
-struct hygiene_body {
+struct body_framing {
     bool is_chunked;
     bool has_length;
     uint64_t length;
@@ -34,13 +34,13 @@ struct hygiene_body {
 
 /* status 0: the head passed. Otherwise the HTTP status to refuse it with, and a sentence for the
  * client that names what is wrong without repeating any of its bytes. */
-struct hygiene_verdict {
+struct head_verdict {
     unsigned status;
     const char *reason;
 };
 
 /*
- * Judge one head.
+ * Validate one head.
  *
  * Refuses (400 unless said): a method or header name that is not a token; control bytes, spaces
  * or "#" in the target; a target that is neither a path, nor http(s)://authority/path, nor "*"
@@ -54,8 +54,7 @@ struct hygiene_verdict {
  * repairing and refusing, this refuses.
  * Threads: any; it is a function of its arguments.
  */
-struct hygiene_verdict hygiene_judge(const struct hygiene_head *head,
-                                     struct hygiene_body *ret_body);
+struct head_verdict head_validate(const struct request_head *head, struct body_framing *ret_body);
 
 /*
  * Whether the head's strings account for every byte of the raw block they were cut from, from the
@@ -69,8 +68,8 @@ struct hygiene_verdict hygiene_judge(const struct hygiene_head *head,
  * decode it in place). Reads only inside the block. What it can not see: a NUL directly before a
  * bare LF looks like a CRLF; nothing hides behind it.
  */
-bool hygiene_accounts_for_block(const char *block, size_t size, const char *target_at,
-                                const struct hygiene_head *head);
+bool head_accounts_for_block(const char *block, size_t size, const char *target_at,
+                             const struct request_head *head);
 
 /* Whether the text is an HTTP token of at least one byte (RFC 9110 section 5.6.2). */
 bool http_is_token(const char *text, size_t size);
