@@ -10,26 +10,19 @@
 static const char *const way_names[BENCH_WAYS] = {"pooled", "unpooled"};
 
 const char *const bench_limits[] = {
-    "Each thread runs one statement after the other and nothing in between: a program that does "
-    "more "
-    "than that saves the same time per statement, which is then a smaller part of the whole.",
-    "Unpooled means a connection opened for each statement and closed after it, as in a CGI script "
-    "or "
-    "with SQLAlchemy's NullPool; a program that keeps one connection per thread has no churn, but "
-    "also "
-    "no bound.",
-    "The pool has as many connections as there are threads, so nobody waits: what a "
-    "smaller "
-    "pool costs is not shown.",
-    "The times are of this machine, this database and this moment, with whatever else they did; "
-    "the "
-    "two ways were measured in turn, so their ratio is steadier than either.",
-    "A time is that from asking for a connection to having the answer. Giving back comes after it; "
-    "where "
-    "that closes a connection to a server it waits until the server has let go of the session, "
-    "which is "
-    "in the statements per second.",
-    "Quantiles are right to 3 %; the greatest value is exact.",
+    "Each thread runs one statement after another and does nothing in between: a program that does "
+    "more saves the same time per statement, which is then a smaller part of its total.",
+    "Unpooled means that a connection is opened for each statement and closed after it, as in a "
+    "CGI script or with SQLAlchemy's NullPool; a program that keeps one connection per thread has "
+    "no churn, but no bound either.",
+    "The pool has as many connections as there are threads, so nobody waits: what a smaller pool "
+    "costs is not shown.",
+    "The times are those of this machine and this database at this moment, with whatever else they "
+    "were doing; the two ways were measured in turn, so their ratio is steadier than either.",
+    "Each time runs from asking for a connection to having the answer. The return comes after it; "
+    "where that closes a connection to a server, it waits until the server has ended the session. "
+    "That wait is included in the statements per second.",
+    "Quantiles are accurate to 3 %; the maximum is exact.",
     NULL,
 };
 
@@ -94,7 +87,7 @@ void bench_print_table(const struct bench_result *result, FILE *out)
     for (size_t i = 0; bench_limits[i] != NULL; i++)
         fprintf(out, "- %s\n", bench_limits[i]);
     if (result->level_count < result->options->level_count)
-        fprintf(out, "\nIt %s: %d of %d levels are whole.\n",
+        fprintf(out, "\nIt %s: %d of %d levels are complete.\n",
                 result->was_interrupted ? "was interrupted" : "failed", result->level_count,
                 result->options->level_count);
 }

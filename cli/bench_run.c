@@ -150,7 +150,7 @@ static weir_status run_slice(struct slice *slice, int threads, struct bench_figu
     int count = 0;
 
     if (workers == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d threads", threads);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory for %d threads", threads);
     weir_time begin = weir_now(), end = begin;
     atomic_store(&slice->running, threads);
     if (slice->watch != NULL)
@@ -287,7 +287,7 @@ static weir_status describe(const struct bench_options *options, struct bench_re
     result->engine = strcmp(weir_db_engine(db), "sqlite") == 0 ? "sqlite" : "postgresql";
     weir_db_close(db);
     if (result->url == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     return WEIR_OK;
 }
 

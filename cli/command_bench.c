@@ -37,12 +37,11 @@ static void print_help(void)
     printf(
         "Usage: weir bench [OPTION]...\n"
         "Measure what pooling saves: the time of a statement and the connections opened, with a\n"
-        "pool and with a connection opened for each statement. A SQLite file that does not exist "
-        "is\n"
-        "not made: a database in memory stands in for it, and the report says so.\n\n"
+        "pool and with a connection opened for each statement. A SQLite file that does not exist\n"
+        "is not created: a database in memory takes its place, and the report says so.\n\n"
         "  --url URL          the database [SQL_CONN_STRING, from the environment or .env]\n"
-        "  --statement SQL    what is asked, again and again; without parameters [SELECT 1]\n"
-        "  --seconds N        of each level in each way, %.1f to %.0f [2]\n"
+        "  --statement SQL    the statement to repeat; without parameters [SELECT 1]\n"
+        "  --seconds N        time for each level, each way, %.1f to %.0f [2]\n"
         "  --concurrency N,N  threads, up to %d levels of 1 to %d [1,4,16]\n"
         "  --json FILE        write the figures; - is standard output, without the table\n"
         "  --html FILE        write a report with plots, one file that fetches nothing\n",
@@ -123,7 +122,7 @@ static bool find_target(const struct flags *flags, struct target *target)
     target->note = config.unused_database != NULL ? strdup(config.unused_database) : NULL;
     config_clear(&config);
     if (target->url == NULL || target_stand_in(&target->url, &target->missing, &error) != WEIR_OK) {
-        fail(EXIT_USAGE, "no memory");
+        fail(EXIT_USAGE, "out of memory");
         return false;
     }
     if (target->note != NULL && target->note[0] != '\0')
@@ -198,7 +197,7 @@ static int measure(struct bench_options *options, FILE *json, FILE *html)
     weir_error error;
 
     if (result == NULL)
-        return fail(EXIT_FAILURE, "no memory");
+        return fail(EXIT_FAILURE, "out of memory");
     bool is_watched = isatty(STDERR_FILENO) == 1;
     weir_status status =
         bench_run(options, is_stopped, is_watched ? show_progress : NULL, result, &error);
@@ -222,7 +221,7 @@ static int run_on(const struct target *target, struct bench_options *options, FI
     char *split;
 
     if (pool_url_split(target->url, &split, &unused) != WEIR_OK)
-        return fail(EXIT_FAILURE, "no memory");
+        return fail(EXIT_FAILURE, "out of memory");
     char *path = target_remember_mode(split);
     options->url = split;
     options->missing = target->missing;

@@ -18,11 +18,11 @@ static void print_help(void)
     printf("Usage: weir token --sub NAME [--role ROLE] [--ttl TIME]\n"
            "Print a bearer token signed with JWT_SECRET, from the environment or a file .env in\n"
            "the working directory.\n\n"
-           "  --sub NAME      whom the token names; stored with what is done with it\n"
+           "  --sub NAME      who the token is for; stored with what is done with it\n"
            "  --role ROLE     `moderator` may decide on suggestions\n"
            "  --ttl TIME      how long it is valid: 90s, 30m, 1h, 7d; at most 10 years [1h]\n"
            "  --jwt-secret S  the secret itself; other users of the machine can read flags\n"
-           "  --jwt-audience TEXT  for which server it is, if JWT_AUDIENCE does not say so\n");
+           "  --jwt-audience TEXT  which server it is for, if JWT_AUDIENCE does not say so\n");
 }
 
 static int fail(const char *text)
@@ -74,7 +74,7 @@ int command_token(int argc, char **argv)
     if (flags_answer(&flags, print_help))
         return EXIT_SUCCESS;
     if (flags_get(&flags, "sub") == NULL)
-        return fail("--sub NAME is missing: whom does the token name?");
+        return fail("--sub NAME is missing: who is the token for?");
     const char *ttl = flags_get(&flags, "ttl");
     if (ttl != NULL && (!duration_parse(ttl, &ttl_ms) || ttl_ms < 1000 || ttl_ms > TEN_YEARS_MS))
         return fail("--ttl: must be a duration from 1s to 10 years, as in 90s, 30m, 1h, 7d");
@@ -84,7 +84,7 @@ int command_token(int argc, char **argv)
         return fail(error.text);
     int status = config.jwt_secret != NULL
                      ? make(&config, &flags, ttl_ms)
-                     : fail("JWT_SECRET is not set: a token needs the secret the backend knows; "
+                     : fail("JWT_SECRET is not set: a token needs the secret of the backend; "
                             "`weir serve` without one prints a token of its own");
     config_clear(&config);
     return status;

@@ -33,12 +33,12 @@ static void print_help(void)
         "  --url URL        the server [http://127.0.0.1:8000]\n"
         "  --token TOKEN    a bearer token for it [WEIR_TOKEN, from the environment]; other users\n"
         "                   of the machine can read flags\n"
-        "  --interval TIME  how often it is asked, 100ms to 1h [1s]\n"
-        "  --once           print what there is now, as plain text, and end\n\n"
-        "Keys: q quits, arrows and tab choose a pool, s sorts, p pauses, h helps.\n"
-        "NO_COLOR, if not empty, leaves out the colours.\n"
+        "  --interval TIME  how often to ask it, 100ms to 1h [1s]\n"
+        "  --once           print the current state as plain text, and exit\n\n"
+        "Keys: q quits, arrows and tab choose a pool, s sorts, p pauses, h shows help.\n"
+        "NO_COLOR, if not empty, turns colours off.\n"
         "Exit status: 0 all well, 1 the server refuses the token, or --once got no answer,\n"
-        "2 it was called wrongly.\n");
+        "2 wrong usage.\n");
 }
 
 static int fail(int status, const char *text)
@@ -121,7 +121,7 @@ static int show_live(struct top_source *source, struct top_snapshot *snapshot,
     weir_error error;
 
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return fail(EXIT_USAGE, "this is no terminal; --once prints plain text");
+        return fail(EXIT_USAGE, "not a terminal; --once prints plain text");
     if (top_source_start(source, &error) != WEIR_OK)
         return fail(EXIT_FAILURE, error.text);
     sigaction(SIGINT, &action, NULL);

@@ -42,14 +42,13 @@ static void print_help(void)
     printf(
         "Usage: weir verify [OPTION]...\n"
         "Check that pooling works here: on the configured databases and NocoDB, or on a database\n"
-        "in memory when nothing is configured or its SQLite file is not there yet. What was used "
-        "is\n"
-        "said first; then one line for each check. Nothing is left behind.\n\n"
+        "in memory when nothing is configured or its SQLite file does not exist yet. The first\n"
+        "lines say what was used; then comes one line for each check. Nothing is left behind.\n\n"
         "  --only NAME   run this check alone; may be given several times\n"
         "  --list        print the names of the checks and what each proves\n"
         "  --json        print JSON instead of lines\n\n"
         "and the options of `weir serve`, from flags, the environment and a file .env.\n"
-        "Exit status: 0 all passed or did not apply, 1 one failed, 2 it was called wrongly.\n");
+        "Exit status: 0 all passed or did not apply, 1 one failed, 2 wrong usage.\n");
 }
 
 static void print_list(void)

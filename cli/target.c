@@ -108,7 +108,7 @@ weir_status target_stand_in(char **url, struct target_missing *ret_missing, weir
         status =
             put_in_place(url, stat(path, &about) == 0 ? "is empty" : "does not exist", ret_missing);
     free(path);
-    return status == WEIR_OK ? status : weir_error_set(reterr, status, "no memory");
+    return status == WEIR_OK ? status : weir_error_set(reterr, status, "out of memory");
 }
 
 void target_add_missing(struct text *json, const struct target_missing *missing)

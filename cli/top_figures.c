@@ -184,7 +184,7 @@ weir_status top_figures_read(const char *json, size_t size, weir_time at,
 
     if (!json_is_array(pools)) {
         json_decref(answer);
-        return weir_error_set(reterr, WEIR_PROTOCOL, "what answers there is no `weir serve`");
+        return weir_error_set(reterr, WEIR_PROTOCOL, "the server there is not `weir serve`");
     }
     memset(ret_figures, 0, sizeof *ret_figures);
     ret_figures->at = at;

@@ -274,7 +274,7 @@ static void draw_origins(struct canvas *canvas, const struct top_figures *figure
         "BREAKER", "PAUSED", "BUDGET", "REUSE", "IN FLIGHT", "REQ/S", "2XX", "4XX", "5XX");
     if (figures->origin_count == 0) {
         begin_line(canvas);
-        put(canvas, TOP_FAINT, "  no request went to another server yet");
+        put(canvas, TOP_FAINT, "  no request has gone to another server yet");
     }
     for (size_t i = 0; i < figures->origin_count; i++)
         draw_origin(canvas, &figures->origins[i]);
@@ -312,11 +312,11 @@ static void draw_help(struct canvas *canvas)
     static const char *const lines[] = {
         "  up, down, tab  choose the pool whose holders are shown",
         "  s              sort the pools: by name, used, waiters, checkouts",
-        "  p              pause; again: go on",
+        "  p              pause; again: continue",
         "  h, ?           this help; again: back",
         "  q              quit",
         "",
-        "  P50 and P99 are times waited for a connection, OUT/S checkouts in a second,",
+        "  P50 and P99 are waits for a connection, OUT/S is checkouts per second,",
         "  OVER is SQLAlchemy's overflow: below zero until the pool has filled.",
         "  In a bar # is lent, = idle, . not open.",
     };

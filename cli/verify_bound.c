@@ -99,7 +99,7 @@ static void judge(const struct crowd *crowd, int slots, int threads, int64_t ser
                     crowd->error.text);
     else if (crowd->most < slots && stats.peer_refusals > 0)
         verify_fail(finding,
-                    "the server takes no more than %d connections at once, where %d are allowed "
+                    "the server accepts no more than %d connections at once, where %d are allowed "
                     "(pool_size %d, max_overflow %d)%s",
                     (int)crowd->most, slots, pool->pool_size, pool->max_overflow, seen);
     else if (crowd->most < slots)
@@ -156,7 +156,7 @@ void verify_bound(const struct verification *verification, const struct verify_d
 
     struct crowd *crowd = calloc(1, sizeof *crowd);
     if (crowd == NULL) {
-        verify_fail(finding, "no memory");
+        verify_fail(finding, "out of memory");
         return;
     }
     if (verify_scene_begin(&scene, verification, database, &options, finding)) {

@@ -191,7 +191,7 @@ static bool has_one_instance(const struct verify_manager *manager, const struct 
     struct race *race = calloc(1, sizeof *race);
 
     if (race == NULL) {
-        verify_fail(finding, "no memory");
+        verify_fail(finding, "out of memory");
         return false;
     }
     race->manager = manager;

@@ -105,7 +105,8 @@ static bool is_nocodb(struct talk *talk)
         return false;
     const char *body = weir_http_response_body(talk->response, &size);
     if (!nocodb_version_read(body, size, talk->version)) {
-        verify_fail(talk->finding, "no NocoDB answers there: /api/v1/version is something else");
+        verify_fail(talk->finding,
+                    "the server there is not NocoDB: /api/v1/version is something else");
         return false;
     }
     if (nocodb_version_is_too_old(talk->version)) {
@@ -177,7 +178,8 @@ static bool find_table(struct talk *talk, char table[ID_TEXT])
     for (int i = 0; i < count && found == 0 && talk->address.base_id == NULL; i++)
         found = find_in(talk, bases[i], table);
     if (found == 0)
-        verify_fail(talk->finding, "it takes the token, but there is no table to read a row of");
+        verify_fail(talk->finding,
+                    "it accepts the token, but there is no table to read a row from");
     return found > 0;
 }
 
@@ -209,11 +211,11 @@ static void check(struct talk *talk)
     size_t count;
 
     if (is_nocodb(talk) && find_table(talk, table) && read_row(talk, table, &count))
-        verify_pass(
-            talk->finding, "NocoDB %s takes the token, and table %s %s; %.0f ms for all of it",
-            talk->version[0] != '\0' ? talk->version : "(of a version that it does not tell)",
-            table, count > 0 ? "gave a row" : "is empty",
-            (double)(weir_now() - begin_at) / (double)WEIR_MS);
+        verify_pass(talk->finding,
+                    "NocoDB %s accepts the token, and table %s %s; %.0f ms for all of it",
+                    talk->version[0] != '\0' ? talk->version : "(of unknown version)", table,
+                    count > 0 ? "gave a row" : "is empty",
+                    (double)(weir_now() - begin_at) / (double)WEIR_MS);
 }
 
 void verify_nocodb(const struct verification *verification, const struct verify_database *database,

@@ -73,7 +73,7 @@ int64_t verify_server_count(const struct verify_scene *scene)
 const char *verify_hidden_text(const struct verify_scene *scene)
 {
     return scene->is_hidden
-               ? "; what the server counts cannot be seen here: a pooler stands before it"
+               ? "; the count on the server is hidden: there is a pooler in front of it"
                : "";
 }
 
@@ -237,10 +237,9 @@ static void judge_statements(weir_conn *conn, struct verify_finding *finding)
     if (!is_right)
         verify_fail(finding, "parameters came back as something else");
     else if (refused != WEIR_QUERY)
-        verify_fail(finding, "a statement that is wrong was answered %s",
-                    weir_status_name(refused));
+        verify_fail(finding, "a wrong statement was answered %s", weir_status_name(refused));
     else if (verify_number(conn, "SELECT 1", &one, &error) != WEIR_OK || one != 1)
-        verify_fail(finding, "after a statement that is wrong the connection is of no use");
+        verify_fail(finding, "after a wrong statement the connection is unusable");
     else
         verify_pass(finding,
                     "SELECT 1 took %.2f ms; parameters came back as sent, a wrong statement was "
@@ -283,7 +282,7 @@ static void judge_overflow(const struct verify_scene *scene, int held, int64_t s
         snprintf(seen, sizeof seen, "; the server counted %lld, then %lld", (long long)server_most,
                  (long long)server);
     if (most->overflow != OVERFLOW)
-        verify_fail(finding, "with %d connections lent the pool says overflow %d, not %d", held,
+        verify_fail(finding, "with %d connections lent the pool reports overflow %d, not %d", held,
                     most->overflow, OVERFLOW);
     else if (stats.connections != 1 || stats.closed_by[WEIR_REASON_OVERFLOW] != OVERFLOW)
         verify_fail(finding, "after the rush %d connections stayed open instead of 1%s",
@@ -324,7 +323,7 @@ void verify_overflow(const struct verification *verification,
     for (int i = 0; i < held; i++)
         scene.calls->release(conns[i]);
     if (status != WEIR_OK)
-        verify_fail(finding, "only %d of %d connections could be had: %s", held, 1 + OVERFLOW,
+        verify_fail(finding, "only %d of %d connections could be acquired: %s", held, 1 + OVERFLOW,
                     error.text);
     else if (is_beyond)
         verify_fail(finding, "connection %d was lent, though pool_size 1 and max_overflow %d",
@@ -522,7 +521,7 @@ static void judge_replacement(const struct verify_scene *scene, int64_t session,
         verify_pass(finding,
                     "the ping was answered; the server ended session %lld, %s noticed before the "
                     "connection was lent, and session %lld works in its place",
-                    (long long)session, is_seen ? "a look at the socket" : "the ping",
+                    (long long)session, is_seen ? "a check of the socket" : "the ping",
                     (long long)second);
 }
 
@@ -545,7 +544,7 @@ void verify_ping(const struct verification *verification, const struct verify_da
                                         : borrow(&scene, finding) != 0;
     }
     if (is_lent && verify_scene_stats(&scene).pings == 0)
-        verify_fail(finding, "a connection that had rested was lent without a ping");
+        verify_fail(finding, "an idle connection was lent without a ping");
     else if (is_lent && !database->is_postgres)
         verify_skip(finding, "SQLite has no server that could end a connection");
     else if (is_lent)

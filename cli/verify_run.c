@@ -32,7 +32,7 @@ const struct verify_check verify_checks[] = {
      verify_http_retries},
     {"http-breaker", "a server that keeps failing is left alone, then tried again", false, 60000,
      verify_http_breaker},
-    {"nocodb", "the configured NocoDB takes the token and gives a row", false, 60000,
+    {"nocodb", "the configured NocoDB accepts the token and gives a row", false, 60000,
      verify_nocodb},
     {NULL, NULL, false, 0, NULL},
 };
@@ -116,7 +116,7 @@ static struct attempt *new_attempt(const struct verify_check *check,
 static void *run_attempt(void *arg)
 {
     struct attempt *attempt = arg;
-    struct verify_finding finding = {VERIFY_FAIL, "it found nothing"};
+    struct verify_finding finding = {VERIFY_FAIL, "the check reported no result"};
 
     attempt->check->run(attempt->verification, attempt->database, &finding);
     pthread_mutex_lock(&attempt->lock);
@@ -153,7 +153,7 @@ static bool await_end(struct attempt *attempt, bool (*tick)(void *arg, weir_time
     if (!is_done && !goes_on)
         verify_fail(ret_finding, "interrupted");
     else if (!is_done)
-        verify_fail(ret_finding, "no end within %d ms", limit_ms);
+        verify_fail(ret_finding, "did not finish within %d ms", limit_ms);
     return is_done;
 }
 
@@ -168,7 +168,7 @@ bool verify_run_check(const struct verify_check *check, const struct verificatio
     if (attempt == NULL || pthread_create(&thread, NULL, run_attempt, attempt) != 0) {
         if (attempt != NULL)
             free_attempt(attempt);
-        verify_fail(ret_finding, "it could not be begun: no memory or no thread");
+        verify_fail(ret_finding, "the check could not be started: out of memory or threads");
         return true;
     }
     if (!await_end(attempt, tick, arg, ret_finding)) {

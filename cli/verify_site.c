@@ -160,7 +160,7 @@ weir_status verify_site_start(struct verify_site **ret_site, weir_error *reterr)
     int port = 0;
 
     if (site == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "start a server on loopback: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "start a server on loopback: out of memory");
     for (size_t i = 0; i < CLIENTS + 2; i++)
         site->fds[i] = (struct pollfd){-1, POLLIN, 0};
     site->fds[STOP_AT].fd = site->stop_fd = eventfd(0, EFD_CLOEXEC);

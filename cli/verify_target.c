@@ -48,7 +48,7 @@ static weir_status describe(const char *label, char **config_url, struct verify_
     database.shown = status == WEIR_OK ? target_shown(database.url) : NULL;
     if (database.shown == NULL) {
         clear(&database);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     }
     if (database.pool.pool_size == 0)
         database.pool.pool_size = SIZE_LIMIT;
@@ -66,7 +66,7 @@ static weir_status use_same(struct config *config, weir_error *reterr)
     char *url = strdup(config->sql_conn_string);
 
     if (url == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     free(config->suggestions_sql_conn_string);
     config->suggestions_sql_conn_string = url;
     return WEIR_OK;

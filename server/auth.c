@@ -320,7 +320,8 @@ weir_status auth_make_secret(char **ret_secret, weir_error *reterr)
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
         int code = errno;
         free(secret);
-        weir_error_set(reterr, WEIR_SYSTEM, "make secret: no randomness: %s", strerror(code));
+        weir_error_set(reterr, WEIR_SYSTEM, "make secret: cannot get random bytes: %s",
+                       strerror(code));
         if (reterr != NULL)
             reterr->native = code;
         return WEIR_SYSTEM;

@@ -64,7 +64,7 @@ weir_status background_start(const char *what, background_work *work, void *arg,
     int code = thread_start(&background->thread, run, background);
     if (code != 0) {
         clear(background);
-        weir_error_set(reterr, WEIR_SYSTEM, "%s: no thread: %s", what, strerror(code));
+        weir_error_set(reterr, WEIR_SYSTEM, "%s: cannot start a thread: %s", what, strerror(code));
         if (reterr != NULL)
             reterr->native = code;
         return WEIR_SYSTEM;

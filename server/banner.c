@@ -30,10 +30,9 @@ static bool has_jurisdictions(const struct banner *banner)
  */
 static void print_token(const struct banner *banner, const char *address, const char *token)
 {
-    printf("JWT_SECRET is not set, so this start made its own. The link opens the console, with a "
-           "token that works until the server ends;\nboth lines together, pasted into a shell, ask "
-           "the "
-           "API:\n\n  console=%s/#token=%s\n"
+    printf("JWT_SECRET is not set, so the server made its own. The link opens the console, with a "
+           "token that works until the server stops;\nboth lines together, pasted into a shell, "
+           "call the API:\n\n  console=%s/#token=%s\n"
            "  curl -H \"Authorization: Bearer ${console#*=}\" %s/api/v1/tables%s\n\n",
            address, token, address, has_jurisdictions(banner) ? "/Jurisdictions/CHE" : "");
 }

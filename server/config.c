@@ -48,7 +48,7 @@ static char workers_default[16];
 
 static const struct option options[] = {
     {"sql-conn-string", "SQL_CONN_STRING", KIND_SECRET, AT(sql_conn_string), "sqlite:///weir.db", 0,
-     0, "main database; pool options may stand in its query"},
+     0, "main database; pool options may be given in its query"},
     {"suggestions-sql-conn-string", "SUGGESTIONS_SQL_CONN_STRING", KIND_SECRET,
      AT(suggestions_sql_conn_string), NULL, 0, 0,
      "suggestions database, with a pool of its own; the main one when not given"},
@@ -56,7 +56,8 @@ static const struct option options[] = {
      "HS256 secret of bearer tokens, at least 32 bytes; a random one per start when not given. "
      "Other users of the machine can read flags: prefer the variable"},
     {"jwt-audience", "JWT_AUDIENCE", KIND_TEXT, AT(jwt_audience), NULL, 0, 0,
-     "what the claim aud of bearer tokens must be or hold; it is not looked at when not given"},
+     "value that the aud claim of bearer tokens must be or contain; aud is not checked when not "
+     "given"},
     {"log-level", "LOG_LEVEL", KIND_LEVEL, AT(log_level), "INFO", 0, 0,
      "DEBUG, INFO, WARNING or ERROR; DEBUG logs pool checkouts, checkins and recycling"},
     {"log-format", "LOG_FORMAT", KIND_FORMAT, AT(log_format), "text", 0, 0,
@@ -113,7 +114,7 @@ static const struct option options[] = {
     {"nocodb-rate-limit", "NOCODB_RATE_LIMIT", KIND_NUMBER, AT(nocodb_rate_limit), "0", 0, 1000,
      "requests to it per second, over all clients: 5 for NocoDB's own cloud; 0 for no such limit"},
     {"nocodb-calls", "NOCODB_CALLS", KIND_NUMBER, AT(nocodb_calls), "16", 1, 1024,
-     "calls to it at once, each on a thread that is none of the workers"},
+     "calls to it at once, each on a thread of its own beside the workers"},
     {"http-pool-connections", "WEIR_HTTP_POOL_CONNECTIONS", KIND_NUMBER, AT(http_pool_connections),
      "10", 1, 1024, "servers whose connections are kept"},
     {"http-pool-maxsize", "WEIR_HTTP_POOL_MAXSIZE", KIND_NUMBER, AT(http_pool_maxsize), "20", 1,
@@ -131,12 +132,12 @@ static const struct option options[] = {
     {"http-proxy", "WEIR_HTTP_PROXY", KIND_SECRET, AT(http_proxy), NULL, 0, 0,
      "proxy to other servers, as http://user:password@host:3128; none when not given"},
     {"http-no-proxy", "WEIR_HTTP_NO_PROXY", KIND_TEXT, AT(http_no_proxy), NULL, 0, 0,
-     "hosts reached without it, separated by commas"},
+     "hosts reached without the proxy, separated by commas"},
     {"connection-tracing", "CONNECTION_TRACING", KIND_BOOL, AT(connection_tracing), "false", 0, 1,
-     "keep who borrowed each connection lately, for /api/v1/pools/{name}/connections; costs each "
-     "checkout a little"},
+     "record who recently borrowed each connection, for /api/v1/pools/{name}/connections; costs "
+     "each checkout a little"},
     {"otel-service-name", "OTEL_SERVICE_NAME", KIND_TEXT, AT(otel_service_name), "weir", 0, 0,
-     "what the traces of this server are called"},
+     "service name in the traces of this server"},
     {"otel-traces-sampler-arg", "OTEL_TRACES_SAMPLER_ARG", KIND_SHARE, AT(otel_traces_sampler_arg),
      "1", 0, MILLION,
      "which share of the requests is traced, where the caller's traceparent does not decide"},
@@ -158,7 +159,7 @@ static const struct option options[] = {
      AT(otel_exporter_otlp_timeout), "10000", 1, HOUR_MS,
      "milliseconds for one request to the collector, its repeats included"},
     {"otel-bsp-schedule-delay", "OTEL_BSP_SCHEDULE_DELAY", KIND_NUMBER, AT(otel_bsp_schedule_delay),
-     "5000", 1, HOUR_MS, "milliseconds that a finished span may wait for others to go with it"},
+     "5000", 1, HOUR_MS, "milliseconds that a finished span may wait to be sent with others"},
     {"otel-bsp-max-queue-size", "OTEL_BSP_MAX_QUEUE_SIZE", KIND_NUMBER, AT(otel_bsp_max_queue_size),
      "2048", 16, 65536,
      "finished spans that are kept, for the collector and for /api/v1/traces; the oldest make "
@@ -435,8 +436,8 @@ static weir_status check_together(struct config *config, weir_error *reterr)
                               length, CONFIG_MIN_SECRET);
     if (config->jwt_secret == NULL && !config_is_loopback(config->host))
         return weir_error_set(reterr, WEIR_INVALID,
-                              "HOST %s reaches beyond this machine, so JWT_SECRET must be set: "
-                              "without it anyone could be let in by a token nobody gave out",
+                              "HOST %s can be reached from other machines, so JWT_SECRET must be "
+                              "set: `openssl rand -base64 48` makes a good one",
                               config->host);
     if (config->max_connections_per_ip > config->max_connections)
         return weir_error_set(reterr, WEIR_INVALID,
@@ -450,8 +451,8 @@ static weir_status check_together(struct config *config, weir_error *reterr)
                               config->max_total_body_bytes, config->max_body_bytes);
     if (config->health_host != NULL && config->health_port == 0)
         return weir_error_set(reterr, WEIR_INVALID,
-                              "WEIR_HEALTH_HOST \"%s\": is the address of a second port, which "
-                              "WEIR_HEALTH_PORT must name",
+                              "WEIR_HEALTH_HOST \"%s\": is the address of a second port, so "
+                              "WEIR_HEALTH_PORT must be set too",
                               config->health_host);
     if (config->suggestions_sql_conn_string == NULL) {
         config->suggestions_sql_conn_string = strdup(config->sql_conn_string);

@@ -19,7 +19,7 @@ static bool is_set(const char *value)
 
 static char *unused_url(const char *database)
 {
-    return text_format("DATABASE_URL is set and not used: SQL_CONN_STRING is not set, so the main "
+    return text_format("DATABASE_URL is set but not used: SQL_CONN_STRING is not set, so the main "
                        "database is %s; SQL_CONN_STRING=\"$DATABASE_URL\" uses the other one",
                        database);
 }
@@ -51,10 +51,10 @@ static char *unused_pg(const struct dotenv *dotenv, const char *database)
         return text_take(&text);
     add_names(&text, names, count);
     text_addf(&text,
-              " set and not used: SQL_CONN_STRING is not set, so the main database is %s; %s",
+              " set but not used: SQL_CONN_STRING is not set, so the main database is %s; %s",
               database,
               are_in_file ? "SQL_CONN_STRING=postgresql://user:password@host/database names "
-                            "another, and the file .env gives PG variables to nobody"
+                            "another; PG variables in the file .env are not used"
                           : "SQL_CONN_STRING=postgresql:// uses what they name");
     return text_take(&text);
 }
@@ -62,7 +62,7 @@ static char *unused_pg(const struct dotenv *dotenv, const char *database)
 const char *config_unused_token(const char *base_url, const char *api_token)
 {
     return is_set(api_token) && !is_set(base_url)
-               ? "NOCODB_API_TOKEN is set and not used: NOCODB_BASE_URL says where NocoDB is"
+               ? "NOCODB_API_TOKEN is set but not used: NOCODB_BASE_URL says where NocoDB is"
                : "";
 }
 

@@ -77,17 +77,17 @@ const char *db_trouble_text(const weir_error *error)
         return "the connection to the database was lost";
     case WEIR_TIMEOUT:
         if (strcmp(error->sqlstate, "55P03") == 0)
-            return "another one kept the database locked for too long";
+            return "another connection kept the database locked for too long";
         return error->sqlstate[0] != '\0' ? "the database did not answer in time"
                                           : "no connection to the database became free in time";
     case WEIR_FULL:
         return "too many requests are waiting for the database";
     case WEIR_RETRY:
-        return "it was in conflict with another request: try again";
+        return "the request conflicted with another one: try again";
     case WEIR_CLOSED:
     case WEIR_NOT_READY:
     case WEIR_CANCELLED:
-        return "the database is being closed or not yet opened";
+        return "the database is closing or not open yet";
     default:
         return "the database cannot do this at the moment";
     }

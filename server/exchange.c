@@ -325,7 +325,7 @@ static enum MHD_Result admit_body(struct exchange *x)
     if (route->guard != NULL && !route->guard(route->guard_arg, &x->request, &x->response))
         return send_and_close(x);
     if (reads_body(x) && !reserve_body(x))
-        return send_busy(x, "the bodies of other requests fill the memory for them");
+        return send_busy(x, "the bodies of other requests use all the memory for bodies");
     x->stage = STAGE_BODY;
     reaper_move(x->door->reaper, x->conn, CONN_BODY);
     if (x->framing.is_chunked)
@@ -358,7 +358,7 @@ static enum MHD_Result take_head(struct exchange *x)
     if (match.status != 200)
         return send_unrouted(x, &match);
     if (x->door->is_reserve && !match.route->is_health)
-        return refuse(x, 404, "only health is told here");
+        return refuse(x, 404, "this port serves only /healthz, /readyz and /metrics");
     request_bind(&x->request, &match);
     x->route = match.route;
     /* The parsers of chunks are the most lenient part of the library, so whatever follows a

@@ -85,7 +85,7 @@ static struct head_verdict validate_request_line(const struct request_head *head
     if (!http_is_token(head->method, strlen(head->method)))
         return refuse(400, "the method is not a token");
     if (strcmp(head->version, "HTTP/1.1") != 0 && strcmp(head->version, "HTTP/1.0") != 0)
-        return refuse(505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+        return refuse(505, "only HTTP/1.1 and HTTP/1.0 are supported");
     if (!target_bytes_are_clean(head->target))
         return refuse(400, "the request target holds a space, a control byte or a fragment");
     if (!target_has_a_known_form(head))
@@ -116,7 +116,7 @@ static struct head_verdict validate_fields(const struct request_head *head)
             if (!field_is(field, single_names[k]))
                 continue;
             if (was_seen[k])
-                return refuse(400, "a header that may stand once is repeated");
+                return refuse(400, "a header that may appear only once is repeated");
             was_seen[k] = true;
         }
     }
@@ -185,7 +185,7 @@ static struct head_verdict validate_framing(const struct request_head *head,
         return refuse(400, "Content-Length and Transfer-Encoding exclude each other");
     if (strcasecmp(coding->value, "chunked") != 0)
         return refuse(names_chunked(coding->value) ? 400 : 501,
-                      "the only Transfer-Encoding understood here is chunked");
+                      "the only supported Transfer-Encoding is chunked");
     if (strcmp(head->version, "HTTP/1.1") != 0)
         return refuse(400, "Transfer-Encoding needs HTTP/1.1");
     ret_body->is_chunked = true;
@@ -197,7 +197,7 @@ static struct head_verdict validate_expectation(const struct request_head *head)
     const struct head_field *expect = find(head, "Expect");
 
     if (expect != NULL && strcasecmp(expect->value, "100-continue") != 0)
-        return refuse(417, "the only expectation understood here is 100-continue");
+        return refuse(417, "the only supported expectation is 100-continue");
     return passed;
 }
 

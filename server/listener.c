@@ -149,7 +149,7 @@ static void fit_to_descriptors(struct listener *listener)
     listener_log(
         listener, LISTENER_LOG_WARNING,
         "max_connections %d needs %llu file descriptors, the limit (ulimit -Hn) is %llu: at "
-        "most %u connections are taken",
+        "most %u connections are accepted",
         listener->options.max_connections, (unsigned long long)need,
         (unsigned long long)limit.rlim_cur, listener->main.limit);
 }
@@ -440,7 +440,7 @@ static void cut_unfinished(struct listener *listener)
 
     if (count > 0)
         listener_log(listener, LISTENER_LOG_WARNING,
-                     "%u %s not arrived whole when the drain's time ran out: closed", count,
+                     "%u %s not fully arrived when the drain timed out: closed", count,
                      count == 1 ? "request had" : "requests had");
 }
 

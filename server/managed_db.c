@@ -163,7 +163,7 @@ weir_status managed_db_prepare(struct managed_db *manager, const char *url,
         return status;
     if (is_in_memory(former))
         status = weir_error_set(reterr, WEIR_UNSUPPORTED,
-                                "%s: a database in memory cannot be opened anew", manager->name);
+                                "%s: an in-memory database cannot be reopened", manager->name);
     else
         status = open_handle(manager, url, options, ret_next, reterr);
     managed_db_put_engine(former);
@@ -179,9 +179,10 @@ weir_status managed_db_take(struct managed_db *manager, struct db_handle *next, 
     pthread_mutex_unlock(&manager->lock);
     if (former == NULL) {
         managed_db_put_engine(next);
-        return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed meanwhile", manager->name);
+        return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed in the meantime",
+                              manager->name);
     }
-    log_opened(manager, next, "opened anew");
+    log_opened(manager, next, "reopened");
     weir_pool_trim(weir_db_pool(former->db), 0);
     managed_db_put_engine(former); /* the manager's own hold */
     return WEIR_OK;
@@ -468,7 +469,7 @@ static weir_status ask(struct managed_db *manager, bool asks_mode, weir_time dea
         return status;
     const char *mode = weir_result_value(result, 0, 0).text;
     if (asks_mode && mode != NULL && strcmp(mode, "on") == 0) {
-        status = weir_error_set(reterr, WEIR_QUERY, "%s: the server only reads", manager->name);
+        status = weir_error_set(reterr, WEIR_QUERY, "%s: the server is read-only", manager->name);
         if (reterr != NULL)
             memcpy(reterr->sqlstate, "25006", sizeof reterr->sqlstate);
     }

@@ -94,7 +94,7 @@ static weir_status add_listener_metrics(struct server_metrics *metrics, weir_err
              "Requests answered 503 because connections, queue or memory for bodies were full",
              WEIR_METRIC_COUNTER},
         [REAPED] = {"weir.server.connections.reaped", "{connection}",
-                    "Connections of clients closed because they were late", WEIR_METRIC_COUNTER},
+                    "Client connections closed because they timed out", WEIR_METRIC_COUNTER},
     };
 
     for (size_t i = 0; i < LISTENER_METRICS; i++) {

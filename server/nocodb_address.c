@@ -51,7 +51,7 @@ static int count_segments(const struct reading *reading, const char *at)
 static weir_status refuse(const struct reading *reading, const char *advice, weir_error *reterr)
 {
     return weir_error_set(
-        reterr, WEIR_INVALID, "NocoDB base URL: no rows are below \"%.*s\"; %s",
+        reterr, WEIR_INVALID, "NocoDB base URL: there are no rows under \"%.*s\"; %s",
         (int)(reading->end - reading->path < 200 ? reading->end - reading->path : 200),
         reading->path, advice);
 }
@@ -84,7 +84,7 @@ static weir_status read_v3(const struct reading *reading, const char *rest, cons
 {
     if (strncasecmp(rest, "/data/", 6) != 0 || count_segments(reading, rest) < 2)
         return refuse(reading,
-                      "it must end with /api/v3/data/{base id}, as the API's page of a base has it",
+                      "it must end with /api/v3/data/{base id}, as the API page of a base shows it",
                       reterr);
     if (count_segments(reading, rest) > 2)
         return refuse_table(reading, "/api/v3/data/{base id}", reterr);

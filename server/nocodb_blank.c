@@ -74,8 +74,8 @@ weir_status nocodb_blank_resolve(struct nocodb_server *server, const char *table
         if (!is_checkbox(ret_failure))
             return weir_error_set(
                 reterr, WEIR_INVALID,
-                "%s: null cannot be asked of column \"%.64s\"; one of links holds a "
-                "number, which is 0 where there are none",
+                "%s: column \"%.64s\" cannot be compared with null; a column of links holds "
+                "a number, which is 0 where there are none",
                 error.text, conditions[i].column);
         conditions[i].op = NOCODB_UNSET;
     }

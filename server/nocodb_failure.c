@@ -149,7 +149,7 @@ static const char *advice_for(int status, bool has_route)
         return ": a redirect, which is not followed; set NOCODB_BASE_URL to where the API is";
     if (!has_route)
         return ": it has no such path; check NOCODB_BASE_URL, and that the server has this API";
-    return status == 429 ? ": too many requests; NOCODB_RATE_LIMIT stays below what it allows" : "";
+    return status == 429 ? ": too many requests; set NOCODB_RATE_LIMIT below what it allows" : "";
 }
 
 weir_status nocodb_failure_read(const weir_http_response *response, const char *api_token,
@@ -185,18 +185,18 @@ const char *nocodb_failure_text(weir_status status)
     case WEIR_FULL:
         return "too many requests are waiting for NocoDB";
     case WEIR_REFUSED:
-        return "NocoDB is not asked at the moment: it failed too often, or its rate limit is "
-               "reached";
+        return "no request is sent to NocoDB at the moment: it failed too often, or its rate "
+               "limit is reached";
     case WEIR_LIMIT:
         return "NocoDB's answer is too large";
     case WEIR_PROTOCOL:
-        return "NocoDB's answer is no HTTP, or cannot be decoded";
+        return "NocoDB's answer is not valid HTTP, or cannot be decoded";
     case WEIR_CLOSED:
     case WEIR_CANCELLED:
-        return "NocoDB is not asked any more: the server is being stopped";
+        return "no more requests are sent to NocoDB: the server is stopping";
     case WEIR_NO_MEMORY:
         return "ask NocoDB: out of memory";
     default:
-        return "NocoDB cannot be asked at the moment";
+        return "no request can be sent to NocoDB at the moment";
     }
 }

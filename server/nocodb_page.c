@@ -14,7 +14,7 @@ static weir_status parse(const char *text, size_t size, json_t **ret_json, weir_
     if (status == WEIR_OK)
         return WEIR_OK;
     return weir_error_set(reterr, status == WEIR_NO_MEMORY ? status : WEIR_PROTOCOL,
-                          "NocoDB's answer is of no use: %s", error.text);
+                          "NocoDB's answer is unusable: %s", error.text);
 }
 
 /* ---- Pages ----------------------------------------------------------------------------------- */
@@ -83,7 +83,7 @@ static weir_status read_json(const json_t *json, const char *text, size_t size,
                               "NocoDB's answer has neither \"list\", \"records\" nor \"data\"");
     if (!are_objects(rows))
         return weir_error_set(reterr, WEIR_PROTOCOL,
-                              "NocoDB's answer has rows that are no objects");
+                              "NocoDB's answer has rows that are not objects");
     if (member != NULL)
         text = json_text_member(text, size, member, &size);
     if (text == NULL || !json_text_array(text, size, &ret_page->rows))
@@ -129,7 +129,8 @@ static weir_status check_columns(const json_t *row, const char *const *columns, 
     if (missing == NULL || json_object_size(row) >= asked)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_INVALID,
-                          "NocoDB gave the row without column \"%.64s\": it has none of that name",
+                          "NocoDB gave the row without column \"%.64s\": the table has none of "
+                          "that name",
                           missing);
 }
 
@@ -140,7 +141,8 @@ weir_status nocodb_row_check(const char *text, size_t size, const char *const *c
     weir_status status = parse(text, size, &json, reterr);
 
     if (status == WEIR_OK && !json_is_object(json))
-        status = weir_error_set(reterr, WEIR_PROTOCOL, "NocoDB's answer is no row: no JSON object");
+        status = weir_error_set(reterr, WEIR_PROTOCOL,
+                                "NocoDB's answer is not a row: not a JSON object");
     if (status == WEIR_OK)
         status = check_columns(json, columns, column_count, reterr);
     json_decref(json);

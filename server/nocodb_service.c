@@ -59,7 +59,7 @@ static void leave(struct nocodb_server *server)
 
 static weir_status refuse_call(const struct nocodb_server *server, weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_FULL, "%d calls to NocoDB are under way already",
+    return weir_error_set(reterr, WEIR_FULL, "%d calls to NocoDB are already in flight",
                           server->max_calls);
 }
 
@@ -349,7 +349,7 @@ static weir_status tell_out_of_time(struct list *list, weir_error *reterr)
     list->failure.retry_after = 0;
     return weir_error_set(
         reterr, WEIR_TIMEOUT,
-        "NocoDB: the time was over after %" PRId64 " rows of table \"%.64s\" in %" PRId64
+        "NocoDB: time ran out after %" PRId64 " rows of table \"%.64s\" in %" PRId64
         " page%s: ask for longer pages (page_size) or fewer rows (limit, filter), "
         "or set a longer --request-timeout",
         list->rows, list->table, list->pages, list->pages == 1 ? "" : "s");

@@ -9,8 +9,8 @@
 /* The oldest that is supported, and why no older one is. */
 #define NOCODB_OLDEST "0.301.3"
 #define NOCODB_OLDEST_REASON                                                                       \
-    "older ones give other rows for some filters, may have no v3 API, and before 2024 give all "   \
-    "rows where a filter names a column that they do not have"
+    "older ones return other rows for some filters, may have no v3 API, and before 2024 return "   \
+    "all rows where a filter names a column that they do not have"
 
 #define NOCODB_VERSION_TEXT 32
 

@@ -76,7 +76,7 @@ static void tell(const struct nocodb_version_check *check, const weir_http_respo
         tell_code(check, code);
     else if (version[0] == '\0')
         log_write(LOG_LEVEL_INFO,
-                  "NocoDB is there, and does not tell its version; the oldest supported is %s",
+                  "NocoDB is there, but does not report its version; the oldest supported is %s",
                   NOCODB_OLDEST);
     else if (nocodb_version_is_too_old(version))
         log_write(LOG_LEVEL_WARNING, "NocoDB %s is older than %s, the oldest supported: %s",
@@ -102,7 +102,7 @@ static bool ask(struct nocodb_version_check *check, bool is_first)
     else if (is_over)
         tell_error(check, &error);
     else if (is_first && status == WEIR_OK)
-        log_write(LOG_LEVEL_WARNING, "NocoDB does not tell its version yet: it answers %d", code);
+        log_write(LOG_LEVEL_WARNING, "NocoDB does not report its version yet: it answers %d", code);
     else if (is_first)
         log_write(LOG_LEVEL_WARNING, "NocoDB does not answer yet: %s", error.text);
     weir_http_response_close(response);
@@ -118,7 +118,7 @@ static void ask_until_told(struct background *asker, void *arg)
     weir_error error;
 
     if (weir_http_open(&check->http, &check->session, &error) != WEIR_OK) {
-        log_write(LOG_LEVEL_WARNING, "NocoDB: its version cannot be asked: %s", error.text);
+        log_write(LOG_LEVEL_WARNING, "NocoDB: cannot ask for its version: %s", error.text);
         return;
     }
     while (!ask(check, is_first) && background_sleep(asker, weir_now() + INTERVAL))

@@ -391,7 +391,7 @@ static weir_status copy_options(struct otlp *otlp, const struct otlp_options *op
     if (otlp->endpoint == NULL || otlp->service_name == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     if (getrandom(random.trace_id, sizeof random.trace_id, 0) < 0)
-        return weir_error_set(reterr, WEIR_SYSTEM, "no randomness: %s", strerror(errno));
+        return weir_error_set(reterr, WEIR_SYSTEM, "cannot get random bytes: %s", strerror(errno));
     weir_trace_id_format(&random, otlp->instance_id);
     return read_headers(otlp, options->headers, reterr);
 }
@@ -426,8 +426,8 @@ weir_status otlp_start(const struct otlp_options *options, weir_tracer *tracer,
     if (status == WEIR_OK) {
         int code = thread_start(&otlp->thread, export_spans, otlp);
         if (code != 0)
-            status = weir_error_set(reterr, WEIR_SYSTEM, "export of traces: no thread: %s",
-                                    strerror(code));
+            status = weir_error_set(reterr, WEIR_SYSTEM,
+                                    "export of traces: cannot start a thread: %s", strerror(code));
     }
     if (status != WEIR_OK) {
         free_otlp(otlp);

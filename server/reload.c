@@ -45,7 +45,7 @@ static weir_status change_secret(const struct reload_parts *parts, const struct 
 {
     if (fresh->jwt_secret == NULL)
         return weir_error_set(reterr, WEIR_UNSUPPORTED,
-                              "it is not set any more, and tokens need one to be checked with");
+                              "it is no longer set, and tokens cannot be checked without it");
     return secret_replace(parts->secret, fresh->jwt_secret, reterr);
 }
 

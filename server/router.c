@@ -104,7 +104,7 @@ static weir_status cut_pattern(struct compiled *compiled, weir_error *reterr)
     if (names > ROUTER_PARAMS)
         return bad_route(&compiled->route, "too many {names}", reterr);
     if (repeats_a_name(compiled))
-        return bad_route(&compiled->route, "a {name} stands twice", reterr);
+        return bad_route(&compiled->route, "a {name} is used twice", reterr);
     return WEIR_OK;
 }
 

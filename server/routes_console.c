@@ -113,7 +113,7 @@ void handle_events(void *arg, const struct http_request *request, struct http_re
         return;
     if (!http_reply_feed(response, "text/event-stream; charset=utf-8",
                          console_feed(app->console))) {
-        http_reply_detail(response, 503, "as many streams as are allowed are open");
+        http_reply_detail(response, 503, "the maximum number of streams is open");
         http_reply_header(response, "Retry-After", "5");
         return;
     }

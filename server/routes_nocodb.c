@@ -127,7 +127,7 @@ static void add_columns(struct asked *asked, const char *name, const char *text,
     char *rest = list;
 
     if (list == NULL) {
-        validation_add(validation, name, "comes too often");
+        validation_add(validation, name, "is given too often");
         return;
     }
     asked->lists[asked->list_count++] = list;
@@ -174,7 +174,7 @@ static void read_parameters(const struct http_request *request, struct asked *as
             is_known |= strcmp(name, known[k]) == 0;
         if (!is_known)
             validation_add(validation, name,
-                           "is no parameter; a filter is written filter=column:value");
+                           "is not a parameter; a filter is written filter=column:value");
     }
     asked->query.conditions = asked->conditions;
     asked->query.fields = asked->fields;
@@ -207,7 +207,7 @@ static void read_paging(const struct http_request *request, struct nocodb_query 
     else if (paging != NULL && strcmp(paging, "offset") != 0)
         validation_add(validation, "paging", "must be offset or keyset");
     if (query->key != NULL && query->paging != NOCODB_KEYSET)
-        validation_add(validation, "key", "is of use with paging=keyset only");
+        validation_add(validation, "key", "is valid only with paging=keyset");
 }
 
 /* ---- Handlers -------------------------------------------------------------------------------- */

@@ -97,7 +97,8 @@ static weir_status seed_in_transaction(struct db_session *session, const char *p
         return WEIR_OK;
     status = fill(session, entries, reterr);
     if (status == WEIR_OK)
-        log_write(LOG_LEVEL_INFO, "the database was empty: table Jurisdictions made of %zu entries",
+        log_write(LOG_LEVEL_INFO,
+                  "the database was empty: table Jurisdictions created with %zu entries",
                   json_array_size(entries));
     json_decref(entries);
     return status;

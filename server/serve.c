@@ -300,7 +300,7 @@ static weir_status stop_health(void *arg, weir_time deadline, weir_error *reterr
     if (status != WEIR_OK) {
         /* The prober's thread goes on using the services. */
         server.is_abandoned = true;
-        return weir_error_set(reterr, status, "a check has not come back");
+        return weir_error_set(reterr, status, "a health check has not finished");
     }
     return WEIR_OK;
 }
@@ -493,7 +493,7 @@ static void delay_shutdown(int number)
 
     if (server.config->shutdown_delay_ms == 0)
         return;
-    log_write(LOG_LEVEL_INFO, "SIG%s: not ready any more; the drain begins in %lld ms",
+    log_write(LOG_LEVEL_INFO, "SIG%s: no longer ready; the drain begins in %lld ms",
               sigabbrev_np(number), (long long)server.config->shutdown_delay_ms);
     health_set_draining(server.app.health);
     listener_set_draining(server.listener);

@@ -104,7 +104,7 @@ static weir_status bind_health(const struct config *config, struct listener_opti
         return WEIR_OK;
     }
     if (error.native == EADDRINUSE && options.port == listener_socket_port(addresses->socket)) {
-        weir_error_set(&error, status, "port %d is that of everything else: %s chooses another",
+        weir_error_set(&error, status, "port %d is already the main port: %s chooses another",
                        options.port, choice);
         error.native = EADDRINUSE;
     }

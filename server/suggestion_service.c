@@ -322,8 +322,8 @@ static weir_status replace_locked(struct db_session *session, const struct sugge
     weir_result_close(result);
     if (updated == NULL)
         return weir_error_set(reterr, WEIR_QUERY,
-                              "update suggestion %lld in %s: what is stored is "
-                              "no JSON object, or memory ran out",
+                              "update suggestion %lld in %s: the stored payload is "
+                              "not a JSON object, or memory ran out",
                               (long long)id, kind->name);
     status = write_payload(session, kind, id, updated, reterr);
     free(updated);

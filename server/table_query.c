@@ -266,7 +266,8 @@ weir_status table_query_row(struct table_query *query, const weir_table *table, 
 
     if (column == NULL)
         return weir_error_set(reterr, WEIR_INVALID,
-                              "table \"%s\" has no primary key of one column, so no id finds a row",
+                              "table \"%s\" has no single-column primary key, so rows cannot be "
+                              "found by id",
                               table->name);
     text_add(&sql, "SELECT * FROM ");
     add_name(&sql, table->name);

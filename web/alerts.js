@@ -23,7 +23,7 @@ function ofPool(pool) {
   const add = (severity, key, text) => found.push({ severity, key: `pool ${pool.name} ${key}`, text });
   if (used >= most && waiters > 0) add("bad", "saturated", `Pool ${name} is saturated: all ${most} connections are in use and ${some(waiters, "caller waits", "callers wait")}${culprit(pool)}.`);
   else if (waiters > 0) add("warn", "waiting", `Pool ${name}: ${some(waiters, "caller waits", "callers wait")} for a connection.`);
-  if (pool.peer_limit > 0) add("warn", "peer limit", `Pool ${name}: the server takes no more than ${pool.peer_limit} of its ${most} connections.`);
+  if (pool.peer_limit > 0) add("warn", "peer limit", `Pool ${name}: the server accepts no more than ${pool.peer_limit} of its ${most} connections.`);
   if (recent.timeouts > 0) add("bad", "timeouts", `Pool ${name}: ${recent.timeouts} gave up waiting within the last minute.`);
   if (recent.leaks > 0) add("warn", "leaks", `Pool ${name}: ${some(recent.leaks, "connection was", "connections were")} reported as leaked within the last minute.`);
   if (recent.nested > 0) add("warn", "nested", `Pool ${name}: ${some(recent.nested, "nested acquire", "nested acquires")} within the last minute.`);
@@ -77,7 +77,7 @@ let told = new Set(); // keys of the alerts that were announced and still stand
 function tell(found) {
   const fresh = found.filter((one) => !told.has(one.key));
   if (fresh.length > 0) announce(fresh.map((one) => one.text).join(" "));
-  else if (found.length === 0 && told.size > 0) announce("Nothing needs attention any more.");
+  else if (found.length === 0 && told.size > 0) announce("Nothing needs attention now.");
   told = new Set(found.map((one) => one.key));
 }
 

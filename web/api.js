@@ -45,7 +45,7 @@ export class ApiError extends Error {
 // A token is put into a header: what cannot stand there is no token.
 export const authorization = () => {
   const token = session.token ?? "";
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new ApiError(401, "That is no token: it has blanks or other signs in it.");
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new ApiError(401, "That is not a token: it contains spaces or other invalid characters.");
   return { Authorization: `Bearer ${token}` };
 };
 

@@ -130,7 +130,7 @@ function code(text, label) {
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
-    } catch { button.textContent = "Not possible here"; }
+    } catch { button.textContent = "Cannot copy here"; }
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   } }, "Copy");
   return make("div", { class: "code" }, make("pre", { tabindex: 0, role: "region", "aria-label": label }, visible(text, 20000)), button);

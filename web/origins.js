@@ -48,7 +48,7 @@ function verdict(origin) {
   if (origin.budget_balance === 0) return ["warn", "budget spent"];
   if (origin.breaker.state !== "closed") return ["warn", "trying again"];
   if (wrong !== null) return [wrong.severity, wrong.word];
-  return lately(origin).answers > 0 ? ["good", "well"] : ["off", "not called lately"];
+  return lately(origin).answers > 0 ? ["good", "well"] : ["off", "not called recently"];
 }
 
 function sentence(origin) {
@@ -105,7 +105,7 @@ export function prepareOrigins() {
     $("evict-http").disabled = true;
     try {
       await request("POST", "/api/v1/pools/http/evict");
-      say($("http-done"), "Evicted: connections at rest were closed, the others follow after their exchange.");
+      say($("http-done"), "Evicted: idle connections were closed, the others follow after their current request.");
       announce($("http-done").textContent);
     } catch (error) {
       say($("http-done"), visible(error.message, 300));

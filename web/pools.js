@@ -40,15 +40,15 @@ async function showLives(list, name) {
   try {
     const answer = JSON.parse(await request("GET", `/api/v1/pools/${encodeURIComponent(name)}/connections`));
     list.replaceChildren(...(answer.connections ?? []).map(lifeOf));
-    if (list.children.length === 0) list.append(make("li", {}, "No connection was opened yet."));
+    if (list.children.length === 0) list.append(make("li", {}, "No connection has been opened yet."));
   } catch (error) {
     list.replaceChildren(make("li", { class: "problem" }, visible(error.message, 300)));
   }
 }
 
 function lives(name) {
-  const list = make("ol", { class: "lives scroll", tabindex: 0, "aria-label": "Lives of the connections" });
-  return make("details", { toggle: (event) => { if (event.target.open) showLives(list, name); } }, make("summary", {}, "Lives of the connections"), list);
+  const list = make("ol", { class: "lives scroll", tabindex: 0, "aria-label": "Connection histories" });
+  return make("details", { toggle: (event) => { if (event.target.open) showLives(list, name); } }, make("summary", {}, "Connection histories"), list);
 }
 
 // ---- What moderators may do
@@ -106,7 +106,7 @@ function updateBar(part, pool) {
     const name = `${kind}${place >= size ? " over" : ""}${Math.floor(size / scale) === i && size < most ? " crest" : ""}`;
     if (cell.className !== name) cell.className = name;
   });
-  say(part.words, `${used} of ${most} in use, ${pool.idle} idle${pool.used > size ? `, ${used - size} of them over the crest` : ""}`);
+  say(part.words, `${used} of ${most} in use, ${pool.idle} idle${pool.used > size ? `, ${used - size} of them above pool_size` : ""}`);
   part.bar.parentElement.setAttribute("aria-label", part.words.textContent);
 }
 

@@ -20,7 +20,7 @@ function figures({ server }) {
   const none = recent.requests === 0;
   const perSecond = recent.seconds > 0 ? recent.requests / recent.seconds : NaN;
   return [
-    ["Up for", ms(server.uptime_ms), false],
+    ["Uptime", ms(server.uptime_ms), false],
     ["Requests", rate(perSecond), none],
     ["Failed, 5xx", recent.failed === 0 ? "0" : `${whole(recent.failed)}, ${percent(recent.failed / recent.requests)}`, recent.failed === 0],
     ["Refused, 4xx", recent.refused === 0 ? "0" : `${whole(recent.refused)}, ${percent(recent.refused / recent.requests)}`, recent.refused === 0],

@@ -86,7 +86,7 @@ function fault(text) {
     const value = JSON.parse(text);
     return value === null || typeof value !== "object" || Array.isArray(value) ? "A payload is a JSON object: {…}." : null;
   } catch (error) {
-    return `This is no JSON: ${error.message}`;
+    return `This is not JSON: ${error.message}`;
   }
 }
 
@@ -152,7 +152,7 @@ function stillEdited(kind, items) {
   const pending = new Set(items.map((item) => item.id));
   const cards = Array.from($("suggestion-list").children).filter(({ weirState, weirPart }) =>
     weirState.kind === kind && !pending.has(weirState.item.id) && !weirPart.editor.hidden);
-  for (const card of cards) problem(card, "Somebody else has decided on this suggestion meanwhile; saving corrects it all the same.");
+  for (const card of cards) problem(card, "Somebody else has decided on this suggestion in the meantime; you can still save your correction.");
   return cards.map((card) => card.weirState.item);
 }
 
@@ -173,7 +173,7 @@ async function load() {
     show(kind, elements(text).map(read));
   } catch (error) {
     if (mine !== round) return;
-    $("suggestion-problem").textContent = error.status === 403 ? `${visible(error.message, 200)}: with this token you can look, but not moderate.` : visible(error.message, 500);
+    $("suggestion-problem").textContent = error.status === 403 ? `${visible(error.message, 200)}: with this token you can read, but not moderate.` : visible(error.message, 500);
     mayRead = error.status !== 403;
     if (!mayRead) { $("suggestion-list").replaceChildren(); $("no-suggestions").hidden = true; }
   }

@@ -133,7 +133,7 @@ let read = async () => {}; // reads the list now; set while it is followed
 /** Shows a trace by its id: now if a span of it has ended, or as soon as one has. */
 export function openTrace(id) {
   wanted = id;
-  say($("no-trace"), `Trace ${visible(id, 64)} has no span that ended yet; it opens here when it has.`);
+  say($("no-trace"), `No span of trace ${visible(id, 64)} has ended yet; the trace opens here once one has.`);
   $("traces").scrollIntoView();
   read();
 }

@@ -81,13 +81,13 @@ export function tryIt(id, request) {
     send({ ...request, url: address(request.path, all), body: body?.value }, out);
   } }, ...all.map(({ row }) => row), body === null ? null : make("label", { for: body.id }, "Body, JSON"), body,
   make("div", { class: "actions" }, make("button", { type: "submit", class: "primary", "aria-label": `Send ${request.method} ${request.path}` }, "Send"),
-    make("span", { class: "hint" }, request.method === "get" ? "Asks this server." : "Changes this server: it is no rehearsal.")), out.box);
+    make("span", { class: "hint" }, request.method === "get" ? "Asks this server." : "Really changes this server.")), out.box);
   return make("details", {}, make("summary", {}, "Try it"), form);
 }
 
 /** The field of the token, which is the console's too. */
 export function prepareToken() {
-  const tell = () => say($("token-state"), session.token ? "It is sent with what you try, and kept for this tab only." : "Without one, only what needs no token answers.");
+  const tell = () => say($("token-state"), session.token ? "It is sent with the requests you try, and kept for this tab only." : "Without one, only requests that need no token work.");
   $("token").value = session.token ?? "";
   tell();
   $("token-form").addEventListener("submit", (event) => event.preventDefault());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Status, error, export and version: what every other header of weir stands on. */
+/* Statuses, errors, export macros and the version: the definitions that every other weir header uses. */
 #ifndef WEIR_BASE_H
 #define WEIR_BASE_H
 
@@ -28,8 +28,8 @@ extern "C" {
 #endif
 
 /*
- * Every status a function of weir can return: name, value in logs, meaning.
- * The one table from which the enum, the names and the texts are made.
+ * Every status that a weir function can return: name, word in logs, meaning. The enum, the names and the
+ * texts are all generated from this table.
  */
 #define WEIR_STATUS_MAP(X)                                                                         \
     X(OK, "ok", "success")                                                                         \
@@ -46,10 +46,10 @@ extern "C" {
     X(ALREADY, "already", "it was done before; the first one stays in force")                      \
     X(NOT_READY, "not-ready", "it was not initialized")                                            \
     X(NOT_FOUND, "not-found", "there is no such thing")                                            \
-    X(RESPONSE, "response", "the server answered with a status that no repeat is left for")        \
+    X(RESPONSE, "response", "the server answered with an error status, and no repeat is left")     \
     X(AMBIGUOUS, "ambiguous", "it may have been carried out; the outcome is unknown")              \
     X(REFUSED, "refused", "a circuit breaker or rate limit keeps it from being sent")              \
-    X(PROTOCOL, "protocol", "the other side answered what cannot be understood")                   \
+    X(PROTOCOL, "protocol", "the other side sent an invalid response")                             \
     X(CANCELLED, "cancelled", "the caller cancelled it")                                           \
     X(UNSUPPORTED, "unsupported", "this build, engine or server cannot do it")                     \
     X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
@@ -62,8 +62,8 @@ typedef enum weir_status {
 } weir_status;
 
 /*
- * The word of a status as logs and metrics carry it ("timeout"), and one sentence
- * saying what it means. Never NULL; an unknown value gives "unknown".
+ * Return the word for a status that logs and metrics use ("timeout"), or one sentence that explains it.
+ * Never NULL; an unknown value gives "unknown".
  *
  * Threads: any. The strings are static.
  */
@@ -75,12 +75,12 @@ WEIR_API const char *weir_status_text(weir_status status);
 #define WEIR_ERROR_TEXT 1024
 
 /*
- * What went wrong, in full.
+ * The error of a failed call: its status, native code, SQLSTATE and text.
  *
- * The caller owns it, usually on its stack. It is written only when the call failed, and whole.
- * `native` is the code of the layer below where there is one (errno, SQLite's extended result
- * code), 0 otherwise. `sqlstate` is the five characters of SQL, or empty. `text` names what was
- * tried, on what, and what to do; it never holds a password or a token.
+ * The caller owns it, usually on the stack. A call writes it only if it fails, and then sets every field.
+ * `native` is the error code of the layer below, if there is one (errno, SQLite's extended result code),
+ * and 0 otherwise. `sqlstate` is the five-character SQLSTATE, or empty. `text` says what was tried, on
+ * what, and what to do; it never contains a password or a token.
  */
 typedef struct weir_error {
     weir_status status;

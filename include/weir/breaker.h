@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A circuit breaker: calls to what keeps failing are refused for a while, then tried by a few. */
+/* A circuit breaker: it refuses calls to a failing server for a while, then lets a few through as probes. */
 #ifndef WEIR_BREAKER_H
 #define WEIR_BREAKER_H
 
@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /*
- * resilience4j's words, thresholds and comparisons:
+ * The states, thresholds and comparisons are resilience4j's:
  *
  *             rate >= threshold                        a call strictly after the wait
  *   CLOSED ------------------------> OPEN ------------------------------> HALF_OPEN
@@ -18,18 +18,18 @@ extern "C" {
  *     |                               +------- rate >= threshold -----------+   |
  *     +------------------------------------------- below ----------------------+
  *
- * and three states that are set by hand and left by hand: DISABLED (all calls pass, nothing is
- * counted), METRICS_ONLY (all calls pass, all is counted), FORCED_OPEN (no call passes).
+ * Three more states are entered and left by hand: DISABLED (all calls pass, none is counted), METRICS_ONLY
+ * (all calls pass and are counted) and FORCED_OPEN (no call passes).
  *
- * Where it differs: permits of HALF_OPEN are leases, so that a result that never comes cannot hold
- * the breaker there for ever; it decides as soon as no result still to come could change the
- * outcome; and the wait doubles each time in a row, with a jitter, so that clients do not try again
- * together.
+ * It differs from resilience4j in three ways. A permit of HALF_OPEN is a lease, so that a result that never
+ * comes cannot hold the breaker there forever. The breaker decides as soon as no outstanding result could
+ * change the outcome. And the wait doubles each time the breaker opens in a row, with jitter, so that
+ * clients do not all try again together.
  *
- * Every call asks weir_breaker_acquire() first and tells weir_breaker_record() afterwards. One
- * breaker per origin; retries go through it one by one. All functions are arithmetic on what they
- * are given: they read no clock, draw no random number, allocate and lock nothing.
- * Threads: one at a time; the caller's lock guards a breaker that is shared.
+ * For every call, ask weir_breaker_acquire() first and report the result to weir_breaker_record(). Use one
+ * breaker per origin; each retry goes through it as a call of its own. The functions compute only from their
+ * arguments: they read no clock, draw no random number, allocate nothing and take no lock.
+ * Threads: one at a time; guard a shared breaker with a lock of your own.
  */
 
 typedef enum weir_breaker_state {
@@ -58,7 +58,7 @@ typedef struct weir_breaker_options {
     /* Open when at least this share of calls failed. Percent; default 50, 1 to 100. */
     int failure_rate_threshold;
 
-    /* Open when at least this share of calls was slow; those that failed slowly count for both.
+    /* Open when at least this share of calls was slow; a slow failure counts as both.
      * Percent; default 100, 1 to 100. */
     int slow_call_rate_threshold;
 
@@ -70,25 +70,24 @@ typedef struct weir_breaker_options {
     weir_breaker_window window;
     int window_size;
 
-    /* Rates are not known before this many calls are in the window. Default 100, 1 to 1000000; a
-     * window that counts calls takes no more than its size. */
+    /* The breaker does not judge before the window has this many calls. Default 100, 1 to 1000000; for a
+     * window that counts calls, at most its size is used. */
     int minimum_calls;
 
-    /* How long it stays open. Milliseconds; default 60000, 1 to 86400000. It doubles with each time
-     * it opens without having closed, up to wait_in_open_max_ms: default 300000 (Envoy's limit for
-     * ejecting a host), at least wait_in_open_ms, up to 86400000. The same value for both: it never
-     * grows. */
+    /* How long the breaker stays open. Milliseconds; default 60000, 1 to 86400000. The wait doubles each time
+     * the breaker opens again without having closed, up to wait_in_open_max_ms: default 300000 (Envoy's
+     * limit for ejecting a host), wait_in_open_ms to 86400000. If both are equal, the wait never grows. */
     int wait_in_open_ms;
     int wait_in_open_max_ms;
 
     /* Each wait is this much shorter or longer, at random. Percent; default 20, 0 to 100. */
     int wait_jitter_percent;
 
-    /* Calls let through half-open, and how many may be under way at once. Default 10, 1 to 64. */
+    /* How many calls HALF_OPEN lets through, and how many may be in flight at once. Default 10, 1 to 64. */
     int permitted_calls_in_half_open;
 
-    /* How long such a call may hold its permit before another may have it. Milliseconds; default
-     * 60000, 1 to 86400000. Give twice the timeout of your calls. */
+    /* How long such a call may hold its permit before another call gets it. Milliseconds; default 60000, 1 to
+     * 86400000. Set it to twice the timeout of your calls. */
     int permit_lease_ms;
 } weir_breaker_options;
 
@@ -97,20 +96,20 @@ typedef struct weir_breaker_options {
         50, 100, 60000, WEIR_WINDOW_COUNT, 100, 100, 60000, 300000, 20, 10, 60000                  \
     }
 
-/* How many calls ended how. */
+/* Numbers of calls by how they ended. */
 typedef struct weir_breaker_counts {
     uint32_t calls;
     uint32_t failed;
     uint32_t slow;
 } weir_breaker_counts;
 
-/* A permit of HALF_OPEN that is out. */
+/* A permit of HALF_OPEN that a call holds. */
 typedef struct weir_breaker_lease {
     uint64_t token; /* 0: not out */
     weir_time expires;
 } weir_breaker_lease;
 
-/* A breaker, on the caller's memory; nothing to give up. The fields are weir's. */
+/* A breaker, in the caller's memory; there is nothing to free. The fields belong to weir. */
 typedef struct weir_breaker {
     weir_breaker_options options;
     weir_breaker_state state;
@@ -136,24 +135,24 @@ typedef struct weir_breaker {
     uint64_t expired;
 } weir_breaker;
 
-/* Begin CLOSED. `options` may be NULL. Errors: WEIR_INVALID names the option, its value and its
- * range; *ret_breaker is then untouched. */
+/* Initialize a breaker; it begins CLOSED. `options` may be NULL. Errors: WEIR_INVALID names the option, its
+ * value and its range; *ret_breaker is then untouched. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_breaker_init(weir_breaker *ret_breaker,
                                                        const weir_breaker_options *options,
                                                        weir_error *reterr);
 
-/* Leave to make one call; goes back with its result. {0} is no leave, and its result is late. */
+/* Permission to make one call; pass it back with the result. {0} is no permission; its result is late. */
 typedef struct weir_permit {
     uint64_t epoch;
     uint64_t token;
 } weir_permit;
 
 /*
- * Ask to make a call. false: refused; do not call, and do not record. A refusal is no failure of
- * the call: it is not to be retried at once, nor charged to a budget.
+ * Ask to make a call. false: refused; do not make the call, and do not record it. A refusal is not a failure
+ * of the call: do not retry it at once, and do not charge it to a budget.
  *
- * The first to ask strictly after an open breaker's wait makes it HALF_OPEN, and then competes for
- * a permit as all others do.
+ * The first caller that asks strictly after an open breaker's wait makes it HALF_OPEN, and then competes for
+ * a permit like any other.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_breaker_acquire(weir_breaker *breaker, weir_time now,
                                                    weir_permit *ret_permit);
@@ -165,9 +164,9 @@ typedef enum weir_breaker_outcome {
 } weir_breaker_outcome;
 
 /*
- * How an attempt counts: no connection, a lost or silent one and a 5xx are failures; any other
- * response is a success, a 429 among them, since who refuses is alive; what we refused ourselves
- * (a full pool, a cool-down) is ignored.
+ * Classify an attempt for the breaker. No connection, a lost or silent connection and a 5xx are failures.
+ * Any other response is a success, even a 429, because a server that refuses is alive. What was refused on
+ * this side (a full pool, a cool-down) is ignored.
  */
 WEIR_API weir_breaker_outcome weir_breaker_classify(const weir_attempt *attempt);
 
@@ -180,20 +179,20 @@ typedef enum weir_breaker_change {
 } weir_breaker_change;
 
 /*
- * Tell the result of a call and how long it took. `random`: 64 random bits, for the wait's jitter.
+ * Record the result of a call and how long it took. `random`: 64 random bits, for the wait's jitter.
  *
- * A result that comes after the state has changed changes nothing: one of a call begun in CLOSED is
- * still counted in its window, until that is empty again; one whose lease has expired and was given
- * to another is dropped.
+ * A result that comes after the state has changed does not change the state. If its call began in CLOSED, it
+ * is still counted in that window, until the window is emptied. If its lease expired and went to another
+ * call, it is dropped.
  */
 WEIR_API weir_breaker_change weir_breaker_record(weir_breaker *breaker, const weir_permit *permit,
                                                  weir_breaker_outcome outcome, weir_time duration,
                                                  weir_time now, uint64_t random);
 
 /*
- * Open it until an instant, without jitter and without counting as a failure: for a 429 or 503
- * whose Retry-After says when. An open breaker is only ever kept open for longer by it; states set
- * by hand are left alone.
+ * Open the breaker until an instant, without jitter and without counting a failure, as for a 429 or 503 with
+ * a Retry-After. A breaker that is open already can only stay open for longer; states set by hand do not
+ * change.
  */
 WEIR_API weir_breaker_change weir_breaker_open_until(weir_breaker *breaker, weir_time until);
 
@@ -204,7 +203,7 @@ WEIR_API weir_breaker_change weir_breaker_open_until(weir_breaker *breaker, weir
 WEIR_API weir_status weir_breaker_set(weir_breaker *breaker, weir_breaker_state state,
                                       weir_error *reterr);
 
-/* A breaker at one moment. */
+/* A snapshot of a breaker. */
 typedef struct weir_breaker_stats {
     weir_breaker_state state; /* OPEN stays OPEN after its wait, until a call comes */
     weir_time open_until;     /* while OPEN; 0 otherwise */

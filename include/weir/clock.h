@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* Monotonic nanoseconds since an arbitrary start. Never the wall clock: a step of NTP or of the
- * administrator changes no age and no deadline. */
+/* Monotonic nanoseconds since an arbitrary start. Never the wall clock: when NTP or an administrator sets
+ * the clock, no age and no deadline changes. */
 typedef int64_t weir_time;
 
 #define WEIR_US ((weir_time)1000)
@@ -18,8 +18,8 @@ typedef int64_t weir_time;
 #define WEIR_SECOND ((weir_time)1000000000)
 
 /*
- * Deadlines are absolute instants of weir_now(). Three values are special wherever a deadline is
- * taken: the configured timeout counted from now, do not wait at all, and wait for ever.
+ * Deadlines are absolute instants of weir_now(). Three special values are accepted wherever a deadline is:
+ * the configured timeout from now, do not wait at all, and wait forever.
  */
 #define WEIR_DEADLINE_DEFAULT INT64_MIN
 #define WEIR_DEADLINE_NOW ((weir_time)0)
@@ -36,27 +36,27 @@ WEIR_API weir_time weir_now(void);
 WEIR_API weir_time weir_deadline_in(int64_t ms);
 
 /*
- * Sleep while *word == expected, until woken by weir_wake() on it or until the instant
- * (WEIR_DEADLINE_NEVER: no limit). May return early for no reason. `word` is naturally aligned and read
- * atomically; whoever changes it does so before waking. errno stays as it was.
+ * Sleep while *word == expected, until weir_wake() is called on it or the instant `until` comes
+ * (WEIR_DEADLINE_NEVER: no limit). May wake spuriously. `word` is naturally aligned and read atomically;
+ * change it before you call weir_wake(). errno is preserved.
  *
- * The machine's half of a weir_clock, for clocks of one's own and for whoever waits by weir's clock.
+ * This is how the machine's weir_clock waits; use it in your own clock, or to wait by weir's clock.
  * Threads: any.
  */
 WEIR_API void weir_wait(uint32_t *word, uint32_t expected, weir_time until);
 
-/* Wake all who sleep on the word. It may be gone already: a waiter that saw its new value may have
- * returned and unwound its stack, and waking nobody there is harmless. Threads: any. */
+/* Wake all threads that sleep on the word. Its memory may already be gone, since a waiter that saw the new
+ * value may have returned and unwound its stack; the wake is then harmless. Threads: any. */
 WEIR_API void weir_wake(uint32_t *word);
 
 /*
  * A clock. NULL in an option means the machine's; tests inject their own.
  *
  * now():  the present instant, never going back.
- * wait(): sleep while *word == expected, until woken by a wake on `word` or until now() >= until
- *         (WEIR_DEADLINE_NEVER: no limit); may return early for no reason. `word` is 32 bits,
- *         naturally aligned, and read atomically.
- * Both are called without locks held, from any thread.
+ * wait(): sleep while *word == expected, until a wake on `word` or until now() >= until
+ *         (WEIR_DEADLINE_NEVER: no limit); may wake spuriously. `word` is 32 bits, naturally aligned,
+ *         and read atomically.
+ * Both are called from any thread, with no lock held.
  */
 typedef struct weir_clock weir_clock;
 struct weir_clock {

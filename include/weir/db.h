@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pooled databases: SQLite and PostgreSQL behind one URL, one set of values and one way of asking. */
+/* Pooled databases: SQLite and PostgreSQL through the same URLs, values and calls. */
 #ifndef WEIR_DB_H
 #define WEIR_DB_H
 
@@ -19,13 +19,13 @@ extern "C" {
  *   postgresql://user@/database?host=/var/run/postgresql          (unix socket)
  *   postgresql://host1:5432,host2:5433/database                   (tried in order)
  *
- * `postgres://`, `postgresql+psycopg2://` and `sqlite+pysqlite://` and the like are accepted, as
- * SQLAlchemy writes them. Percent-encoding is undone in every part. Query options that are the
- * pool's (weir_pool_options_set) or the database's (weir_db_options) go there; for PostgreSQL the
- * others are passed on to libpq (sslmode, sslrootcert, target_session_attrs, …; `ssl` means sslmode,
- * client_encoding can only be UTF8). SQLite knows two of its own URIs' (mode=ro, rw or rwc, the
- * default; immutable=1: nobody writes to the file), and others are an error. A relative path is that of
- * the working directory at weir_db_open().
+ * SQLAlchemy's spellings are accepted too: `postgres://`, `postgresql+psycopg2://`, `sqlite+pysqlite://` and
+ * the like. Every part is percent-decoded. Query options of the pool (weir_pool_options_set) and of the
+ * database (weir_db_options) are applied. For PostgreSQL, all others are passed on to libpq (sslmode,
+ * sslrootcert, target_session_attrs, …; `ssl` means sslmode, and client_encoding can only be UTF8). For
+ * SQLite, two parameters of its own URIs are accepted (mode=ro, rw, or rwc, the default; immutable=1, your
+ * promise that nobody writes to the file); any other is an error. A relative path is resolved against the
+ * working directory at weir_db_open().
  */
 typedef struct weir_url weir_url;
 
@@ -44,72 +44,72 @@ WEIR_API void weir_url_close(weir_url *url);
 /* The engine a URL names: "sqlite" or "postgresql". Static. */
 WEIR_API const char *weir_url_engine(const weir_url *url);
 
-/* The URL for people and logs: the password, and the value of every query option that may hold a
- * secret (password, passfile, sslpassword, sslkey), replaced by `***`. Valid as long as the URL. */
+/* The URL as it may be shown and logged: `***` replaces the password and the value of every query option
+ * that may hold a secret (password, passfile, sslpassword, sslkey). Valid as long as the URL. */
 WEIR_API const char *weir_url_redacted(const weir_url *url);
 
 /* ---- engine ------------------------------------------------------------------------------ */
 
 /*
- * A database: a URL, its driver and its pool. One per database and process; any thread.
+ * A database: a URL, its driver and its pool. Open one per database and process; any thread may use it.
  *
- * SQLite is opened in WAL mode with foreign keys on and its schema protected; "x" is always a name and
- * never a string; ATTACH, DETACH and extensions are refused. A connection on which temporary objects
- * were made or PRAGMAs set is closed on return, so that the next holder sees none of it. In
- * sqlite:///:memory: (at most 1 GiB) an open transaction that reads keeps others from writing, which
- * WAL files do not. Those of this process who want to write to one file take turns, first come, first
- * served, whichever weir_db they use; readers do not wait. A file that is removed or replaced is noticed
- * within 100 ms of use (WEIR_DISCONNECTED), and not opened anew beside the former one's -wal or -shm.
+ * SQLite is opened in WAL mode, with foreign keys on and its schema protected. "x" is always a name, never
+ * a string. ATTACH, DETACH and extensions are refused. A connection on which a holder created temporary
+ * objects or set PRAGMAs is closed on return, so that the next holder sees none of it. In
+ * sqlite:///:memory: (at most 1 GiB), an open transaction that reads blocks writers; in WAL files it does
+ * not. Writers of one file within this process take turns, first come, first served, whichever weir_db
+ * they use; readers do not wait. If a file is removed or replaced, weir notices within 100 ms of use
+ * (WEIR_DISCONNECTED), and does not open the new file while the old one's -wal or -shm is beside it.
  */
 typedef struct weir_db weir_db;
 
 /* Options. Start from WEIR_DB_OPTIONS_DEFAULT. Options in the URL's query win over these. */
 typedef struct weir_db_options {
-    /* The pool's own; its name also names the database in errors. use_time_every is 1 here. */
+    /* The pool's options. Its name also names the database in errors. use_time_every defaults to 1 here. */
     weir_pool_options pool;
 
     /* Longest time one statement may take; never beyond the connection's deadline
-     * (weir_conn_set_deadline). A statement that runs into it is stopped; PostgreSQL may still be
-     * at it when the call returns (cancel_timeout_ms). Milliseconds; default 30000, 0 to 86400000,
-     * 0: no limit. URL: statement_timeout_ms. */
+     * (weir_conn_set_deadline). A statement that reaches it is stopped; PostgreSQL may still be running it
+     * when the call returns (cancel_timeout_ms). Milliseconds; default 30000, 0 to 86400000. 0: no limit.
+     * URL: statement_timeout_ms. */
     int statement_timeout_ms;
 
-    /* Longest time to open one connection, the look-up of its host's name included; never beyond the
-     * acquire's deadline. With several hosts, or several addresses of one, each has an equal share
-     * of what is left. Milliseconds; default 10000, 1 to 3600000. URL: connect_timeout (seconds, as
+    /* Longest time to open one connection, including the lookup of the host name; never beyond the
+     * acquire's deadline. With several hosts, or several addresses of one host, each gets an equal share
+     * of the time left. Milliseconds; default 10000, 1 to 3600000. URL: connect_timeout (seconds, as
      * libpq spells it). */
     int connect_timeout_ms;
 
-    /* Prepared statements kept per connection, least recently used dropped first. Default 128, 0 to
-     * 10000. 0: prepare nothing (best behind a PgBouncer in transaction mode before 1.21). With a
-     * libpq before 17 a PostgreSQL session may hold as many again that were dropped. URL:
+    /* Prepared statements kept per connection; the least recently used is dropped first. Default 128, 0 to
+     * 10000. 0: prepare nothing (best behind PgBouncer before 1.21 in transaction mode). With libpq before
+     * 17, a PostgreSQL session may hold up to as many dropped statements as well. URL:
      * statement_cache_size. */
     int statement_cache_size;
 
-    /* SQLite: how long to wait for other writers, in the queue of this process and for another's
-     * lock. Milliseconds; default 5000, 0 to 3600000, never beyond the statement's own limit. URL:
+    /* SQLite: how long to wait for other writers, both in this process's queue and for another process's
+     * lock. Milliseconds; default 5000, 0 to 3600000; never beyond the statement's own limit. URL:
      * busy_timeout_ms. */
     int busy_timeout_ms;
 
-    /* Largest result kept in memory, WEIR_LIMIT above it. Bytes; default 268435456 (256 MiB), 1024
+    /* Largest result kept in memory; a larger one is WEIR_LIMIT. Bytes; default 268435456 (256 MiB), 1024
      * to 2^40. URL: max_result_bytes. */
     int64_t max_result_bytes;
 
-    /* PostgreSQL: how long a statement that reached its deadline is cancelled, again and again,
-     * before its connection is given up. Its slot stays taken meanwhile, since the server still
-     * counts the session. After that the sending side is shut down, and the slot stays taken until
-     * the server has closed its own, for 30 times as long at most. Milliseconds; default 10000, 1
-     * to 3600000. URL: cancel_timeout_ms. */
+    /* PostgreSQL: how long weir keeps trying to cancel a statement that reached its deadline before it
+     * gives up the connection. The slot stays taken meanwhile, since the server still counts the session.
+     * Then weir shuts down its sending side of the socket, and the slot stays taken until the server
+     * closes its side, for at most 30 times as long. Milliseconds; default 10000, 1 to 3600000. URL:
+     * cancel_timeout_ms. */
     int cancel_timeout_ms;
 
     /* What PostgreSQL shows in pg_stat_activity. NULL, the default: what PGAPPNAME or a service file
      * says, or else "weir". Copied, at most 63 bytes. URL: application_name. */
     const char *application_name;
 
-    /* PostgreSQL: how long a prepared statement is used without asking the server whether names in it
-     * mean another thing or its types have changed, which it does not tell by itself; see
-     * weir_conn_query(). Milliseconds; default 20000, 0 to 86400000, 0: nothing that is prepared is
-     * used again. URL: prepared_max_age_ms. */
+    /* PostgreSQL: how long a prepared statement is used before weir asks the server whether the names in it
+     * now mean something else or its types have changed, which the server does not report by itself; see
+     * weir_conn_query(). Milliseconds; default 20000, 0 to 86400000. 0: no prepared statement is used
+     * again. URL: prepared_max_age_ms. */
     int prepared_max_age_ms;
 } weir_db_options;
 
@@ -137,9 +137,9 @@ typedef struct weir_db_options {
     }
 
 /*
- * Open a database. Opens no connection, so it succeeds while the server is down; the exception is
- * sqlite:///:memory:, whose content lives as long as the weir_db and is shared by its whole pool.
- * `options` may be NULL. The caller owns *ret_db and ends it with weir_db_close().
+ * Open a database. This opens no connection, so it succeeds even while the server is down. The exception is
+ * sqlite:///:memory:, whose content lives as long as the weir_db and is shared by the whole pool.
+ * `options` may be NULL. The caller owns *ret_db and closes it with weir_db_close().
  *
  * Errors:  as weir_url_parse(); WEIR_INVALID for an option, with its allowed range.
  * Threads: any.
@@ -147,30 +147,30 @@ typedef struct weir_db_options {
 WEIR_API WEIR_MUST_CHECK weir_status weir_db_open(const char *url, const weir_db_options *options,
                                                   weir_db **ret_db, weir_error *reterr);
 
-/* Dispose the pool (weir_pool_dispose) and keep the rest, until weir_db_close(). */
+/* Dispose of the pool (weir_pool_dispose()). Everything else stays until weir_db_close(). */
 WEIR_API weir_status weir_db_dispose(weir_db *db, weir_time deadline, weir_error *reterr);
 
-/* Dispose without waiting and give up the database; its memory lives on until the last connection
- * has come back. NULL is fine. */
+/* Dispose of the database without waiting, and free it. Its memory stays until the last connection is
+ * returned. NULL is fine. */
 WEIR_API void weir_db_close(weir_db *db);
 
 /*
- * Its pool, for statistics, listeners and eviction. In its events, `connection` is a weir_conn; a
- * listener may run statements on it at FIRST_CONNECT and CONNECT, and what it sets there for the
- * session (SET, PRAGMA) holds for every loan: a holder that changes more of a PostgreSQL or SQLite
- * session than its transaction makes the pool clean the connection, or replace it, on return.
+ * The database's pool, for statistics, listeners and eviction. In the pool's events, `connection` is a
+ * weir_conn. A listener may run statements on it at FIRST_CONNECT and CONNECT, and the session settings
+ * that it makes there (SET, PRAGMA) hold for every lease: if a holder changes more of a PostgreSQL or
+ * SQLite session than its transaction, the pool cleans or replaces the connection on return.
  *
- * Its engine ("sqlite", "postgresql") and its URL without secrets. Valid until weir_db_close().
+ * The engine ("sqlite", "postgresql"), and the URL without secrets. Valid until weir_db_close().
  */
 WEIR_API weir_pool *weir_db_pool(weir_db *db);
 WEIR_API const char *weir_db_engine(const weir_db *db);
 WEIR_API const char *weir_db_url(const weir_db *db);
 
 /*
- * One statement that has ended. Valid during the call only, and so is everything it points to.
+ * A statement that has ended. Valid only during the call, as is everything it points to.
  *
- * `sql` is the text as the program gave it: parameters are never in it, but whatever a program wrote
- * into the text is. Secrets belong into parameters.
+ * `sql` is the text as the program passed it. It never contains parameters, but it does contain whatever
+ * the program wrote into the text: pass secrets as parameters.
  */
 typedef struct weir_db_event {
     weir_db *db;          /* weir_db_pool(db) is the pool of its connection */
@@ -190,28 +190,28 @@ typedef struct weir_db_event {
 } weir_db_event;
 
 /*
- * Called on the thread that ran the statement, with no lock held, so it may take its time at that
- * thread's expense only. It must not use the connection.
+ * Called on the thread that ran the statement, with no lock held; a slow listener delays only that thread.
+ * It must not use the connection.
  */
 typedef void weir_db_listener(const weir_db_event *event, void *arg);
 
 /*
- * Hear of every statement when it has ended, whatever came of it: each weir_conn_query() (also
- * through weir_db_query()), weir_conn_script() and weir_conn_reflect(), and each statement that
- * begin, commit and rollback send. What the pool does by itself (pings, resets) is in the pool's
- * events. Up to 8 per database, for its whole life, called in the order they came. While nobody
- * listens nothing is measured.
+ * Add a listener that is called after every statement, whether it succeeded or failed: each
+ * weir_conn_query() (also through weir_db_query()), weir_conn_script() and weir_conn_reflect(), and each
+ * statement that begin, commit and rollback send. What the pool does by itself (pings, resets) is in the
+ * pool's events. A database takes up to 8 listeners, for its whole life, and calls them in the order in
+ * which they were added. Without a listener, nothing is measured.
  *
  * Errors:  WEIR_FULL.
- * Threads: any; statements in progress at that moment may be missed.
+ * Threads: any; the listener may miss statements in progress at that moment.
  */
 WEIR_API weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, void *arg,
                                     weir_error *reterr);
 
 /*
- * The same for a listener that is not always interested: `wants`, with the same argument, is asked
- * before each statement, on its thread, and where nobody wants to hear of it, nothing is measured; it
- * must be quick. The listener may be called all the same, when another one is interested.
+ * Add a listener that wants only some statements. `wants` is called with the same argument before each
+ * statement, on the statement's thread, and must be quick. If no listener wants the statement, nothing is
+ * measured. The listener may still be called for a statement that it did not want, if another one did.
  */
 WEIR_API weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg),
                                          weir_db_listener *listener, void *arg, weir_error *reterr);
@@ -243,8 +243,7 @@ typedef struct weir_value {
     size_t size;
 } weir_value;
 
-/* Makers of values. Text is borrowed, not copied: valid as long as what it points to. NULL text
- * makes WEIR_NULL. */
+/* Make a value. Text is borrowed, not copied: it must outlive the value. NULL text makes WEIR_NULL. */
 WEIR_API weir_value weir_null(void);
 WEIR_API weir_value weir_bool(bool boolean);
 WEIR_API weir_value weir_int(int64_t integer);
@@ -256,8 +255,8 @@ WEIR_API weir_value weir_json(const char *text);
 WEIR_API weir_value weir_timestamp(const char *iso8601);
 
 /*
- * One parameter of a statement. `name` without the colon for `:name`; NULL for positional ones,
- * which are $1, $2, … in their order. One statement uses one kind only.
+ * One parameter of a statement. `name` is that of `:name` without the colon, or NULL for positional
+ * parameters, which are $1, $2, … in order. A statement uses only one of the two kinds.
  */
 typedef struct weir_param {
     const char *name;
@@ -266,12 +265,12 @@ typedef struct weir_param {
 
 /* ---- connection -------------------------------------------------------------------------- */
 
-/* A connection on loan. For one thread at a time. */
+/* A leased connection. Only one thread may use it at a time. */
 typedef struct weir_conn weir_conn;
 
 /*
- * Borrow a connection from the database's pool; everything weir_pool_acquire() says holds here.
- * Give it back with weir_conn_release().
+ * Acquire a connection from the database's pool, exactly as weir_pool_acquire() does. Return it with
+ * weir_conn_release().
  */
 #define weir_db_acquire(db, deadline, ret_conn, reterr)                                            \
     weir_db_acquire_at(db, deadline, ret_conn, reterr, __FILE__, __LINE__)
@@ -280,20 +279,20 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_db_acquire_at(weir_db *db, weir_time d
                                                         const char *file, int line);
 
 /*
- * Give it back. An open transaction is ended as reset_on_return says (rolled back by default); a
- * connection that was lost, or is in a state nobody can vouch for, is closed instead. NULL is fine.
+ * Return the connection. An open transaction is ended as reset_on_return says (rolled back by default). A
+ * connection that is lost, or in an uncertain state, is closed instead. NULL is fine.
  */
 WEIR_API void weir_conn_release(weir_conn *conn);
 
-/* Give it back to be closed. NULL is fine. */
+/* Return the connection to be closed. NULL is fine. */
 WEIR_API void weir_conn_discard(weir_conn *conn);
 
-/* The lease beneath, for weir_pool_detach() and weir_pool_soft_invalidate(). Valid until release. */
+/* The underlying lease, for weir_pool_detach() and weir_pool_soft_invalidate(). Valid until release. */
 WEIR_API weir_lease *weir_conn_lease(weir_conn *conn);
 
-/* Every later statement on this loan must end by this instant (WEIR_DEADLINE_NEVER: only
- * statement_timeout_ms counts, as at the start of a loan). One that would begin later is refused with
- * WEIR_TIMEOUT; a rollback has reset_timeout_ms of its own. */
+/* Set the instant by which every later statement on this lease must end. WEIR_DEADLINE_NEVER, which holds
+ * at the start of a lease, leaves only statement_timeout_ms. A statement that would begin after the
+ * deadline fails with WEIR_TIMEOUT; a rollback has a limit of its own, reset_timeout_ms. */
 WEIR_API void weir_conn_set_deadline(weir_conn *conn, weir_time deadline);
 
 typedef struct weir_result weir_result;
@@ -301,39 +300,40 @@ typedef struct weir_result weir_result;
 /*
  * Run one statement and keep its whole result.
  *
- * `sql` is one statement with `:name` or `$1` parameters; both are left alone inside strings, quoted
- * names, dollar quotes, comments and casts (`::`). The statement is prepared on first use and found
- * again by its text. Outside a transaction each statement is its own.
+ * `sql` is one statement with `:name` or `$1` parameters; neither is recognised inside strings, quoted
+ * names, dollar quotes, comments and casts (`::`). The statement is prepared on first use and found again
+ * by its text. Outside a transaction, each statement is a transaction of its own.
  *
- * PostgreSQL: parameters have the types of their places; where a place tells nothing, that of the
- * value. After a change of a table made by ALTER, CREATE, DROP, DO, GRANT, REVOKE or SELECT … INTO on
- * a connection of this weir_db, and prepared_max_age_ms after any other, also by a function, a
- * prepared statement's parameters have the types that its places have now; before that a value may
- * still be converted to the old one. A statement that fails outside a transaction because it was
- * prepared before such a change is run again once (never CALL).
+ * PostgreSQL: a parameter has the type that its place in the statement requires, or the type of its value
+ * if the place determines none. A prepared statement's parameters follow a changed table at once if it was
+ * changed by ALTER, CREATE, DROP, DO, GRANT, REVOKE or SELECT … INTO on a connection of this weir_db, and
+ * within prepared_max_age_ms if it was changed in any other way, including by a function. Until then, a
+ * value may still be converted to the old type. A statement that fails outside a transaction because it
+ * was prepared before such a change is run once more (never CALL).
  *
- * ret_result may be NULL when nobody wants the rows; else the caller owns *ret_result and ends it
- * with weir_result_close(). It does not depend on the connection.
+ * ret_result may be NULL if you do not need the rows. Otherwise the caller owns *ret_result and closes it
+ * with weir_result_close(). The result does not depend on the connection.
  *
  * Errors:  WEIR_QUERY with SQLSTATE and message: the connection stays usable (in PostgreSQL an open
  *          transaction must be rolled back). WEIR_RETRY: serialization failure or deadlock.
- *          WEIR_DISCONNECTED: the connection is lost, closed on release; whether a write took
- *          place is then unknown. WEIR_TIMEOUT: stopped at its deadline, with the same doubt about a
- *          write. WEIR_LIMIT. WEIR_INVALID: a parameter is missing,
- *          unknown, or of both kinds; names it.
+ *          WEIR_DISCONNECTED: the connection is lost and will be closed on release; it is unknown
+ *          whether a write took effect. WEIR_TIMEOUT: the statement was stopped at its deadline; again,
+ *          it is unknown whether a write took effect. WEIR_LIMIT. WEIR_INVALID: a parameter is missing or
+ *          unknown, or both kinds are used; the text names it.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_query(weir_conn *conn, const char *sql,
                                                      const weir_param *params, size_t param_count,
                                                      weir_result **ret_result, weir_error *reterr);
 
 /*
- * Run statements without parameters, separated by semicolons (a schema): all of them or, when one fails,
- * none. Outside a transaction the script is one; inside one it is undone alone, and the transaction goes
- * on. With BEGIN, COMMIT and the like of its own it runs as written: what it has committed stays, what
- * stands outside of its own transactions is one with its neighbours, and one that it leaves open is
- * rolled back when it fails. What cannot run within a transaction (VACUUM, in SQLite some PRAGMAs, in
- * PostgreSQL CREATE DATABASE and others) is an error, 25001, behind other statements. The limit of time
- * is that of one statement.
+ * Run statements without parameters, separated by semicolons (a schema, for example): all of them, or none
+ * if one fails. Outside a transaction, the script is a transaction of its own. Inside one, only the script
+ * is undone if it fails, and the transaction goes on. A script with its own BEGIN, COMMIT and the like runs
+ * as written: what it committed stays, consecutive statements outside its transactions form one
+ * transaction, and if the script fails, a transaction that it left open is rolled back. A statement that
+ * cannot run within a transaction (VACUUM, some PRAGMAs in SQLite, CREATE DATABASE and others in
+ * PostgreSQL) is an error, 25001, after other statements. The whole script has the time limit of one
+ * statement.
  *
  * Errors as weir_conn_query().
  */
@@ -352,8 +352,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_db_query_at(weir_db *db, const char *s
 WEIR_API bool weir_conn_is_lost(const weir_conn *conn);
 
 /*
- * What of weir's own settings its session is without, for the log, and why: behind a pooler nothing is
- * set that the next client would find there. NULL, as usual: nothing. Static; known at CONNECT.
+ * Say, for the log, which of weir's own settings the session lacks, and why: behind a pooler, weir sets
+ * nothing that the next client would inherit. NULL, the usual answer: it lacks none. Static; known at
+ * CONNECT.
  */
 WEIR_API const char *weir_conn_note(const weir_conn *conn);
 
@@ -366,28 +367,28 @@ typedef enum weir_tx {
 } weir_tx;
 
 /*
- * Transactions, and savepoints inside them by nesting: begin inside a transaction sets a savepoint,
- * and the commit or rollback that belongs to it releases it or rolls back to it. Depth is limited
+ * Begin, commit or roll back a transaction, or a savepoint inside one. A begin inside a transaction sets a
+ * savepoint; the matching commit releases it, and the matching rollback rolls back to it. Depth is limited
  * to 32.
  *
- * A COMMIT of a transaction in which a statement had failed is WEIR_QUERY with SQLSTATE 25P02, and the
- * transaction is rolled back; also where COMMIT or END is sent as a statement, although PostgreSQL itself
- * calls that a success.
+ * The commit of a transaction in which a statement failed returns WEIR_QUERY with SQLSTATE 25P02 and rolls
+ * the transaction back. So does COMMIT or END sent as a statement, although PostgreSQL itself reports that
+ * as a success.
  *
- * A database may end a transaction by itself (SQLite when a write is stopped, or the disk is full).
+ * A database may end a transaction by itself (SQLite does if a write is stopped or the disk is full).
  * Statements are then refused with SQLSTATE 25P02 until weir_conn_rollback(), so that nothing is stored
- * behind what was undone.
+ * without the part that was undone.
  *
- * Errors:  as weir_conn_query(); WEIR_INVALID for a commit or rollback without a begin. After a
- *          failed commit the transaction is over and was not stored, except after WEIR_DISCONNECTED
- *          and WEIR_TIMEOUT: unknown.
+ * Errors:  as weir_conn_query(); WEIR_INVALID for a commit or rollback without a begin. After a failed
+ *          commit, the transaction is over and was not stored; but after WEIR_DISCONNECTED or
+ *          WEIR_TIMEOUT, it is unknown whether it was stored.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_begin(weir_conn *conn, weir_tx kind,
                                                      weir_error *reterr);
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr);
 WEIR_API weir_status weir_conn_rollback(weir_conn *conn, weir_error *reterr);
 
-/* How many begins are open on this loan: 0 outside a transaction. */
+/* How many begins are open on this lease; 0 outside a transaction. */
 WEIR_API int weir_conn_depth(const weir_conn *conn);
 
 /* ---- results ----------------------------------------------------------------------------- */
@@ -395,7 +396,7 @@ WEIR_API int weir_conn_depth(const weir_conn *conn);
 /*
  * A result: columns, rows, and how many rows a write changed. Everything it returns is valid until
  * weir_result_close(). Out-of-range rows and columns give WEIR_NULL or NULL, never undefined
- * behaviour. Threads: any, as long as nobody closes it.
+ * behaviour. Threads: any, until it is closed.
  */
 WEIR_API void weir_result_close(weir_result *result);
 WEIR_API size_t weir_result_row_count(const weir_result *result);
@@ -408,13 +409,13 @@ WEIR_API int weir_result_column_index(const weir_result *result, const char *nam
 WEIR_API weir_value weir_result_value(const weir_result *result, size_t row, size_t column);
 
 /*
- * The result as JSON text: an array of objects, one per row, keys in column order; or one row as an
- * object. NULL, booleans, integers, doubles and JSON as JSON's own (a double that JSON cannot say,
- * NaN or infinite, as null), blobs in base64, the rest as strings. Doubles have the fewest digits
- * that read back as the same number. The caller frees *ret_text with free(); ret_size may
- * be NULL.
+ * Write the result as JSON text: an array of objects, one per row, with the keys in column order; or one
+ * row as an object. NULL, booleans, integers, doubles and JSON become the JSON values of their kind (NaN
+ * and infinite doubles become null), blobs become base64 strings, and everything else becomes strings.
+ * Doubles have the fewest digits that read back as the same number. The caller frees *ret_text with
+ * free(); ret_size may be NULL.
  *
- * JSON is always UTF-8: a byte of the database's text that belongs to no character is written as
+ * JSON is always UTF-8: a byte of the database's text that is not part of a valid character is written as
  * U+FFFD; see weir_result_is_utf8().
  *
  * Errors:  WEIR_NO_MEMORY; WEIR_NOT_FOUND for a row out of range.
@@ -426,10 +427,10 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_result_row_to_json(const weir_result *
                                                              weir_error *reterr);
 
 /*
- * Whether all text in the result is UTF-8; if not, *ret_row and *ret_column (either may be NULL) say
- * where the first value is that is not. SQLite and PostgreSQL databases of encoding SQL_ASCII store
- * whatever bytes they are given, and weir_result_value() gives them back as they are. A PostgreSQL
- * database of any other encoding gives UTF-8, or an error of its own (22021, 22P05) when it cannot.
+ * Check whether all text in the result is UTF-8. If not, *ret_row and *ret_column (either may be NULL) give
+ * the position of the first value that is not. SQLite, and PostgreSQL databases with the encoding
+ * SQL_ASCII, store whatever bytes they are given, and weir_result_value() returns them unchanged. A
+ * PostgreSQL database with any other encoding returns UTF-8, or its own error (22021, 22P05) if it cannot.
  */
 WEIR_API bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, size_t *ret_column);
 
@@ -468,10 +469,10 @@ typedef struct weir_table {
  * PostgreSQL those of the schemas on the search_path, in name order. */
 typedef struct weir_schema weir_schema;
 
-/* Read it through a connection on loan, under its deadline, or through one borrowed for that with the
- * default deadline. Outside a transaction it leaves the connection outside one, whatever comes of it.
- * The caller ends *ret_schema with weir_schema_close(). Errors as weir_conn_query(), the second also as
- * weir_db_acquire(). */
+/* Read the schema: weir_conn_reflect() through a leased connection, under its deadline; weir_db_reflect()
+ * through one that it acquires with the default deadline. A connection that was outside a transaction is
+ * outside one afterwards, even on failure. The caller closes *ret_schema with weir_schema_close(). Errors:
+ * as weir_conn_query(); for weir_db_reflect() also as weir_db_acquire(). */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_reflect(weir_conn *conn, weir_schema **ret_schema,
                                                        weir_error *reterr);
 WEIR_API WEIR_MUST_CHECK weir_status weir_db_reflect(weir_db *db, weir_schema **ret_schema,

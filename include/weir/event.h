@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pool tells about itself while it works: the ten pool events of SQLAlchemy, and seven more. */
+/* The events that a pool reports to its listeners: the ten pool events of SQLAlchemy, and seven more. */
 #ifndef WEIR_EVENT_H
 #define WEIR_EVENT_H
 
@@ -12,9 +12,9 @@ extern "C" {
 /*
  * The events of a pool: name, word, when.
  *
- * The first ten are those of SQLAlchemy's pool (PoolEvents), at the same moments. As there, `checkin`
- * may come without a connection (it was discarded) and does not come for a detached one, and
- * `reset` comes at every return whose connection is kept, whatever reset_on_return says.
+ * The first ten are those of SQLAlchemy's pool (PoolEvents), at the same moments. As there, `checkin` may
+ * come without a connection (if it was discarded) and does not come for a detached connection, and `reset`
+ * comes whenever a returned connection is kept, whatever reset_on_return says.
  */
 #define WEIR_POOL_EVENT_MAP(X)                                                                     \
     X(CONNECT, "connect", "a connection was opened")                                               \
@@ -98,24 +98,25 @@ typedef struct weir_pool_event {
     weir_time duration;
 } weir_pool_event;
 
-/* The events that every loan causes. A listener for others alone leaves a pool its fast path. */
+/* The events that every lease causes. A listener for other events only does not cost a pool its fast path. */
 #define WEIR_EVENT_EACH_LOAN                                                                       \
     (WEIR_EVENT_BIT(WEIR_EVENT_CHECKOUT) | WEIR_EVENT_BIT(WEIR_EVENT_CHECKIN) |                    \
      WEIR_EVENT_BIT(WEIR_EVENT_RESET))
 
 /*
- * Called on the thread that causes the event, with no lock held, so it may take its time at that
- * thread's expense only. It must not acquire from the same pool.
+ * A listener; it is called on the thread that causes the event, with no lock held. A slow listener delays
+ * only that thread. It must not acquire from the same pool.
  *
- * The answer counts at three events and is ignored at the others:
+ * The returned status matters for three events and is ignored for the others:
  *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this
  *                            status (a place for `SET search_path …`). A refused FIRST_CONNECT comes
- *                            again with the next connection; those opened meanwhile wait for its end,
- *                            each until its acquire's deadline (an acquire that never waits not at all:
- *                            WEIR_TIMEOUT), and stay in the pool, to be announced when next taken.
- *   CHECKOUT                 WEIR_DISCONNECTED: this connection is replaced and the new one is
- *                            offered once more; any other failure: it goes back and the acquire
- *                            fails with this status. A CHECKIN follows each CHECKOUT that failed.
+ *                            again with the next connection. Acquires that open connections meanwhile
+ *                            wait until FIRST_CONNECT is done, each until its own deadline; one that may
+ *                            not wait fails at once with WEIR_TIMEOUT. The connection of an acquire that
+ *                            gives up stays in the pool, and is announced when it is next taken.
+ *   CHECKOUT                 WEIR_DISCONNECTED: the connection is replaced, and the new one is offered
+ *                            once more. Any other failure: the connection goes back to the pool and the
+ *                            acquire fails with this status. A CHECKIN follows each failed CHECKOUT.
  */
 typedef weir_status weir_pool_listener(const weir_pool_event *event, void *arg);
 

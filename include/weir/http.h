@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP sessions: requests to other people's servers over pooled connections, every wait bounded. */
+/* HTTP sessions: requests to other people's servers over pooled connections, with a limit on every wait. */
 #ifndef WEIR_HTTP_H
 #define WEIR_HTTP_H
 
@@ -14,11 +14,11 @@ extern "C" {
 #endif
 
 /*
- * Words: a session keeps a pool of connections for each origin (scheme, host and port) it talks to,
- * and beside it that origin's circuit breaker, retry budget and rate limiter. A request is made once and may
- * be sent several times; each call makes one or more attempts, each over one connection that
- * nobody else uses meanwhile. The names and defaults of the pools are those of requests'
- * HTTPAdapter, those of repeats urllib3's (weir/retry.h).
+ * Terms: for each origin (scheme, host and port) that it talks to, a session keeps a pool of connections, a
+ * circuit breaker, a retry budget and a rate limiter. A request is made once and may be sent several times.
+ * Each time is a call. A call makes one or more attempts, each over a connection that no other call uses
+ * meanwhile. The pool's options are named after those of HTTPAdapter in requests, the options for repeats
+ * after those of urllib3 (weir/retry.h).
  *
  * HTTP/1.1 over http and https. No cookies, no netrc, no environment (unless asked for). weir never
  * calls curl_global_cleanup().
@@ -45,8 +45,8 @@ typedef struct weir_http_options {
     /* The session's name in errors, logs and metrics. 1 to 31 bytes, no control characters. */
     const char *name;
 
-    /* Origins whose connections are kept; of more, the one used least recently is let go, but never
-     * one with a request under way. Default 10, 1 to 1024. */
+    /* How many origins may keep connections. When there are more, the connections of the least recently
+     * used origin are closed, but never those of an origin with a call in flight. Default 10, 1 to 1024. */
     int pool_connections;
 
     /* Connections kept per origin. Default 20, 1 to 1024. */
@@ -56,8 +56,8 @@ typedef struct weir_http_options {
      * pool_block=False. */
     weir_http_when_full pool_block;
 
-    /* Connections per origin with WEIR_HTTP_WHEN_FULL_OVERFLOW, those kept included. Default 100, 1 to 1024;
-     * below pool_maxsize it counts as that. */
+    /* Most connections per origin with WEIR_HTTP_WHEN_FULL_OVERFLOW, including those kept. Default 100, 1 to
+     * 1024; a value below pool_maxsize counts as pool_maxsize. */
     int max_per_origin;
 
     /* Requests on the wire at once, over all origins. Default 200, 1 to 1024. */
@@ -67,14 +67,14 @@ typedef struct weir_http_options {
      * max_total together. Milliseconds; default 30000, 0 to 86400000. 0: never wait. */
     int acquire_timeout_ms;
 
-    /* How many may stand in each of these lines; the next is refused at once with WEIR_FULL. Default
+    /* How many callers may wait in each of these queues; the next one fails at once with WEIR_FULL. Default
      * 1024, 0 to 1000000. */
     int max_waiters;
 
-    /* A connection that rested for longer is closed: when it would be used, or by weir_http_maintain().
-     * A server's `Keep-Alive: timeout=n` makes it n - 1 seconds where that is shorter; then it is no
-     * longer used, and closed when it would be. Milliseconds; default 30000, 0 to 86400000. 0: no
-     * connection is used twice. */
+    /* A connection that was idle for longer is closed, at its next checkout or by weir_http_maintain(). A
+     * server's `Keep-Alive: timeout=n` shortens this to n - 1 seconds for its connections; one that is past
+     * that limit is not reused, and is closed at its next checkout. Milliseconds; default 30000, 0 to
+     * 86400000. 0: no connection is reused. */
     int idle_timeout_ms;
 
     /* Age at which a connection is replaced before its next use, shortened for each by a random part
@@ -82,101 +82,102 @@ typedef struct weir_http_options {
     int max_lifetime_s;
     int lifetime_jitter_percent; /* default 10, 0 to 100 */
 
-    /* How long opening a connection may take: name, TCP, TLS. Of several addresses the next is tried
-     * beside the others after 250 ms of silence, or when one has refused (RFC 8305). Milliseconds;
-     * default 10000, 1 to 86400000. */
+    /* Longest time to open a connection: name lookup, TCP and TLS. If a host has several addresses, the next
+     * one is tried in parallel after 250 ms without an answer, or when one has refused (RFC 8305).
+     * Milliseconds; default 10000, 1 to 86400000. */
     int connect_timeout_ms;
 
-    /* How long one attempt may take, opening included: from the moment it has a connection to the
-     * last byte of the response. Milliseconds; default 30000, 1 to 86400000. */
+    /* Longest time for one attempt, from the checkout of its connection, which may have to be opened first,
+     * to the last byte of the response. Milliseconds; default 30000, 1 to 86400000. */
     int try_timeout_ms;
 
-    /* How long WEIR_DEADLINE_DEFAULT lets a call take in all: waits, attempts, pauses, redirects.
+    /* Longest time for a whole call with WEIR_DEADLINE_DEFAULT: waits, attempts, pauses and redirects.
      * Milliseconds; default 120000, 1 to 86400000. */
     int total_timeout_ms;
 
-    /* Repeats; `redirect` is the number of redirects followed, which do not count in `total`. */
+    /* What is repeated. `redirect` is the number of redirects followed; they do not count in `total`. */
     weir_retry_options retry;
 
-    /* Each origin's budget of repeats, and whether there is one. Default true. */
+    /* Each origin's budget for repeats, and whether to use one. Default true. */
     weir_budget_options budget;
     bool use_budget;
 
-    /* Each origin's breaker, and whether there is one. Default true. Its permit_lease_ms is made twice
-     * try_timeout_ms where it is less: a probe must be back before its permit goes to another. */
+    /* Each origin's circuit breaker, and whether to use one. Default true. permit_lease_ms is raised to twice
+     * try_timeout_ms if it is less, because a probe must end before its permit goes to another call. */
     weir_breaker_options breaker;
     bool use_breaker;
 
-    /* Each origin's rate limiter, and how long a 429 without a Retry-After makes it cool down. Milliseconds; default
-     * 0: not at all; 0 to 86400000. A 429 or 503 with one always does, for as long as it says. */
+    /* Each origin's rate limiter, and the length of the cool-down that a 429 without a Retry-After begins.
+     * Milliseconds; default 0 (no cool-down), 0 to 86400000. A 429 or 503 with a Retry-After always begins a
+     * cool-down, of the length that it asks for. */
     weir_rate_limit_options rate_limit;
     int unstated_pause_ms;
 
-    /* The header of a response. Bytes, all fields together; default 65536, 256 to 262144. */
+    /* Largest header of a response, all fields together. Bytes; default 65536, 256 to 262144. */
     int max_header_bytes;
 
-    /* The body of a response, decoded. Bytes; default 16777216, 0 to 2^53. More is WEIR_LIMIT below 300; of
-     * a redirect that is not followed, and the like, what is beyond is left out. */
+    /* Largest body of a response, decoded. Bytes; default 16777216, 0 to 2^53. A larger body is WEIR_LIMIT if
+     * the status is below 300; that of a redirect that is not followed, and the like, is cut there. */
     int64_t max_body_bytes;
 
-    /* How much is kept of the body of a response of 400 and above, and read of that of a redirect.
-     * The rest is not read: the connection is closed. Bytes; default 65536, 0 to 16777216. */
+    /* How much of the body of a response of 400 and above is kept, and how much of a redirect's body is read.
+     * The rest is not read, and the connection is closed. Bytes; default 65536, 0 to 16777216. */
     int max_error_bytes;
 
     /*
      * Ask for compressed bodies (gzip, deflate, and br and zstd unless weir was built without them), and
-     * decode them, whatever was asked for. A body that ends before its stream does is lost
-     * (WEIR_DISCONNECTED, or WEIR_AMBIGUOUS), one that is no such stream is WEIR_PROTOCOL, and of one with
-     * a status of 300 and above there is what could be had: weir_http_response_is_truncated(). A
-     * request with an Accept-Encoding of its own asks for that, one with a Range for no coding; a
-     * 206 is handed out as it came, since a part cannot be decoded. Default true.
+     * decode what arrives, whatever was asked for. A body that ends before its compressed stream does is lost
+     * (WEIR_DISCONNECTED, or WEIR_AMBIGUOUS); one that is not a valid stream is WEIR_PROTOCOL. With a status
+     * of 300 and above, the response has what could be decoded: weir_http_response_is_truncated(). A request
+     * with its own Accept-Encoding asks for that; a request with a Range asks for no coding. A 206 is
+     * returned as it came, since a part cannot be decoded. Default true.
      */
     bool decompress;
 
-    /* How many bytes one compressed byte may become, in each of its codings, looked at beyond the first
-     * mebibyte. More is WEIR_LIMIT. Default 100, 1 to 10000. */
+    /* How many bytes one compressed byte may expand to, in each coding; checked after the first mebibyte.
+     * More is WEIR_LIMIT. Default 100, 1 to 10000. */
     int max_expansion;
 
     /* Follow redirects. Default true. */
     bool follow_redirects;
 
-    /* Check the certificate and the name in it. Default true. False only against a server of one's
-     * own in a test. */
+    /* Check the server's certificate and the name in it. Default true. Set it to false only in a test
+     * against your own server. */
     bool verify_tls;
 
-    /* The certificates to trust, PEM file and directory; NULL (default) means the system's. The file
-     * is read once, at open; a directory is looked into when a certificate is needed. */
+    /* The certificates to trust: a PEM file and a directory; NULL (default) means the system's. The file is
+     * read once, at open; the directory is searched when a certificate is needed. */
     const char *ca_file;
     const char *ca_path;
 
-    /* The client's own certificate (and what leads to its root) and key, PEM files, the key without a
-     * passphrase; NULL (default): none. key_file NULL: the key stands in cert_file. */
+    /* The client's certificate (with its chain) and key, as PEM files; the key must have no passphrase. NULL
+     * (default): none. If key_file is NULL, cert_file also contains the key. */
     const char *cert_file;
     const char *key_file;
 
-    /* A proxy's URL (http://, https://, socks5://, socks5h://), which may carry a user and password, and the
-     * hosts reached without it, separated by commas or blanks. NULL (default): none. Of these:
+    /* A proxy's URL (http://, https://, socks5://, socks5h://), which may contain a user and password, and
+     * the hosts to reach without it, separated by commas or blanks. NULL (default): none. no_proxy may list:
      *   example.com, .example.com   this host and all below it
      *   *.example.com               all below it
      *   192.0.2.1, ::1, [::1]       an address, however the URL spells it
-     *   10.0.0.0/8, fe80::/10       all addresses that begin with so many of these bits
+     *   10.0.0.0/8, fe80::/10       all addresses with this prefix
      *   *                           all
-     * Each but the ranges may end with a port (example.com:8080, [::1]:443), and means that one only then.
-     * Names are compared as names, and not looked up. Those in other scripts than ASCII are compared, and a
-     * proxy's is kept, in their xn-- form. */
+     * Any of these but a range may end with a port (example.com:8080, [::1]:443), and then means that port
+     * only. Names are compared as text and are not looked up. Non-ASCII names, including the proxy's own, are
+     * converted to their xn-- form. */
     const char *proxy;
     const char *no_proxy;
 
-    /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). The list is read, and
-     * checked, by weir_http_open(); the proxy's URL by libcurl, so a name in another script than ASCII must
-     * stand there in its xn-- form. Default false. */
+    /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). weir_http_open() reads and
+     * checks the list. libcurl reads the proxy's URL, so a non-ASCII name must be in its xn-- form there.
+     * Default false. */
     bool proxy_from_environment;
 
     /* The User-Agent of requests that set none. Default "weir/<version>"; "": none is sent. */
     const char *user_agent;
 
-    /* NULL: the machine's clock. Must outlive the session. For tests: it decides about deadlines
-     * and pauses, while libcurl counts the time of an attempt by the machine's. */
+    /* NULL: the machine's clock. Must outlive the session. For tests: deadlines and pauses follow this
+     * clock, but libcurl times each attempt with the machine's. */
     weir_clock *clock;
 } weir_http_options;
 
@@ -232,9 +233,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
                                                     weir_http **ret_session, weir_error *reterr);
 
 /*
- * Stop: new calls fail with WEIR_CLOSED, and so do, at once, those that wait in the queue, for a rate limit
- * or for their next attempt; resting connections are closed; attempts on the wire may finish until
- * the deadline and are cut then. Returns when nothing is under way any more. May be called again.
+ * Shut the session down. New calls fail with WEIR_CLOSED; calls that wait in the queue, for a rate limit or
+ * for their next attempt fail with it at once. Idle connections are closed. Attempts on the wire may finish
+ * by the deadline; those that do not are then cut. Returns when no call is in flight. May be called again.
  * WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
  *
  * Errors:  WEIR_TIMEOUT: attempts had to be cut; the text says how many.
@@ -242,18 +243,18 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
  */
 WEIR_API weir_status weir_http_dispose(weir_http *session, weir_time deadline, weir_error *reterr);
 
-/* Dispose at once and free the session. No other call on it may be in progress or follow; requests
- * and responses live on. NULL is fine. */
+/* Dispose of the session at once, and free it. No other call on it may be in progress or follow; requests
+ * and responses stay valid. NULL is fine. */
 WEIR_API void weir_http_close(weir_http *session);
 
-/* One step of housekeeping: close the connections that rested for longer than idle_timeout_ms. Sending
- * does it too, for the origins it uses; call this now and then where connections to an origin that
- * is not used any more should not stay open. Threads: any. */
+/* Run one step of housekeeping: close the connections that were idle for longer than idle_timeout_ms.
+ * weir_http_send() also does this, for the origins that it uses. Call this function now and then if
+ * connections to origins that you no longer use should not stay open. Threads: any. */
 WEIR_API void weir_http_maintain(weir_http *session);
 
-/* Replace every connection opened before this call: those at rest are closed now, the others when
- * their exchange is over. Their names are looked up again, and what servers answered in HTTP/1.0 is
- * forgotten; certificates are read by weir_http_open() only. Threads: any. */
+/* Replace every connection opened before this call: idle ones are closed now, the others after their current
+ * exchange. Host names are looked up again, and the session forgets which servers answered in HTTP/1.0.
+ * ca_file is not read again; only weir_http_open() reads it. Threads: any. */
 WEIR_API void weir_http_evict_all(weir_http *session);
 
 /* The name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
@@ -261,8 +262,8 @@ WEIR_API const char *weir_http_name(const weir_http *session);
 WEIR_API const weir_http_options *weir_http_get_options(const weir_http *session);
 
 /*
- * Set the rate limiter of one origin otherwise than the session's: the origin of `url`, now and from now on.
- * It begins open and full.
+ * Give the origin of `url` a rate limiter of its own, from now on, in place of the one in the session's
+ * options. The new one starts with no cool-down and a full bucket.
  *
  * Errors:  WEIR_INVALID for the URL or an option; WEIR_NO_MEMORY.
  * Threads: any.
@@ -282,16 +283,16 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  * Make a request: a method and an absolute http or https URL, to which path segments and query pairs
  * can be added.
  *
- * The functions below add to it. Each returns what went wrong, and the request also keeps the first
- * failure: weir_http_send() then returns it without sending anything, so a chain of calls needs no
- * checks in between. Texts are copied. What has a length is UTF-8 or any other bytes; what has none
+ * The functions below add to it. Each returns its own failure, and the request also keeps the first one:
+ * weir_http_send() then returns that without sending anything, so a chain of these functions needs no
+ * checks in between. Texts are copied. Data with a length may be any bytes, UTF-8 or not; text without one
  * ends at its zero.
  *
  * Refused in a method, a header's name or value and a URL: control characters, CR and LF above all.
- * Refused in a URL: another scheme than http and https, a user or password (see
- * weir_http_request_basic_auth()), no host. A fragment is dropped. A host in another script than ASCII is
- * UTF-8, and becomes lower case with its xn-- form (UTS #46, non-transitional, as in browsers): in all that
- * is sent, compared and told from then on. What has no such form is refused.
+ * Also refused in a URL: a scheme other than http and https, a user or password (use
+ * weir_http_request_basic_auth()), a missing host. A fragment is dropped. A non-ASCII host must be UTF-8.
+ * It is converted to its xn-- form in lower case (UTS #46, non-transitional, as in browsers), and only that
+ * form is sent, compared and reported. A host that has no such form is refused.
  *
  * Errors:  WEIR_INVALID with the position of the fault, never with the value of a header or query;
  *          WEIR_LIMIT for a URL above 64 KiB, more than 128 header fields or 64 KiB of them;
@@ -325,9 +326,9 @@ WEIR_API weir_status weir_http_request_header(weir_http_request *request, const 
                                               const char *value);
 
 /*
- * The same for a header that holds a secret: it is not sent to another origin than the request's own
- * when a redirect leads there, nor after that anywhere on the same way. Authorization, Cookie,
- * Proxy-Authorization, X-API-Key, xc-token and xc-auth are secret whichever function adds them.
+ * Add a header field that holds a secret. When a redirect leads to an origin other than the request's own,
+ * the field is left out there and in every later attempt of the call. Authorization, Cookie,
+ * Proxy-Authorization, X-API-Key, xc-token and xc-auth are secret, whichever function adds them.
  */
 WEIR_API weir_status weir_http_request_secret(weir_http_request *request, const char *name,
                                               const char *value);
@@ -338,9 +339,9 @@ WEIR_API weir_status weir_http_request_basic_auth(weir_http_request *request, co
                                                   const char *password);
 
 /*
- * Add an Idempotency-Key, so that a POST or PATCH may be repeated: the server is to recognise a
- * second one by it. NULL makes a random one (128 bits), which stays the same for all attempts of
- * this request. weir_http_request_header() with that name does the same.
+ * Add an Idempotency-Key, by which the server recognises a repeated request, so that a POST or PATCH may be
+ * repeated. NULL makes a random key (128 bits), which stays the same for all attempts of this request.
+ * weir_http_request_header() with that name does the same.
  */
 WEIR_API weir_status weir_http_request_idempotency_key(weir_http_request *request, const char *key);
 
@@ -352,15 +353,16 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  * A body that is read while it is sent.
  *
  * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
- * rewind(): go back to the beginning: for a repeat, a redirect, or when the request is sent again. NULL:
- *           it cannot be sent twice, so nothing is repeated once some of it was read, and sending the
+ * rewind(): go back to the beginning, for a repeat, for a redirect, or when the request is sent again. NULL:
+ *           the body cannot be sent twice. Once some of it was read, nothing is repeated, and sending the
  *           request again is WEIR_INVALID until it is given another reader.
- * size:     of the whole, or -1 when not known; it is then sent in chunks, which HTTP/1.0 does not know
- *           (RFC 9112, 6.1): an origin that answered in HTTP/1.0 gets none, and the call is
- *           WEIR_UNSUPPORTED before anything of the body is read. That is forgotten after a minute,
- *           with its next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more than `size`, or
- *           ending before, is WEIR_INVALID.
- * Anything but WEIR_OK ends the call with that status. Called on the calling thread.
+ * size:     the size of the whole body, or -1 if it is not known. A body of unknown size is sent in chunks,
+ *           which HTTP/1.0 does not have (RFC 9112, 6.1): for an origin that answered in HTTP/1.0, the call
+ *           fails with WEIR_UNSUPPORTED before any of the body is read. That answer is forgotten after a
+ *           minute, with the origin's next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more
+ *           or fewer bytes than `size` is WEIR_INVALID.
+ * If a function returns anything but WEIR_OK, the call ends with that status. Both are called on the thread
+ * that sends.
  */
 typedef struct weir_http_reader {
     weir_status (*read)(void *arg, char *buffer, size_t size, size_t *ret_size, weir_error *reterr);
@@ -374,17 +376,17 @@ WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
                                               const char *content_type);
 
 /*
- * Give the body of a response below 400 to `sink` piece by piece instead of keeping it. That of an
- * error is kept in the response as always, and so is that of a redirect if redirects are followed.
- * Once `sink` was called nothing is repeated, whatever the status: what it has cannot be taken back.
- * Anything but WEIR_OK from it ends the call with that status. Called on the calling thread.
+ * Pass the body of a response below 400 to `sink` piece by piece instead of keeping it. An error's body is
+ * kept in the response as always, and so is a redirect's body if redirects are followed. Once `sink` was
+ * called, nothing is repeated, whatever the status, because what it received cannot be taken back. If it
+ * returns anything but WEIR_OK, the call ends with that status. It is called on the thread that sends.
  */
 typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
 WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,
                                             void *arg);
 
-/* For this request, other repeats, another time limit of an attempt (milliseconds), another limit of
- * the body (bytes), and whether redirects are followed. Ranges as in the session's options. */
+/* Override session options for this request: the repeats, the time limit of an attempt (milliseconds), the
+ * limit of the body (bytes), and whether redirects are followed. The ranges are those of the session. */
 WEIR_API weir_status weir_http_request_retry(weir_http_request *request,
                                              const weir_retry_options *retry);
 WEIR_API weir_status weir_http_request_try_timeout(weir_http_request *request, int timeout_ms);
@@ -395,9 +397,10 @@ WEIR_API weir_status weir_http_request_follow_redirects(weir_http_request *reque
 WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
- * Let the call of this request, now under way or the next, end with WEIR_CANCELLED: on the wire, at
- * a rate limiter and between attempts at once, in the queue for a connection at the latest when its turn comes. One
- * that cannot begin ends with why. The next call after that one is a new one.
+ * Cancel the request's call in flight, or else its next one: it ends with WEIR_CANCELLED. A call on the
+ * wire, at a rate limiter or between attempts ends at once; a call in the queue for a connection ends when
+ * its turn comes, at the latest. A call that cannot begin fails with its own error instead. Later calls
+ * are not affected.
  * Threads: any, while the request is not being closed.
  */
 WEIR_API void weir_http_request_cancel(weir_http_request *request);
@@ -407,57 +410,58 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
 /*
  * Send a request and wait for the response.
  *
- * Each attempt must be let through by the origin's rate limiter and breaker, takes a connection from the
- * origin's pool, sends, receives, and gives the connection back, or closes it when it is not clean.
- * What failed is repeated as weir_retry_next() decides, and never sent twice by anyone else. Redirects
- * are followed: 303 with GET, 301 and 302 after a POST too, 307 and 308 with the method and body. With a
- * body that stays behind, so do the fields that describe it (RFC 9110, 15.4): Content-*, Digest,
- * Repr-Digest, Last-Modified.
- * `deadline` (weir/clock.h) holds for all of it; WEIR_DEADLINE_DEFAULT means total_timeout_ms,
- * WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
+ * Each attempt passes the origin's rate limiter and circuit breaker, takes a connection from the origin's
+ * pool, sends, receives, and returns the connection, or closes it if it is not clean. A failed attempt is
+ * repeated as weir_retry_next() decides; nothing else ever sends a request twice. Redirects are followed:
+ * 303 with GET, and so are 301 and 302 after a POST; 307 and 308 with the same method and body. When the
+ * body is dropped, so are the fields that describe it (RFC 9110, 15.4): Content-*, Digest, Repr-Digest,
+ * Last-Modified.
+ * `deadline` (weir/clock.h) covers the whole call; WEIR_DEADLINE_DEFAULT means total_timeout_ms from now,
+ * and WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
  *
- * WEIR_OK means a response, which the caller ends with weir_http_response_close(); its status is 400
- * or more where no repeat was called for (404), or where raise_on_status is false. A status of 300
- * and above counts as soon as its header is complete, whatever becomes of its body
- * (weir_http_response_is_truncated()); one below needs all of it.
+ * WEIR_OK means that there is a response, which the caller closes with weir_http_response_close(). Its
+ * status may be 400 or more, if it calls for no repeat (404) or raise_on_status is false. A status of 300
+ * and above counts as soon as its header is complete, whatever happens to its body
+ * (weir_http_response_is_truncated()); a status below 300 needs the whole body.
  *
- * An attempt over a connection used before that ends before the first byte of a response is repeated
- * at once on a new one, if it may be repeated at all and the budget allows it: the server closes idle
- * connections without notice (RFC 9112, 9.3.1). The same is done where the first thing that comes over it
- * is a 408 with "Connection: close" and no body was sent: it is for somebody who never asked. What
- * a server answered before it had read all of a body, and then closed, is read before the loss is told.
+ * If a reused connection ends before the first byte of a response, the attempt is repeated at once on a new
+ * connection, if it may be repeated at all and the budget allows it, because servers close idle connections
+ * without notice (RFC 9112, 9.3.1). The same happens if the first thing that comes over it is a 408 with
+ * "Connection: close" and no body was sent: such a 408 is not an answer to this request. If a server answers
+ * before it has read a whole body, and then closes, its answer is read before the loss is reported.
  *
- * Errors, with what was tried, how often and for how long in the text; *ret_response is untouched:
+ * Errors, with what was tried, how often and for how long, in the text (*ret_response is then untouched):
  *   WEIR_INVALID       the request is malformed, or its reader cannot begin again; nothing was sent
  *   WEIR_CONNECT       no connection: refused, unreachable, unknown name, certificate, timeout
- *   WEIR_TIMEOUT       the deadline or the time of an attempt passed; or no connection was free in time
- *   WEIR_DISCONNECTED  the connection was lost under way, and what was asked for is safe to repeat
- *   WEIR_AMBIGUOUS     the same, or a timeout, for a request that may have been carried out and is
- *                      not safe to repeat (POST, PATCH); also any failure to reach what such a
- *                      request was redirected to by 301, 302 or 303, since that was carried out
- *   WEIR_RESPONSE      a status that should have been repeated, and no repeat is left; `native` is it
- *   WEIR_REFUSED       the breaker is open, or its cool-down lasts until after the deadline
+ *   WEIR_TIMEOUT       the deadline or the time limit of an attempt passed, or no connection was free in time
+ *   WEIR_DISCONNECTED  the connection was lost in flight, and the request is safe to repeat
+ *   WEIR_AMBIGUOUS     the same, or a timeout, for a request that may have been carried out and is not safe
+ *                      to repeat (POST, PATCH); also any failure to reach the target of a 301, 302 or 303
+ *                      to such a request, since the request itself was carried out
+ *   WEIR_RESPONSE      the status calls for a repeat, and none is left; `native` is the status
+ *   WEIR_REFUSED       the circuit breaker is open, or a cool-down lasts beyond the deadline
  *   WEIR_FULL          as max_waiters or WEIR_HTTP_WHEN_FULL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
- *   WEIR_PROTOCOL      the other side does not speak HTTP, gives a length that is none, sends a body that
- *                      cannot be decoded, or redirects to where nobody follows
- *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: not repeated,
- *                      not sent, and no matter of the origin's breaker and budget; `native` is errno
- *   WEIR_UNSUPPORTED   a body of unknown length, and an origin that answered in HTTP/1.0: not sent there
- *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever a reader or sink answered
- * With WEIR_REFUSED, WEIR_FULL and WEIR_UNSUPPORTED the last attempt was not made; an earlier one may have been: the
- * report's was_sent tells. `native` is libcurl's CURLcode where one is behind it, else 0 except as
- * above.
+ *   WEIR_PROTOCOL      the peer does not speak HTTP, sends an invalid length or a body that cannot be
+ *                      decoded, or redirects to a URL that weir does not follow
+ *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: nothing was sent or
+ *                      repeated, and the origin's breaker and budget do not count it; `native` is errno
+ *   WEIR_UNSUPPORTED   a body of unknown length, for an origin that answered in HTTP/1.0: it was not sent
+ *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever status a reader or sink returned
+ * With WEIR_REFUSED, WEIR_FULL and WEIR_UNSUPPORTED, the last attempt was not made, but an earlier one may
+ * have been: see was_sent in the report. `native` is libcurl's CURLcode if that is the cause, and otherwise
+ * 0, except as above.
  *
- * Where the thread has a current span (weir/trace.h), each attempt carries a traceparent with a span id
- * of its own, and the tracestate; to other origins too. A request with a traceparent field keeps that.
+ * If the thread has a current span (weir/trace.h), each attempt, also to another origin, carries the
+ * tracestate and a traceparent with a span id of its own. A request's own traceparent field is kept.
  *
  * Threads: any, at the same time, each with a request of its own.
  */
 #define weir_http_send(session, request, deadline, ret_response, reterr)                           \
     weir_http_send_at(session, request, deadline, ret_response, reterr, __FILE__, __LINE__)
 
-/* The function behind it: `file` (static storage) and `line` say where, for the lists of holders. */
+/* The function behind the macro. `file` (static storage) and `line` are the place that lists of holders
+ * show. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_http_send_at(
     weir_http *session, weir_http_request *request, weir_time deadline,
     weir_http_response **ret_response, weir_error *reterr, const char *file, int line);
@@ -530,13 +534,13 @@ typedef struct weir_http_attempt {
  * The attempts of the latest call of a request, successful or not, in their order: `index` counts from
  * 0; NULL beyond the last.
  *
- * Listed are all that were made, those after redirects included, up to 32 of them: of more, the first 31 and
- * the last. Where there is no memory for one it is left out, and the call goes on. The report's
- * `unlisted` says how many are left out, and `number` where. What breaker, rate limiter or pool refused was not
- * made, and is not among them.
+ * The list has every attempt that was made, including those after redirects, up to 32; if there were more,
+ * it has the first 31 and the last. If there is no memory for an attempt, the list leaves it out and the
+ * call goes on. The report's `unlisted` says how many are left out, and gaps in `number` show where. An
+ * attempt that the breaker, rate limiter or pool refused was not made, and is not in the list.
  *
- * An attempt and its texts belong to the request, and are valid until it is sent again or closed. The
- * text of an error is shorter than WEIR_ERROR_TEXT.
+ * An attempt and its texts belong to the request, and are valid until it is sent again or closed. An error's
+ * text is shorter than WEIR_ERROR_TEXT.
  * Threads: not while the request is being sent.
  */
 WEIR_API const weir_http_attempt *weir_http_request_attempt_at(const weir_http_request *request,
@@ -547,8 +551,8 @@ WEIR_API const weir_http_attempt *weir_http_request_attempt_at(const weir_http_r
 /* The status: 200 and so on. Threads, here and below: any, until it is closed. */
 WEIR_API int weir_http_response_status(const weir_http_response *response);
 
-/* The value of the first header field of this name, in any case; NULL: there is none. Valid, as all
- * that follows, until weir_http_response_close(). */
+/* The value of the first header field with this name, ignoring case; NULL: there is none. This value, and all
+ * those below, are valid until weir_http_response_close(). */
 WEIR_API const char *weir_http_response_header(const weir_http_response *response,
                                                const char *name);
 
@@ -559,9 +563,9 @@ WEIR_API bool weir_http_response_header_at(const weir_http_response *response, s
 /* The body, decoded, and its size; a zero follows it. Empty, not NULL, when there is none. */
 WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
 
-/* Whether the body is not all that belongs to a status of 300 and above: longer than its limit,
- * broken off, not ended in time, or no stream of its coding. Such a status counts without it, as does
- * what goes with it: Retry-After, Location. Below 300 there is no response without its whole body. */
+/* Whether the body of a response of 300 and above is incomplete: it exceeded its limit, broke off, did not
+ * end in time, or could not be decoded. The status, and its Retry-After or Location, count all the same.
+ * Below 300 there is no response without its whole body. */
 WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);
 
 /* Where it came from, after redirects; query included. */
@@ -572,8 +576,8 @@ WEIR_API void weir_http_response_close(weir_http_response *response);
 
 /* ---- URLs -------------------------------------------------------------------------------- */
 
-/* Whether two absolute URLs have the same scheme, host and port, defaults filled in. False when either
- * is no URL that a request could have. Before a link from a response is followed with a secret. */
+/* Whether two absolute URLs have the same scheme, host and port, with default ports filled in. False if
+ * either is not a URL that a request accepts. Ask before you send a secret to a link from a response. */
 WEIR_API bool weir_http_same_origin(const char *url, const char *other);
 
 /* ---- what a session tells of itself ------------------------------------------------------ */
@@ -616,17 +620,17 @@ typedef struct weir_http_event {
     const struct weir_trace_context *trace;
 } weir_http_event;
 
-/* Called on the thread that causes the event, with no lock held. It must not send over the same
- * session. */
+/* A listener; it is called on the thread that causes the event, with no lock held. It must not send over
+ * the same session. */
 typedef void weir_http_listener(const weir_http_event *event, void *arg);
 
-/* Hear of events whose bit (WEIR_EVENT_BIT) is in `mask`, for the session's whole life. Up to 8.
- * Errors: WEIR_FULL. Threads: any; events of that moment may be missed. */
+/* Add a listener for the events whose bit (WEIR_EVENT_BIT) is in `mask`. A session takes up to 8, for its
+ * whole life. Errors: WEIR_FULL. Threads: any; the listener may miss events of that moment. */
 WEIR_API weir_status weir_http_listen(weir_http *session, unsigned mask,
                                       weir_http_listener *listener, void *arg, weir_error *reterr);
 
-/* An origin at one moment. Gauges are exact when nothing moves; counters only grow, for as long as
- * the session remembers the origin: at least the 1024 used last. */
+/* A snapshot of an origin. Gauges are exact while no call is in progress; counters only grow, for as long as
+ * the session remembers the origin. It remembers at least the 1024 most recently used ones. */
 typedef struct weir_http_origin {
     char name[280]; /* "https://api.example.com:443", cut if need be */
     bool has_pool;  /* its connections are kept; `pool` is all zero otherwise */
@@ -656,8 +660,8 @@ typedef struct weir_http_origin {
     uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */
 } weir_http_origin;
 
-/* List up to `capacity` origins, used last first. Returns how many there are in all; 0 also
- * when memory ran out. Threads: any. */
+/* List up to `capacity` origins, the most recently used first. Returns how many there are in all, or 0 if
+ * memory ran out. Threads: any. */
 WEIR_API size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins,
                                       size_t capacity);
 

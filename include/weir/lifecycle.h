@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Start parts in order, drain and stop them in reverse, all under a deadline. */
+/* A lifecycle starts a program's parts in order, and drains and stops them in reverse, under a deadline. */
 #ifndef WEIR_LIFECYCLE_H
 #define WEIR_LIFECYCLE_H
 
@@ -14,9 +14,9 @@ extern "C" {
  *
  * start(): get ready by the deadline. A failure stops, in reverse, the parts already started, and
  *          weir_lifecycle_start() returns it.
- * drain(): stop taking new work and finish what is at hand by the deadline. Called for every
- *          started part, last started first, before any stop().
- * stop():  let go of everything by the deadline. Called even when drain() failed or timed out.
+ * drain(): stop taking new work, and finish current work by the deadline. Called for every started part,
+ *          last started first, before any stop().
+ * stop():  release everything by the deadline. Called even if drain() failed or timed out.
  */
 typedef struct weir_part {
     const char *name;
@@ -38,8 +38,9 @@ typedef enum weir_phase {
 } weir_phase;
 
 /*
- * Told of each step: `step` is "starting", "started", "draining", "drained", "stopping" or "stopped";
- * `error` is NULL unless that step failed. Called on the thread that starts or stops.
+ * An observer; it is told of each step of each part. `step` is "starting", "started", "draining", "drained",
+ * "stopping" or "stopped"; `error` is NULL unless that step failed. It is called on the thread that starts
+ * or stops the lifecycle.
  */
 typedef void weir_lifecycle_observer(void *arg, const char *part, const char *step,
                                      const weir_error *error);
@@ -63,16 +64,16 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_lifecycle_add(weir_lifecycle *lifecycl
                                                         const weir_part *part, weir_error *reterr);
 
 /*
- * Start every part in order. On failure everything started is stopped again, and the error names the
- * part. Errors: WEIR_ALREADY when it was started before.
+ * Start every part in order. If one fails, those already started are stopped again, and the error names the
+ * part that failed. Errors: WEIR_ALREADY when the lifecycle was started before.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_lifecycle_start(weir_lifecycle *lifecycle,
                                                           weir_time deadline, weir_error *reterr);
 
 /*
- * Drain all, then stop all, in reverse, before the deadline. A part that fails does not keep the
- * others from being stopped; the first failure is returned, naming its part. WEIR_OK, and nothing
- * done, when it is not running.
+ * Drain all parts, then stop all parts, in reverse order, before the deadline. If a part fails, the others
+ * are stopped all the same, and the call returns the first failure, which names its part. If the lifecycle
+ * is not running, the call does nothing and returns WEIR_OK.
  */
 WEIR_API weir_status weir_lifecycle_stop(weir_lifecycle *lifecycle, weir_time deadline,
                                          weir_error *reterr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics: counters, gauges and histograms of weir and of the program, in OpenTelemetry's names and Prometheus' text. */
+/* Metrics: weir's and the program's counters, gauges and histograms, named by OpenTelemetry's conventions. */
 #ifndef WEIR_METRICS_H
 #define WEIR_METRICS_H
 
@@ -12,17 +12,17 @@ extern "C" {
 #endif
 
 /*
- * Words, OpenTelemetry's: a metric has a name, a unit and labels; each combination of the labels'
- * values is a series of its own. A program makes one weir_metrics, lets it watch its pools,
- * databases and sessions, adds metrics of its own, and shows them all with weir_metrics_render().
+ * Terms, as in OpenTelemetry: a metric has a name, a unit and labels, and each combination of label values is
+ * a series. A program makes one weir_metrics, lets it watch its pools, databases and sessions, adds metrics
+ * of its own, and writes them all as Prometheus' text with weir_metrics_render().
  *
- * Figures come in two ways. A program counts into a series, which takes no lock; or a source, a
- * function called at each rendering, writes figures that are kept elsewhere. Watching a pool is the
- * second, so it costs nothing while connections are lent.
+ * Figures come in two ways. A program counts into a series, which takes no lock. Or a source, a function
+ * that is called at each rendering, writes figures that are kept elsewhere. Pools are watched by a source,
+ * so watching one costs nothing while connections are checked out and returned.
  *
- * Everything is bounded: the metrics (WEIR_METRICS_MAX), the labels of each, the bytes of a value,
- * and the series of each metric (max_series). What is counted beyond that goes to one series more,
- * whose only label is otel_metric_overflow="true", so that values from outside cannot fill the memory.
+ * Everything is bounded: the number of metrics (WEIR_METRICS_MAX), the labels of each, the bytes of a value,
+ * and the series of each metric (max_series). Beyond max_series, values are counted in one more series, with
+ * the single label otel_metric_overflow="true", so that values from outside cannot fill the memory.
  */
 typedef struct weir_metrics weir_metrics;
 typedef struct weir_metric weir_metric;
@@ -39,9 +39,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_open(weir_metrics **ret_metric
                                                        weir_error *reterr);
 
 /*
- * Free it, its metrics and their series. No call on any of them may follow or be in progress: what
- * tells of itself for its whole life (a database, a session) must have been closed before, and its last
- * connection have come back. NULL is fine.
+ * Free it, its metrics and their series. No call on any of them may be in progress or follow. Databases and
+ * sessions report for their whole life, so those that were watched must be closed first, and their last
+ * connections returned. NULL is fine.
  */
 WEIR_API void weir_metrics_close(weir_metrics *metrics);
 
@@ -61,8 +61,8 @@ typedef struct weir_metric_options {
     /* What is counted. Default WEIR_METRIC_COUNTER. */
     weir_metric_kind kind;
 
-    /* The unit in the words of UCUM: "s", "By", "1" (a share), "Cel", "J", "V", "A", "W", "m", "g",
-     * "Hz"; or "{job}", a remark in braces; or "" (default), none. Prometheus' unit words follow. */
+    /* The unit in UCUM's notation: "s", "By", "1" (a ratio), "Cel", "J", "V", "A", "W", "m", "g", "Hz"; an
+     * annotation in braces, such as "{job}"; or "" (default), none. Prometheus' unit follows from it. */
     const char *unit;
 
     /* One sentence. Default "". */
@@ -72,8 +72,8 @@ typedef struct weir_metric_options {
      * Letters, digits and `_`. */
     const char *prometheus_name;
 
-    /* The names of the labels, as those of metrics, at most 63 bytes each; NULL ends them. In a
-     * histogram none is "le". */
+    /* The names of the labels, in the same form as a metric's name, at most 63 bytes each; NULL ends the
+     * list. A histogram cannot have a label "le". */
     const char *labels[WEIR_METRIC_LABELS_MAX];
 
     /* Histograms: the upper, inclusive bounds of the buckets, rising, in `unit`; one more bucket is
@@ -81,11 +81,11 @@ typedef struct weir_metric_options {
     const double *bounds;
     size_t bound_count;
 
-    /* What is counted are whole numbers; how many of them make one `unit`. Default 1. 1e9 in a metric
-     * in seconds: what is counted are nanoseconds (weir_time). Above 0. */
+    /* Series count whole numbers; this says how many of them make one `unit`. Default 1, above 0. With 1e9, a
+     * metric in seconds counts nanoseconds (weir_time). */
     double per_unit;
 
-    /* How many series there can be, the one for overflow not counted. Default 256, 1 to 4096. */
+    /* Most series of this metric, without the one for overflow. Default 256, 1 to 4096. */
     int max_series;
 } weir_metric_options;
 
@@ -96,11 +96,11 @@ typedef struct weir_metric_options {
     }
 
 /*
- * Add a metric. It stays until weir_metrics_close(). When there is one of that name with the same
- * kind, unit, labels, bounds and per_unit already, that is given.
+ * Add a metric. It stays until weir_metrics_close(). If a metric with the same name, kind, unit, labels,
+ * bounds and per_unit exists already, the call returns that one.
  *
- * Errors:  WEIR_INVALID names the option; also for a name that is taken, by a different metric or in
- *          Prometheus' text. WEIR_FULL, WEIR_NO_MEMORY.
+ * Errors:  WEIR_INVALID names the option; it is also the error for a name that a different metric has, here
+ *          or in Prometheus' text. WEIR_FULL, WEIR_NO_MEMORY.
  * Threads: any.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add(weir_metrics *metrics,
@@ -108,20 +108,21 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add(weir_metrics *metrics,
                                                       weir_metric **ret_metric, weir_error *reterr);
 
 /*
- * The series of these values, one for each label in their order; NULL and "" leave a label out.
- * `values` may be NULL where there is no label. Valid as long as the metrics: where it matters, ask
- * once and keep it.
+ * Return the series for these label values, one for each label in order; NULL or "" leaves a label out.
+ * `values` may be NULL if the metric has no labels. The series is valid as long as the metrics: on a hot
+ * path, ask once and keep it.
  *
- * Never NULL: when there are max_series already, or no memory is left, it is the series for overflow.
+ * Never NULL: if there are max_series already, or no memory is left, it returns the series for overflow.
  * Values are cut to WEIR_METRIC_VALUE_MAX bytes, and what is not UTF-8 in them becomes U+FFFD.
  * Threads: any. Takes a lock only when the series is new.
  */
 WEIR_API weir_series *weir_metric_series(weir_metric *metric, const char *const *values);
 
 /*
- * Count. add(): counters and gauges; a counter ignores what is below 0. set(): gauges. record():
- * histograms, where a value below 0 is taken for 0. On a metric of another kind they do nothing.
- * Threads: any, at once; none waits for another.
+ * Count into a series. add() is for counters and gauges; a counter ignores a negative amount. set() is for
+ * gauges. record() is for histograms, and takes a negative value as 0. On a metric of another kind they do
+ * nothing.
+ * Threads: any, at the same time; none waits for another.
  */
 WEIR_API void weir_series_add(weir_series *series, int64_t amount);
 WEIR_API void weir_series_set(weir_series *series, int64_t value);
@@ -135,8 +136,8 @@ WEIR_API int64_t weir_series_value(const weir_series *series);
 /* Where a source writes to; valid during its call only. */
 typedef struct weir_metrics_writer weir_metrics_writer;
 
-/* A source: called at each rendering, by the thread that renders, with no lock held; by several
- * at once when several render. It must be quick, wait for nothing, and not render. */
+/* A source; it is called at each rendering, on the thread that renders, with no lock held. If several
+ * threads render, it is called by several at once. It must be quick, never wait, and not render. */
 typedef void weir_metrics_source(weir_metrics_writer *writer, void *arg);
 
 /* Errors: WEIR_FULL; WEIR_ALREADY for the same source with the same `arg`. Threads: any. */
@@ -145,18 +146,17 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_source(weir_metrics *metri
                                                              weir_error *reterr);
 
 /*
- * Call the source no more. When this returns, no call of it is in progress, so that what `arg` points
- * to may go; it waits for those that are. Does nothing when there is no such source.
+ * Remove a source. The call waits for calls of the source that are in progress; after it, there are none, so
+ * you may free what `arg` points to. Does nothing if there is no such source.
  * Threads: any, but not from a source.
  */
 WEIR_API void weir_metrics_remove_source(weir_metrics *metrics, weir_metrics_source *source,
                                          void *arg);
 
 /*
- * Write one figure, in the metric's unit: its value (counters, gauges), or its buckets, not
- * cumulative, as many as bounds and one more, and the sum of what was recorded. Figures of the same
- * labels, from several sources or also counted, are added up; the values are as in
- * weir_metric_series().
+ * Write one figure, in the metric's unit: the value of a counter or gauge; or the buckets of a histogram (not
+ * cumulative, one more than there are bounds) and the sum of what was recorded. Figures with the same labels,
+ * from several sources or counted in a series, are added up. `values` is as in weir_metric_series().
  */
 WEIR_API void weir_metrics_write(weir_metrics_writer *writer, const weir_metric *metric,
                                  const char *const *values, double value);
@@ -170,14 +170,14 @@ WEIR_API void weir_metrics_write_histogram(weir_metrics_writer *writer, const we
 #define WEIR_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /*
- * All metrics that have a series, as Prometheus' text. Terminated by a zero; ret_size, which may be
- * NULL, is its length. The caller frees *ret_text with free().
+ * Write all metrics that have a series as Prometheus' text. The text ends with a zero; *ret_size (ret_size
+ * may be NULL) is its length. The caller frees *ret_text with free().
  *
- * Names are made as OpenTelemetry says for Prometheus: `.` becomes `_`, the unit's word follows
- * (_seconds, _bytes, _ratio, _celsius, …) where it does not stand there already, and _total at the end
- * of counters. Metrics are in the order of their names, series in that of their labels.
+ * Names follow OpenTelemetry's rules for Prometheus: `.` becomes `_`, the unit is appended (_seconds, _bytes,
+ * _ratio, _celsius, …) unless the name has it already, and counters end with _total. Metrics are sorted by
+ * name, and series by their labels.
  *
- * Waits for no other thread except to read short lists. Errors: WEIR_NO_MEMORY. Threads: any, at once.
+ * Waits for other threads only to read short lists. Errors: WEIR_NO_MEMORY. Threads: any, at once.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_render(weir_metrics *metrics, char **ret_text,
                                                          size_t *ret_size, weir_error *reterr);
@@ -185,12 +185,12 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_render(weir_metrics *metrics, 
 /* ---- watching weir ----------------------------------------------------------------------- */
 
 /*
- * Show what weir_pool_get_stats() says of a pool at each rendering: OpenTelemetry's
- * db.client.connection.* and weir.pool.*, with the label db.client.connection.pool.name. Pools of the
- * same name are added up.
+ * Watch a pool: each rendering shows its weir_pool_get_stats() as OpenTelemetry's db.client.connection.* and
+ * as weir.pool.*, with the label db.client.connection.pool.name. The figures of pools with the same name are
+ * added up.
  *
- * The pool must not be closed before weir_metrics_unwatch_pool(), which waits for a rendering that is
- * reading it; disposed it may be.
+ * Call weir_metrics_unwatch_pool(), which waits for a rendering that is reading the pool, before you close
+ * the pool. The pool may be disposed of before that.
  *
  * Errors:  WEIR_ALREADY when it is watched, WEIR_FULL, WEIR_NO_MEMORY.
  * Threads: any.
@@ -200,14 +200,14 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_pool(weir_metrics *metri
 WEIR_API void weir_metrics_unwatch_pool(weir_metrics *metrics, weir_pool *pool);
 
 /*
- * Show a database: its pool, as above, and each statement: OpenTelemetry's
+ * Watch a database: its pool, as above, and each statement as OpenTelemetry's
  * db.client.operation.duration and db.client.response.returned_rows, with the labels db.system.name,
  * db.namespace, db.operation.name, error.type (a status' word), db.response.status_code (a SQLSTATE)
  * and db.client.connection.pool.name.
  *
- * Once per database, for its whole life: it goes on telling of its statements until it is closed and its
- * last connection has come back, so the metrics must live longer. weir_metrics_unwatch_db() ends the
- * rest, and must come before weir_db_close().
+ * Watch a database once. It reports its statements until it is closed and its last connection is returned,
+ * so the metrics must live longer. weir_metrics_unwatch_db() stops watching the pool; call it before
+ * weir_db_close().
  *
  * Errors:  as weir_metrics_watch_pool(), and WEIR_FULL when the database has no room for a listener.
  * Threads: any.
@@ -217,12 +217,13 @@ static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_db(weir_metrics *me
 static inline void weir_metrics_unwatch_db(weir_metrics *metrics, weir_db *db);
 
 /*
- * Show an HTTP session: http.client.request.duration of each attempt, http.client.open_connections
- * and http.client.active_requests, and weir.http.*: requests, attempts, connections opened and reused,
- * repeats by cause, budget, breaker, rate limiter and waits; with the labels weir.session.name, server.address
- * and server.port. The 64 origins used last are shown.
+ * Watch an HTTP session: http.client.request.duration of each attempt, http.client.open_connections and
+ * http.client.active_requests, and weir.http.* (requests, attempts, connections opened and reused, repeats by
+ * cause, budget, breaker, rate limiter and waits), with the labels weir.session.name, server.address and
+ * server.port. The 64 most recently used origins are shown.
  *
- * Once per session, for its whole life, and ended, as a database.
+ * As with a database: watch a session once, for its whole life; the metrics must live longer, and
+ * weir_metrics_unwatch_http() must come before weir_http_close().
  *
  * Errors:  as weir_metrics_watch_pool(), and WEIR_FULL when the session has no room for a listener.
  * Threads: any.
@@ -233,7 +234,7 @@ static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_http(weir_metrics *
 WEIR_API void weir_metrics_unwatch_http(weir_metrics *metrics, weir_http *session);
 
 /*
- * Show this process as Prometheus' own clients do: process_cpu_seconds_total,
+ * Watch this process, with the metrics of Prometheus' own clients: process_cpu_seconds_total,
  * process_resident_memory_bytes, process_virtual_memory_bytes, process_open_fds, process_max_fds,
  * process_start_time_seconds, process_threads; and weir_build_info.
  *
@@ -243,8 +244,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_process(weir_metrics *me
                                                                 weir_error *reterr);
 
 /*
- * How watching databases and sessions works: libweir links neither libweir-db nor libweir-http, so the program, which links
- * what it uses, hands it the functions it needs. All sessions of a program have the same ones.
+ * The functions through which metrics watch databases and sessions. libweir links neither libweir-db nor
+ * libweir-http, so the program, which links what it uses, passes them. They must be the same for all
+ * sessions of a program.
  */
 typedef struct weir_metrics_db {
     weir_pool *(*pool)(weir_db *db);

@@ -10,25 +10,25 @@ extern "C" {
 #endif
 
 /*
- * Words: a pool has `pool_size + max_overflow` slots. A slot is vacant, or counts as one connection
- * that is idle or leased. Up to pool_size connections are kept when they come back; those above,
- * the overflow, are closed on return. The vocabulary and the meaning of -1 and 0 are those of
- * SQLAlchemy's QueuePool.
+ * Terms: a pool has `pool_size + max_overflow` slots. A slot is either vacant or counts as one connection,
+ * idle or leased. Up to pool_size connections are kept when they are returned; those above it, the
+ * overflow, are closed. The option names, and the meanings of -1 and 0, are those of SQLAlchemy's
+ * QueuePool.
  *
- * Whoever acquires when every slot is leased waits in the queue, first come, first served; a returned
- * connection goes directly to the one who has waited longest and nobody can overtake.
+ * When every slot is leased, an acquire waits in the wait queue, first come, first served. A returned
+ * connection goes directly to the longest waiter; no newcomer can take it, unless handoff_after_us is set.
  */
 typedef struct weir_pool weir_pool;
 
-/* What a returned connection is cleaned with. */
+/* How a returned connection is reset. */
 typedef enum weir_reset {
     WEIR_RESET_ROLLBACK, /* roll back an open transaction */
     WEIR_RESET_COMMIT,   /* commit an open transaction; one that has failed is rolled back */
     WEIR_RESET_NONE      /* leave the connection as it is */
 } weir_reset;
 
-/* What becomes of an acquire by a thread that holds a connection of the same pool already. Threads
- * that each hold one and wait for another can wait for each other for ever. */
+/* What happens when a thread that already holds a connection of a pool acquires another one from it.
+ * Threads that each hold one connection and wait for a second can deadlock. */
 typedef enum weir_nested {
     WEIR_NESTED_ALLOW, /* nothing; it is not even noticed */
     WEIR_NESTED_WARN,  /* the event NESTED */
@@ -36,47 +36,48 @@ typedef enum weir_nested {
 } weir_nested;
 
 /*
- * What a pool needs to know of the thing it lends.
+ * The functions with which a pool opens, checks, resets and closes its connections.
  *
- * Every function is called without locks held, and for one connection by one thread at a time.
- * `arg` is the pointer given to weir_pool_open(). Deadlines are absolute (weir/clock.h) and never
- * one of the special values except WEIR_DEADLINE_NEVER. A function that fails fills *reterr whenever
- * that is not NULL: listeners are shown it.
+ * The pool holds no lock when it calls them, and calls them for one connection from one thread at a time.
+ * `arg` is the `driver_arg` given to weir_pool_open(). Deadlines are absolute (weir/clock.h); the only
+ * special value among them is WEIR_DEADLINE_NEVER. A function that fails must fill *reterr unless reterr
+ * is NULL: listeners are shown it.
  */
 typedef struct weir_driver {
     /*
-     * Open a connection. Must return by the deadline, with *ret_connection not NULL on success.
+     * Open a connection. Must return by the deadline; on success, *ret_connection must not be NULL.
      *
-     * WEIR_FULL says that the peer answers, but takes no more connections than it has. The acquire
-     * then waits for one of the pool's others, as if the pool had no more slots; the pool opens no
-     * more than the peer took, and tries one more after a pause that grows with each refusal (100 ms
-     * to 5 s, up to half of it cut at random). Where the pool has no other, the acquire fails with
+     * WEIR_FULL means that the peer is up but accepts no more connections. The acquire then waits for one
+     * of the pool's other connections, as if the pool had no more slots. The pool opens no more than the
+     * peer accepted, and tries one more after a pause that grows with each refusal (100 ms to 5 s, of
+     * which up to half is cut at random). If the pool has no other connection, the acquire fails with
      * WEIR_CONNECT and the driver's text.
      */
     weir_status (*connect)(void *arg, weir_time deadline, void **ret_connection,
                            weir_error *reterr);
 
-    /* Close it, in bounded time. When it returns, the other side no longer counts it, as far as
-     * that can be known: only then is the slot used for another. */
+    /* Close the connection, in bounded time. Return when the peer no longer counts it, as far as that can
+     * be known: only then does the pool use the slot for another connection. */
     void (*close)(void *arg, void *connection);
 
-    /* A liveness check without a round trip (well under a microsecond): false when the other side has hung
-     * up or sent something unasked. NULL: always fine. */
+    /* Check that the connection is alive, without a round trip (well under a microsecond). Return false if
+     * the peer has hung up or sent unsolicited data. NULL: every connection counts as alive. */
     bool (*is_alive)(void *arg, void *connection);
 
-    /* One round trip that proves it is alive. NULL: never pinged, whatever pool_pre_ping says. */
+    /* Prove with one round trip that the connection is alive. NULL: connections are never pinged, whatever
+     * pool_pre_ping says. */
     weir_status (*ping)(void *arg, void *connection, weir_time deadline, weir_error *reterr);
 
-    /* Make it fit for the next holder; with WEIR_RESET_NONE only say whether it is (not lost, not in
-     * the middle of something). Must not do I/O when it is clean already. Anything but WEIR_OK
-     * closes the connection; WEIR_CONNECT says that the other side is no longer the one asked for, and
-     * all connections opened before are replaced as well, as after a failed ping. NULL: always
-     * fit. */
+    /* Make the connection fit for the next holder; with WEIR_RESET_NONE, only check whether it is (not
+     * lost, not in the middle of an operation). Must not do I/O if the connection is already clean. Any
+     * status but WEIR_OK closes the connection. WEIR_CONNECT also says that the peer is no longer the one
+     * asked for: all connections opened before are then replaced as well, as after a failed ping. NULL:
+     * every connection counts as fit. */
     weir_status (*reset)(void *arg, void *connection, weir_reset how, weir_time deadline,
                          weir_error *reterr);
 } weir_driver;
 
-/* The largest number of slots a pool can have: what max_overflow -1 and pool_size 0 stand for. */
+/* The largest number of slots a pool can have; max_overflow -1 and pool_size 0 mean this number. */
 #define WEIR_POOL_CEILING 1024
 
 /*
@@ -88,32 +89,31 @@ typedef struct weir_pool_options {
     const char *name;
 
     /* Connections kept for reuse. Default 5, 0 to 1024. 0: no limit on either count, as if
-     * max_overflow were -1. Raise it to the number of threads that use the database at once, as
-     * far as the database can bear it; it is opened on demand, never in advance. */
+     * max_overflow were -1. Raise it to the number of threads that use the database at once, if the
+     * database can handle that many. Connections are opened on demand, never in advance. */
     int pool_size;
 
-    /* Connections above pool_size in a rush, closed when they come back. Default 10, -1 to 1024.
-     * 0: pool_size is a hard cap. -1: as many as make the whole pool WEIR_POOL_CEILING. */
+    /* Connections that may be opened above pool_size; each is closed when it is returned. Default 10, -1 to
+     * 1024. 0: pool_size is a hard cap. -1: the whole pool may grow to WEIR_POOL_CEILING. */
     int max_overflow;
 
-    /* How long WEIR_DEADLINE_DEFAULT lets an acquire take in all, waiting, opening and pinging
-     * included. Milliseconds; default 30000, -1 to 86400000. 0: never wait. -1: no limit. */
+    /* Longest time that an acquire with WEIR_DEADLINE_DEFAULT may take: waiting, opening and pinging
+     * together. Milliseconds; default 30000, -1 to 86400000. 0: never wait. -1: no limit. */
     int pool_timeout_ms;
 
     /* Age at which a connection is replaced at its next checkout. Seconds; default 3600, -1 to
-     * 31536000. -1: never. Set it below the idle limit of firewalls and servers between. */
+     * 31536000. -1: never. Set it below the idle limits of the firewalls and servers on the path. */
     int pool_recycle_s;
 
     /* Each connection's pool_recycle_s is shortened by a random part of up to this many percent, so
      * that those opened together do not expire together. Default 10, 0 to 100. */
     int recycle_jitter_percent;
 
-    /* Ask a connection that was idle for longer than ping_bypass_ms to prove that it is alive
-     * before it is lent. Default true. The first that does not answer marks every connection
-     * opened before that moment for replacement. */
+    /* Ping a connection that was idle for longer than ping_bypass_ms before it is leased. Default true.
+     * The first failed ping marks every connection opened before that moment for replacement. */
     bool pool_pre_ping;
 
-    /* A connection used this recently is lent without a ping (the look at its socket is never
+    /* A connection used this recently is leased without a ping (the check of its socket is never
      * skipped). Milliseconds; default 500, 0 to 3600000. 0: always ping. HikariCP's
      * aliveBypassWindow. */
     int ping_bypass_ms;
@@ -126,38 +126,37 @@ typedef struct weir_pool_options {
      * 1 to 3600000. */
     int reset_timeout_ms;
 
-    /* Slots have no queue order. false (default): a thread comes back to the slot it used last,
-     * which keeps it in that core's cache and spreads use over the slots. true: the lowest idle
-     * slot is taken, so that use stays on the fewest connections and the rest go idle and can be
-     * trimmed by the server. SQLAlchemy's words mean the strict order of an idle queue. */
+    /* Which idle slot an acquire takes. false (default): the slot that the thread used last, which keeps
+     * it in that core's cache and spreads use over the slots. true: the lowest idle slot, so that use
+     * stays on the fewest connections, and the server can close the others, which stay idle. Idle slots
+     * form no queue; SQLAlchemy's option of this name means the strict order of an idle queue. */
     bool use_lifo;
 
-    /* What a returned connection is cleaned with. Default WEIR_RESET_ROLLBACK. */
+    /* How a returned connection is reset. Default WEIR_RESET_ROLLBACK. */
     weir_reset reset_on_return;
 
-    /* 0 (default): nobody overtakes a waiter. Above: while the one who has waited longest has
-     * waited for less than this, a freed slot may be taken by a newcomer that happens to be
-     * running. Buys throughput at saturation with a bounded unfairness. Microseconds; 0 to
-     * 10000000. */
+    /* How long a newcomer may overtake waiters. 0 (default): never. Above 0: as long as the longest waiter
+     * has waited for less than this, a newcomer that happens to be running may take a freed slot. This
+     * trades bounded unfairness for throughput at saturation. Microseconds; 0 to 10000000. */
     int handoff_after_us;
 
-    /* How many may wait in the queue; the next is refused at once with WEIR_FULL. Default 1024, 0 to
-     * 1000000. */
+    /* How many acquires may wait in the queue; the next one fails at once with WEIR_FULL. Default 1024, 0
+     * to 1000000. */
     int max_waiters;
 
-    /* One checkout in this many has its use time measured, by two reads of the precise clock.
-     * Default 64, 1 to 1048576. 1 measures all, for some 40 ns a checkout. */
+    /* Measure the use time of one checkout in this many, with two reads of the precise clock. Default 64,
+     * 1 to 1048576. 1 measures every checkout, at a cost of some 40 ns each. */
     int use_time_every;
 
-    /* A lease that has been out for longer than this is reported as a leak by weir_pool_maintain(), once.
-     * Milliseconds; default 0: none is; up to 86400000. HikariCP's leakDetectionThreshold. A pool
-     * that watches for leaks does not lend by its shortest path. */
+    /* weir_pool_maintain() reports a lease that is held for longer than this as a leak, once. Milliseconds;
+     * default 0 (no reports), up to 86400000. HikariCP's leakDetectionThreshold. A pool that watches for
+     * leaks gives up its fast path. */
     int leak_report_after_ms;
 
-    /* What becomes of an acquire by a thread that holds a connection of this pool. Default
-     * WEIR_NESTED_ALLOW, which costs nothing; the others look through the slots at each acquire,
-     * some nanoseconds for each that was ever used, and give up the shortest path. A connection that
-     * was given back by another thread, or detached, is not held any more. */
+    /* What happens when a thread that holds a connection of this pool acquires another one. Default
+     * WEIR_NESTED_ALLOW, which costs nothing. The other values scan the slots at each acquire, some
+     * nanoseconds for each slot that was ever used, and give up the fast path. A connection that another
+     * thread returned, or that was detached, no longer counts as held. */
     weir_nested nested;
 
     /* NULL: the machine's clock. Must outlive the pool. For tests. */
@@ -189,8 +188,8 @@ typedef struct weir_pool_options {
 /*
  * Make a pool. Opens no connection.
  *
- * `driver` is copied, except what its functions use through `driver_arg`, which must outlive the
- * pool and every lease of it. The caller owns *ret_pool and ends it with weir_pool_close().
+ * `driver` is copied. `driver_arg` is not; it must outlive the pool and all of its leases. The caller owns
+ * *ret_pool and closes it with weir_pool_close().
  *
  * Errors:  WEIR_INVALID names the option, its value and its range; WEIR_NO_MEMORY.
  * Threads: any.
@@ -200,12 +199,12 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_pool_open(const weir_pool_options *opt
                                                     weir_pool **ret_pool, weir_error *reterr);
 
 /*
- * A loan: one connection, for one holder, until it is given back.
+ * A lease: one connection, for one holder, until it is returned.
  *
- * Filled by an acquire, on the caller's own memory. `connection` is what the driver opened, valid
- * until the lease is given back. The other fields are weir's. A lease that was given back, or a
- * copy of one, is recognised and refused (WEIR_MISUSE) as long as the pool lives, even if the same
- * slot has been lent again meanwhile. All zero is a lease of nothing, and giving that back does nothing.
+ * The caller provides the memory, and an acquire fills it. `connection` is what the driver opened; it is
+ * valid until the lease is returned. The other fields belong to weir. As long as the pool lives, it
+ * recognises and refuses (WEIR_MISUSE) a lease that was already returned, or a copy of one, even if the
+ * slot has been leased again. A zeroed lease is empty; releasing it does nothing.
  */
 typedef struct weir_lease {
     void *connection;
@@ -215,48 +214,51 @@ typedef struct weir_lease {
 } weir_lease;
 
 /*
- * Borrow a connection.
+ * Acquire a connection.
  *
- * Takes an idle one, or opens one more, or, when there are as many as there may be or as the peer
- * takes, waits in the queue until the deadline (weir/clock.h;
- * WEIR_DEADLINE_DEFAULT means pool_timeout from now, WEIR_DEADLINE_NOW never waits in the queue). Opening
- * is done by the caller's own thread under the same deadline; with WEIR_DEADLINE_NOW, or a
- * pool_timeout of 0, only the driver's own limit bounds the opening, since nobody is waited for. Before a connection is lent it is validated:
- * not evicted, not over its age, its socket quiet, and, if it was idle for longer than
- * ping_bypass_ms, its ping answered; one that fails is closed and replaced in place.
+ * Takes an idle connection, or opens a new one. If the pool has as many as it may have, or as the peer
+ * accepts, the call waits in the queue until the deadline (weir/clock.h): WEIR_DEADLINE_DEFAULT means
+ * pool_timeout from now, and WEIR_DEADLINE_NOW never waits in the queue. The calling thread opens the
+ * connection itself, under the same deadline; with WEIR_DEADLINE_NOW, or a pool_timeout of 0, only the
+ * driver's own limit bounds the opening, since the call then waits for no other caller.
  *
- * Errors:  WEIR_TIMEOUT with the current holders in the text, WEIR_FULL when max_waiters already
- *          wait, WEIR_CLOSED, WEIR_MISUSE for a nested acquire that is to be refused (weir_nested),
- *          WEIR_CONNECT or whatever the driver or a listener answered. *ret_lease is then untouched.
- * Threads: any. The lease may be given back by another thread than the one that acquired it.
+ * A connection is validated before it is leased: it must not be evicted or too old, its socket must be
+ * quiet, and if it was idle for longer than ping_bypass_ms, it must answer a ping. One that fails is closed,
+ * and another is opened in the same slot.
+ *
+ * Errors:  WEIR_TIMEOUT, with the current holders in the text; WEIR_FULL when max_waiters callers already
+ *          wait; WEIR_CLOSED; WEIR_MISUSE for a nested acquire under WEIR_NESTED_REFUSE; WEIR_CONNECT, or
+ *          whatever status the driver or a listener returned. *ret_lease is then untouched.
+ * Threads: any. Another thread than the one that acquired the lease may return it.
  */
 #define weir_pool_acquire(pool, deadline, ret_lease, reterr)                                       \
     weir_pool_acquire_at(pool, deadline, ret_lease, reterr, __FILE__, __LINE__)
 #define weir_pool_try_acquire(pool, ret_lease, reterr)                                             \
     weir_pool_acquire_at(pool, WEIR_DEADLINE_NOW, ret_lease, reterr, __FILE__, __LINE__)
 
-/* The function behind both: `file` (static storage) and `line` say where, for the lists of holders.
- * For wrappers that pass on the place of their own caller. */
+/* The function behind both macros. `file` (static storage) and `line` are the place that lists of holders
+ * show; a wrapper passes its own caller's. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline,
                                                           weir_lease *ret_lease, weir_error *reterr,
                                                           const char *file, int line);
 
 /*
- * Give a connection back for reuse, and clear the lease.
+ * Return a connection for reuse, and clear the lease.
  *
- * The connection is reset, and closed instead of kept when the reset fails, when it was evicted
- * meanwhile, or when it is overflow that nobody waits for. A detached one is closed.
+ * The pool resets the connection and keeps it. It closes the connection instead if the reset fails, if the
+ * connection was evicted meanwhile, or if it is overflow and no acquire waits. A detached connection is
+ * closed.
  *
- * Cannot fail for a valid lease and does not allocate. WEIR_MISUSE: the lease was given back
- * before; nothing was done.
+ * Never fails for a valid lease, and does not allocate. WEIR_MISUSE: the lease was already returned; the
+ * call did nothing.
  * Threads: any.
  */
 WEIR_API weir_status weir_pool_release(weir_lease *lease);
 
 /*
- * Give a connection back as broken: it is closed, and its slot opens another when next used.
- * SQLAlchemy's invalidate(). `error`, which may be NULL, is shown to listeners as the cause.
- * Otherwise as weir_pool_release().
+ * Return a connection as broken: the pool closes it, and opens another when the slot is next used. This is
+ * SQLAlchemy's invalidate(). Listeners are shown `error`, which may be NULL, as the cause. Otherwise the
+ * same as weir_pool_release().
  */
 WEIR_API weir_status weir_pool_discard(weir_lease *lease, const weir_error *error);
 
@@ -268,72 +270,70 @@ WEIR_API weir_status weir_pool_discard(weir_lease *lease, const weir_error *erro
 WEIR_API weir_status weir_pool_soft_invalidate(weir_lease *lease);
 
 /*
- * Say that the holder is done with a loan whose connection is still being cancelled, and that whoever
- * does that gives it back. The slot stays leased, so that the pool's limit holds for as long as the
- * other side counts the connection; but nobody holds it any more: it is no leak, no reason to refuse
- * a nested acquire, and lists of holders say what it is (is_cancelling). Copies of the lease are
- * refused from here on. Does nothing to a detached one. WEIR_MISUSE when the lease is not held.
+ * Mark a lease whose holder is done while its statement is still being cancelled; the code that cancels
+ * then returns the lease. The slot stays leased, so that the pool's limit holds for as long as the peer
+ * counts the connection. But the lease no longer has a holder: it is not reported as a leak, it does not
+ * make another acquire nested, and lists of holders show it with is_cancelling set. Copies of the lease
+ * are refused from now on. Does nothing to a detached lease. WEIR_MISUSE when the lease is not held.
  * Threads: the holder.
  */
 WEIR_API weir_status weir_pool_set_cancelling(weir_lease *lease);
 
 /*
- * Take the connection out of the pool for good: its slot is free for another at once, and the
- * server may therefore see one connection more than the pool's limit. The lease keeps the
- * connection; weir_pool_release() or weir_pool_discard() then really close it, also after
- * weir_pool_dispose(). WEIR_MISUSE when the lease is not held or already detached; WEIR_NO_MEMORY:
- * nothing was done.
+ * Take the connection out of the pool for good. Its slot is free for another connection at once, so the
+ * server may see one more connection than the pool's limit. The lease keeps the connection;
+ * weir_pool_release() or weir_pool_discard() then closes it, even after weir_pool_dispose(). WEIR_MISUSE
+ * when the lease is not held or already detached; WEIR_NO_MEMORY: the call did nothing.
  * Threads: the holder.
  */
 WEIR_API weir_status weir_pool_detach(weir_lease *lease);
 
 /*
- * Replace every connection opened before this call: idle ones are closed now, leased ones when they
- * come back. The pool goes on serving and its bound holds throughout. For a failover or a change
- * of password.
+ * Replace every connection opened before this call: idle ones are closed now, leased ones when they are
+ * returned. The pool keeps serving, and stays within its limit throughout. Use it after a failover or a
+ * change of password.
  * Threads: any.
  */
 WEIR_API void weir_pool_evict_all(weir_pool *pool);
 
 /*
- * Close the idle connections that nobody has used for `idle_ms` milliseconds or longer; their slots
- * are vacant afterwards. Negative closes none. For a pool that shall shrink when the rush is over:
- * call it now and then.
+ * Close the connections that have been idle for `idle_ms` milliseconds or longer, which leaves their slots
+ * vacant. A negative value closes none. Call it now and then if the pool should shrink after a peak.
  * Threads: any.
  */
 WEIR_API void weir_pool_trim(weir_pool *pool, int64_t idle_ms);
 
 /*
- * One step of housekeeping, for whoever owns the pool to call now and then (each second, say): emits
- * LEAK for each lease that has been out for longer than leak_report_after_ms and was not reported
- * yet, with its place, thread and age. Looks at each slot once and takes no lock.
+ * Run one step of housekeeping. The pool's owner should call it regularly, about once a second. It emits
+ * LEAK for each lease that has been held for longer than leak_report_after_ms and was not yet reported,
+ * with its place, thread and age. It looks at each slot once and takes no lock.
  * Threads: any; not from a listener or driver of this pool.
  */
 WEIR_API void weir_pool_maintain(weir_pool *pool);
 
 /*
- * Stop lending: new acquires and those who wait fail with WEIR_CLOSED at once, idle connections are
- * closed, and the call waits until every lease has come back or the deadline passes.
+ * Shut the pool down: new and waiting acquires fail with WEIR_CLOSED at once, idle connections are closed,
+ * and the call waits until every lease is returned or the deadline passes.
  *
- * WEIR_TIMEOUT: some have not; the text says who holds what since when. They are closed as they
- * come back. May be called again, to wait longer. WEIR_DEADLINE_DEFAULT means pool_timeout.
+ * WEIR_TIMEOUT: some leases are still held; the text says by whom and since when. Their connections are
+ * closed when they are returned. Call it again to wait longer. WEIR_DEADLINE_DEFAULT means pool_timeout.
  * Threads: any; not from a listener or driver of this pool.
  */
 WEIR_API weir_status weir_pool_dispose(weir_pool *pool, weir_time deadline, weir_error *reterr);
 
 /*
- * Dispose without waiting and give up the pool. Its memory lives on until the last lease has come
- * back (leases stay valid and are closed on return), so no lease is ever left dangling. No call
- * other than on such leases may follow or be in progress. NULL is fine.
+ * Dispose of the pool without waiting, and free it. Its memory stays until the last lease is returned
+ * (leases stay valid, and their connections are closed on return), so no lease is ever left dangling.
+ * Apart from calls on such leases, no call on the pool may be in progress or follow. NULL is fine.
  */
 WEIR_API void weir_pool_close(weir_pool *pool);
 
 /*
- * Hear of events: `listener` is called with `arg` for each kind in `mask` (WEIR_EVENT_BIT,
- * WEIR_EVENT_ALL), after those added before it. Up to 8 per pool, for the pool's whole life.
+ * Add a listener. It is called with `arg` for each kind of event in `mask` (WEIR_EVENT_BIT,
+ * WEIR_EVENT_ALL), after the listeners that were added before it. A pool takes up to 8, for its whole life.
  *
  * Errors:  WEIR_FULL.
- * Threads: any; events that are being emitted at that moment may be missed.
+ * Threads: any; the listener may miss events that are being emitted at that moment.
  */
 WEIR_API weir_status weir_pool_listen(weir_pool *pool, unsigned mask, weir_pool_listener *listener,
                                       void *arg, weir_error *reterr);
@@ -357,7 +357,7 @@ typedef struct weir_histogram {
  */
 WEIR_API weir_time weir_histogram_quantile(const weir_histogram *histogram, double q);
 
-/* A pool at one moment. Gauges are exact when nothing moves; counters only grow. */
+/* A snapshot of a pool. Gauges are exact while no call is in progress; counters only grow. */
 typedef struct weir_pool_stats {
     /* settings */
     int pool_size;
@@ -389,7 +389,7 @@ typedef struct weir_pool_stats {
     uint64_t pings;
     uint64_t ping_failures;
     uint64_t resets;  /* returned connections that the driver was asked to reset */
-    uint64_t misuses; /* leases given back twice */
+    uint64_t misuses; /* leases returned twice */
     uint64_t leaks;   /* leases reported by weir_pool_maintain() */
     uint64_t nested;  /* acquires by threads that held a connection already, unless allowed */
     uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
@@ -399,7 +399,7 @@ typedef struct weir_pool_stats {
     weir_histogram use_time;    /* of one checkout in use_time_every */
 } weir_pool_stats;
 
-/* Take a snapshot. Threads: any; costs the lock for some nanoseconds per slot. */
+/* Take a snapshot. Threads: any; holds the pool's lock for some nanoseconds per slot. */
 WEIR_API void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats);
 
 /*
@@ -423,7 +423,7 @@ typedef struct weir_pool_holder {
  * any. */
 WEIR_API size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders, size_t capacity);
 
-/* The id that events and holders show for the connection of a lease; 0 for a lease of nothing. Threads:
+/* The id that events and lists of holders show for a lease's connection; 0 for an empty lease. Threads:
  * the holder. */
 WEIR_API uint64_t weir_lease_connection_id(const weir_lease *lease);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A rate limiter for one origin: so many requests per period, and none during a cool-down that the origin asked for. */
+/* A rate limiter for one origin: it limits requests per period, and sends none during a cool-down. */
 #ifndef WEIR_RATE_LIMIT_H
 #define WEIR_RATE_LIMIT_H
 
@@ -10,10 +10,10 @@ extern "C" {
 #endif
 
 /*
- * A token bucket that holds `burst` tokens and gains `rate` of them evenly over each period, and a
- * cool-down, begun by a 429 or 503 with Retry-After, in which nobody sends, not only the caller that
- * received it. Retries of one request cannot outlast a server that blocks for 30 seconds; not sending
- * until then can.
+ * It is a token bucket that holds `burst` tokens and gains `rate` tokens evenly over each period. It also has
+ * a cool-down, which a 429 or 503 with Retry-After begins and during which no caller sends, not only the one
+ * that received it. The retries of one request cannot outlast a server that blocks for 30 seconds; a pause
+ * of all callers can.
  *
  *     weir_rate_limiter_pass pass;
  *     do {
@@ -22,10 +22,10 @@ extern "C" {
  *     } while (!weir_rate_limiter_enter(&rate_limit, &pass, now));
  *     send
  *
- * Each caller reserves an instant of its own, so nobody has to be woken, nobody overtakes, and all
- * are spread as the rate allows. All functions are arithmetic on what they are given; they read no
- * clock and take no lock.
- * Threads: one at a time; the caller's lock guards a rate limiter that is shared.
+ * Each caller reserves an instant of its own. So no caller needs to be woken, none overtakes another, and all
+ * are spread as the rate allows. The functions compute only from their arguments; they read no clock and
+ * take no lock.
+ * Threads: one at a time; guard a shared rate limiter with a lock of your own.
  */
 
 /* Options. Start from WEIR_RATE_LIMIT_OPTIONS_DEFAULT. */
@@ -36,8 +36,8 @@ typedef struct weir_rate_limit_options {
     /* Milliseconds; default 1000, 1 to 86400000. */
     int period_ms;
 
-    /* How many may be sent at once after a rest. Default 1: evenly spaced; 1 to 100000. With a
-     * burst of n, a server that counts over a period may see rate + n - 1 in one. */
+    /* How many requests may be sent at once after an idle time. Default 1 (evenly spaced), 1 to 100000. With
+     * a burst of n, a server that counts per period may see rate + n - 1 requests in one period. */
     int burst;
 
     /* The longest cool-down that a server can ask for. Seconds; default 21600, 0 to
@@ -50,7 +50,7 @@ typedef struct weir_rate_limit_options {
         0, 1000, 1, 21600                                                                          \
     }
 
-/* A rate limiter, on the caller's memory; nothing to give up. The fields are weir's. */
+/* A rate limiter, in the caller's memory; there is nothing to free. The fields belong to weir. */
 typedef struct weir_rate_limiter {
     weir_rate_limit_options options;
     weir_time full_at; /* when the bucket will be full, if nothing more is taken out of it */
@@ -58,40 +58,39 @@ typedef struct weir_rate_limiter {
     uint64_t cool_downs;
 } weir_rate_limiter;
 
-/* Begin full, without a cool-down. `options` may be NULL. Errors: WEIR_INVALID names the option, its value and
- * its range; *ret_limiter is then untouched. */
+/* Initialize a rate limiter with a full bucket and no cool-down. `options` may be NULL. Errors: WEIR_INVALID
+ * names the option, its value and its range; *ret_limiter is then untouched. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_rate_limiter_init(weir_rate_limiter *ret_limiter,
                                                             const weir_rate_limit_options *options,
                                                             weir_error *reterr);
 
-/* A place in time: send at `at`, unless a cool-down began meanwhile. */
+/* A reservation: send at `at`, unless a cool-down began meanwhile. */
 typedef struct weir_rate_limiter_pass {
     weir_time at;
     uint64_t cool_downs;
 } weir_rate_limiter_pass;
 
 /*
- * Reserve the next free instant, which is `now` when nothing stands in the way.
+ * Reserve the next free instant, which is `now` if no rate and no cool-down prevents it.
  *
- * false: that would be at the deadline or after it (WEIR_DEADLINE_NEVER: no limit;
- * WEIR_DEADLINE_NOW: only at once). Nothing is reserved, and ret_pass->at tells when it would have
- * been. A pass that is not used costs its token; there is no giving back, because later ones may
- * already stand behind it.
+ * false: that instant is at or after the deadline (WEIR_DEADLINE_NEVER: no limit; WEIR_DEADLINE_NOW: only
+ * at once). Nothing is reserved, and ret_pass->at is the instant that was free. An unused pass costs its
+ * token; it cannot be returned, because later passes may already depend on it.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_rate_limiter_reserve(weir_rate_limiter *limiter, weir_time now,
                                                         weir_time deadline,
                                                         weir_rate_limiter_pass *ret_pass);
 
-/* Go through at the reserved instant or later. false: it is not that late yet, or a
- * cool-down began after the reservation, which is void then: reserve again. */
+/* Use a pass, at its instant or later. false: the instant has not come yet, or a cool-down began after the
+ * reservation and made it void; reserve again. */
 WEIR_API WEIR_MUST_CHECK bool weir_rate_limiter_enter(const weir_rate_limiter *limiter,
                                                       const weir_rate_limiter_pass *pass,
                                                       weir_time now);
 
 /*
- * Let no caller send until `until`, at most max_cool_down_s from now; a cool-down never becomes shorter.
- * Every pass that is not used yet is void. At its end the bucket is full: give a rate, and those who wait
- * go through one after another instead of all at once.
+ * Begin a cool-down: no caller may send until `until`, which is cut to max_cool_down_s from now. A cool-down
+ * never becomes shorter. Every unused pass becomes void. At the end of the cool-down the bucket is full: set
+ * a rate, so that the waiting callers pass one after another instead of all at once.
  */
 WEIR_API void weir_rate_limiter_cool_down(weir_rate_limiter *limiter, weir_time now,
                                           weir_time until);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether and when to repeat a request that failed: urllib3's words, a deadline, jitter, a budget. */
+/* A retry policy decides whether and when to repeat a failed request; its options are named as urllib3's. */
 #ifndef WEIR_RETRY_H
 #define WEIR_RETRY_H
 
@@ -10,10 +10,10 @@ extern "C" {
 #endif
 
 /*
- * After each attempt the caller says what became of it, and weir_retry_next() answers: again after
- * so long, return the response, or fail. All functions here are arithmetic on what they are given;
- * they read no clock, draw no random number, sleep, lock and allocate nothing.
- * Threads: any; a state, and a budget that is shared, by one at a time.
+ * After each attempt, the caller says how it ended, and weir_retry_next() answers: repeat after a delay,
+ * return the response, or fail. The functions compute only from their arguments: they read no clock, draw
+ * no random number, do not sleep, take no lock and allocate nothing.
+ * Threads: any; use a state, and a shared budget, from one thread at a time.
  */
 
 /* ---- words ------------------------------------------------------------------------------- */
@@ -30,20 +30,20 @@ extern "C" {
 #define WEIR_METHOD_OTHER 0x100u /* every method that has no bit of its own */
 #define WEIR_METHOD_ANY 0x1FFu
 
-/* Those which RFC 9110 (9.2.2) calls idempotent: sent twice they do what they do once. urllib3's
- * DEFAULT_ALLOWED_METHODS. */
+/* The methods that RFC 9110 (9.2.2) calls idempotent: sending such a request twice has the same effect as
+ * sending it once. urllib3's DEFAULT_ALLOWED_METHODS. */
 #define WEIR_METHODS_IDEMPOTENT 0x03Fu
 
 /* The bit of a method's name, in upper or lower case. */
 WEIR_API unsigned weir_method_of(const char *name);
 
-/* Two values of a counter that are no counts; urllib3's None and False. */
+/* Two special values of a counter; urllib3's None and False. */
 #define WEIR_RETRY_UNLIMITED (-1)
 #define WEIR_RETRY_DISABLED (-2)
 
 /*
- * What is drawn from a back-off b, with r random from 0 to 1. b doubles from backoff_factor with
- * each failure, up to backoff_max.
+ * How a delay is drawn from a back-off b, with r random from 0 to 1. b starts at backoff_factor and doubles
+ * with each failure, up to backoff_max.
  */
 typedef enum weir_jitter {
     WEIR_JITTER_NONE,        /* b */
@@ -63,16 +63,16 @@ typedef enum weir_retry_after_action {
 
 /* Options. Start from WEIR_RETRY_OPTIONS_DEFAULT and assign; weir_retry_check() has the ranges. */
 typedef struct weir_retry_options {
-    /* Repeats of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or
-     * WEIR_RETRY_DISABLED: never repeat, and pass on what came. The same ranges hold for the five
-     * below, which count one kind each; a repeat needs `total` and its kind. */
+    /* Repeats of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or WEIR_RETRY_DISABLED: never
+     * repeat, and pass on the result. The five options below have the same range and count one kind each; a
+     * repeat must fit into both `total` and its kind. */
     int total;
 
     /* After failures to connect: refused, unreachable, unknown name, connect timeout. The server
      * saw nothing, so any method is repeated. Default WEIR_RETRY_UNLIMITED. */
     int connect;
 
-    /* After a connection that was lost, or silent for too long, with the request under way. Default
+    /* After a connection that was lost, or silent for too long, with the request in flight. Default
      * WEIR_RETRY_UNLIMITED. */
     int read;
 
@@ -92,15 +92,15 @@ typedef struct weir_retry_options {
      * attempt has an Idempotency-Key. 0 means any method, as in urllib3. */
     unsigned allowed_methods;
 
-    /* Statuses that are repeated; ends at the first 0. Default 429, 500, 502, 503, 504. Each 100 to
-     * 599. 413, 429 and 503 are repeated also without standing here when they have a Retry-After,
-     * and then are returned, never failures, when no repeat is left. */
+    /* Statuses that are repeated; the list ends at the first 0. Default 429, 500, 502, 503, 504; each 100 to
+     * 599. 413, 429 and 503 with a Retry-After are repeated even if they are not listed; such a response is
+     * then returned when no repeat is left, and is never a failure. */
     int status_forcelist[WEIR_RETRY_STATUSES];
 
     /* The back-off's first value. Milliseconds; default 300, 0 to 86400000. 0: no back-off. */
     int backoff_factor_ms;
 
-    /* The most it grows to. Milliseconds; default 120000, 0 to 86400000. */
+    /* The largest back-off. Milliseconds; default 120000, 0 to 86400000. */
     int backoff_max_ms;
 
     /* What is drawn from it. Default WEIR_JITTER_FULL, so that clients that failed together do not
@@ -119,25 +119,25 @@ typedef struct weir_retry_options {
     int retry_after_max_s;
     weir_retry_after_action retry_after_action;
 
-    /* When a status of the forcelist cannot be repeated any more: fail (true, the default), or
-     * return that last response. raise_on_redirect: the same for redirects. */
+    /* When no repeat is left for a status of the forcelist: fail (true, the default), or return the last
+     * response. raise_on_redirect: the same for redirects. */
     bool raise_on_status;
     bool raise_on_redirect;
 
     /*
-     * Decide as urllib3 2 does, where weir would decide otherwise. Default false.
-     *  - The first repeat of a row of failures is immediate.
+     * Decide as urllib3 2 does where weir would decide otherwise. Default false.
+     *  - The first repeat in a series of failures is immediate.
      *  - A Retry-After may be any date that Python's email.utils reads: without weekday or seconds,
      *    with a zone by number or name (none, and one that is not known, count as UTC), with a year
      *    of two digits (69 and above are of the last century), the month in full, day 31 in
      *    June; see weir_retry_after_asked().
-     *  - An invalid Retry-After fails the request. Several fields are one value with commas between,
-     *    which is valid only where the first is a date. weir ignores and counts those that are
-     *    invalid, and of several valid ones takes the longest.
+     *  - An invalid Retry-After fails the request. Several fields are joined into one value with commas,
+     *    which is valid only if the first is a date. (weir ignores and counts invalid ones, and takes the
+     *    longest of several valid ones.)
      *  - After errors of the kind `other`, any method is repeated.
-     *  - An Idempotency-Key, and whether anything was sent, change nothing.
-     *  - A 413 with Retry-After is returned when total is unlimited or used up, and fails when only
-     *    `status` is.
+     *  - An Idempotency-Key makes no difference, nor does it matter whether anything was sent.
+     *  - A 413 with Retry-After is returned if `total` is unlimited or used up, and fails if only `status`
+     *    is.
      *  - With total or status disabled, a status of the forcelist fails.
      */
     bool urllib3_rules;
@@ -213,8 +213,8 @@ typedef struct weir_moment {
     uint64_t random;    /* 64 random bits, fresh for each decision */
 } weir_moment;
 
-/* What is left of a request's repeats. On the caller's memory, one per request; to be read, not
- * written. */
+/* How many repeats a request has left. It is in the caller's memory, one per request; read it, but do not
+ * write to it. */
 typedef struct weir_retry_state {
     int total, connect, read, redirect, status, other;
     unsigned attempts;             /* made so far */
@@ -232,7 +232,8 @@ typedef enum weir_retry_verdict {
     WEIR_VERDICT_FAIL    /* give an error; the attempt's kind and the cause say which */
 } weir_retry_verdict;
 
-/* Why. The first four go with a repeat or a plain end, the others say why there is no repeat. */
+/* Why a decision was made. The first four go with a repeat or a final response; the others say why there is
+ * no repeat. */
 typedef enum weir_retry_cause {
     WEIR_CAUSE_FINAL,       /* a response that needs no repeat */
     WEIR_CAUSE_BACKOFF,     /* repeated after a back-off */
@@ -264,10 +265,9 @@ typedef struct weir_retry_decision {
 /*
  * Decide what follows an attempt, and count it.
  *
- * A repeat never begins before the instant of a valid Retry-After (with the one exception of
- * WEIR_RETRY_AFTER_WAIT), and never at or after the deadline: a pause that would reach it is not
- * begun. `budget` may be NULL; it is charged last, only for repeats that go ahead, and never for
- * redirects.
+ * A repeat never begins before the instant of a valid Retry-After (WEIR_RETRY_AFTER_WAIT is the only
+ * exception), and never at or after the deadline: no pause begins that would reach it. `budget` may be NULL.
+ * It is charged last, only for repeats that go ahead, and never for redirects.
  */
 WEIR_API WEIR_MUST_CHECK weir_retry_decision weir_retry_next(const weir_retry_options *options,
                                                              weir_retry_state *state,
@@ -288,31 +288,31 @@ WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attem
  * Read the value of one Retry-After: a whole number of seconds, or a date in any of the three forms
  * of RFC 9110 (IMF-fixdate, RFC 850, asctime), with blanks around it.
  *
- * *ret_delay is the time from the present, `wall_now` (nanoseconds since 1970 UTC), and 0 for the
- * past; INT64_MAX for more than can be counted in it, which is some 292 years. A two-digit year is
- * the one from 49 years back to 50 ahead. The name of the weekday is not held against the date.
+ * *ret_delay is the time from `wall_now`, the present (nanoseconds since 1970 UTC). It is 0 for the past, and
+ * INT64_MAX if it would overflow (some 292 years). A two-digit year is taken as a year from 49 years ago to
+ * 50 years ahead. The weekday is not checked against the date.
  *
- * Returns false, and leaves *ret_delay, for anything else: signs, fractions, units, lists, other
- * zones, days that no month has.
+ * Returns false, and leaves *ret_delay unchanged, for anything else: signs, fractions, units, lists, other
+ * zones, days that the month does not have.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_retry_after_parse(const char *text, int64_t wall_now,
                                                      weir_time *ret_delay);
 
 /*
- * What the Retry-After fields of an attempt ask for together, read as the options say: the longest of the
- * valid ones; or with urllib3_rules all fields as the one value that urllib3 sees, in which a date is
- * whatever email.utils.parsedate_tz() of Python reads: the forms above and those of RFC 5322, with
+ * Combine an attempt's Retry-After fields as the options say: take the longest of the valid ones; or with
+ * urllib3_rules, join all fields into the one value that urllib3 sees, where a date is whatever Python's
+ * email.utils.parsedate_tz() reads: the forms above and those of RFC 5322, with
  *   - the weekday or without, with and without the comma after it, day and month in either order,
  *   - the month short or in full, in any case,
  *   - years of four digits or fewer; below 69 they are of this century, from 69 to 99 of the last,
  *   - the time as 08:49:37, 08:49, 8.49.37 or 8.49, the zone behind it after a blank or a sign,
  *   - the zone as +0100 or as UT, UTC, GMT, Z or North America's AST to PDT; any other, and none, is UTC,
  *   - numbers that no calendar has: the 31st of June is the 1st of July.
- * Of more words than that the first are taken. The year must be from 1 to 9999. Several fields may have
- * 500 bytes together. For a pause of all callers; weir_retry_next() reads them by itself.
+ * Extra words at the end are ignored. The year must be from 1 to 9999. Several fields may have 500 bytes
+ * together. Use this for a pause of all callers; weir_retry_next() reads the fields by itself.
  *
- * Returns false, and leaves *ret_delay, where there is none that is valid. Whether respect_retry_after is
- * set does not matter here.
+ * Returns false, and leaves *ret_delay unchanged, if no field is valid. The option respect_retry_after makes
+ * no difference here.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_retry_after_asked(const weir_retry_options *options,
                                                      const weir_attempt *attempt, int64_t wall_now,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Traces: spans of the work a thread does, in OpenTelemetry's names, tied across processes by W3C's traceparent. */
+/* Traces: spans of a thread's work, named by OpenTelemetry's conventions and linked by W3C's traceparent. */
 #ifndef WEIR_TRACE_H
 #define WEIR_TRACE_H
 
@@ -10,21 +10,20 @@ extern "C" {
 #endif
 
 /*
- * Words, OpenTelemetry's: a trace is a tree of spans, each a piece of work with a beginning, a
- * duration and attributes. The root span of a process is begun by the program, usually for a request
- * it serves; it is the thread's current span until it ends, and what happens on that thread below it
- * becomes its children: of one's own with weir_span_begin(), of weir's pools, databases and HTTP
- * sessions by the listeners at the end of this file. Where a thread has no current span, nothing
- * below is traced.
+ * Terms, as in OpenTelemetry: a trace is a tree of spans, each a piece of work with a beginning, a duration
+ * and attributes. The program begins the root span of its process, usually for a request that it serves. The
+ * span is the thread's current one until it ends. The work that the thread does meanwhile becomes its
+ * children: the program's own with weir_span_begin(), that of weir's pools, databases and HTTP sessions
+ * through the listeners at the end of this file. If a thread has no current span, none of this is traced.
  *
- * Spans are on the caller's memory. One that ends is copied into the tracer's ring, where readers
- * (an exporter, a console) find it; nobody waits for a reader, and what is not read in time is lost
- * and shows as a gap in the numbers.
+ * Spans are in the caller's memory. When a span ends, it is copied into the tracer's ring, where readers (an
+ * exporter, a console) find it. No thread waits for a reader: spans that are not read in time are lost, and
+ * show as a gap in the numbers.
  */
 
 /* ---- W3C Trace Context ------------------------------------------------------------------- */
 
-/* Which span, of which trace. All zero is none. */
+/* The identity of a span and its trace. All zero means none. */
 typedef struct weir_trace_context {
     uint8_t trace_id[16];
     uint8_t span_id[8];
@@ -40,10 +39,10 @@ typedef struct weir_trace_context {
 #define WEIR_TRACESTATE_MAX 512
 
 /*
- * Read the value of a `traceparent` header, by the letter of the recommendation (Trace Context, 3.2):
- * lower-case hexadecimal, no id all zero, version 00 of exactly 55 bytes, not version ff; what is of a
- * later version is read as version 00, and may be longer after a `-`. False for anything else, NULL
- * too: *ret_context is untouched, and a new trace is to be started. Threads: any.
+ * Parse the value of a `traceparent` header, strictly by the recommendation (Trace Context, 3.2): lower-case
+ * hexadecimal, no id all zero, version 00 with exactly 55 bytes, not version ff. A later version is read as
+ * version 00, and may continue after a `-`. Returns false for anything else, NULL included: *ret_context is
+ * then untouched, and the caller should start a new trace. Threads: any.
  */
 WEIR_API bool weir_traceparent_parse(const char *text, weir_trace_context *ret_context);
 
@@ -61,8 +60,8 @@ typedef struct weir_tracer weir_tracer;
 
 /* Options. Start from WEIR_TRACER_OPTIONS_DEFAULT and assign: zero keeps its own meaning. */
 typedef struct weir_tracer_options {
-    /* Which share of the traces that begin here is recorded. Default 1 (all), 0 (none) to 1. Where
-     * somebody else's traceparent came in, its flag decides instead. */
+    /* The share of traces beginning here that is recorded. Default 1 (all), 0 (none) to 1. If a traceparent
+     * came in, its flag decides instead. */
     double sample_ratio;
 
     /* How many finished spans are kept; the oldest make room for new ones. Each takes about 2 KiB.
@@ -84,7 +83,7 @@ typedef struct weir_tracer_options {
 WEIR_API WEIR_MUST_CHECK weir_status weir_tracer_open(const weir_tracer_options *options,
                                                       weir_tracer **ret_tracer, weir_error *reterr);
 
-/* Free it. None of its spans may be under way, and no call on it in progress. NULL is fine. */
+/* Free it. None of its spans may be open, and no call on it may be in progress. NULL is fine. */
 WEIR_API void weir_tracer_close(weir_tracer *tracer);
 
 /* ---- spans ------------------------------------------------------------------------------- */
@@ -108,8 +107,8 @@ typedef struct weir_span_attribute {
 } weir_span_attribute;
 
 /*
- * A span, under way or finished. To be read by anyone who holds it; to be changed by the functions
- * below, except that `started`, of a span that was just begun, may be set back to an earlier instant.
+ * A span, open or finished. You may read its fields, but change it only with the functions below; the one
+ * exception is `started`, which may be set back to an earlier instant when the span has just begun.
  */
 typedef struct weir_span {
     weir_trace_context context;
@@ -135,38 +134,37 @@ typedef struct weir_span {
 /*
  * Begin a root span of this process and make it the thread's current one.
  *
- * parent:     whose work this is, from a traceparent; NULL: a new trace begins.
- * tracestate: the header that came with it, to be passed on; it must outlive the span. NULL: none.
- *             One that is longer than WEIR_TRACESTATE_MAX or not printable is left out.
+ * parent:     the caller's span, from a traceparent; NULL: a new trace begins.
+ * tracestate: the header that came with it, to be passed on; it must outlive the span. NULL: none. One that
+ *             is longer than WEIR_TRACESTATE_MAX or not printable is left out.
  *
- * Returns whether it is recorded; if not, attributes need not be gathered, but it must be ended all
- * the same, and its context is passed on to others. With a NULL tracer it is nothing at all.
- * Threads: any; the same one must end it, after all that it began later.
+ * Returns whether the span is recorded. If not, you need not collect attributes, but you must still end the
+ * span, and its context is still passed on to others. With a NULL tracer, the call begins no span.
+ * Threads: any; the same thread must end the span, after every span that it began later.
  */
 WEIR_API bool weir_span_begin_root(weir_tracer *tracer, weir_span *span, const char *name,
                                    weir_span_kind kind, const weir_trace_context *parent,
                                    const char *tracestate);
 
-/* Begin a child of the thread's current span, and make it the current one. Returns whether it is
- * recorded: not when there is none or that one is not; it is nothing then. Otherwise as above. */
+/* Begin a child of the thread's current span, and make it the current one. Returns whether it is recorded. If
+ * the thread has no current span, or that is not recorded, no span begins. Otherwise as above. */
 WEIR_API bool weir_span_begin(weir_span *span, const char *name, weir_span_kind kind);
 
-/* The same for work that ended just now after `duration`. It does not become the current one; give it
+/* Begin a child for work that took `duration` and has just ended. It does not become the current span; set
  * its attributes and end it. */
 WEIR_API bool weir_span_begin_past(weir_span *span, const char *name, weir_span_kind kind,
                                    weir_time duration);
 
-/* Another name, for what is known only later. */
+/* Rename a span, if its name is known only later. */
 WEIR_API void weir_span_rename(weir_span *span, const char *name);
 
-/* Set an attribute. `key` has static storage; the value of a key that is there already is replaced,
- * and a NULL text leaves it as it is. Texts too long for their room are cut, never inside a character;
- * what is not UTF-8 in one becomes "?". */
+/* Set an attribute. `key` has static storage. The value of an existing key is replaced; a NULL text changes
+ * nothing. A text that is too long is cut, never inside a character; bytes that are not UTF-8 become "?". */
 WEIR_API void weir_span_set_text(weir_span *span, const char *key, const char *text);
 WEIR_API void weir_span_set_number(weir_span *span, const char *key, int64_t number);
 
-/* Mark it as failed: the attribute error.type, of few different values ("timeout", "503"), and a text
- * for people, which may be NULL and must not hold a secret. */
+/* Mark the span as failed. `error_type` becomes the attribute error.type and should have few distinct values
+ * ("timeout", "503"). `message` is for people; it may be NULL and must not contain a secret. */
 WEIR_API void weir_span_fail(weir_span *span, const char *error_type, const char *message);
 
 /* End it, and put it into the ring if it is recorded. Ending it again does nothing. */
@@ -183,8 +181,8 @@ WEIR_API const char *weir_span_message(const weir_span *span);
 WEIR_API const weir_span *weir_trace_current(void);
 
 /*
- * Make the context under which the thread's current span calls somebody else: its trace, and a new
- * span id, which is then that of the span for the call. False: there is no current span.
+ * Make the context for a call from the thread's current span to another server: the same trace, and a new
+ * span id, which the span of the call then has. False: there is no current span.
  * weir_http_send() does this for each attempt.
  */
 WEIR_API bool weir_trace_call(weir_trace_context *ret_context);
@@ -195,18 +193,18 @@ WEIR_API bool weir_trace_call(weir_trace_context *ret_context);
 WEIR_API uint64_t weir_tracer_count(weir_tracer *tracer);
 
 /*
- * Copy the finished span of number *position, counted from 0, or the oldest after it that is still
- * kept, and set *position to the number behind that. By how much more than 1 it moved, so many were
- * lost to this reader. False: there is none yet.
+ * Copy the finished span with the number *position, counted from 0, or else the oldest later one that is
+ * still kept, and set *position to the number after it. If *position moves by n, this reader lost n - 1
+ * spans. False: there is none yet.
  * Threads: any, each with a position of its own.
  */
 WEIR_API bool weir_tracer_read(weir_tracer *tracer, uint64_t *position, weir_span *ret_span);
 
-/* Sleep until so many spans have ended, or `until` (weir_now()'s) has passed, or weir_tracer_wake() is
- * called. For one reader at a time. */
+/* Sleep until `count` spans have ended in all, `until` (an instant of weir_now()) has passed, or
+ * weir_tracer_wake() is called. For one reader at a time. */
 WEIR_API void weir_tracer_wait(weir_tracer *tracer, uint64_t count, weir_time until);
 
-/* Wake the reader; if none sleeps, the next one does not. Threads: any. */
+/* Wake the sleeping reader; if none sleeps, the next weir_tracer_wait() returns at once. Threads: any. */
 WEIR_API void weir_tracer_wake(weir_tracer *tracer);
 
 /* ---- tracing weir ------------------------------------------------------------------------ */
@@ -219,14 +217,14 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
  *   weir_db_listen_when(db, weir_trace_wants, weir_trace_on_db_event, NULL, &error);
  *   weir_http_listen(session, WEIR_TRACE_HTTP_EVENTS, weir_trace_on_http_event, NULL, &error);
  *
- * A pool keeps its fast path. Where nothing is recorded they return after some nanoseconds, and a
- * database that is asked weir_trace_wants() does not even measure.
+ * A pool keeps its fast path. If nothing is recorded, the listeners return after some nanoseconds, and with
+ * weir_trace_wants() a database does not even measure.
  *
  * Pools:     "wait <pool>", how long an acquire waited, or that it gave up; "connect <pool>",
  *            the opening of a connection; "ping <pool>", which was answered or not.
  * Databases: one span for each statement, "SELECT <database>", with the text but without the values
  *            in it, as weir_sql_without_values() has it.
- * Sessions:  one span for each attempt, whose id is the one that its traceparent said; the URL is
+ * Sessions:  one span for each attempt, with the span id that its traceparent carried; the URL is shown
  *            without its query.
  */
 struct weir_pool_event;
@@ -251,12 +249,12 @@ WEIR_API bool weir_trace_wants(void *arg);
  * kind and numbers become "?", comments vanish, and what separates words becomes one space. Names,
  * bare or in "" or ``, and parameters stay.
  *
- * The function knows no dialect. Where PostgreSQL and SQLite read a statement differently (subscripts
- * or names in [ ], E'\'', $$…$$, a comment in a comment or one with a CR in it), it shows only what both
- * take for names and signs; what one of them takes for a value or a comment becomes one "?".
+ * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently
+ * (subscripts or names in [ ], E'\'', $$…$$, a nested comment or one with a CR in it), it shows only what
+ * both read as names and signs; what either reads as a value or a comment becomes one "?".
  *
- * Stops when `size`, at least 1, is used up, the terminating zero included, also in the middle of a
- * character; returns the length. Threads: any.
+ * Writes at most `size` bytes (at least 1) including the terminating zero, and may cut inside a character;
+ * returns the length. Threads: any.
  */
 WEIR_API size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size);
 

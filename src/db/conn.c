@@ -22,7 +22,7 @@ weir_status weir__conn_new(weir_db *db, void *native, weir_conn **ret_conn, weir
 {
     weir_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect: out of memory");
 
     conn->driver = db->driver;
     conn->db = db;
@@ -57,7 +57,7 @@ weir_status weir__conn_check_alive(const weir_conn *conn, weir_error *reterr)
     if (!conn->is_lost)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_DISCONNECTED,
-                          "the connection was lost before: release it and acquire another");
+                          "the connection was already lost: release it and acquire another");
 }
 
 weir_status weir__conn_note(weir_conn *conn, weir_status status)
@@ -113,7 +113,7 @@ static weir_status check_in_time(weir_time deadline, weir_error *reterr)
 {
     if (deadline == WEIR_DEADLINE_NEVER || weir_now() < deadline)
         return WEIR_OK;
-    weir_error_set(reterr, WEIR_TIMEOUT, "the deadline had passed before the statement was begun");
+    weir_error_set(reterr, WEIR_TIMEOUT, "the deadline passed before the statement started");
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "57014", 6);
     return WEIR_TIMEOUT;
@@ -136,7 +136,7 @@ static weir_status check_ready(weir_conn *conn, weir_error *reterr)
 
     weir_error_set(
         reterr, WEIR_QUERY,
-        "the transaction is over already (the database rolled it back after an error, or a "
+        "the transaction is already over (the database rolled it back after an error, or a "
         "statement ended it): call weir_conn_rollback() and begin again");
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "25P02", 6);
@@ -191,7 +191,7 @@ static weir_status explain_surplus(const struct statement *statement, const weir
                                   "parameter %zu has no name, but the statement has :%.64s", i + 1,
                                   statement->names[0]);
         if (!has_name(statement, params[i].name))
-            return invalid(reterr, "does not stand in the statement", params[i].name);
+            return invalid(reterr, "is not in the statement", params[i].name);
         if (find_param(params, i, params[i].name) != NULL)
             return invalid(reterr, "is given twice", params[i].name);
     }
@@ -226,13 +226,13 @@ static weir_status bind_positional(const struct statement *statement, const weir
     for (size_t i = 0; i < count; i++)
         if (params[i].name != NULL)
             return wanted == 0
-                       ? invalid(reterr, "does not stand in the statement", params[i].name)
-                       : invalid(reterr, "is named, but the statement has $1", params[i].name);
+                       ? invalid(reterr, "is not in the statement", params[i].name)
+                       : invalid(reterr, "is named, but the statement uses $1", params[i].name);
     if (count < wanted)
         return weir_error_set(reterr, WEIR_INVALID, "parameter $%zu has no value", count + 1);
     if (count > wanted)
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "parameter $%zu does not stand in the statement", wanted + 1);
+        return weir_error_set(reterr, WEIR_INVALID, "parameter $%zu is not in the statement",
+                              wanted + 1);
     for (size_t i = 0; i < count; i++)
         values[i] = params[i].value;
     return WEIR_OK;
@@ -249,7 +249,8 @@ static weir_status run_bound(weir_conn *conn, struct statement *statement, const
     if (statement->param_count > INLINE_VALUES) {
         values = storage = malloc((size_t)statement->param_count * sizeof *values);
         if (storage == NULL)
-            return weir_error_set(reterr, WEIR_NO_MEMORY, "statement: no memory for %d parameters",
+            return weir_error_set(reterr, WEIR_NO_MEMORY,
+                                  "statement: out of memory for %d parameters",
                                   statement->param_count);
     }
 

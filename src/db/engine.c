@@ -155,7 +155,7 @@ static weir_status own_strings(weir_db *db, weir_error *reterr)
         has_memory = has_memory && db->application_name != NULL;
     }
     if (!has_memory)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: out of memory");
     return WEIR_OK;
 }
 
@@ -182,7 +182,7 @@ weir_status weir_db_open(const char *url, const weir_db_options *options, weir_d
     static const weir_db_options defaults = WEIR_DB_OPTIONS_DEFAULT;
     weir_db *db = calloc(1, sizeof *db);
     if (db == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: out of memory");
 
     db->config.options = options == NULL ? defaults : *options;
     atomic_init(&db->references, 1);

@@ -58,8 +58,7 @@ weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_l
     pthread_mutex_unlock(&adding);
     if (count < DB_LISTENERS)
         return WEIR_OK;
-    return weir_error_set(reterr, WEIR_FULL,
-                          "db \"%s\": it has %d listeners already, the most there can be",
+    return weir_error_set(reterr, WEIR_FULL, "db \"%s\": it already has %d listeners, the maximum",
                           weir_pool_name(db->pool), DB_LISTENERS);
 }
 

@@ -31,7 +31,7 @@ struct keys {
 
 static weir_status no_memory(struct writer *w)
 {
-    return weir_error_set(w->reterr, WEIR_NO_MEMORY, "JSON: no memory for %zu bytes", w->size);
+    return weir_error_set(w->reterr, WEIR_NO_MEMORY, "JSON: out of memory for %zu bytes", w->size);
 }
 
 /* Make room for `size` more bytes, the caller's to fill and to count; NULL when there is none. */
@@ -320,7 +320,8 @@ weir_status weir_result_row_to_json(const weir_result *result, size_t row, char 
                                     size_t *ret_size, weir_error *reterr)
 {
     if (row >= result->row_count)
-        return weir_error_set(reterr, WEIR_NOT_FOUND, "JSON: row %zu of a result of %zu", row,
+        return weir_error_set(reterr, WEIR_NOT_FOUND,
+                              "JSON: there is no row %zu in a result of %zu rows", row,
                               result->row_count);
 
     struct writer w = {.reterr = reterr};

@@ -55,7 +55,7 @@ static bool is_digit(char c)
 
 static weir_status no_memory(const struct scanner *s)
 {
-    return weir_error_set(s->reterr, WEIR_NO_MEMORY, "statement: no memory");
+    return weir_error_set(s->reterr, WEIR_NO_MEMORY, "statement: out of memory");
 }
 
 /* Make room for one more of `size` bytes after `count`; grows when count is a power of two. */

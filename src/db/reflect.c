@@ -18,7 +18,7 @@ struct weir_schema {
 
 static weir_status no_memory(weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_NO_MEMORY, "reflection: no memory");
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "reflection: out of memory");
 }
 
 /* Make room for one more of `size` bytes after `count`; grows when count is a power of two. */

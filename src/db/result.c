@@ -84,7 +84,7 @@ weir_status weir__result_new(struct columns *columns, size_t row_hint, int64_t m
     size_t size = head + 256 > FIRST_BLOCK ? head + 256 : FIRST_BLOCK;
     weir_result *result = malloc(size);
     if (result == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "result: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "result: out of memory");
 
     *result = (weir_result){
         .columns = columns,
@@ -132,7 +132,7 @@ weir_status weir__result_add_row(weir_result *result, struct cell **ret_cells, w
     if (!account(result, count * sizeof(struct cell)))
         return over_limit(result, reterr);
     if (used + count > result->cell_capacity && !grow_cells(result, used + count))
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "result: no memory for %zu rows",
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "result: out of memory for %zu rows",
                               result->row_count + 1);
 
     struct cell *cells = result->cells + used;
@@ -178,8 +178,8 @@ weir_status weir__cell_reserve(weir_result *result, struct cell *cell, weir_type
 
     char *room = take_room(result, size + 1);
     if (room == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "result: no memory for a value of %zu bytes",
-                              size);
+        return weir_error_set(reterr, WEIR_NO_MEMORY,
+                              "result: out of memory for a value of %zu bytes", size);
     room[size] = '\0';
     cell->type = (uint32_t)type;
     cell->size = (uint32_t)size;

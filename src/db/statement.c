@@ -114,7 +114,7 @@ static weir_status new_statement(struct statement_cache *cache, const char *sql,
 {
     struct statement *statement = calloc(1, sizeof *statement + size + 1);
     if (statement == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "statement: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "statement: out of memory");
 
     weir_status status = weir__translate(sql, cache->dialect, &statement->translation, reterr);
     if (status != WEIR_OK) {
@@ -146,7 +146,7 @@ weir_status weir__statement_cache_init(struct statement_cache *cache, enum sql_d
 
     struct statement **buckets = calloc(bucket_count, sizeof *buckets);
     if (buckets == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "statement cache: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "statement cache: out of memory");
     *cache = (struct statement_cache){
         .dialect = dialect,
         .capacity = capacity,

@@ -90,7 +90,7 @@ weir_status weir_conn_begin(weir_conn *conn, weir_tx kind, weir_error *reterr)
         return failed(reterr, "25001", "begin: a transaction that a statement began is still open");
     if (conn->depth > 0 && state == CONN_IDLE)
         return failed(reterr, "25P02",
-                      "begin: the outer transaction is over already (the database "
+                      "begin: the outer transaction is already over (the database "
                       "rolled it back): call weir_conn_rollback() first");
     if (conn->depth == DEEPEST)
         return weir_error_set(reterr, WEIR_INVALID, "begin: nested deeper than %d", DEEPEST);
@@ -129,11 +129,11 @@ weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr)
         /* PostgreSQL answers a COMMIT of a failed transaction with a quiet rollback. */
         if (state == CONN_FAILED)
             status = failed(reterr, "25P02",
-                            "commit: a statement of the transaction had failed: "
+                            "commit: a statement in the transaction failed: "
                             "rolled back");
         else if (state == CONN_IDLE)
             status = failed(reterr, "25P02",
-                            "commit: the transaction is over already (the database "
+                            "commit: the transaction is already over (the database "
                             "rolled it back, or a statement ended it)");
         else
             status = commit_level(conn, reterr);

@@ -118,7 +118,7 @@ static weir_status parse_scheme(struct parser *p, struct weir_url *url, const ch
     if (strncasecmp(at, "jdbc:", 5) == 0)
         return weir_error_set(
             p->reterr, WEIR_UNSUPPORTED,
-            "database URL: \"jdbc:\" is Java's: leave it away, and write user and "
+            "database URL: \"jdbc:\" is for Java: leave it out, and write user and "
             "password as in postgresql://user:password@host/database");
     while (at < p->end && is_scheme_char(*at))
         at++;
@@ -426,7 +426,7 @@ weir_status weir_url_parse(const char *text, weir_url **ret_url, weir_error *ret
     size_t length = strlen(text);
     struct weir_url *url = new_url(text, length);
     if (url == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "database URL: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "database URL: out of memory");
 
     struct parser p = {text, text + length, url->storage, reterr};
     weir_status status = parse(&p, url);

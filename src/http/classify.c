@@ -108,7 +108,7 @@ static struct classification classify_proxy(const struct transfer *t, char *text
     j.is_ours = is_final;
     j.proxy_status = (int)t->proxy_status;
     snprintf(text, WEIR_ERROR_TEXT, "no connection: the proxy answered CONNECT with status %ld%s",
-             t->proxy_status, t->proxy_status == 407 ? ", it wants a user and password" : "");
+             t->proxy_status, t->proxy_status == 407 ? ", it requires a user and password" : "");
     return j;
 }
 
@@ -139,7 +139,7 @@ static struct classification classify_code(const struct transfer *t, bool is_cut
         before = t->sends > 0 ? "connection lost: " : "no connection: ";
         break;
     case NATURE_NONSENSE:
-        before = "the response is no HTTP: ";
+        before = "not a valid HTTP response: ";
         break;
     case NATURE_MEMORY:
     case NATURE_LARGE:
@@ -147,7 +147,7 @@ static struct classification classify_code(const struct transfer *t, bool is_cut
         j.is_ours = true;
         is_line = t->sends > 0 && !t->is_head_done;
         j.status = is_line || nature == NATURE_LARGE ? WEIR_LIMIT : WEIR_NO_MEMORY;
-        before = is_line ? "a line of the header is too long: " : "";
+        before = is_line ? "a header line is too long: " : "";
         break;
     case NATURE_OTHER:
         break;
@@ -191,7 +191,7 @@ struct classification weir__classify(const struct transfer *t, bool is_cut_short
     case STOP_RESEND:
         j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
         snprintf(text, WEIR_ERROR_TEXT,
-                 "connection lost: it was used before, and closed by the other side");
+                 "connection lost: the other side closed this reused connection");
         break;
     case STOP_ENOUGH:
         j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
@@ -205,7 +205,7 @@ struct classification weir__classify(const struct transfer *t, bool is_cut_short
             /* To libcurl an end within the header is the end of the response. */
             j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
             snprintf(text, WEIR_ERROR_TEXT,
-                     "connection lost: the header of the response broke off");
+                     "connection lost: the header of the response was cut off");
             break;
         }
         if (t->response->status >= 200) {

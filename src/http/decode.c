@@ -277,7 +277,7 @@ static bool has_zstd_magic(struct stage *stage)
 static enum step step_zstd(struct stage *stage)
 {
     if (!has_zstd_magic(stage)) {
-        stage->fault = "it has another header";
+        stage->fault = "it has the wrong header";
         return STEP_BROKEN;
     }
     ZSTD_inBuffer in = {stage->in, stage->in_size, 0};
@@ -326,8 +326,8 @@ static weir_status refuse_coding(const char *text, size_t size, weir_error *rete
         is_name = (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') ||
                   (text[i] >= '0' && text[i] <= '9') || strchr("-_.+", text[i]) != NULL;
     return weir_error_set(reterr, WEIR_PROTOCOL,
-                          "the body of the response has a Content-Encoding that is not known%s%.*s"
-                          "; what was asked for is " DECODE_CODINGS,
+                          "the body of the response has an unknown Content-Encoding%s%.*s"
+                          "; weir asked for " DECODE_CODINGS,
                           is_name ? ": " : "", is_name ? (int)size : 0, text);
 }
 
@@ -348,7 +348,7 @@ static weir_status add_stage(struct decoder *decoder, const char *text, size_t s
                               "the body of the response has more than %d codings", DECODE_MOST);
     struct stage *stage = malloc(sizeof *stage);
     if (stage == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: out of memory");
     memset(stage, 0, offsetof(struct stage, piece));
     stage->coding = coding;
     memmove(&decoder->stages[1], &decoder->stages[0], decoder->count * sizeof(struct stage *));
@@ -377,15 +377,15 @@ static weir_status tell_step(const struct stage *stage, enum step step, weir_err
 
     switch (step) {
     case STEP_BROKEN:
-        return weir_error_set(reterr, WEIR_PROTOCOL, "the body of the response is no valid %s: %s",
+        return weir_error_set(reterr, WEIR_PROTOCOL, "the body of the response is not valid %s: %s",
                               name, stage->fault);
     case STEP_LARGE:
         return weir_error_set(reterr, WEIR_LIMIT,
-                              "the body of the response needs more memory to be decoded than "
-                              "%s may take, %d bytes",
+                              "the body of the response needs more memory to decode than "
+                              "%s may use, %d bytes",
                               name, 1 << ZSTD_WINDOW_LOG);
     case STEP_MEMORY:
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: out of memory");
     case STEP_ON:
     case STEP_ENDED:
         break;
@@ -428,7 +428,7 @@ static weir_status begin_stream(struct stage *stage, weir_error *reterr)
     if (stage->in_size == 0)
         return WEIR_OK;
     if (stage->has_ended && !stage->coding->may_go_on) {
-        stage->fault = "something follows its end";
+        stage->fault = "there is data after its end";
         return tell_step(stage, STEP_BROKEN, reterr);
     }
     if (!stage->coding->begin(stage))
@@ -473,7 +473,7 @@ weir_status weir__decoder_open(const char *const *values, size_t count, int max_
     weir_status status = WEIR_OK;
 
     if (decoder == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "response: out of memory");
     *decoder = (struct decoder){.take = take, .arg = arg, .max_expansion = max_expansion};
     for (size_t i = 0; i < count && status == WEIR_OK; i++)
         status = add_stages(decoder, values[i], reterr);
@@ -498,7 +498,7 @@ weir_status weir__decoder_end(const struct decoder *decoder, weir_error *reterr)
     for (size_t i = 0; i < decoder->count; i++)
         if (!decoder->stages[i]->has_ended)
             return weir_error_set(reterr, WEIR_DISCONNECTED,
-                                  "the body of the response broke off: it ended before its %s "
+                                  "the body of the response was cut off: it ended before its %s "
                                   "stream did",
                                   decoder->stages[i]->coding->name);
     return WEIR_OK;

@@ -29,7 +29,8 @@ weir_status weir_http_listen(weir_http *session, unsigned mask, weir_http_listen
     pthread_mutex_unlock(&session->lock);
     if (count < SESSION_LISTENERS)
         return WEIR_OK;
-    return weir_error_set(reterr, WEIR_FULL, "http \"%s\": %d listeners are the most",
+    return weir_error_set(reterr, WEIR_FULL,
+                          "http \"%s\": it already has %d listeners, the maximum",
                           session->options.name, SESSION_LISTENERS);
 }
 

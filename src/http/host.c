@@ -10,9 +10,9 @@
 /* The most bytes of a name that can become HOST_LIMIT characters, but for what is mapped to nothing. */
 #define NAME_LIMIT (4 * HOST_LIMIT)
 
-static const char no_name_character[] = "this character may not stand in a host";
+static const char no_name_character[] = "this character is not allowed in a host";
 static const char no_host[] = "expected a host";
-static const char no_label[] = "expected a name, and a dot only between two";
+static const char no_label[] = "expected a name, and a dot only between two names";
 static const char long_label[] = "a label of a host has at most 63 characters";
 static const char long_name[] = "a host has at most 254 characters";
 
@@ -106,7 +106,7 @@ static const char *describe(int code)
     case IDN2_HYPHEN_STARTEND:
         return "an international name must not begin or end with a hyphen";
     case IDN2_2HYPHEN:
-        return "an international name must not have hyphens as its third and fourth character";
+        return "an international name must not have hyphens as its third and fourth characters";
     case IDN2_LEADING_COMBINING:
         return "a name must not begin with a combining mark";
     case IDN2_BIDI:
@@ -116,9 +116,9 @@ static const char *describe(int code)
     case IDN2_INVALID_ALABEL:
     case IDN2_UALABEL_MISMATCH:
     case IDN2_ALABEL_ROUNDTRIP_FAILED:
-        return "this name with xn-- is none that stands for another";
+        return "this xn-- name is not a valid international name";
     default:
-        return "this name has a character that may not stand in a host";
+        return "this name has a character that is not allowed in a host";
     }
 }
 

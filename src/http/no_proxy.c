@@ -154,13 +154,13 @@ static bool read_name(struct reading *r, struct entry *entry)
     while (end < r->end && is_name_char(*end))
         end++;
     if (end < r->end && *end == '*')
-        return fail(r, end, "a * stands for all hosts, or before the dot of a domain");
+        return fail(r, end, "a * must stand alone, or before the dot of a domain");
     if (end < r->end && *end == '/' && ends_with_number(from, (size_t)(end - from))) {
         entry->family = AF_INET;
         return read_address(r, entry, from, (size_t)(end - from), end);
     }
     if (end < r->end && *end != ':')
-        return fail(r, end, "this character may not stand in a host");
+        return fail(r, end, "this character is not allowed in a host");
 
     size_t size = (size_t)(end - from);
     if (size > 0 && from[size - 1] == '.')
@@ -170,7 +170,7 @@ static bool read_name(struct reading *r, struct entry *entry)
     if (ends_with_number(from, size)) {
         entry->family = AF_INET;
         return from == r->at ? read_address(r, entry, from, size, end)
-                             : fail(r, from, "expected a domain and no address");
+                             : fail(r, from, "expected a domain, not an address");
     }
     entry->kind = ENTRY_NAME;
     entry->name = from;
@@ -306,7 +306,7 @@ weir_status weir__no_proxy_copy(const char *list, const char *name, char **ret_l
     struct host_fault fault = {list, ""};
     weir_status status = WEIR_OK;
     if (copy == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "%s: no memory", name);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "%s: out of memory", name);
 
     while (status == WEIR_OK && next_entry(&at, &reading)) {
         status = copy_entry(&reading, &to, &fault);
@@ -319,7 +319,7 @@ weir_status weir__no_proxy_copy(const char *list, const char *name, char **ret_l
     }
     free(copy);
     if (status == WEIR_NO_MEMORY)
-        return weir_error_set(reterr, status, "%s: no memory", name);
+        return weir_error_set(reterr, status, "%s: out of memory", name);
     return weir_error_set(reterr, status, "%s, position %zu: %s", name,
                           (size_t)(fault.at - list) + 1, fault.what);
 }

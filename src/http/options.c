@@ -331,7 +331,7 @@ weir_status weir__http_options_copy(const weir_http_options *options, weir_http_
     }
     if (!is_whole) {
         weir__http_options_clear(&copy);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "options: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "options: out of memory");
     }
     copy.breaker.permit_lease_ms = lease_of(options);
     *ret_copy = copy;

@@ -213,6 +213,6 @@ weir_status weir__outgoing_rewind(struct transfer *t)
         return WEIR_OK;
     weir_status status = reader->rewind(reader->arg, t->error);
     if (status != WEIR_OK)
-        weir__transfer_blame(t, status, "the reader of the body cannot go back");
+        weir__transfer_blame(t, status, "the reader of the body cannot rewind");
     return status;
 }

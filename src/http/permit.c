@@ -118,7 +118,8 @@ static bool refuse_by_breaker(struct call *call, weir_breaker_state state, weir_
         weir__refuse(call, WEIR_REFUSED, "the circuit breaker of %s is open for another %.3f s",
                      call->origin->name, (double)open_for / (double)WEIR_SECOND);
     else
-        weir__refuse(call, WEIR_REFUSED, "the circuit breaker of %s is %s and lets no more through",
+        weir__refuse(call, WEIR_REFUSED,
+                     "the circuit breaker of %s is %s and lets no more requests through",
                      call->origin->name, weir_breaker_state_name(state));
     return false;
 }

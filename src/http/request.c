@@ -28,7 +28,7 @@ static weir_status keep(weir_http_request *request, weir_status status, const we
 
 static weir_status no_memory(weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_NO_MEMORY, "request: no memory");
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "request: out of memory");
 }
 
 static void free_secret(char *text, size_t size)
@@ -82,7 +82,7 @@ static weir_status check_method(const char *method, weir_error *reterr)
     if (weir__is_same_name(method, "CONNECT"))
         return weir_error_set(
             reterr, WEIR_INVALID,
-            "method CONNECT: makes a tunnel and no exchange; see the option proxy");
+            "method CONNECT: opens a tunnel, not a request; use the option proxy");
     return WEIR_OK;
 }
 
@@ -209,7 +209,7 @@ static weir_status check_name(const char *name, weir_error *reterr)
             reterr, WEIR_INVALID,
             "header name, position %zu: must be letters, digits and !#$%%&'*+-.^_`|~", fault + 1);
     if (is_ours(name))
-        return weir_error_set(reterr, WEIR_INVALID, "header %s: is weir's own", name);
+        return weir_error_set(reterr, WEIR_INVALID, "header %s: is set by weir itself", name);
     return WEIR_OK;
 }
 
@@ -260,7 +260,7 @@ static weir_status check_key(const weir_http_request *request, const char *name,
     if (value_size == 0)
         return weir_error_set(reterr, WEIR_INVALID, "header %s: must not be empty", name);
     if (request->has_idempotency_key)
-        return weir_error_set(reterr, WEIR_INVALID, "header %s: there is one already", name);
+        return weir_error_set(reterr, WEIR_INVALID, "header %s: is already set", name);
     return WEIR_OK;
 }
 

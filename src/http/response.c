@@ -17,7 +17,7 @@
 
 static weir_status no_memory(weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_NO_MEMORY, "response: no memory");
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "response: out of memory");
 }
 
 /* The values are the server's and may be secret, so that no error quotes them. */
@@ -180,7 +180,7 @@ static weir_status add_folded(weir_http_response *response, const char *value, s
                               weir_error *reterr)
 {
     if (response->field_count == 0)
-        return malformed(reterr, "a line that continues no field");
+        return malformed(reterr, "a line that continues nothing");
     if (size == 0)
         return WEIR_OK;
     const char *name = response->head + response->fields[response->field_count - 1].name;
@@ -221,7 +221,7 @@ static weir_status add_field(weir_http_response *response, const char *line, siz
     while (colon < size && weir__is_blank(line[colon]))
         colon++;
     if (name == 0 || colon == size || line[colon] != ':')
-        return malformed(reterr, "a line that is no field");
+        return malformed(reterr, "a line that is not a field");
     if (colon > name && is_framing(line, name))
         return malformed(reterr, "a blank before the colon of Content-Length or Transfer-Encoding");
     if (response->field_count == RESPONSE_FIELDS_LIMIT)
@@ -358,9 +358,9 @@ const char *weir__response_length_fault(const weir_http_response *response)
         if (!weir__is_same_name(response->head + field->name, "Content-Length"))
             continue;
         if (!read_length(response->head + field->value, &length))
-            return "a Content-Length that is no length";
+            return "an invalid Content-Length";
         if (first >= 0 && length != first)
-            return "two Content-Length that differ";
+            return "two different Content-Length fields";
         first = length;
     }
     return NULL;

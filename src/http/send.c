@@ -101,7 +101,7 @@ static enum next redirect(struct call *call)
     if (decision->verdict == WEIR_VERDICT_FAIL) {
         call->classification.status =
             decision->cause == WEIR_CAUSE_EXHAUSTED ? WEIR_LIMIT : WEIR_RESPONSE;
-        snprintf(call->failure, WEIR_ERROR_TEXT, "status %d leads elsewhere; %s",
+        snprintf(call->failure, WEIR_ERROR_TEXT, "redirect with status %d was not followed; %s",
                  call->attempt.status,
                  decision->cause == WEIR_CAUSE_EXHAUSTED ? "no redirects are left"
                                                          : weir_retry_cause_text(decision->cause));
@@ -134,8 +134,8 @@ static enum next conclude(struct call *call, const weir_retry_decision *decision
     const char *reason = weir_retry_cause_text(decision->cause);
 
     if (decision->cause == WEIR_CAUSE_BODY && call->has_lost_chunks)
-        reason = "the body cannot be sent again: it has no known length, and the answer came in "
-                 "HTTP/1.0, and HTTP/1.0 has no chunked bodies";
+        reason = "the body cannot be sent again: its length is unknown, and the server answered "
+                 "in HTTP/1.0, which has no chunked bodies";
     if (decision->verdict == WEIR_VERDICT_RETRY)
         return pause_until(call, decision);
     if (decision->verdict == WEIR_VERDICT_RETURN)
@@ -157,7 +157,7 @@ static enum next give_up_on_sink(struct call *call)
 {
     if (is_ambiguous(call, WEIR_CAUSE_BODY))
         call->classification.status = WEIR_AMBIGUOUS;
-    add_reason(call, "the sink had a part of the body already, so it was not repeated");
+    add_reason(call, "the sink already had part of the body, so it was not repeated");
     return NEXT_ERROR;
 }
 

@@ -47,7 +47,7 @@ static weir_status load(X509_STORE *store, const char *file, const char *path, b
         return weir_error_set(reterr, WEIR_INVALID, "ca_file \"%s\": no certificates can be read",
                               file);
     if (path != NULL && is_given && !is_directory(path))
-        return weir_error_set(reterr, WEIR_INVALID, "ca_path \"%s\": is no directory", path);
+        return weir_error_set(reterr, WEIR_INVALID, "ca_path \"%s\": is not a directory", path);
     if (path != NULL && X509_STORE_load_path(store, path) != 1 && is_given)
         return weir_error_set(reterr, WEIR_INVALID, "ca_path \"%s\": cannot be used", path);
     return WEIR_OK;
@@ -87,8 +87,8 @@ static weir_status try_pair(SSL_CTX *context, const char *cert, const char *key,
                               cert);
     if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
         return weir_error_set(reterr, WEIR_INVALID,
-                              "key_file \"%s\": no key without a passphrase can be read that fits "
-                              "the certificate",
+                              "key_file \"%s\": no key can be read that fits the certificate "
+                              "and has no passphrase",
                               key);
     return WEIR_OK;
 }

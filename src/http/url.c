@@ -37,7 +37,7 @@ static weir_status too_long(weir_error *reterr)
 
 static weir_status no_memory(weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_NO_MEMORY, "URL: no memory");
+    return weir_error_set(reterr, WEIR_NO_MEMORY, "URL: out of memory");
 }
 
 /* What libcurl's parser found, after our own checks have passed. */
@@ -150,7 +150,7 @@ static weir_status check_characters(const struct reading *r)
 {
     for (const char *at = r->text; *at != '\0'; at++) {
         if (weir__is_control(*at))
-            return invalid_at(r, at, "a control character may not stand in a URL");
+            return invalid_at(r, at, "a control character is not allowed in a URL");
         if (is_plain(*at) || at < r->authority_end) /* which is looked at by itself */
             continue;
         return invalid_at(r, at,
@@ -456,8 +456,7 @@ static weir_status nobody_follows(const weir_error *why, weir_error *reterr)
 
     if (why->status == WEIR_NO_MEMORY)
         return no_memory(reterr);
-    return weir_error_set(reterr, WEIR_PROTOCOL, "Location leads to where nobody follows: %.*s",
-                          size, reason);
+    return weir_error_set(reterr, WEIR_PROTOCOL, "unsupported redirect target: %.*s", size, reason);
 }
 
 weir_status weir__url_resolve(const struct url *base, const char *location, struct url *ret_url,

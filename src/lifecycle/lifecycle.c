@@ -53,10 +53,10 @@ weir_status weir_lifecycle_add(weir_lifecycle *lifecycle, const weir_part *part,
     if (part->name == NULL || part->name[0] == '\0')
         return weir_error_set(reterr, WEIR_INVALID, "add part: it has no name");
     if (weir_lifecycle_phase(lifecycle) != WEIR_PHASE_NEW)
-        return weir_error_set(reterr, WEIR_INVALID, "add part \"%s\": the start has begun already",
+        return weir_error_set(reterr, WEIR_INVALID, "add part \"%s\": the start has already begun",
                               part->name);
     if (lifecycle->part_count == MAX_PARTS)
-        return weir_error_set(reterr, WEIR_FULL, "add part \"%s\": there are %d parts already",
+        return weir_error_set(reterr, WEIR_FULL, "add part \"%s\": there are already %d parts",
                               part->name, MAX_PARTS);
     lifecycle->parts[lifecycle->part_count++] = *part;
     return WEIR_OK;
@@ -143,7 +143,7 @@ weir_status weir_lifecycle_start(weir_lifecycle *lifecycle, weir_time deadline, 
     weir_error error;
 
     if (!atomic_compare_exchange_strong(&lifecycle->phase, &expected, WEIR_PHASE_STARTING))
-        return weir_error_set(reterr, WEIR_ALREADY, "start: it was started before");
+        return weir_error_set(reterr, WEIR_ALREADY, "start: it was already started");
 
     for (size_t i = 0; i < lifecycle->part_count; i++) {
         const weir_part *part = &lifecycle->parts[i];

@@ -81,7 +81,7 @@ weir_status weir_metrics_add(weir_metrics *metrics, const weir_metric_options *o
                        "Prometheus' text)",
                        options->name, other->name, other->exposed);
     if (status == WEIR_FULL)
-        weir_error_set(reterr, status, "metric \"%s\": there are %d already, the most there can be",
+        weir_error_set(reterr, status, "metric \"%s\": there are already %d, the maximum",
                        options->name, WEIR_METRICS_MAX);
     weir__metric_free(made);
     if (status != WEIR_ALREADY)
@@ -202,11 +202,10 @@ weir_status weir_metrics_add_source(weir_metrics *metrics, weir_metrics_source *
     weir_status status = add_source_locked(metrics, source, arg);
     weir__unlock(&metrics->lock);
     if (status == WEIR_FULL)
-        weir_error_set(reterr, status,
-                       "metrics: there are %d sources already, the most there can be",
+        weir_error_set(reterr, status, "metrics: there are already %d sources, the maximum",
                        WEIR_METRICS_SOURCES_MAX);
     if (status == WEIR_ALREADY)
-        weir_error_set(reterr, status, "metrics: this source is there already");
+        weir_error_set(reterr, status, "metrics: this source was already added");
     return status;
 }
 

@@ -57,7 +57,7 @@ weir_status weir_tracer_open(const weir_tracer_options *options, weir_tracer **r
     weir_span *ring = tracer != NULL ? malloc((size_t)o->capacity * sizeof *ring) : NULL;
     if (ring == NULL) {
         free(tracer);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "tracer: no memory for %d spans",
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "tracer: out of memory for %d spans",
                               o->capacity);
     }
     tracer->sampled_below = (uint64_t)(o->sample_ratio * (double)SAMPLE_ALL);

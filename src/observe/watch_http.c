@@ -56,7 +56,7 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
     [ACTIVE_REQUESTS] = GAUGE("http.client.active_requests", "{request}",
                               "Requests under way, waits and pauses included", ORIGIN_LABELS),
     [SEND_DURATION] = HISTOGRAM("weir.http.send.duration", send_bounds,
-                                "Time of a request in all: waits, attempts, pauses and redirects",
+                                "Total time of a request: waits, attempts, pauses and redirects",
                                 ORIGIN_LABELS, "http.request.method", "error.type"),
     [ORIGINS] = GAUGE("weir.http.origins", "{origin}", "Origins that the session remembers",
                       "weir.session.name"),
@@ -95,7 +95,7 @@ static const weir_metric_options descriptions[HTTP_METRICS] = {
                                  "Attempts that the circuit breaker refused", ORIGIN_LABELS),
     [COOL_DOWN] =
         GAUGE("weir.http.cool_down", "s",
-              "Time until the cool-down ends that the origin asked for; 0: none", ORIGIN_LABELS),
+              "Time left of the cool-down that the origin asked for; 0: none", ORIGIN_LABELS),
     [COOL_DOWNS] = COUNTER("weir.http.cool_downs", "{cool_down}",
                            "Times that the origin asked for a pause", ORIGIN_LABELS),
     [PENDING] = GAUGE("weir.http.pending_requests", "{request}",

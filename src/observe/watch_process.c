@@ -15,15 +15,13 @@ enum { CPU, RESIDENT, VIRTUAL, OPEN_FDS, MAX_FDS, START, THREADS, BUILD, PROCESS
 _Static_assert(PROCESS_METRICS <= INSTRUMENTS_MAX, "room for every metric of the process");
 
 static const weir_metric_options descriptions[PROCESS_METRICS] = {
-    [CPU] =
-        COUNTER("process.cpu.seconds", "s", "Time of processors used, by user and system", NULL),
-    [RESIDENT] = GAUGE("process.resident_memory.bytes", "By", "Memory that is in use", NULL),
-    [VIRTUAL] = GAUGE("process.virtual_memory.bytes", "By", "Memory that has addresses", NULL),
+    [CPU] = COUNTER("process.cpu.seconds", "s", "CPU time used, in user and system mode", NULL),
+    [RESIDENT] = GAUGE("process.resident_memory.bytes", "By", "Resident memory", NULL),
+    [VIRTUAL] = GAUGE("process.virtual_memory.bytes", "By", "Virtual memory", NULL),
     [OPEN_FDS] = GAUGE("process.open_fds", "{descriptor}", "Open file descriptors", NULL),
-    [MAX_FDS] =
-        GAUGE("process.max_fds", "{descriptor}", "Open file descriptors there can be", NULL),
+    [MAX_FDS] = GAUGE("process.max_fds", "{descriptor}", "Limit of open file descriptors", NULL),
     [START] =
-        GAUGE("process.start_time.seconds", "s", "When the process began, in Unix time", NULL),
+        GAUGE("process.start_time.seconds", "s", "When the process started, in Unix time", NULL),
     [THREADS] = GAUGE("process.threads", "{thread}", "Threads", NULL),
     [BUILD] = GAUGE("weir.build.info", "", "1, with the version of weir", "version"),
 };

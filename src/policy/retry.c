@@ -35,7 +35,7 @@ static const struct {
 } causes[] = {
     [WEIR_CAUSE_FINAL] = {"final", "it needs no repeat"},
     [WEIR_CAUSE_BACKOFF] = {"backoff", "it is repeated after a back-off"},
-    [WEIR_CAUSE_RETRY_AFTER] = {"retry_after", "it is repeated when the server said"},
+    [WEIR_CAUSE_RETRY_AFTER] = {"retry_after", "it is repeated at the time the server gave"},
     [WEIR_CAUSE_REDIRECT] = {"redirect", "it was redirected"},
     [WEIR_CAUSE_METHOD] = {"method", "the method may not be repeated"},
     [WEIR_CAUSE_UNKNOWN] = {"unknown",

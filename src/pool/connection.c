@@ -78,7 +78,7 @@ static weir_status give_up_unannounced(weir_pool *pool, struct acquire *acquire,
 
     weir_error_set(&error, WEIR_TIMEOUT,
                    "pool \"%s\": the deadline passed before the first_connect listener of another "
-                   "acquire was done",
+                   "acquire had finished",
                    pool->name);
     return give_up(pool, acquire, &error, reterr);
 }

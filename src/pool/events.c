@@ -55,8 +55,7 @@ weir_status weir_pool_listen(weir_pool *pool, unsigned mask, weir_pool_listener 
     weir_status status = add_locked(pool, &added);
     weir__unlock(&pool->lock);
     if (status != WEIR_OK)
-        weir_error_set(reterr, status,
-                       "pool \"%s\": it has %d listeners already, the most there can be",
+        weir_error_set(reterr, status, "pool \"%s\": it already has %d listeners, the maximum",
                        pool->name, LISTENERS);
     return status;
 }

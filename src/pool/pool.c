@@ -53,7 +53,7 @@ weir_status weir_pool_open(const weir_pool_options *options, const weir_driver *
     if (pool == NULL || slots == NULL) {
         free(pool);
         free(slots);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "pool \"%s\": no memory for %d slots",
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "pool \"%s\": out of memory for %d slots",
                               options->name, count_slots(options));
     }
 

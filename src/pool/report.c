@@ -24,7 +24,7 @@ static void describe_timeout(weir_pool *pool, weir_time waited, weir_error *erro
     weir__describe_holders(pool, holders, sizeof holders);
     if (peer_limit > 0)
         weir_error_set(error, WEIR_TIMEOUT,
-                       "pool \"%s\": limit of %d connections that the peer takes reached, "
+                       "pool \"%s\": limit of %d connections that the peer accepts reached, "
                        "connection timed out, timeout %.2f; held by: %s",
                        pool->name, peer_limit, seconds, holders);
     else
@@ -44,8 +44,8 @@ weir_status weir__report_no_slot(weir_pool *pool, struct acquire *acquire, weir_
     if (status == WEIR_FULL) {
         atomic_fetch_add_explicit(&pool->refused, 1, memory_order_relaxed);
         return weir_error_set(reterr, status,
-                              "pool \"%s\": %d callers already wait, the most that max_waiters "
-                              "allows",
+                              "pool \"%s\": %d callers are already waiting, the most that "
+                              "max_waiters allows",
                               pool->name, pool->options.max_waiters);
     }
 
@@ -95,8 +95,8 @@ void weir__report_limit(weir_pool *pool, const struct acquire *acquire, const st
 
     atomic_fetch_add_explicit(&pool->peer_refusals, 1, memory_order_relaxed);
     weir_error_set(&error, WEIR_FULL,
-                   "pool \"%s\": the peer takes no more than %d connections, one more is tried in "
-                   "%.2f s: %s",
+                   "pool \"%s\": the peer accepts no more than %d connections, one more is tried "
+                   "in %.2f s: %s",
                    pool->name, peer->limit, (double)pause / (double)WEIR_SECOND, cause->text);
     memcpy(error.sqlstate, cause->sqlstate, sizeof error.sqlstate);
     error.native = cause->native;

@@ -162,7 +162,7 @@ void weir__describe_holders(weir_pool *pool, char *buffer, size_t size)
     size_t used = 0;
 
     if (count == 0)
-        snprintf(buffer, size, "nobody any more");
+        snprintf(buffer, size, "nobody now");
     for (size_t i = 0; i < count && i < SHOWN && used < size; i++) {
         const weir_pool_holder *h = &holders[i];
         char who[32] = "being cancelled";

@@ -221,7 +221,7 @@ def test_a_missing_table_is_404():
 
 
 def test_a_table_without_a_key_of_one_column_says_so():
-    refused(backend.get("/api/v1/tables/pairs/1"), 422, "no primary key of one column")
+    refused(backend.get("/api/v1/tables/pairs/1"), 422, "no single-column primary key")
 
 
 def test_rows_come_by_pages_in_a_stable_order():

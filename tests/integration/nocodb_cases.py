@@ -209,7 +209,7 @@ def verify(program, url, token=TOKEN):
 def check_verify(program, site):
     for api, base in BASES.items():
         line = verify(program, site + base)
-        assert line.startswith("✓ nocodb: NocoDB ") and "takes the token, and table things gave a row" in line, (api, line)
+        assert line.startswith("✓ nocodb: NocoDB ") and "accepts the token, and table things gave a row" in line, (api, line)
     assert verify(program, site + BASES["v2"], "wrong-token").startswith("✗ nocodb: it answers 401"), "a wrong token"
     assert verify(program, site + "/api/v3/data/other").startswith("✗"), "a wrong base"
 

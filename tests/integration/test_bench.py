@@ -165,7 +165,7 @@ def test_a_signal_ends_it_soon_with_what_is_whole():
             assert running.poll() is None
         running.send_signal(signal.SIGINT)
         output, errors = running.communicate(timeout=30)
-    assert running.returncode == 1 and errors == "" and "It was interrupted: 0 of 3 levels are whole." in output, (output, errors)
+    assert running.returncode == 1 and errors == "" and "It was interrupted: 0 of 3 levels are complete." in output, (output, errors)
 
 
 def test_a_level_that_the_server_has_no_room_for_fails_and_those_before_it_stay():
@@ -177,7 +177,7 @@ def test_a_level_that_the_server_has_no_room_for_fails_and_those_before_it_stay(
         done = directory.weir("--seconds", "0.2", "--concurrency", "1,8", "--json", "report.json", environment={"SQL_CONN_STRING": url})
         report = json.loads((directory.path / "report.json").read_text())
     assert done.returncode == 1 and "with 8 threads: " in done.stderr and "too many connections" in done.stderr, done
-    assert "It failed: 1 of 2 levels are whole." in done.stdout, done.stdout
+    assert "It failed: 1 of 2 levels are complete." in done.stdout, done.stdout
     check_report(report, [1])
 
 

@@ -334,7 +334,7 @@ int main(void)
 """
 # What must be set beside a field so that its own range is what is tried.
 ROOM = {"wait_in_open_ms": "o.wait_in_open_max_ms = 86400000;"}
-WORDS = {"pool_block": "WEIR_POOL_", "jitter": "WEIR_JITTER_", "retry_after_action": "WEIR_RETRY_AFTER_"}
+WORDS = {"pool_block": "WEIR_HTTP_WHEN_FULL_", "jitter": "WEIR_JITTER_", "retry_after_action": "WEIR_RETRY_AFTER_"}
 
 
 def attempt(kind, field, value, is_fine, setup=""):
@@ -360,7 +360,7 @@ def default_claim(kind, row):
     if field == "user_agent":
         return f'strcmp({at}, "{default.split()[0]}" WEIR_VERSION) == 0'
     if field == "pool_block":
-        return f"{at} == WEIR_POOL_{default.upper()}"
+        return f"{at} == WEIR_HTTP_WHEN_FULL_{default.upper()}"
     if re.fullmatch(r"-?\d+|true|false|NULL|WEIR_\w+", default):
         return f"{at} == {default}"
     return f"strcmp({at}, {c_text(default)}) == 0"

@@ -294,7 +294,7 @@ static void open_with_list(void)
     if (strcasestr(error.text, "no_proxy") == NULL)
         return;
     is_named = true;
-    snprintf(text, sizeof text, "%s: no memory", list_name);
+    snprintf(text, sizeof text, "%s: out of memory", list_name);
     check_contains(error.text, text);
 }
 

@@ -310,7 +310,7 @@ static void what_the_callers_functions_fail_with_ends_the_call(void)
 {
     static const char *const said[] = {
         "the sink refused the body: ", "the reader of the body failed: ",
-        "the reader of the body cannot go back: "};
+        "the reader of the body cannot rewind: "};
     for (int i = 0; i < FAILING * SAYING; i++) {
         struct taker taker = {.count = i / SAYING == REWIND ? 0 : 1};
         struct peer *peer = start_peer(take, &taker);
@@ -422,7 +422,7 @@ static void a_get_that_breaks_off_in_a_sink_is_not_repeated_and_the_error_says_s
         check_int(o.report.attempts, 1);
         check_int(o.report.resends, 0);
         check_int(o.report.cause, WEIR_CAUSE_BODY);
-        check_contains(o.error.text, "the sink had a part");
+        check_contains(o.error.text, "the sink already had part");
         check_text(sunk.text, "hello");
         check_int(peer_requests(peer), i + 1);
         weir_http_request_close(request);

@@ -7,7 +7,7 @@
 static void check_lost(const struct outcome *o)
 {
     check_outcome_at(o, WEIR_DISCONNECTED, __FILE__, __LINE__);
-    check_contains(o->error.text, "broke off");
+    check_contains(o->error.text, "was cut off");
 }
 
 static void check_cut(weir_http *session, const struct stream *s, size_t size, enum framing framing)

@@ -113,7 +113,7 @@ static void a_location_leads_to_an_international_host(void)
             check_int(o.http, 200);
             check(peer_saw(peer, targets[i]));
         } else {
-            check_contains(o.error.text, "Location leads to where nobody follows");
+            check_contains(o.error.text, "unsupported redirect target");
         }
     }
     check_int(peer_connections(peer), 2); /* one for each origin */

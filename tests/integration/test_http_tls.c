@@ -604,8 +604,8 @@ static void what_cannot_be_used_as_a_certificate_is_said_at_open(void)
     } cases[] = {
         {"/nowhere/ca.pem", NULL, NULL, NULL, "ca_file \"/nowhere/ca.pem\""},
         {certs.good_key, NULL, NULL, NULL, "no certificates can be read"},
-        {NULL, "/nowhere/ca", NULL, NULL, "ca_path \"/nowhere/ca\": is no directory"},
-        {NULL, certs.ca, NULL, NULL, "is no directory"},
+        {NULL, "/nowhere/ca", NULL, NULL, "ca_path \"/nowhere/ca\": is not a directory"},
+        {NULL, certs.ca, NULL, NULL, "is not a directory"},
         {certs.ca, NULL, "/nowhere/cert.pem", certs.client_key, "cert_file \"/nowhere/cert.pem\""},
         {certs.ca, NULL, certs.client_key, certs.client_key, "no certificate can be read"},
         {certs.ca, NULL, certs.client, "/nowhere/key.pem", "key_file \"/nowhere/key.pem\""},

@@ -243,7 +243,7 @@ static void an_upload_that_was_answered_in_http_1_0_is_not_repeated(void)
             if (s.status != WEIR_OK)
                 check_contains(s.error.text, "HTTP/1.0");
             if (s.status == WEIR_RESPONSE)
-                check_contains(s.error.text, "and HTTP/1.0 has no chunked bodies");
+                check_contains(s.error.text, "HTTP/1.0, which has no chunked bodies");
             check_int(s.report.cause, WEIR_CAUSE_BODY);
             check_int(s.report.attempts, 1);
             check(scene_clock_now(&clock.clock) == CLOCK_START); /* nor waited for */

@@ -93,7 +93,7 @@ def test_the_log_tells_start_and_stop_in_order():
                   "INFO DatabaseManager initialized: sqlite:///weir.db",
                   "INFO SuggestionsDBManager initialized: sqlite:///weir.db",
                   "INFO All connection pools initialized successfully",
-                  "INFO the database was empty: table Jurisdictions made of",
+                  "INFO the database was empty: table Jurisdictions created with",
                   "INFO SIGTERM: draining for at most 10000 ms",
                   "INFO Shutting down connection pools...",
                   "INFO SuggestionsDBManager disposed",
@@ -226,7 +226,7 @@ def test_a_request_that_does_not_arrive_whole_does_not_make_the_drain_fail():
             took = time.monotonic() - started
             assert took > 1.6, (what, took)  # it had its chance
             messages = backend.messages()
-            assert "WARNING 1 request had not arrived whole when the drain's time ran out: closed" in messages, (what, messages)
+            assert "WARNING 1 request had not fully arrived when the drain timed out: closed" in messages, (what, messages)
             assert not [line for line in messages if line.startswith("ERROR")] and client.recv(100) == b"", (what, messages)
             client.close()
 
@@ -241,7 +241,7 @@ def test_one_that_arrives_whole_in_time_is_answered():
         client.sendall(b"{" + b" " * 98 + b"}")
         assert client.recv(100).startswith(b"HTTP/1.1 201 ")
         client.close()
-        assert backend.wait_exit() == 0 and not [line for line in backend.log if "arrived whole" in line]
+        assert backend.wait_exit() == 0 and not [line for line in backend.log if "not fully arrived" in line]
 
 
 def test_an_open_body_does_not_cut_those_that_are_being_answered():
@@ -250,7 +250,7 @@ def test_an_open_body_does_not_cut_those_that_are_being_answered():
         post = Posting(backend)
         wait_blocked(backend, 1)
         backend.signal(signal.SIGTERM)
-        backend.wait_log("3 requests had not arrived whole", timeout=20)
+        backend.wait_log("3 requests had not fully arrived", timeout=20)
         release()
         assert backend.wait_exit() == 0, backend.log[-5:]
         post.join(10)
@@ -293,7 +293,7 @@ def test_shutdown_delay_serves_on_while_readyz_says_no():
     with Backend(PROGRAM, "--shutdown-delay", "1500ms") as backend:
         started = time.monotonic()
         backend.signal(signal.SIGTERM)
-        backend.wait_log("SIGTERM: not ready any more; the drain begins in 1500 ms")
+        backend.wait_log("SIGTERM: no longer ready; the drain begins in 1500 ms")
         wait_for(lambda: backend.readiness().status == 503, 5, "not ready")
         assert b"server: draining" in backend.readiness().body
         answer = backend.post("/api/v1/suggestions/literature", {})
@@ -308,7 +308,7 @@ def test_shutdown_delay_serves_on_while_readyz_says_no():
 def test_a_second_signal_ends_it_in_the_delay_too():
     with Backend(PROGRAM, "--shutdown-delay", "60s") as backend:
         backend.signal(signal.SIGTERM)
-        backend.wait_log("SIGTERM: not ready any more")
+        backend.wait_log("SIGTERM: no longer ready")
         time.sleep(0.1)  # later than the twin that timeout(1) sends
         backend.signal(signal.SIGTERM)
         assert backend.wait_exit(5) == 128 + signal.SIGTERM

@@ -304,7 +304,7 @@ def test_null_is_asked_of_a_checkbox_as_postgresql_takes_it():
                     found = [row.get("Id", row.get("id")) for row in rows("boxes", other, filter=filters, **query)]
                     assert found == expected, (base, filters, query, found)
             for filters in (["Links:null"], ["Note:null", "Links:null"], ["Done:null", "Links:null"]):
-                refused(get("boxes", other, filter=filters), 422, "NocoDB answered", 'null cannot be asked of column "Links"')
+                refused(get("boxes", other, filter=filters), 422, "NocoDB answered", 'column "Links" cannot be compared with null')
             # Under load a server says 500 instead, for a while.
             failures = iter([True] * 6)
             fake.override = lambda request: ((500, {}, b'{"error":"ERR_INTERNAL_SERVER"}') if "is,blank" in request.query["where"] and next(failures, False)
@@ -405,7 +405,7 @@ def test_what_cannot_be_asked_is_422_and_not_sent():
                          ({"fields": ","}, ["is empty"]), ({"fields": ",".join("ab" * 40)}, ["at most 64"]),
                          ({"sort": "+Year"}, ["begins with a sign"]), ({"sort": ",".join("abcdefghi")}, ["at most 8"]),
                          ({"sort": "Id", "paging": "keyset"}, ["sort: not possible with keyset paging"]), ({"filter": "Name:" + "x" * 8000}, ["at most 8000"]),
-                         ({"Name": "x"}, ["Name: is no parameter", "filter=column:value"]),
+                         ({"Name": "x"}, ["Name: is not a parameter", "filter=column:value"]),
                          ({"limit": "0"}, ["limit: must be a whole number from 1 to 100000"]), ({"page_size": "1001"}, ["page_size"]),
                          ({"offset": "-1"}, ["offset"]), ({"paging": "cursor"}, ["paging: must be offset or keyset"]),
                          ({"key": "Id"}, ["paging=keyset"]), ({"paging": "keyset", "offset": "1"}, ["offset: not possible"]),
@@ -683,7 +683,7 @@ def test_nocodb_being_down_is_502_at_once_and_does_not_make_the_service_unready(
         # Until there is enough to judge by, it is tried each time; then it is left alone.
         wait_for(lambda: get("many/1", other).status == 503, 20, "the breaker")
         answer = get("many/1", other)
-        refused(answer, 503, "NocoDB is not asked at the moment: it failed too often")
+        refused(answer, 503, "no request is sent to NocoDB at the moment: it failed too often")
         assert 1 <= int(answer.headers["Retry-After"]) <= 72
         origin = other.get("/api/v1/pools").json["http"]["origins"][0]
         assert origin["breaker"]["state"] == "open" and 0 < origin["breaker"]["open_for"] <= 72, origin
@@ -797,7 +797,7 @@ def test_a_call_that_finds_no_turn_in_its_time_is_to_come_again():
         assert get("many/1", other).status == 200
         for path in ("many/1", "many"):
             answer = get(path, other)
-            refused(answer, 503, "NocoDB is not asked at the moment", "its rate limit is reached")
+            refused(answer, 503, "no request is sent to NocoDB at the moment", "its rate limit is reached")
             assert answer.headers["Retry-After"] in ("1", "2")
 
 
@@ -986,7 +986,7 @@ def test_the_version_is_told_once_in_the_log_of_the_start():
                 assert "xc-token" not in site.greetings[0].headers and site.requests == []
                 assert other.stop() == 0 and sum("NocoDB" in line for line in other.log) == 1, other.log
     with version_of(None) as (other, site):
-        other.wait_log("INFO    NocoDB is there, and does not tell its version; the oldest supported is 0.301.3$")
+        other.wait_log("INFO    NocoDB is there, but does not report its version; the oldest supported is 0.301.3$")
 
 
 def test_a_server_that_is_too_old_is_told_with_the_reason():
@@ -1046,7 +1046,7 @@ def test_a_nocodb_that_is_down_is_told_once_and_keeps_nothing_waiting():
 def test_the_version_is_told_when_nocodb_answers_at_last():
     answers = [(503, {}, b""), (429, {"Retry-After": "1"}, b""), (200, {}, b'{"currentVersion":"0.301.3"}')]
     with version_of(lambda request: answers.pop(0)) as (other, site):
-        other.wait_log("WARNING NocoDB does not tell its version yet: it answers 503")
+        other.wait_log("WARNING NocoDB does not report its version yet: it answers 503")
         assert ids("many", other) == [1, 2, 3]
         other.wait_log(r"INFO    NocoDB 0\.301\.3$", 20)
         assert sum("NocoDB" in line for line in other.log) == 2 and answers == []

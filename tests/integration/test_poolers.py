@@ -11,7 +11,7 @@ import tap
 from backend import Backend, user, wait_for
 
 PROGRAM = os.path.abspath(sys.argv[1])
-HIDDEN = "what the server counts cannot be seen here: a pooler stands before it"
+HIDDEN = "the count on the server is hidden: there is a pooler in front of it"
 
 
 def url_of(variable):
@@ -60,7 +60,7 @@ def said_by_a_backend(variable):
                 thread.join(60)
             return backend.pools()["suggestions"]["counters"]["connects"] > 1
         wait_for(has_several, 60, "a second connection")
-        said = [line for line in backend.log if "a pooler stands before the server" in line]
+        said = [line for line in backend.log if "there is a pooler in front of the server" in line]
         return [[line for line in said if f"application_name={name}" in line] for name in urls]
 
 

@@ -29,7 +29,7 @@ def reload(backend, text):
     seen = len(backend.log)
     backend.signal(signal.SIGHUP)
     backend.wait_log(r"SIGHUP: (configuration read again|the configuration stays)", skip=seen)
-    return [line for line in backend.messages()[seen:] if "SIGHUP" in line or "opened anew" in line]
+    return [line for line in backend.messages()[seen:] if "SIGHUP" in line or "reopened" in line]
 
 
 def bearer(secret):
@@ -116,7 +116,7 @@ def test_the_sizes_of_the_pools_change_and_nothing_is_lost():
             wait_for(lambda: backend.pools()["suggestions"]["waiters"] == 2, 10, "two in line")
             said = reload(backend, f"SQL_CONN_STRING={url}&pool_size=7&max_overflow=3\n")
             assert said[-1] == "INFO SIGHUP: configuration read again; changed: SQL_CONN_STRING, SUGGESTIONS_SQL_CONN_STRING", said
-            assert sum("opened anew: sqlite:///" in line and "pool_size 7, max_overflow 3" in line for line in said) == 2, said
+            assert sum("reopened: sqlite:///" in line and "pool_size 7, max_overflow 3" in line for line in said) == 2, said
             for name in ("main", "suggestions"):
                 assert (settings(backend, name)["pool_size"], settings(backend, name)["max_overflow"]) == (7, 3)
             holder.execute("ROLLBACK")
@@ -146,7 +146,7 @@ def test_one_pool_alone_and_what_is_no_option_of_a_pool():
         assert not (backend.directory / "third.db").exists()
     with Backend(PROGRAM, dotenv="SQL_CONN_STRING=sqlite:///:memory:?pool_size=2\n") as backend:
         said = reload(backend, "SQL_CONN_STRING=sqlite:///:memory:?pool_size=4\n")
-        assert "a database in memory cannot be opened anew" in said[0] and said[-1].endswith("changed: nothing"), said
+        assert "an in-memory database cannot be reopened" in said[0] and said[-1].endswith("changed: nothing"), said
         assert backend.get("/api/v1/tables/Jurisdictions/CHE").status == 200
 
 
@@ -160,7 +160,7 @@ def test_what_holds_for_both_pools_changes_in_both_or_in_neither():
                 before = {pool: figures["counters"]["checkouts"] for pool, figures in backend.pools().items()}
                 said = reload(backend, urls + f"{name}={value}\n")
                 assert len(said) == 2 and said[0].startswith(f"WARNING SIGHUP: {name} stays as it is until a restart: "), said
-                assert "a database in memory cannot be opened anew" in said[0] and said[1].endswith("changed: nothing"), said
+                assert "an in-memory database cannot be reopened" in said[0] and said[1].endswith("changed: nothing"), said
                 # The figures of a pool that is opened anew begin anew.
                 assert all(figures["counters"]["checkouts"] >= before[pool] for pool, figures in backend.pools().items()), before
             seen = len(backend.log)
@@ -213,7 +213,7 @@ def test_limits_change_for_what_comes_from_now_on():
         reload(backend, "WEIR_DRAIN_TIMEOUT=7s\nWEIR_SHUTDOWN_DELAY=1ms\n")
         assert backend.stop() == 0
         assert "INFO SIGTERM: draining for at most 7000 ms" in backend.messages()
-        assert "INFO SIGTERM: not ready any more; the drain begins in 1 ms" in backend.messages()
+        assert "INFO SIGTERM: no longer ready; the drain begins in 1 ms" in backend.messages()
 
 
 def test_what_needs_a_restart_is_named_and_goes_on_as_it_was():

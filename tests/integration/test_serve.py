@@ -78,7 +78,7 @@ def test_values_out_of_range_are_named_with_their_range():
 
 
 def test_unsafe_settings_are_refused_with_the_reason():
-    says(weir("serve", "--host", "0.0.0.0"), 2, "HOST 0.0.0.0 reaches beyond this machine", "JWT_SECRET")
+    says(weir("serve", "--host", "0.0.0.0"), 2, "HOST 0.0.0.0 can be reached from other machines", "JWT_SECRET")
     done = weir("serve", environment={"JWT_SECRET": "MYSECRET"})
     says(done, 2, "JWT_SECRET is 8 bytes long: HS256 needs at least 32")
     assert "MYSECRET" not in done.stderr + done.stdout

@@ -270,7 +270,7 @@ static void a_table_without_a_single_key_has_no_rows_by_id(void)
 
     check(database_get_entry_by_id(database, "pairs", "1", soon(), &text, NULL, &error) ==
           WEIR_INVALID);
-    check_contains(error.text, "no primary key of one column");
+    check_contains(error.text, "no single-column primary key");
     check(database_get_entry_by_id(database, "words", "a", soon(), &text, NULL, &error) ==
           WEIR_INVALID);
 }

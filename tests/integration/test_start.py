@@ -76,7 +76,7 @@ def test_a_second_port_that_is_the_first_is_called_so():
     secret = {"JWT_SECRET": SECRET}
     for more in ((), ("--health-host", "127.0.0.1"), ("--health-host", "0.0.0.0"), ("--host", "0.0.0.0", "--health-host", "127.0.0.1")):
         check_refused_first(*run("serve", "--port", str(free), "--health-port", str(free), *more, environment=secret),
-                            f"port {free} is that of everything else: --health-port or WEIR_HEALTH_PORT chooses another")
+                            f"port {free} is already the main port: --health-port or WEIR_HEALTH_PORT chooses another")
 
 
 def test_a_second_address_that_cannot_be_had_is_told_as_that_also_with_the_port_of_the_first():
@@ -142,12 +142,12 @@ def check_pools(backend, workers):
 # ---- Settings in vain
 
 IN_VAIN = [
-    ({"DATABASE_URL": OTHERS_URL}, None, "DATABASE_URL is set and not used: ", 'SQL_CONN_STRING="$DATABASE_URL" uses'),
-    ({}, f"DATABASE_URL={OTHERS_URL}\n", "DATABASE_URL is set and not used: ", "the main database is sqlite:///weir.db"),
-    ({"PGHOST": "db.example"}, None, "PGHOST is set and not used: ", "SQL_CONN_STRING=postgresql:// uses what they name"),
-    ({"PGUSER": "app", "PGPASSWORD": "geheim-1234", "PGDATABASE": "orders"}, None, "PGDATABASE, PGUSER and PGPASSWORD are set and not used: ",
+    ({"DATABASE_URL": OTHERS_URL}, None, "DATABASE_URL is set but not used: ", 'SQL_CONN_STRING="$DATABASE_URL" uses'),
+    ({}, f"DATABASE_URL={OTHERS_URL}\n", "DATABASE_URL is set but not used: ", "the main database is sqlite:///weir.db"),
+    ({"PGHOST": "db.example"}, None, "PGHOST is set but not used: ", "SQL_CONN_STRING=postgresql:// uses what they name"),
+    ({"PGUSER": "app", "PGPASSWORD": "geheim-1234", "PGDATABASE": "orders"}, None, "PGDATABASE, PGUSER and PGPASSWORD are set but not used: ",
      "SQL_CONN_STRING=postgresql://"),
-    ({"PGSERVICE": "orders"}, "PGPORT=5433\n", "PGPORT and PGSERVICE are set and not used: ", "the file .env gives PG variables to nobody"),
+    ({"PGSERVICE": "orders"}, "PGPORT=5433\n", "PGPORT and PGSERVICE are set but not used: ", "PG variables in the file .env are not used"),
 ]
 SILENT = [
     ({"DATABASE_URL": ""}, None, ()), ({"PGHOST": "", "PGAPPNAME": "me", "PGDATA": "/x", "PGSSLMODE": "require"}, None, ()),
@@ -171,7 +171,7 @@ def test_serve_warns_of_database_url_and_libpqs_variables_when_it_does_not_use_t
 
 
 def test_a_token_for_nocodb_without_a_nocodb_is_told_and_not_shown():
-    text = "WARNING NOCODB_API_TOKEN is set and not used: NOCODB_BASE_URL says where NocoDB is"
+    text = "WARNING NOCODB_API_TOKEN is set but not used: NOCODB_BASE_URL says where NocoDB is"
     for environment, dotenv, flags in (({"NOCODB_API_TOKEN": "geheim-1234"}, None, ()), ({}, "NOCODB_API_TOKEN=geheim-1234\n", ()),
                                        ({"NOCODB_BASE_URL": "", "NOCODB_API_TOKEN": "geheim-1234"}, None, ("--log-level", "DEBUG"))):
         with Backend(PROGRAM, *flags, environment=environment, dotenv=dotenv, wait=False) as backend:

@@ -223,7 +223,7 @@ def test_nocodb_is_proved_by_its_version_the_token_and_a_row():
                           (fake.v3, "/api/v3/data/base1/laws/records"), (fake.url + "/base", "/base/laws")):
             fake.forget()
             mark, text = verify_nocodb(url)
-            assert (mark, text.split(";")[0]) == ("✓", "NocoDB 0.301.3 takes the token, and table laws gave a row"), text
+            assert (mark, text.split(";")[0]) == ("✓", "NocoDB 0.301.3 accepts the token, and table laws gave a row"), text
             assert [request.path for request in fake.requests] == ["/api/v1/version", "/api/v2/meta/bases",
                                                                    "/api/v2/meta/bases/base1/tables", rows]
             assert {request.headers["xc-token"] for request in fake.requests} == {TOKEN}
@@ -232,7 +232,7 @@ def test_nocodb_is_proved_by_its_version_the_token_and_a_row():
         fake.tables["laws"].clear()
         assert "table laws is empty" in verify_nocodb(fake.v2)[1]
         fake.version = None
-        assert "NocoDB (of a version that it does not tell) takes" in verify_nocodb(fake.v2)[1]
+        assert "NocoDB (of unknown version) accepts" in verify_nocodb(fake.v2)[1]
 
 
 def test_nocodb_with_a_wrong_token_base_or_version_and_what_is_no_nocodb_fail():
@@ -251,12 +251,12 @@ def test_nocodb_with_a_wrong_token_base_or_version_and_what_is_no_nocodb_fail():
             fake.version = version
             assert verify_nocodb(fake.v2)[0] == "✓", version
         fake.tables.clear()
-        assert verify_nocodb(fake.v2) == ("✗", "it takes the token, but there is no table to read a row of")
+        assert verify_nocodb(fake.v2) == ("✗", "it accepts the token, but there is no table to read a row from")
     with Backend(PROGRAM) as backend:  # weir's own port
         for path in ("", "/api/v2/tables", "/elsewhere"):
             mark, text = verify_nocodb(f"http://127.0.0.1:{backend.port}{path}")
             assert (mark, text) == ("✗", "asked for its version, it answers 404"), text
-    for status, part in ((200, "no NocoDB answers there"), (401, "it answers 401: NOCODB_API_TOKEN is refused"), (502, "it answers 502")):
+    for status, part in ((200, "the server there is not NocoDB"), (401, "it answers 401: NOCODB_API_TOKEN is refused"), (502, "it answers 502")):
         api = Nocodb(status)
         mark, text = verify_nocodb(api.url, SECRET)
         api.close()
@@ -312,7 +312,7 @@ def test_a_server_with_too_few_connections_fails_bound():
         done = directory.weir("--only", "bound", "--only", "query", environment={"SQL_CONN_STRING": url})
     assert done.returncode == 1 and list(failed(done)) == ["bound (main)"], done.stdout
     # One of the four is that of the check itself, which counts.
-    assert "takes no more than 3 connections at once, where 15 are allowed" in failed(done)["bound (main)"], done.stdout
+    assert "accepts no more than 3 connections at once, where 15 are allowed" in failed(done)["bound (main)"], done.stdout
 
 
 def test_an_option_out_of_range_fails_with_its_range():

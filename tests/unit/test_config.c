@@ -277,7 +277,7 @@ static void a_host_beyond_this_machine_needs_a_secret(void)
     const struct config_flag flag = {"host", "0.0.0.0"};
 
     start_with("");
-    check_contains(refuse(&flag, 1).text, "HOST 0.0.0.0 reaches beyond this machine");
+    check_contains(refuse(&flag, 1).text, "HOST 0.0.0.0 can be reached from other machines");
     setenv("JWT_SECRET", long_secret, 1);
     struct config config = load(&flag, 1);
     check_text(config.host, "0.0.0.0");
@@ -314,7 +314,7 @@ static void an_address_without_the_port_that_it_is_for_is_refused(void)
 
     start_with("");
     check_contains(refuse(flags, 1).text, "WEIR_HEALTH_HOST \"10.0.0.1\": is the address of a "
-                                          "second port, which WEIR_HEALTH_PORT must name");
+                                          "second port, so WEIR_HEALTH_PORT must be set too");
     check_contains(refuse(&(struct config_flag){"health-host", "::1"}, 1).text, "\"::1\"");
     config = load(flags, 2);
     check(config.health_port == 8001 && strcmp(config.health_host, "10.0.0.1") == 0);

@@ -26,7 +26,7 @@ static void too_large_is_a_limit_wherever_it_is_met(void)
         const char *text;
     } cases[] = {
         {0, false, "as libcurl says"},
-        {1, false, "a line of the header is too long: as libcurl says"},
+        {1, false, "a header line is too long: as libcurl says"},
         {1, true, "as libcurl says"},
     };
 
@@ -46,7 +46,7 @@ static void out_of_memory_is_a_limit_within_the_header_only(void)
     struct classification j = classify(CURLE_OUT_OF_MEMORY, 1, false);
     check_int(j.status, WEIR_LIMIT);
     check(j.is_ours);
-    check_contains(text, "a line of the header is too long");
+    check_contains(text, "a header line is too long");
 }
 
 static void what_breaks_is_no_connection_before_the_request_and_a_lost_one_after(void)

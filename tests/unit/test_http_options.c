@@ -234,7 +234,7 @@ static void a_proxy_is_a_url_of_four_schemes_with_credentials_or_without(void)
     options.no_proxy = "localhost,.example.com";
     check_fine(&options);
     options.no_proxy = "localhost,*.example.com,192.168.*";
-    check_refused(&options, "no_proxy, position 33: a * stands for all hosts, or before the dot of "
+    check_refused(&options, "no_proxy, position 33: a * must stand alone, or before the dot of "
                             "a domain");
 }
 
@@ -253,13 +253,13 @@ static void a_bad_proxy_is_refused_and_never_shown(void)
         {"http://user:hunter2@r\xC3\xA9lay/\xC3\xA9", "proxy, position 28"},
         {"http://user:hunter2@r\xC3\xA9lay:8\xC3\xA9", "proxy: expected a port of digits only"},
         {"http://user:hunter2@r\xE9lay", "proxy: a host that is not ASCII must be UTF-8"},
-        {"socks5h://user:hunter2@\xC3\xA9..r", "proxy: expected a name, and a dot only"},
+        {"socks5h://user:hunter2@\xC3\xA9..r", "proxy: expected a name, and a dot"},
         {"http://user:hunter2\r\n@relay", "proxy: has a control character at byte 20"},
         {"http://", "proxy: expected a host"},
         {"http://user:hunter2@", "proxy: expected a host"},
         {"http://user:hunter2@relay:99999", "proxy: expected a port from 1 to 65535"},
         {"http://user:hunter2@relay:http", "proxy: expected a port of digits only"},
-        {"http://user:hunter2@pro%78y", "proxy: this character may not stand in a host"},
+        {"http://user:hunter2@pro%78y", "proxy: this character is not allowed in a host"},
         {"http://user:hun@ter2@relay", "proxy: an @ in a user or password"},
         {"http://user:hun/ter2@relay", "proxy: must have nothing after host and port"},
         {"http://relay/hunter2", "proxy: must have nothing after host and port"},

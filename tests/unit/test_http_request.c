@@ -223,7 +223,7 @@ static void what_frames_the_message_is_not_the_users(void)
         "Trailer", "hOST",           "content-length"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        check_header_refused(names[i], "hunter2", WEIR_INVALID, "is weir's own");
+        check_header_refused(names[i], "hunter2", WEIR_INVALID, "is set by weir itself");
     check_line("Hosts", "a", "Hosts: a");
     check_line("T", "a", "T: a");
 }

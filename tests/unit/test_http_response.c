@@ -185,7 +185,7 @@ static void a_head_has_one_status_line(void)
                                         "HTTP/1.1: 200\r\n", "HTTP/2 100\r\n"};
 
     for (size_t i = 0; i < COUNT_OF(lines); i++)
-        check_refused(lines[i], strlen(lines[i]), "a line that is no field");
+        check_refused(lines[i], strlen(lines[i]), "a line that is not a field");
 }
 
 static void a_status_line_ends_what_an_interim_answer_had(void)
@@ -286,9 +286,9 @@ static void a_line_that_is_no_field_is_refused_and_not_shown(void)
                                       "A \r\n",      "\xC3: hunter2\r\n", "A(b): hunter2\r\n"};
 
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        check_refused(bad[i], strlen(bad[i]), "a line that is no field");
-    check_refused(" : hunter2\r\n", 12, "a line that continues no field");
-    check_refused(" hunter2\r\n", 10, "a line that continues no field");
+        check_refused(bad[i], strlen(bad[i]), "a line that is not a field");
+    check_refused(" : hunter2\r\n", 12, "a line that continues nothing");
+    check_refused(" hunter2\r\n", 10, "a line that continues nothing");
 }
 
 static void a_folding_after_a_new_status_line_continues_nothing(void)

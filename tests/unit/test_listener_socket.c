@@ -149,7 +149,7 @@ static void what_keeps_an_address_from_being_bound_is_told_with_its_number(void)
     check_int(bind_error(&config, "is in use by another program; --health-port"), EADDRINUSE);
     config.port = config.health_port;
     close(fd);
-    check_int(bind_error(&config, "is that of everything else: --health-port"), EADDRINUSE);
+    check_int(bind_error(&config, "is already the main port: --health-port"), EADDRINUSE);
     config.health_host = nobodys;
     check_int(bind_error(&config, "listen on 192.0.2.1 port "), EADDRNOTAVAIL);
     config.health_host = none;

@@ -85,7 +85,8 @@ static void a_table_in_it_is_refused_with_how_it_must_end(void)
     check_contains(refusal("http://h/api/v3/data/p1/m1/records"), "leave out the table");
     check_contains(refusal("http://h/api/v1/db/data/noco/p1/m1"), "leave out the table");
     check_text(refusal("http://h/api/v2/tables/m1/records"),
-               "NocoDB base URL: no rows are below \"/api/v2/tables/m1/records\"; leave out the "
+               "NocoDB base URL: there are no rows under \"/api/v2/tables/m1/records\"; leave out "
+               "the "
                "table, which each request names: it must end with /api/v2/tables");
 }
 

@@ -89,7 +89,7 @@ static void what_is_no_page_is_refused(void)
     }
     check(nocodb_row_check("{\"a\":1}", 7, NULL, 0, &error) == WEIR_OK);
     check(nocodb_row_check("[{}]", 4, NULL, 0, &error) == WEIR_PROTOCOL);
-    check_text(error.text, "NocoDB's answer is no row: no JSON object");
+    check_text(error.text, "NocoDB's answer is not a row: not a JSON object");
     check(nocodb_row_check("{\"a\":1", 6, NULL, 0, &error) == WEIR_PROTOCOL);
 }
 

@@ -149,7 +149,7 @@ static void calls_beyond_the_limit_are_refused_at_once(void)
 
     check(nocodb_get_row(service, "t", "1", NULL, 0, weir_deadline_in(1000), &text, NULL, &error) ==
           WEIR_FULL);
-    check_text(error.text, "0 calls to NocoDB are under way already");
+    check_text(error.text, "0 calls to NocoDB are already in flight");
     check(nocodb_list_rows(service, "t", &query, weir_deadline_in(1000), &text, NULL, &error) ==
           WEIR_FULL);
     nocodb_service_close(service);

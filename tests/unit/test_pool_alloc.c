@@ -48,7 +48,7 @@ static void on_a_fake_clock(void)
     weir_pool_options o = fake_options(&f, 2, 1);
     if (!is_fine(weir_pool_open(&o, &fake_driver, &f, &pool, &e))) {
         check(pool == NULL);
-        check_contains(e.text, "pool \"fake\": no memory");
+        check_contains(e.text, "pool \"fake\": out of memory");
         return;
     }
     use_a_pool(pool);

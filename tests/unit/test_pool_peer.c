@@ -59,7 +59,7 @@ static void who_finds_the_peer_full_is_served_by_what_comes_back(void)
     check_int(fake_number(&got), 1);
     check_int(f.now, FAKE_START);
     check_int(heard.events[0].error, WEIR_FULL);
-    check_contains(heard.text, "the peer takes no more than 2 connections");
+    check_contains(heard.text, "the peer accepts no more than 2 connections");
     check_contains(heard.text, "too many clients already");
     check(heard.events[0].duration >= 50 * WEIR_MS && heard.events[0].duration <= 100 * WEIR_MS);
     check_text(fake_heard(&heard), "peer_limit reset checkin wait checkout");
@@ -173,7 +173,7 @@ static void who_never_waits_is_told_at_once(void)
     open_before(2, 5);
     for (int i = 0; i < 2; i++) {
         check_int(weir_pool_try_acquire(the_pool, &got, i == 0 ? &e : NULL), WEIR_TIMEOUT);
-        check_contains(e.text, "limit of 2 connections that the peer takes reached");
+        check_contains(e.text, "limit of 2 connections that the peer accepts reached");
         check_int(pool_check_live(the_pool, &f), 0);
     }
     check_int(f.waits, 0);
@@ -189,7 +189,7 @@ static void the_deadline_bounds_the_wait_and_says_whose_limit_it_was(void)
     weir_time began = f.now;
     check_int(weir_pool_acquire(the_pool, began + 30 * WEIR_MS, &got, &e), WEIR_TIMEOUT);
     check_int(f.now, began + 30 * WEIR_MS);
-    check_contains(e.text, "limit of 2 connections that the peer takes reached");
+    check_contains(e.text, "limit of 2 connections that the peer accepts reached");
     check_contains(e.text, "test_pool_peer.c");
     check_text(fake_heard(&heard), "peer_limit timeout");
     check_int(stats().timeouts, 1);

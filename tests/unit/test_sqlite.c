@@ -283,14 +283,14 @@ static void parameters_that_do_not_match_are_named(void)
 
     check_params(conn, "SELECT :a, :b", &a, 1, ":b has no value");
     check_params(conn, "SELECT :a", NULL, 0, ":a has no value");
-    check_params(conn, "SELECT :a", ab, 2, ":b does not stand");
+    check_params(conn, "SELECT :a", ab, 2, ":b is not in");
     check_params(conn, "SELECT :a", aa, 2, ":a is given twice");
     check_params(conn, "SELECT :a", a_and_one, 2, "parameter 2 has no name");
     check_params(conn, "SELECT :a", &one, 1, ":a has no value");
     check_params(conn, "SELECT $1", &a, 1, ":a is named");
     check_params(conn, "SELECT $1, $2", &one, 1, "$2 has no value");
-    check_params(conn, "SELECT 1", &one, 1, "$1 does not stand");
-    check_params(conn, "SELECT 1", &a, 1, ":a does not stand");
+    check_params(conn, "SELECT 1", &one, 1, "$1 is not in");
+    check_params(conn, "SELECT 1", &a, 1, ":a is not in");
     check_params(conn, "SELECT :a, $1", ab, 2, "both");
     check_params(conn, "SELECT ?", NULL, 0, "write :name or $1");
     check_params(conn, "SELECT @a", NULL, 0, "write :name or $1");

@@ -234,7 +234,7 @@ static void listeners_are_called_in_the_order_they_came_and_are_8_at_most(void)
         check_status(weir_db_listen(db, note_order, &order[i], &e), WEIR_OK, e);
     check_int(weir_db_listen(db, note_order, &order[0], NULL), WEIR_FULL);
     check_status(weir_db_listen(db, note_order, &order[0], &e), WEIR_FULL, e);
-    check_text(e.text, "db \"db\": it has 8 listeners already, the most there can be");
+    check_text(e.text, "db \"db\": it already has 8 listeners, the maximum");
     fixture_run_in(db, "SELECT 1");
     for (int i = 0; i < DB_LISTENERS; i++)
         check_int(order[i], i + 1);

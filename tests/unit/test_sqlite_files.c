@@ -137,7 +137,7 @@ static void a_busy_pool_notices_that_its_file_was_replaced(void)
     check_int(rename(path_of("pool-other.db", ""), path_of("pool.db", "")), 0);
     check(write_until_it_fails(db, NULL, start, &error) < SOON);
     check(error.status == WEIR_CONNECT || error.status == WEIR_DISCONNECTED);
-    check_refused(db, "belong to the former file");
+    check_refused(db, "belong to the old file");
     weir_db_close(db);
     remove_sides("pool.db");
 }
@@ -217,11 +217,11 @@ static void a_replaced_file_is_not_opened_with_the_wal_of_the_former(void)
     char *wal_bytes = read_file(path_of("replaced.db", "-wal"), &wal_size);
     check(wal_size > 0);
     pass_a_look();
-    check_refused(db, "belong to the former file: put that one back, or remove these two");
+    check_refused(db, "belong to the old file: put the old file back, or remove these two");
     weir_db_close(db);
     for (int i = 0; i < 2; i++) {
         db = fixture_open(fixture_url("replaced.db"), NULL);
-        check_refused(db, "belong to the former file");
+        check_refused(db, "belong to the old file");
         if (i == 0)
             weir_db_close(db);
     }

@@ -117,7 +117,7 @@ static void a_pool_without_overflow_fails_overflow(void)
 {
     begin();
     calls.open = open_without_overflow;
-    fails("overflow", "only 1 of 3 connections could be had");
+    fails("overflow", "only 1 of 3 connections could be acquired");
 }
 
 static void a_pool_with_more_overflow_than_it_may_have_fails_overflow(void)
@@ -557,7 +557,7 @@ static void nocodb_fails_where_something_else_answers_or_nothing(void)
     config.nocodb_base_url = url;
     struct verify_finding finding = found("nocodb");
     check_int(finding.outcome, VERIFY_FAIL);
-    check_contains(finding.text, "no NocoDB answers there");
+    check_contains(finding.text, "the server there is not NocoDB");
     verify_site_fail(site, -1);
     finding = found("nocodb");
     check_int(finding.outcome, VERIFY_FAIL);
@@ -598,7 +598,7 @@ static void a_check_that_does_not_end_is_given_up_at_its_limit(void)
     sem_init(&has_ended, 0, 0);
     check(!verify_run_check(&it, &verification, NULL, NULL, NULL, &finding));
     check_int(finding.outcome, VERIFY_FAIL);
-    check_text(finding.text, "no end within 50 ms");
+    check_text(finding.text, "did not finish within 50 ms");
     sem_post(&may_end);
     sem_wait(&has_ended);
 }

@@ -212,7 +212,7 @@ const steps = {
   },
   async lives({ pool }) {
     const one = page.locator("article.pool").filter({ has: page.getByRole("heading", { name: pool, exact: true }) });
-    await one.getByText("Lives of the connections").click();
+    await one.getByText("Connection histories").click();
     await one.locator(".lives > li").first().waitFor();
     return one.locator(".lives").textContent();
   },

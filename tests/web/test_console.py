@@ -470,10 +470,10 @@ def test_a_server_that_takes_fewer_connections_than_the_pool_may_have_is_told_on
         threads = in_threads(5, lambda: backend.post("/api/v1/suggestions/literature", {}))
         wait_for(lambda: backend.pools()["suggestions"]["peer_limit"] == 2, what="a refusal")
         told = wait_for(lambda: "takes no more" in BROWSER.alerts() and BROWSER.alerts(), what="an alert")
-        assert "Pool suggestions: the server takes no more than 2 of its 5 connections." in told, told
+        assert "Pool suggestions: the server accepts no more than 2 of its 5 connections." in told, told
         assert "could not be opened" not in told, told
         wait_for(lambda: BROWSER.figure(pool="suggestions", name="Server's limit") == ["2", ""], what="the figure")
-        backend.wait_log(r'pool "suggestions": peer_limit connection .*: the peer takes no more than 2 connections, one more is tried in ')
+        backend.wait_log(r'pool "suggestions": peer_limit connection .*: the peer accepts no more than 2 connections, one more is tried in ')
         lock.communicate("ROLLBACK;\n", timeout=20)
         for thread in threads:
             thread.join(20)
@@ -606,7 +606,7 @@ def test_a_payload_is_corrected_and_wrong_ones_are_refused_with_the_reason():
         assert backend.post("/api/v1/suggestions/court-decisions", body.encode()).status == 201
         open_console(backend)
         assert f'"docket": {number}' in BROWSER.payload(id=1)
-        assert "This is no JSON" in BROWSER.edit(id=1, text='{"a": }')["problem"]
+        assert "This is not JSON" in BROWSER.edit(id=1, text='{"a": }')["problem"]
         assert "JSON object" in BROWSER.edit(id=1, text="[1]")["problem"]
         assert "is set by a decision" in BROWSER.edit(id=1, text='{"moderation_status": "approved"}')["problem"]
         edited = BROWSER.edit(id=1, text='{"case_citation": "Gamma", "docket": %s}' % number)

@@ -102,8 +102,8 @@ static weir_status clean_session(struct pg_conn *conn, weir_time deadline, weir_
     if (conn->has_own_settings)
         return weir_error_set(
             reterr, WEIR_DISCONNECTED,
-            "the session was changed, and to undo that would undo what its CONNECT "
-            "listener has set: closed");
+            "the session was changed, and resetting it would undo what its CONNECT "
+            "listener set: closed");
     weir_status status = weir__pg_command(conn, "DISCARD ALL", deadline, NULL, reterr);
     if (status != WEIR_OK)
         return status;
@@ -138,7 +138,7 @@ static weir_status pg_reset(void *arg, weir_reset how, weir_time deadline, weir_
         return status;
     if (state == CONN_LOST || state == CONN_BROKEN)
         return weir_error_set(reterr, WEIR_DISCONNECTED,
-                              "the connection came back in the middle of a statement");
+                              "the connection was returned in the middle of a statement");
     if (how == WEIR_RESET_NONE && (state != CONN_IDLE || conn->is_dirty))
         return WEIR_OK;
     if (state == CONN_TRANSACTION && how == WEIR_RESET_COMMIT)

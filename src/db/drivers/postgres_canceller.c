@@ -510,7 +510,7 @@ weir_status weir__pg_await_stop(void *arg, weir_time deadline, weir_error *reter
     if (!is_running)
         return WEIR_OK;
     weir_error_set(reterr, WEIR_TIMEOUT,
-                   "the statement before, which reached its deadline, is still being cancelled");
+                   "the previous statement, which reached its deadline, is still being cancelled");
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "57014", sizeof("57014"));
     return WEIR_TIMEOUT;

@@ -57,8 +57,9 @@ static weir_status take_over(struct pg_conn *conn, weir_time deadline, weir_erro
 
 static weir_status say_late(PGconn *pg, weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_CONNECT, "\"%.100s\", port %.10s: it did not answer in time",
-                          PQhost(pg), PQport(pg));
+    return weir_error_set(reterr, WEIR_CONNECT,
+                          "\"%.100s\", port %.10s: the server did not answer in time", PQhost(pg),
+                          PQport(pg));
 }
 
 /*
@@ -71,12 +72,12 @@ static weir_status try_keywords(struct db_config *config, const struct pg_keywor
     struct pg_conn *conn = calloc(1, sizeof(*conn));
 
     if (conn == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect: out of memory");
     conn->config = config;
     conn->pg = PQconnectStartParams(keywords->names, keywords->values, 0);
     if (conn->pg == NULL) {
         free(conn);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect: out of memory");
     }
     PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(conn->pg, hear_notice, conn);
@@ -228,7 +229,7 @@ weir_status weir__pg_connect(struct db_config *config, weir_time deadline, void 
     struct walk walk = {.config = config, .deadline = deadline};
 
     if (!weir__pg_keywords_init(&walk.keywords, config))
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a connection");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect: out of memory");
     weir_status status = weir__pg_hosts_init(&walk.hosts, &walk.keywords, reterr);
     if (status == WEIR_OK) {
         walk.base = walk.keywords.count;

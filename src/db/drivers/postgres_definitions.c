@@ -15,7 +15,7 @@ weir_status weir__pg_engine_new(struct db_config *config, weir_error *reterr)
 {
     config->engine_state = calloc(1, sizeof(struct pg_engine));
     if (config->engine_state == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open database: out of memory");
     return WEIR_OK;
 }
 

@@ -147,6 +147,6 @@ weir_status weir__pg_no_answer(struct pg_conn *conn, weir_error *reterr)
 {
     conn->is_broken = true;
     return weir_error_set(reterr, WEIR_DISCONNECTED,
-                          "the server ended its answer without a result: somebody else uses the "
-                          "same session, or it does not speak PostgreSQL's protocol");
+                          "the server ended its answer without a result: someone else is using the "
+                          "same session, or the server does not speak PostgreSQL's protocol");
 }

@@ -126,7 +126,7 @@ static weir_status read_lists(struct pg_hosts *hosts, const PQconninfoOption *in
     hosts->list = calloc(hosts->count, sizeof(*hosts->list));
     char *room = hosts->strings = malloc(strlen(names) + strlen(addresses) + strlen(ports) + 3);
     if (hosts->list == NULL || room == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for the list of hosts");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "read the hosts: out of memory");
     spread(hosts, offsetof(struct pg_host, name), names, &room);
     spread(hosts, offsetof(struct pg_host, address), addresses, &room);
     spread(hosts, offsetof(struct pg_host, port), ports, &room);
@@ -143,7 +143,7 @@ weir_status weir__pg_hosts_init(struct pg_hosts *hosts, const struct pg_keywords
 
     *hosts = (struct pg_hosts){.wanted = PG_ANY};
     if (info == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for libpq's options");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "read libpq's options: out of memory");
     int wanted = weir__pg_role_of(value_of(info, "target_session_attrs"));
     if (wanted >= 0)
         hosts->wanted = (enum pg_role)wanted;

@@ -14,16 +14,16 @@ static const struct {
 } foreign[] = {
     {"schema", "options=-c%20search_path%3D… sets the schema"},
     {"currentSchema", "options=-c%20search_path%3D… sets the schema"},
-    {"search_path", "write options=-c%20search_path%3D…"},
-    {"statement_timeout", "write statement_timeout_ms"},
-    {"connection_limit", "write pool_size"},
-    {"pgbouncer", "leave it away; statement_cache_size=0 prepares nothing"},
-    {"ApplicationName", "write application_name"},
-    {"ssl-mode", "write sslmode"},
-    {"ssl_mode", "write sslmode"},
-    {"sslaccept", "write sslmode=verify-full, or sslmode=require"},
-    {"charset", "weir speaks UTF8 with every server"},
-    {"encoding", "weir speaks UTF8 with every server"},
+    {"search_path", "use options=-c%20search_path%3D…"},
+    {"statement_timeout", "use statement_timeout_ms"},
+    {"connection_limit", "use pool_size"},
+    {"pgbouncer", "leave it out; statement_cache_size=0 prepares nothing"},
+    {"ApplicationName", "use application_name"},
+    {"ssl-mode", "use sslmode"},
+    {"ssl_mode", "use sslmode"},
+    {"sslaccept", "use sslmode=verify-full, or sslmode=require"},
+    {"charset", "weir uses UTF8 with every server"},
+    {"encoding", "weir uses UTF8 with every server"},
 };
 
 /* The values of sslmode, and those of `ssl` (JDBC, asyncpg, Node), which libpq has in URLs as well. */
@@ -78,7 +78,7 @@ static weir_status refuse(const struct url_option *option, const char *why, weir
 static weir_status refuse_value(const struct url_option *option, const char *wanted,
                                 weir_error *reterr)
 {
-    return weir_error_set(reterr, WEIR_INVALID, "URL option \"%.64s\": %.64s is none of %s",
+    return weir_error_set(reterr, WEIR_INVALID, "URL option \"%.64s\": %.64s is not one of %s",
                           option->name, option->value, wanted);
 }
 
@@ -100,7 +100,7 @@ static weir_status check_other(const struct url_option *option, const PQconninfo
             return refuse(option, foreign[i].instead, reterr);
     }
     return weir_error_set(reterr, WEIR_INVALID,
-                          "URL option \"%.64s\": neither the pool, the database nor libpq knows it",
+                          "URL option \"%.64s\": unknown to the pool, the database and libpq",
                           option->name);
 }
 
@@ -117,7 +117,7 @@ static weir_status check(const struct url_option *option, const PQconninfoOption
     if (strcmp(option->name, "client_encoding") == 0)
         return is_utf8(option->value)
                    ? WEIR_OK
-                   : refuse(option, "weir speaks UTF8 only, and the server converts", reterr);
+                   : refuse(option, "weir uses UTF8 only; the server converts", reterr);
     if (strcmp(option->name, "target_session_attrs") == 0 && weir__pg_role_of(option->value) < 0)
         return refuse_value(option, "any, read-write, read-only, primary, standby, prefer-standby",
                             reterr);
@@ -131,7 +131,7 @@ weir_status weir__pg_engine_open(struct db_config *config, weir_error *reterr)
     weir_status status = WEIR_OK;
 
     if (known == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for libpq's options");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "read libpq's options: out of memory");
     for (size_t i = 0; i < config->url->option_count && status == WEIR_OK; i++) {
         if (!config->url->options[i].is_taken)
             status = check(&config->url->options[i], known, reterr);

@@ -95,7 +95,7 @@ static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarde
     };
 
     if (question.text == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "prepare a statement: out of memory");
     job->met_stale = false;
     if (!weir__pg_types_write(job->params, typing, job->types))
         question.type_count = 0;
@@ -346,7 +346,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
     };
 
     if (prepared == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "prepare a statement: out of memory");
     bool is_typed_by_value = is_erratic(prepared, params);
     weir__pg_unprepare(conn, prepared);
     *ret_way = PG_UNPREPARED;
@@ -362,7 +362,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
         return WEIR_OK;
     job.types = calloc((size_t)params->count + 1, sizeof(Oid));
     if (job.types == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to prepare a statement");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "prepare a statement: out of memory");
     weir_status status = resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
@@ -399,7 +399,8 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
     }
     job.types = calloc((size_t)params->count, sizeof(Oid));
     if (job.types == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters", params->count);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory for %d parameters",
+                              params->count);
     weir_status status = resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
@@ -440,12 +441,12 @@ static weir_status describe_again(struct pg_conn *conn, const struct statement *
     };
 
     if (question.text == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to describe a statement");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "describe a statement: out of memory");
     if (types == NULL && prepared->blobs != 0) {
         types = blobs = calloc((size_t)params->count, sizeof(Oid));
         if (blobs == NULL) {
             free(storage);
-            return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to describe a statement");
+            return weir_error_set(reterr, WEIR_NO_MEMORY, "describe a statement: out of memory");
         }
         weir__pg_types_write(params, PG_UNTYPED, blobs);
         question.types = blobs;

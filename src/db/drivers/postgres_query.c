@@ -126,7 +126,8 @@ static void open_result(struct run *run, const PGresult *rows)
     struct columns *columns = columns_of(run, rows);
 
     if (columns == NULL) {
-        fail(run, weir_error_set(run->reterr, WEIR_NO_MEMORY, "no memory for a result's columns"));
+        fail(run, weir_error_set(run->reterr, WEIR_NO_MEMORY,
+                                 "out of memory for the columns of a result"));
         return;
     }
     fail(run, weir__result_new(columns, 1, run->conn->config->options.max_result_bytes,
@@ -332,7 +333,9 @@ static weir_status send_unprepared(struct run *run, const struct statement *stat
         types = calloc((size_t)params->count, sizeof(*types));
     if (sql == NULL || types == NULL) {
         status = weir_error_set(run->reterr, WEIR_NO_MEMORY,
-                                "no memory to send a statement with %d parameters", params->count);
+                                "send a statement with %d parameters: out of "
+                                "memory",
+                                params->count);
     } else {
         if (declared == NULL && weir__pg_types_write(params, params->typing, types))
             declared = types;

@@ -188,7 +188,7 @@ static weir_status outcome_of(const struct lookup *lookup, struct pg_addresses *
                               weir_error *reterr)
 {
     if (lookup->failure == EAI_MEMORY)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to look up a host");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "look up a host: out of memory");
     if (lookup->failure != 0)
         return weir_error_set(reterr, WEIR_CONNECT,
                               "the address of host \"%.100s\" could not be found: %s", lookup->name,
@@ -233,7 +233,7 @@ weir_status weir__pg_resolve(const char *name, weir_time deadline, struct pg_add
     pthread_once(&once, prepare_condition);
     struct lookup *fresh = lookup_new(name);
     if (fresh == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory to look up a host");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "look up a host: out of memory");
     pthread_mutex_lock(&lock);
     struct lookup *lookup = join_locked(name, fresh, deadline);
     pthread_mutex_unlock(&lock);

@@ -218,7 +218,7 @@ bool weir__pg_commits_failed(const struct pg_conn *conn, const char *sql)
 weir_status weir__pg_commit_failed(weir_error *reterr)
 {
     weir_error_set(reterr, WEIR_QUERY,
-                   "commit: a statement of the transaction had failed: rolled back");
+                   "commit: a statement in the transaction failed: rolled back");
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "25P02", sizeof reterr->sqlstate);
     return WEIR_QUERY;

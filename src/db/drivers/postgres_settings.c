@@ -125,10 +125,11 @@ static void read_answer(struct pg_conn *conn, const PGresult *rows)
     conn->note = NULL;
     if (!conn->is_pooled)
         return;
-    conn->note = "a pooler stands before the server: statement_timeout is not set there";
+    conn->note = "there is a pooler in front of the server: statement_timeout is not set there";
     if (is_true(rows, 1))
-        conn->note = "a pooler stands before the server: statement_timeout is not set there, and "
-                     "extra_float_digits is too low for exact doubles (ALTER ROLE … RESET it)";
+        conn->note = "there is a pooler in front of the server: statement_timeout is not set "
+                     "there, "
+                     "and extra_float_digits is too low for exact doubles (ALTER ROLE … RESET it)";
 }
 
 weir_status weir__pg_set_up(struct pg_conn *conn, weir_time deadline, weir_error *reterr)
@@ -147,7 +148,7 @@ weir_status weir__pg_set_up(struct pg_conn *conn, weir_time deadline, weir_error
         return status;
     conn->is_pooled = true;
     conn->is_direct = false;
-    conn->note = "the server refused the settings of the session: they are as it has them";
+    conn->note = "the server refused the session settings: its own stay in force";
     return WEIR_OK;
 }
 

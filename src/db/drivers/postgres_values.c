@@ -95,11 +95,11 @@ static weir_status measure(const struct statement *statement, const weir_value *
             continue;
         }
         if (value->size >= (size_t)1 << 30)
-            return refuse(statement, i, WEIR_LIMIT, "is larger than the 1 GiB PostgreSQL takes",
+            return refuse(statement, i, WEIR_LIMIT, "is larger than the 1 GiB PostgreSQL accepts",
                           reterr);
         if (is_textual(value->type) && memchr(value->text, '\0', value->size) != NULL)
             return refuse(statement, i, WEIR_INVALID,
-                          "holds a zero byte, which PostgreSQL's text cannot", reterr);
+                          "contains a zero byte, which PostgreSQL's text cannot hold", reterr);
         bytes += room_of(value);
     }
     *ret_bytes = bytes;
@@ -190,8 +190,8 @@ weir_status weir__pg_params_init(struct pg_params *params, const struct statemen
         return status;
     char *room = make_room(params, bytes);
     if (room == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for %d parameters of %zu bytes",
-                              params->count, bytes);
+        return weir_error_set(reterr, WEIR_NO_MEMORY,
+                              "out of memory for %d parameters of %zu bytes", params->count, bytes);
     for (int i = 0; i < params->count; i++)
         room = write_param(params, i, &values[i], room);
     return WEIR_OK;
@@ -313,7 +313,7 @@ static weir_status read_escaped(weir_result *result, struct cell *cell, const ch
     unsigned char *bytes = PQunescapeBytea((const unsigned char *)text, &size);
 
     if (bytes == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "no memory for a bytea value");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory for a bytea value");
     weir_status status =
         weir__cell_set_text(result, cell, WEIR_BLOB, (const char *)bytes, size, reterr);
     PQfreemem(bytes);
@@ -329,7 +329,8 @@ static weir_status read_blob(weir_result *result, struct cell *cell, const char 
         return read_escaped(result, cell, text, reterr);
     weir_status status = weir__cell_reserve(result, cell, WEIR_BLOB, (size - 2) / 2, &room, reterr);
     if (status == WEIR_OK && !decode_hex(text + 2, size - 2, room))
-        return weir_error_set(reterr, WEIR_QUERY, "the server sent a bytea value that is no hex");
+        return weir_error_set(reterr, WEIR_QUERY,
+                              "the server sent a bytea value that is not valid hex");
     return status;
 }
 

@@ -115,7 +115,7 @@ weir_status weir__sqlite_lock_error(struct sqlite_conn *conn, int code, const ch
             conn->config->options.busy_timeout_ms, holder);
     else
         weir_error_set(reterr, status,
-                       "sqlite: another connection has written meanwhile, or does now: roll back "
+                       "sqlite: another connection wrote in the meantime, or is writing: roll back "
                        "and repeat the transaction");
     set_codes(reterr, code, conn->has_waited ? "55P03" : "40001");
     return status;
@@ -224,7 +224,7 @@ weir_status weir__sqlite_open_error(struct sqlite_conn *conn, int code, weir_err
     char why[640];
 
     if (primary == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite \"%s\": no memory",
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite \"%s\": out of memory",
                               conn->path);
     if (primary == SQLITE_BUSY || primary == SQLITE_INTERRUPT) {
         weir_error_set(reterr, WEIR_TIMEOUT,

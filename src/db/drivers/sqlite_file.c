@@ -257,10 +257,10 @@ weir_status weir__sqlite_file_check(const char *path, const char *name, weir_err
     weir_error_set(reterr, WEIR_CONNECT,
                    is_some(id)
                        ? "connect sqlite \"%s\": it was replaced while it was in use, and the -wal "
-                         "and -shm beside it belong to the former file: put that one back, or "
+                         "and -shm beside it belong to the old file: put the old file back, or "
                          "remove these two"
                        : "connect sqlite \"%s\": it was removed while it was in use, and its -wal "
-                         "and -shm are still there: put it back, or remove these two as well",
+                         "and -shm are still there: put the file back, or remove these two as well",
                    name);
     if (reterr != NULL)
         memcpy(reterr->sqlstate, "08001", 6);
@@ -301,7 +301,7 @@ static weir_status make_file(const char *path, const char *name, struct file_id 
     const char *own = realpath(path, real) != NULL ? real : path;
     struct sqlite_file *file = calloc(1, sizeof *file);
     if (file == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: out of memory");
 
     file->id = id;
     file->users = 1;
@@ -314,7 +314,7 @@ static weir_status make_file(const char *path, const char *name, struct file_id 
         status = weir_error_set(reterr, WEIR_CONNECT, "connect sqlite \"%s\": %s", name,
                                 weir__sqlite_system_text(error));
     else if (file->path == NULL)
-        status = weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: no memory");
+        status = weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: out of memory");
     if (status == WEIR_OK)
         status = weir__sqlite_writers_open(&file->writers, reterr);
     if (status != WEIR_OK) {
@@ -349,7 +349,9 @@ weir_status weir__sqlite_file_join(const char *path, const char *name,
     struct file_id id = identify(path);
     if (!is_some(id))
         return weir_error_set(reterr, WEIR_CONNECT,
-                              "connect sqlite \"%s\": it was removed while it was opened", name);
+                              "connect sqlite \"%s\": it was removed while it was being "
+                              "opened",
+                              name);
 
     struct sqlite_file *file = join_known(id);
     if (file == NULL) {

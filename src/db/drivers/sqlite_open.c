@@ -105,12 +105,12 @@ static weir_status find_path(struct sqlite_engine *engine, const char *path, wei
 
     if (path[0] != '/' && getcwd(directory, sizeof directory) == NULL)
         return weir_error_set(reterr, WEIR_CONNECT,
-                              "open sqlite \"%s\": the working directory cannot be told: %s", path,
-                              strerror(errno));
+                              "open sqlite \"%s\": cannot determine the working directory: %s",
+                              path, strerror(errno));
     size_t size = strlen(directory) + strlen(path) + 2;
     engine->path = malloc(size);
     if (engine->path == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "open sqlite \"%s\": no memory", path);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open sqlite \"%s\": out of memory", path);
     snprintf(engine->path, size, "%s%s%s", directory, path[0] == '/' ? "" : "/", path);
     return WEIR_OK;
 }
@@ -128,7 +128,7 @@ weir_status weir__sqlite_engine_open(struct db_config *config, weir_error *reter
     const char *path = config->url->database;
     struct sqlite_engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "open sqlite \"%s\": no memory", path);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "open sqlite \"%s\": out of memory", path);
 
     weir_status status = read_options(engine, config->url, reterr);
     if (status == WEIR_OK)
@@ -412,8 +412,8 @@ static weir_status open_still(struct sqlite_conn *conn, weir_error *reterr)
         return status;
     return weir_error_set(reterr, WEIR_CONNECT,
                           "connect sqlite \"%s\": nothing can be written beside it, and its -wal "
-                          "holds what is not in the file yet: open it once where it can be "
-                          "written, or read it without that by immutable=1 in the URL",
+                          "holds changes that are not in the file yet: open it once where it can "
+                          "be written, or put immutable=1 in the URL to read it without them",
                           conn->path);
 }
 
@@ -445,7 +445,7 @@ weir_status weir__sqlite_connect(struct db_config *config, weir_time deadline, v
 {
     struct sqlite_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: no memory");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "connect sqlite: out of memory");
 
     conn->config = config;
     conn->engine = config->engine_state;

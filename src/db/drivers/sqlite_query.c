@@ -50,7 +50,7 @@ static weir_status check_tail(struct sqlite_conn *conn, const char *tail, weir_e
         return WEIR_OK;
     sqlite3_finalize(next);
     return weir__sqlite_refuse(reterr, "42601",
-                               "more than one statement: run a script, or one at a time");
+                               "more than one statement: run it as a script, or one at a time");
 }
 
 static weir_status check_parameters(sqlite3_stmt *stmt, int expected, weir_error *reterr)
@@ -69,7 +69,7 @@ static weir_status prepare(struct sqlite_conn *conn, const struct statement *sta
         compile(conn, statement->text, statement->is_cached ? SQLITE_PREPARE_PERSISTENT : 0,
                 &prepared->stmt, &tail, reterr);
     if (status == WEIR_OK && prepared->stmt == NULL)
-        status = weir__sqlite_refuse(reterr, "42601", "there is no statement in the text");
+        status = weir__sqlite_refuse(reterr, "42601", "the text contains no statement");
     if (status == WEIR_OK) {
         classify(conn, prepared);
         status = check_tail(conn, tail, reterr);
@@ -97,7 +97,7 @@ static weir_status prepare_cached(struct sqlite_conn *conn, struct statement *st
 {
     struct sqlite_prepared *prepared = calloc(1, sizeof *prepared);
     if (prepared == NULL) {
-        weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for a statement");
+        weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: out of memory for a statement");
         return WEIR_NO_MEMORY;
     }
 
@@ -134,8 +134,7 @@ static weir_status check_reading(struct sqlite_conn *conn, const struct sqlite_p
     }
     if (prepared->is_readonly)
         return WEIR_OK;
-    return weir__sqlite_refuse(reterr, "25006",
-                               "a transaction for reading (WEIR_TX_READ) cannot write");
+    return weir__sqlite_refuse(reterr, "25006", "a read transaction (WEIR_TX_READ) cannot write");
 }
 
 /* A table may have changed since the last run; SQLite has then compiled the statement anew at its
@@ -311,8 +310,8 @@ static weir_status run_of_script(struct sqlite_conn *conn, struct sqlite_prepare
         return weir__sqlite_refuse(
             reterr, "25001",
             "VACUUM, and PRAGMAs such as foreign_keys and journal_mode, do not work within a "
-            "transaction, and a script is one: put them first, or BEGIN and COMMIT around the "
-            "rest");
+            "transaction, and a script is one: put them first, or put BEGIN and COMMIT around "
+            "the rest");
     if (is_outside && !prepared->is_readonly && !prepared->is_begin && !prepared->is_outsider) {
         status = begin_for_script(conn, reterr);
         *is_ours = status == WEIR_OK;

@@ -84,7 +84,7 @@ static void describe_holder(weir_pool *writers, char *text, size_t size)
 
     text[0] = '\0';
     if (weir_pool_get_holders(writers, &holder, 1) > 0)
-        snprintf(text, size, "; thread %d of this process has had it for %.2f s", holder.thread,
+        snprintf(text, size, "; thread %d of this process has held it for %.2f s", holder.thread,
                  (double)holder.age / (double)WEIR_SECOND);
 }
 
@@ -186,7 +186,7 @@ weir_status weir__sqlite_is_alive(struct sqlite_conn *conn, bool is_busy, weir_e
     /* Read without locks: then each answer depends on nobody having written. */
     if (conn->is_still && !is_unchanged(conn)) {
         weir_error_set(reterr, WEIR_DISCONNECTED,
-                       "sqlite \"%s\": the file, which nobody could write here, was written to",
+                       "sqlite \"%s\": the file was written to, though it is read-only here",
                        conn->path);
         return lost(conn, reterr);
     }

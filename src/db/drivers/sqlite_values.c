@@ -111,7 +111,8 @@ weir_status weir__sqlite_describe(struct sqlite_prepared *prepared, weir_error *
     free((void *)names);
     if (columns == NULL) {
         free(refinements);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for %zu columns", count);
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: out of memory for %zu columns",
+                              count);
     }
     weir__columns_unref(prepared->columns);
     free(prepared->refinements);
@@ -131,7 +132,7 @@ static weir_status read_text(sqlite3_stmt *stmt, int column, enum sqlite_refinem
     const char *text = (const char *)sqlite3_column_text(stmt, column);
     size_t size = (size_t)sqlite3_column_bytes(stmt, column);
     if (text == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for a value");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: out of memory for a value");
 
     if (refinement == REFINE_TIMESTAMP && size < WEIR_TIMESTAMP_ROOM - 8) {
         char room[WEIR_TIMESTAMP_ROOM];
@@ -152,7 +153,7 @@ static weir_status read_blob(sqlite3_stmt *stmt, int column, weir_result *result
     size_t size = (size_t)sqlite3_column_bytes(stmt, column);
 
     if (bytes == NULL && size > 0)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: no memory for a value");
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "sqlite: out of memory for a value");
     return weir__cell_set_text(result, cell, WEIR_BLOB, bytes, size, reterr);
 }
 
