@@ -27,9 +27,9 @@ static void a_body_that_is_no_stream_of_its_coding_is_refused_in_words(void)
     weir_http *session = open_quick();
     struct stream s = gzipped(text, TEXT_SIZE);
 
-    check_refused(session, "gzip", "this is no gzip", 15, "no valid gzip: incorrect header check");
-    check_refused(session, "deflate", "this is no deflate", 18, "no valid deflate: ");
-    check_refused(session, "gzip, deflate", "this is no deflate", 18, "no valid deflate: ");
+    check_refused(session, "gzip", "this is no gzip", 15, "not valid gzip: incorrect header check");
+    check_refused(session, "deflate", "this is no deflate", 18, "not valid deflate: ");
+    check_refused(session, "gzip, deflate", "this is no deflate", 18, "not valid deflate: ");
     check_refused(session, "rot13", "nopq", 4, "unknown Content-Encoding: rot13");
     check_refused(session, "gzip, compress", "nopq", 4, "unknown Content-Encoding: compress");
     check_refused(session, "a\"b", "nopq", 4, "unknown Content-Encoding;");
@@ -54,16 +54,16 @@ static void other_codings_are_refused_in_words_too(void)
     weir_http *session = open_quick();
 
 #ifdef WEIR_WITH_BROTLI
-    check_refused(session, "br", "this is no br", 13, "no valid br: ");
+    check_refused(session, "br", "this is no br", 13, "not valid br: ");
     struct stream b = followed_by(brotlied(text, TEXT_SIZE), "junk", 4);
     check_refused(session, "br", b.data, b.size, "there is data after its end");
 #else
     check_refused(session, "br", "nopq", 4, "unknown Content-Encoding: br");
 #endif
 #ifdef WEIR_WITH_ZSTD
-    check_refused(session, "zstd", "this is no zstd", 15, "no valid zstd: ");
+    check_refused(session, "zstd", "this is no zstd", 15, "not valid zstd: ");
     struct stream z = followed_by(zstded(text, TEXT_SIZE), "junk", 4);
-    check_refused(session, "zstd", z.data, z.size, "no valid zstd: ");
+    check_refused(session, "zstd", z.data, z.size, "not valid zstd: ");
 #else
     check_refused(session, "zstd", "nopq", 4, "unknown Content-Encoding: zstd");
 #endif

@@ -992,7 +992,7 @@ def test_the_version_is_told_once_in_the_log_of_the_start():
 def test_a_server_that_is_too_old_is_told_with_the_reason():
     for version in ("0.202.10", "0.265.1", "0.301.2"):
         with version_of(version) as (other, site):
-            other.wait_log(rf"WARNING NocoDB {version} is older than 0\.301\.3, the oldest supported: .*other rows.*no v3 API.*give all rows")
+            other.wait_log(rf"WARNING NocoDB {version} is older than 0\.301\.3, the oldest supported: .*other rows.*no v3 API.*return all rows")
             assert ids("many", other) == [1, 2, 3]
 
 

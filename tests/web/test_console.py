@@ -158,7 +158,7 @@ def test_a_wrong_token_is_asked_for_again_with_the_reason():
             BROWSER.enter(token=wrong)
             wait_for(lambda: BROWSER.asks()["error"] != "", what="a reason")
             asked = BROWSER.asks()
-            assert not asked["main"] and re.search("Invalid or expired token|no token", asked["error"]), asked
+            assert not asked["main"] and re.search("Invalid or expired token|not a token", asked["error"]), asked
         BROWSER.enter(token="Bearer " + bearer(moderator()))
         BROWSER.live()
         check_clean(allowed=[r"401 \(Unauthorized\)"])
@@ -469,7 +469,7 @@ def test_a_server_that_takes_fewer_connections_than_the_pool_may_have_is_told_on
         lock = database.lock("suggestions_literature")
         threads = in_threads(5, lambda: backend.post("/api/v1/suggestions/literature", {}))
         wait_for(lambda: backend.pools()["suggestions"]["peer_limit"] == 2, what="a refusal")
-        told = wait_for(lambda: "takes no more" in BROWSER.alerts() and BROWSER.alerts(), what="an alert")
+        told = wait_for(lambda: "accepts no more" in BROWSER.alerts() and BROWSER.alerts(), what="an alert")
         assert "Pool suggestions: the server accepts no more than 2 of its 5 connections." in told, told
         assert "could not be opened" not in told, told
         wait_for(lambda: BROWSER.figure(pool="suggestions", name="Server's limit") == ["2", ""], what="the figure")
