@@ -20,6 +20,10 @@ struct hint {
 
 #define HINTS 4
 
+/* Both ends of the hot path begin a cache line: where they begin within one is otherwise left to what stands
+ * before them, and was seen to cost 8 % of an acquire and release. */
+#define HOT __attribute__((aligned(64)))
+
 static _Thread_local struct hint hints[HINTS] __attribute__((tls_model("initial-exec")));
 
 /* A forked child's one thread has another id than the one it copied. */
@@ -200,8 +204,8 @@ static inline bool is_ready(weir_pool *pool, struct weir_slot *slot, weir_time n
 
 /* The hot path: the thread's own slot is as the thread left it, and fresh. It calls nothing: what
  * it cannot settle by comparing, it jumps to. */
-weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease *ret_lease,
-                                 weir_error *reterr, const char *file, int line)
+HOT weir_status weir_pool_acquire_at(weir_pool *pool, weir_time deadline, weir_lease *ret_lease,
+                                     weir_error *reterr, const char *file, int line)
 {
     struct hint *hint = hint_of(pool);
     if (hint->pool_id != pool->id)
@@ -330,7 +334,7 @@ static __attribute__((noinline)) weir_status give_back(weir_lease *lease,
     return WEIR_OK;
 }
 
-weir_status weir_pool_release(weir_lease *lease)
+HOT weir_status weir_pool_release(weir_lease *lease)
 {
     struct weir_slot *slot = lease->slot;
     if (slot == NULL)
