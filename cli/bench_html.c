@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/console_assets.h"
-#include "server/text.h"
+#include "server/figures/console_assets.h"
+#include "server/text/text.h"
 
 #define CHART_JS "chart.min.js"
 

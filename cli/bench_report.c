@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "server/text.h"
+#include "server/text/text.h"
 
 static const char *const way_names[BENCH_WAYS] = {"pooled", "unpooled"};
 

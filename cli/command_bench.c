@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "server/pool_url.h"
+#include "server/managers/pool_url.h"
 #include "target.h"
 
 #define SECONDS_LEAST 0.1

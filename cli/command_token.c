@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "server/auth.h"
-#include "server/duration.h"
+#include "server/api/auth.h"
+#include "server/config/duration.h"
 
 #define TEN_YEARS_MS ((int64_t)3653 * 86400000)
 

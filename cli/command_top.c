@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/duration.h"
+#include "server/config/duration.h"
 #include "top_screen.h"
 
 #define KEY_WAIT_MS 100 /* how late new figures, and a signal, may be seen */

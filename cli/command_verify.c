@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/text.h"
+#include "server/text/text.h"
 #include "verify.h"
 
 #define RESULTS_LIMIT 32

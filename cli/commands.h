@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "server/config.h"
+#include "server/config/config.h"
 
 /* Exit statuses: 0 all well, 1 it failed, 2 it was called wrongly. */
 #define EXIT_USAGE 2

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/text.h"
+#include "server/text/text.h"
 
 #define HELP_VALUE 1
 #define VERSION_VALUE 2

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/urltext.h"
+#include "server/text/urltext.h"
 
 char *target_sqlite_path(const char *url)
 {

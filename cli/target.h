@@ -5,7 +5,7 @@
 
 #include <weir/db.h>
 
-#include "server/text.h"
+#include "server/text/text.h"
 
 /* The file a SQLite URL names, malloc'ed; NULL for memory, another engine, or when memory ran out. */
 char *target_sqlite_path(const char *url);

@@ -9,7 +9,7 @@
 #include <weir/db.h>
 #include <weir/http.h>
 
-#include "server/config.h"
+#include "server/config/config.h"
 #include "target.h"
 
 /* ---- what was found ---------------------------------------------------------------------- */

@@ -6,10 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "server/database_service.h"
-#include "server/db_manager.h"
-#include "server/http_session_manager.h"
-#include "server/suggestions_db_manager.h"
+#include "server/managers/db_manager.h"
+#include "server/managers/http_session_manager.h"
+#include "server/managers/suggestions_db_manager.h"
+#include "server/services/database_service.h"
 
 #define THREADS 8
 #define SERVICES 3

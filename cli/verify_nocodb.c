@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/nocodb_address.h"
-#include "server/nocodb_page.h"
-#include "server/nocodb_version.h"
+#include "server/services/nocodb_address.h"
+#include "server/services/nocodb_page.h"
+#include "server/services/nocodb_version.h"
 
 #define LIMIT_MS 15000
 #define BODY_LIMIT (4 << 20)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/pool_url.h"
+#include "server/managers/pool_url.h"
 
 /* The sizes that are used at most: enough to be seen, few enough for any server. */
 #define SIZE_LIMIT 10

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "auth.h"
+#include "api/auth.h"
 
 #define TOKEN_TTL_S (7 * 86400)
 

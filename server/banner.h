@@ -3,8 +3,8 @@
 #ifndef WEIR_SERVER_BANNER_H
 #define WEIR_SERVER_BANNER_H
 
-#include "config.h"
-#include "database_service.h"
+#include "config/config.h"
+#include "services/database_service.h"
 
 struct banner {
     const struct config *config;

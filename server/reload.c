@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "console.h"
-#include "db_manager.h"
-#include "http_session_manager.h"
-#include "metrics.h"
-#include "pool_url.h"
+#include "figures/console.h"
+#include "figures/metrics.h"
+#include "managers/db_manager.h"
+#include "managers/http_session_manager.h"
+#include "managers/pool_url.h"
+#include "managers/suggestions_db_manager.h"
 #include "serve_listener.h"
-#include "suggestions_db_manager.h"
-#include "text.h"
+#include "text/text.h"
 
 /* ---- Changing one thing -------------------------------------------------------------------- */
 

@@ -3,10 +3,10 @@
 #ifndef WEIR_SERVER_RELOAD_H
 #define WEIR_SERVER_RELOAD_H
 
-#include "config.h"
-#include "listener.h"
-#include "managed_db.h"
-#include "secret.h"
+#include "config/config.h"
+#include "config/secret.h"
+#include "http/listener.h"
+#include "managers/managed_db.h"
 
 struct console;
 struct server_metrics;

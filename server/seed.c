@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "log.h"
+#include "log/log.h"
 
 static const char *const create_table =
     "CREATE TABLE \"Jurisdictions\" (\"Alpha-3 Code\" TEXT PRIMARY KEY NOT NULL, \"Alpha-2 Code\" "

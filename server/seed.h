@@ -3,7 +3,7 @@
 #ifndef WEIR_SERVER_SEED_H
 #define WEIR_SERVER_SEED_H
 
-#include "managed_db.h"
+#include "managers/managed_db.h"
 
 /*
  * Fill an empty SQLite database with the table `Jurisdictions`: `Alpha-3 Code` (primary key),

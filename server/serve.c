@@ -12,21 +12,22 @@
 
 #include <weir/lifecycle.h>
 
-#include "config_unused.h"
-#include "console.h"
-#include "db_manager.h"
-#include "db_trouble.h"
-#include "http_session_manager.h"
-#include "metrics.h"
-#include "nocodb_version_check.h"
+#include "api/routes.h"
+#include "api/traced_routes.h"
+#include "banner.h"
+#include "config/config_unused.h"
+#include "figures/console.h"
+#include "figures/metrics.h"
+#include "managers/db_manager.h"
+#include "managers/db_trouble.h"
+#include "managers/http_session_manager.h"
+#include "managers/suggestions_db_manager.h"
 #include "reload.h"
-#include "routes.h"
 #include "seed.h"
 #include "serve_listener.h"
+#include "services/nocodb_version_check.h"
 #include "signals.h"
-#include "suggestions_db_manager.h"
-#include "tracing.h"
-#include "banner.h"
+#include "trace/tracing.h"
 
 #define START_LIMIT_MS 30000
 #define SEED_LIMIT_MS 10000
@@ -38,6 +39,7 @@ static struct server {
     struct app app;
     struct server_metrics *metrics;
     struct tracing *tracing;
+    struct traced_route traced[ROUTES_MAX];
     struct nocodb_version_check *nocodb_version_check; /* NULL without a NocoDB */
     char *own_secret;                 /* made at this start; NULL when the configuration has one */
     struct serve_addresses addresses; /* none once the listener has them, or they are closed */
@@ -218,7 +220,7 @@ static weir_status start_services(void *arg, weir_time deadline, weir_error *ret
     seed();
     weir_status status = database_service_open(NULL, NULL, &app->database, reterr);
     if (status == WEIR_OK)
-        status = suggestion_service_open(NULL, NULL, app->jwt_secret, &app->suggestions, reterr);
+        status = suggestion_service_open(NULL, NULL, &app->suggestions, reterr);
     if (status == WEIR_OK)
         status = open_nocodb(reterr);
     if (status != WEIR_OK)
@@ -409,7 +411,7 @@ static weir_status start_listener(void *arg, weir_time deadline, weir_error *ret
     size_t count = routes_fill(&server.app, routes);
 
     (void)arg, (void)deadline;
-    tracing_wrap(server.tracing, routes, count);
+    trace_routes(server.app.tracer, routes, count, server.traced);
     options.on_request_done = on_request_done;
     options.socket = server.addresses.socket;
     options.health_socket = server.addresses.health_socket;

@@ -3,7 +3,7 @@
 #ifndef WEIR_SERVER_SERVE_H
 #define WEIR_SERVER_SERVE_H
 
-#include "config.h"
+#include "config/config.h"
 
 /*
  * Run the backend until SIGTERM or SIGINT, then drain it within the configured time; a second one ends the

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "log/log.h"
 
 static void log_listener(void *arg, int level, const char *text)
 {

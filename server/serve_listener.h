@@ -3,8 +3,8 @@
 #ifndef WEIR_SERVER_SERVE_LISTENER_H
 #define WEIR_SERVER_SERVE_LISTENER_H
 
-#include "config.h"
-#include "listener.h"
+#include "config/config.h"
+#include "http/listener.h"
 
 /* Sockets that are bound; -1: none. */
 struct serve_addresses {

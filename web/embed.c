@@ -48,7 +48,7 @@ int main(int count, char **arguments)
 
     if (out == NULL)
         fail("cannot write", count < 2 ? "without a name" : arguments[1]);
-    fputs("#include \"console_assets.h\"\n", out);
+    fputs("#include \"figures/console_assets.h\"\n", out);
     for (int i = 2; i < count; i++)
         hashes[i] = write_bytes(out, arguments[i], i);
     fputs("const struct console_asset console_assets[] = {\n", out);

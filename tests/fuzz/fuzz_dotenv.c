@@ -2,8 +2,8 @@
 /* Any text as a `.env` file: refused with a position, or read so that writing it anew means the same. */
 #include "fuzz.h"
 
-#include "dotenv.h"
-#include "text.h"
+#include "config/dotenv.h"
+#include "text/text.h"
 
 const char *const fuzz_seeds[] = {
     "A=1\nB = two words # comment\n",

@@ -2,7 +2,7 @@
 /* Two texts as JSON objects: merged and picked from as text, they mean what jansson makes of them. */
 #include "fuzz.h"
 
-#include "json_text.h"
+#include "text/json_text.h"
 
 const char *const fuzz_seeds[] = {
     "{\"a\":1,\"b\":[2,{\"c\":null}]}|{\"a\":0.10}",

@@ -4,8 +4,8 @@
 
 #include <ctype.h>
 
-#include "nocodb_where.h"
-#include "urltext.h"
+#include "services/nocodb_where.h"
+#include "text/urltext.h"
 
 #define MOST 4
 

@@ -2,7 +2,7 @@
 /* Any text as the id of a row: what it is read as fits, and its first spelling is itself. */
 #include "fuzz.h"
 
-#include "row_id.h"
+#include "services/row_id.h"
 
 #include <math.h>
 

@@ -10,7 +10,7 @@
 #include <weir/base.h>
 #include <weir/clock.h>
 
-#include "listener.h"
+#include "http/listener.h"
 
 /*
  * Arguments: name=value for every integer option of struct listener_options, and host=….

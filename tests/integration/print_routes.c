@@ -2,7 +2,7 @@
 /* Prints the routes that the server registers, a method and a pattern on each line. */
 #include <stdio.h>
 
-#include "routes.h"
+#include "api/routes.h"
 
 int main(void)
 {

@@ -3,9 +3,9 @@
 #ifndef WEIR_TESTS_STAGE_H
 #define WEIR_TESTS_STAGE_H
 
-#include "db_manager.h"
-#include "log.h"
-#include "suggestions_db_manager.h"
+#include "managers/db_manager.h"
+#include "log/log.h"
+#include "managers/suggestions_db_manager.h"
 
 #include "check.h"
 

@@ -568,7 +568,7 @@ def test_every_option_of_the_command_stands_in_its_manual_page_with_its_default(
 
 
 def test_the_defaults_of_the_manual_page_are_those_of_the_command():
-    table = (TREE / "server/config.c").read_text()
+    table = (TREE / "server/config/config.c").read_text()
     rows = re.findall(r'\{"([\w-]+)",\s*"\w+",\s*KIND_\w+,\s*AT\(\w+\),\s*(?:"([^"]*)"|NULL)', table)
     assert len(rows) > 10, rows
     page = roff_text(TREE / "docs/man/weir.1")
@@ -580,7 +580,7 @@ def test_the_defaults_of_the_manual_page_are_those_of_the_command():
 
 
 def test_every_route_of_the_backend_stands_in_the_manual_page_and_no_other():
-    routes = re.findall(r'\{"([A-Z]+)", "(/[^"]*)"', (TREE / "server/routes.c").read_text())
+    routes = re.findall(r'\{"([A-Z]+)", "(/[^"]*)"', (TREE / "server/api/routes.c").read_text())
     assert len(routes) > 5, routes
     named = re.findall(r"^\.It ([A-Z]+) (/\S*)", (TREE / "docs/man/weir.1").read_text(), re.MULTILINE)
     assert sorted(named) == sorted(routes), set(named) ^ set(routes)

@@ -7,9 +7,9 @@
 #include <jansson.h>
 #include <stdarg.h>
 
-#include "http_session_manager.h"
-#include "log.h"
-#include "nocodb_service.h"
+#include "managers/http_session_manager.h"
+#include "log/log.h"
+#include "services/nocodb_service.h"
 
 /* ---- more allocations -------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The statement that finds a row by its id: whatever the column's type, its index serves. */
 #include "stage.h"
-#include "table_query.h"
+#include "services/table_query.h"
 
 static const char sqlite_tables[] =
     "CREATE TABLE whole (id INTEGER PRIMARY KEY); CREATE TABLE real (id REAL PRIMARY KEY);"

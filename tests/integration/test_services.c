@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Managers, the Database service and the first data, on SQLite or on PostgreSQL (WEIR_TEST_PG_URL). */
-#include "database_service.h"
+#include "services/database_service.h"
 #include "seed.h"
 
 #include "stage.h"

@@ -1,29 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* SuggestionService on SQLite or on PostgreSQL (WEIR_TEST_PG_URL). */
-#include "suggestion_service.h"
+#include "services/suggestion_service.h"
 
 #include "stage.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
-
-#include "auth.h"
-
-static const char secret[] = "a secret of more than thirty-two bytes";
 
 /* ---- Suggestions --------------------------------------------------------------------------- */
 
 static struct suggestion_service *suggestions;
-static struct secret *shared;
 
 static void the_tables_are_made_when_missing_and_never_altered(void)
 {
     weir_error error;
     struct suggestion_service *again = NULL;
 
-    must(secret_open(secret, &shared, &error), &error);
-    must(suggestion_service_open(NULL, url, shared, &suggestions, &error), &error);
+    must(suggestion_service_open(NULL, url, &suggestions, &error), &error);
     script(suggestions_db_manager(),
            on_sqlite
                ? "CREATE TABLE suggestions_literature (id INTEGER PRIMARY KEY, created_at "
@@ -34,7 +27,7 @@ static void the_tables_are_made_when_missing_and_never_altered(void)
                  "user_agent TEXT, source TEXT, token_sub TEXT, extra TEXT)");
     must(suggestions_prepare(suggestions, soon(), &error), &error);
     must(suggestions_prepare(suggestions, soon(), &error), &error);
-    must(suggestion_service_open(NULL, url, shared, &again, &error), &error);
+    must(suggestion_service_open(NULL, url, &again, &error), &error);
     must(suggestions_prepare(again, soon(), &error), &error);
     suggestion_service_close(again);
 
@@ -90,13 +83,10 @@ static void a_suggestion_is_stored_with_everything_around_it(void)
                                     .client_ip = "2001:db8::1",
                                     .user_agent = "agent",
                                     .source = "form"};
-    char header[1024], *token;
     int64_t id = 0;
     weir_error error;
 
-    must(auth_make_token(secret, NULL, "anna", NULL, time(NULL), 60, &token, &error), &error);
-    snprintf(header, sizeof header, "Bearer %s", token);
-    suggestion.authorization = header;
+    suggestion.token_sub = "anna";
     must(suggestions_save(suggestions, suggestion_kind_generic(), &suggestion, soon(), &id, &error),
          &error);
     same_json(stored("suggestions_generic", "payload", id),
@@ -105,9 +95,8 @@ static void a_suggestion_is_stored_with_everything_around_it(void)
     same_json(stored("suggestions_generic", "user_agent", id), "[{\"it\":\"agent\"}]");
     same_json(stored("suggestions_generic", "source", id), "[{\"it\":\"form\"}]");
     same_json(stored("suggestions_generic", "token_sub", id), "[{\"it\":\"anna\"}]");
-    free(token);
 
-    suggestion.authorization = "Bearer nonsense";
+    suggestion.token_sub = NULL;
     must(suggestions_save(suggestions, suggestion_kind_generic(), &suggestion, soon(), &id, &error),
          &error);
     same_json(stored("suggestions_generic", "token_sub", id), "[{\"it\":null}]");

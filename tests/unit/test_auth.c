@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Bearer tokens: which are taken, and every way in which one is not. */
-#include "auth.h"
+#include "api/auth.h"
 
 #include "check.h"
 

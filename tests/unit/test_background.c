@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads in the background: how they sleep, are woken and are stopped, also when the time is over already. */
-#include "background.h"
+#include "threads/background.h"
 
 #include "check.h"
 

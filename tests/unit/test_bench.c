@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "server/pool_url.h"
+#include "server/managers/pool_url.h"
 #include "target.h"
 
 static bool never(void)

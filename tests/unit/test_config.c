@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration: who wins, what is refused, and what an error shows. */
-#include "config.h"
+#include "config/config.h"
 
 #include "check.h"
 
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cores.h"
-#include "http_session_manager.h"
+#include "config/cores.h"
+#include "managers/http_session_manager.h"
 
 static char dotenv_path[] = "/tmp/weir-config-XXXXXX";
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "database_place.h"
-#include "urltext.h"
+#include "managers/database_place.h"
+#include "text/urltext.h"
 
 static void is_at(const char *url, const char *host, const char *name)
 {

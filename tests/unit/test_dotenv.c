@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The `.env` file: what it may say, and where an error is. */
-#include "dotenv.h"
+#include "config/dotenv.h"
 
 #include "check.h"
 

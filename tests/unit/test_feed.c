@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "feed.h"
+#include "http/feed.h"
 
 #define HOUR (3600 * WEIR_SECOND)
 

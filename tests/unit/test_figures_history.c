@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "figures_history.h"
+#include "figures/figures_history.h"
 
 static const char *const names[FIGURES_HISTORY_POOLS] = {"main", "the \"other\""};
 

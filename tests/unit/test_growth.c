@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "growth.h"
+#include "figures/growth.h"
 
 #define BEGAN (1000 * WEIR_SECOND)
 

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-#include "head_validation.h"
-#include "urltext.h"
+#include "http/head_validation.h"
+#include "text/urltext.h"
 
 #define MAX_FIELDS 8
 

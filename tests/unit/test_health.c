@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The health checks: what the report says, and that neither asking nor stopping waits for a check. */
-#include "health.h"
+#include "figures/health.h"
 
 #include "check.h"
 
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "log/log.h"
 
 /* A check that answers as told, or waits until it is let go. */
 struct fake {

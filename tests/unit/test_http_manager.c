@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* HTTPSessionManager: initialized once, by hand or by its first use, held by any thread, closed and begun again. */
-#include "http_session_manager.h"
+#include "managers/http_session_manager.h"
 
 #include "check.h"
 
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "log/log.h"
 
 /* What is logged while `work` runs. */
 static const char *logged(void (*work)(void))

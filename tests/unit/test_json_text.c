@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* JSON from outside: what is refused, and objects put together as text. */
-#include "json_text.h"
+#include "text/json_text.h"
 
 #include "check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The listening socket: bound before the listener starts, and owned by it from then on. */
-#include "listener.h"
+#include "http/listener.h"
 
 #include "check.h"
 

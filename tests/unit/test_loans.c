@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "loans.h"
-#include "urltext.h"
+#include "managers/loans.h"
+#include "text/urltext.h"
 
 static struct loan loan;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Base URLs of NocoDB: what each stands for, and those below which no rows can be. */
-#include "nocodb_address.h"
+#include "services/nocodb_address.h"
 
 #include "check.h"
 

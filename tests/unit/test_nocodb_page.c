@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages of rows in every shape, and keys of any size compared as numbers. */
-#include "nocodb_page.h"
+#include "services/nocodb_page.h"
 
 #include "check.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The NocoDB service without a NocoDB: what it refuses to begin, and what it does when its session goes. */
-#include "nocodb_service.h"
+#include "services/nocodb_service.h"
 
 #include "check.h"
 
 #include <stdlib.h>
 
-#include "http_session_manager.h"
-#include "log.h"
-#include "nocodb_exchange.h"
+#include "managers/http_session_manager.h"
+#include "log/log.h"
+#include "services/nocodb_exchange.h"
 
 /* Nobody listens there. */
 static const char nowhere[] = "http://127.0.0.1:1/base//";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* NocoDB's filter clause: which grammar, which quotes, what is refused, and how `column:value` is read. */
-#include "nocodb_where.h"
+#include "services/nocodb_where.h"
 
 #include "check.h"
 

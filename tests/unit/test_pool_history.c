@@ -2,7 +2,7 @@
 /* The lives of connections: what is kept, of how many, and what makes room for what. */
 #include "check.h"
 
-#include "pool_history.h"
+#include "managers/pool_history.h"
 
 #include <weir/trace.h>
 

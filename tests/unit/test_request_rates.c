@@ -2,7 +2,7 @@
 /* The server's own requests: counted by step and by minute, with times that are right to a tenth. */
 #include "check.h"
 
-#include "request_rates.h"
+#include "figures/request_rates.h"
 
 #define BEGAN (1000 * WEIR_SECOND)
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "router.h"
+#include "http/router.h"
 
 static void handle(void *arg, const struct http_request *request, struct http_response *response)
 {

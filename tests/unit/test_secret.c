@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A secret that is replaced while others use it: each sees one text or the other, whole, for as long as it holds it. */
-#include "secret.h"
+#include "config/secret.h"
 
 #include "check.h"
 

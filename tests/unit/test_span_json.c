@@ -2,7 +2,7 @@
 /* Spans as JSON: well-formed whatever is in them, and in the words of OTLP. */
 #include "unit/trace_steps.h"
 
-#include "span_json.h"
+#include "trace/span_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>

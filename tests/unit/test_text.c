@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The growing text, the spans of time, and the log's lines. */
-#include "duration.h"
-#include "log.h"
-#include "log_repeats.h"
-#include "text.h"
+#include "config/duration.h"
+#include "log/log.h"
+#include "log/log_repeats.h"
+#include "text/text.h"
 
 #include <weir/trace.h>
 

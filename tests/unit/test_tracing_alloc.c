@@ -2,10 +2,10 @@
 /* Every allocation of the backend's traces fails once: no crash, no leak, no wrong count. */
 #include "alloc_fail.h"
 
-#include "otlp.h"
-#include "pool_history.h"
-#include "span_json.h"
-#include "tracing.h"
+#include "trace/otlp.h"
+#include "managers/pool_history.h"
+#include "trace/span_json.h"
+#include "trace/tracing.h"
 
 static weir_error error;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dates, addresses, numbers, and the list of wrong fields. */
-#include "validate.h"
+#include "api/validate.h"
+#include "text/parse.h"
 
 #include "check.h"
 
@@ -18,10 +19,10 @@ static void dates_are_days_the_calendar_has(void)
     int year = 0;
 
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
-        check(validate_is_date(fine[i], NULL));
+        check(parse_date(fine[i], NULL));
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        check(!validate_is_date(wrong[i], NULL));
-    check(validate_is_date("1999-12-31", &year) && year == 1999);
+        check(!parse_date(wrong[i], NULL));
+    check(parse_date("1999-12-31", &year) && year == 1999);
 }
 
 static void addresses_are_checked_as_mail_servers_do(void)
@@ -58,18 +59,18 @@ static void numbers_are_whole_and_within_limits(void)
 {
     int64_t number = 0;
 
-    check(validate_is_integer("42", 1, 100, &number) && number == 42);
-    check(validate_is_integer("-5", -9, 9, &number) && number == -5);
-    check(validate_is_integer("9223372036854775807", 0, INT64_MAX, &number) && number == INT64_MAX);
-    check(!validate_is_integer("9223372036854775808", 0, INT64_MAX, &number));
-    check(!validate_is_integer("0", 1, 100, &number));
-    check(!validate_is_integer("101", 1, 100, &number));
-    check(!validate_is_integer("", 0, 9, &number));
-    check(!validate_is_integer(" 1", 0, 9, &number));
-    check(!validate_is_integer("+1", 0, 9, &number));
-    check(!validate_is_integer("1.0", 0, 9, &number));
-    check(!validate_is_integer("0x1", 0, 9, &number));
-    check(!validate_is_integer("-", -9, 9, &number));
+    check(parse_integer("42", 1, 100, &number) && number == 42);
+    check(parse_integer("-5", -9, 9, &number) && number == -5);
+    check(parse_integer("9223372036854775807", 0, INT64_MAX, &number) && number == INT64_MAX);
+    check(!parse_integer("9223372036854775808", 0, INT64_MAX, &number));
+    check(!parse_integer("0", 1, 100, &number));
+    check(!parse_integer("101", 1, 100, &number));
+    check(!parse_integer("", 0, 9, &number));
+    check(!parse_integer(" 1", 0, 9, &number));
+    check(!parse_integer("+1", 0, 9, &number));
+    check(!parse_integer("1.0", 0, 9, &number));
+    check(!parse_integer("0x1", 0, 9, &number));
+    check(!parse_integer("-", -9, 9, &number));
     check(number == INT64_MAX);
 }
 

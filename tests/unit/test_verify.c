@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "server/db_manager.h"
-#include "server/suggestions_db_manager.h"
+#include "server/managers/db_manager.h"
+#include "server/managers/suggestions_db_manager.h"
 #include "verify_site.h"
 
 static struct verify_calls calls;

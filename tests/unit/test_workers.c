@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "workers.h"
+#include "http/workers.h"
 
 /* A rate limiter that holds work until the test opens it. */
 static pthread_mutex_t rate_limit_lock = PTHREAD_MUTEX_INITIALIZER;
