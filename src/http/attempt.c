@@ -2,18 +2,6 @@
 /* One attempt: admitted, made, judged, and told to the origin's policies and counts. */
 #include "http/call.h"
 
-weir_http_event weir__call_event(const struct call *call, weir_http_event_kind kind)
-{
-    return (weir_http_event){
-        .kind = kind,
-        .session = call->session,
-        .origin = call->url->origin,
-        .method = call->method,
-        .url = call->url->shown,
-        .attempt = call->report->attempts,
-    };
-}
-
 /* ---- what it was ------------------------------------------------------------------------- */
 
 static void describe_attempt(struct call *call, const struct transfer *t)

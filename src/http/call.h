@@ -4,7 +4,7 @@
 #define WEIR_HTTP_CALL_H
 
 #include "http/classify.h"
-#include "http/origin.h"
+#include "http/session_origins.h"
 
 /* What follows an attempt. */
 enum next_step {

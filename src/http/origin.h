@@ -3,8 +3,11 @@
 #ifndef WEIR_HTTP_ORIGIN_H
 #define WEIR_HTTP_ORIGIN_H
 
-#include "http/session.h"
+#include <weir/http.h>
+
 #include "http/url.h"
+
+#include <pthread.h>
 
 /* What an origin counts, under its lock; the names are those of weir_http_origin. */
 struct origin_counts {
@@ -19,13 +22,13 @@ struct origin {
     char name[ORIGIN_SIZE];
     uint32_t hash;
 
-    /* under the session's lock */
+    /* under the lock of the container that has it */
     struct origin *next_in_bucket;
     struct origin *newer;
     struct origin *older;
     weir_pool *pool; /* NULL: its connections are not kept at the moment */
     int references;  /* who has it from weir__origin_acquire() or weir__origin_begin_call() */
-    int in_flight;   /* calls that visit it */
+    int in_flight;   /* calls that go there */
     uint64_t requests;
     bool is_set; /* by hand: never forgotten */
 
@@ -44,33 +47,41 @@ struct origin {
     struct origin_counts counts;
 };
 
-/*
- * The origin of a name, made if need be, with a pool of connections; it keeps both until
- * weir__origin_release(). Of more pools than pool_connections, the one used least recently is closed,
- * but none that somebody has.
- * Errors: WEIR_CLOSED, WEIR_NO_MEMORY.
- */
-weir_status weir__origin_acquire(weir_http *session, const char *name, struct origin **ret_origin,
-                                 weir_error *reterr);
-void weir__origin_release(weir_http *session, struct origin *origin);
+/* Origins with their names, at most ORIGINS_REMEMBERED and those that are in use. All zero is none. */
+#define ORIGIN_BUCKETS 256
+#define ORIGINS_REMEMBERED 1024
+struct origins {
+    struct origin *buckets[ORIGIN_BUCKETS];
+    struct origin *newest; /* all of them, used last first */
+    struct origin *oldest;
+    int count;
+    int pools; /* origins that have one */
+};
 
-/*
- * The same for a call, counted as a request there. One that begins with it enters the session, and
- * one that ends with it leaves the session, under the same lock: `request`; NULL for a call that
- * goes on. Whoever has left may find the session freed. Leaving takes no origin, too: NULL.
- */
-weir_status weir__origin_begin_call(weir_http *session, const char *name,
-                                    weir_http_request *request, struct origin **ret_origin,
-                                    weir_error *reterr);
-void weir__origin_end_call(weir_http *session, struct origin *origin, weir_http_request *request);
+/* One without a pool, in no container. NULL: no memory. */
+struct origin *weir__origin_new(const weir_http_options *options, const char *name);
+void weir__origin_free(struct origin *origin);
+
+/* The container. Its owner's lock guards it, and the fields of an origin that are said to be under it. */
+uint32_t weir__origin_hash(const char *name);
+struct origin *weir__origins_find(const struct origins *all, const char *name, uint32_t hash);
+void weir__origins_add(struct origins *all, struct origin *origin);
+void weir__origins_use(struct origins *all, struct origin *origin); /* it was used last */
+
+/* The next origin with a pool, by the buckets, where an origin stays in its place however often it is used; NULL:
+ * the first, and no more. */
+struct origin *weir__origins_next(const struct origins *all, const struct origin *origin);
+
+/* What there is no room for any more, taken out, one of each at a time. An origin that was in use when it should
+ * have gone goes later, so that there may be several. */
+struct surplus {
+    weir_pool *pool;
+    struct origin *origin;
+};
+struct surplus weir__origins_trim(struct origins *all, int most_pools);
+bool weir__origins_have_surplus(const struct origins *all, int most_pools);
 
 /* 64 random bits. With the origin's lock. */
 uint64_t weir__origin_random_locked(struct origin *origin);
-
-/* Free all origins; nobody has one any more. */
-void weir__origins_clear(weir_http *session);
-
-/* Call for every origin with a pool that is there from beginning to end, without any lock. */
-void weir__origins_each(weir_http *session, void (*visit)(weir_pool *pool, void *arg), void *arg);
 
 #endif

@@ -8,24 +8,6 @@
 /* A wait longer than this may have changed what the breaker, the rate limiter and the connection say. */
 #define STALE_PERMIT WEIR_MS
 
-bool weir__breaker_is_untold_locked(struct origin *origin, weir_breaker_state *ret_state)
-{
-    if (origin->breaker.state == origin->told_state)
-        return false;
-    origin->told_state = origin->breaker.state;
-    *ret_state = origin->breaker.state;
-    return true;
-}
-
-void weir__tell_breaker(const struct call *call, weir_breaker_state state)
-{
-    weir_http_event event = weir__call_event(call, WEIR_HTTP_EVENT_BREAKER);
-
-    WEIR_PROBE2(breaker, &call->origin->name[0], weir_breaker_state_name(state));
-    event.breaker = state;
-    weir__http_emit(call->session, &event);
-}
-
 void weir__refuse(struct call *call, weir_status status, const char *format, ...)
 {
     va_list args;
@@ -62,11 +44,6 @@ bool weir__call_sleep(struct call *call, weir_time until, weir_time *add_to)
 }
 
 /* ---- chunks ------------------------------------------------------------------------------ */
-
-bool weir__is_chunked(const struct call *call)
-{
-    return call->has_body && call->request->has_reader && call->request->reader.size < 0;
-}
 
 /* Refuse a body in chunks to an origin that speaks HTTP/1.0 (RFC 9112, 6.1). That is forgotten after a while,
  * and with the connections: there may be a newer server now, which whoever only uploads would never see. */

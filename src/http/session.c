@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A session's life: opened, entered and left by calls, maintained, disposed; and what it tells. */
+/* A session's life: opened, maintained, disposed; and what it tells. */
 #include "http/session.h"
 
 #include "http/handle.h"
 #include "http/no_proxy.h"
 #include "http/options.h"
-#include "http/origin.h"
 #include "http/request.h"
+#include "http/session_origins.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,18 +30,6 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
         weir_wait((uint32_t *)(uintptr_t)word, expected, until);
     else
         clock->wait(clock, (uint32_t *)(uintptr_t)word, expected, until);
-}
-
-void weir__lock_init(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t spins;
-
-    pthread_mutexattr_init(&spins);
-#ifdef __GLIBC__ /* elsewhere there is no such kind, and the lock is a plain one */
-    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
-#endif
-    pthread_mutex_init(lock, &spins);
-    pthread_mutexattr_destroy(&spins);
 }
 
 /* ---- open -------------------------------------------------------------------------------- */
@@ -216,33 +204,6 @@ const char *weir_http_name(const weir_http *session)
 const weir_http_options *weir_http_get_options(const weir_http *session)
 {
     return &session->options;
-}
-
-/* ---- calls ---------------------------------------------------------------------------- */
-
-void weir__session_enter_locked(weir_http *session, weir_http_request *request)
-{
-    struct session_guarded *g = &session->guarded;
-
-    request->previous = NULL;
-    request->next = g->first;
-    if (g->first != NULL)
-        g->first->previous = request;
-    g->first = request;
-}
-
-void weir__session_leave_locked(weir_http *session, weir_http_request *request)
-{
-    struct session_guarded *g = &session->guarded;
-
-    if (request->next != NULL)
-        request->next->previous = request->previous;
-    *(request->previous != NULL ? &request->previous->next : &g->first) = request->next;
-    if (!g->is_closing)
-        return;
-    /* Under the lock: dispose may free the session as soon as it finds the list empty. */
-    atomic_fetch_add_explicit(&session->ended, 1, memory_order_release);
-    weir_wake((uint32_t *)(uintptr_t)&session->ended);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -472,7 +433,7 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
         return 0;
 
     pthread_mutex_lock(&session->lock);
-    for (struct origin *o = session->guarded.newest; o != NULL; o = o->older, count++) {
+    for (struct origin *o = session->guarded.origins.newest; o != NULL; o = o->older, count++) {
         if (listed == capacity)
             continue;
         o->references++;

@@ -5,14 +5,14 @@
 
 #include <weir/http.h>
 
+#include "http/lock.h"
+#include "http/origin.h"
 #include "http/trust.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define SESSION_LISTENERS 8
-#define ORIGIN_BUCKETS 256
-#define ORIGINS_REMEMBERED 1024
 
 struct http_listener {
     unsigned mask;
@@ -23,12 +23,8 @@ struct http_listener {
 /* What the session's lock guards. Held for some comparisons and pointers only; a request's own lock
  * may be taken under it, an origin's never. */
 struct session_guarded {
-    struct origin *buckets[ORIGIN_BUCKETS];
-    struct origin *newest; /* all origins, used last first */
-    struct origin *oldest;
-    int origins;
-    int pools;                       /* origins that have one */
-    struct weir_http_request *first; /* calls under way */
+    struct origins origins;
+    struct weir_http_request *first; /* calls in progress */
     bool is_closing;
 };
 
@@ -64,14 +60,6 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
  * it was looked up before connections were evicted. libcurl counts in whole seconds. */
 #define NAMES_REMEMBERED_S 60
 int weir__http_names_memory(const weir_http *session);
-
-/* Make a lock that is held for a few comparisons at a time: who finds it taken spins a little before it
- * sleeps, which costs two system calls. */
-void weir__lock_init(pthread_mutex_t *lock);
-
-/* Begin and end a call, with the session's lock; it does not close when one begins. */
-void weir__session_enter_locked(weir_http *session, weir_http_request *request);
-void weir__session_leave_locked(weir_http *session, weir_http_request *request);
 
 /* events.c */
 static inline bool weir__http_is_heard(const weir_http *session, weir_http_event_kind kind)

@@ -32,12 +32,6 @@ static size_t fail(struct transfer *t)
     return 0;
 }
 
-void weir__transfer_blame(struct transfer *t, weir_status status, const char *what)
-{
-    if (t->error->status != status || t->error->text[0] == '\0')
-        weir_error_set(t->error, status, "%s: %s", what, weir_status_text(status));
-}
-
 /* Whether the response is nothing without its body. Any other status stands, with what goes with it,
  * as soon as the head is complete. */
 static bool needs_body(const struct transfer *t)

@@ -88,7 +88,11 @@ size_t weir__on_header(char *line, size_t size, size_t count, void *arg);
 size_t weir__on_body(char *data, size_t size, size_t count, void *arg);
 
 /* The caller's sink or reader failed: keep what it said of that, or else what its status says. */
-void weir__transfer_blame(struct transfer *transfer, weir_status status, const char *what);
+static inline void weir__transfer_blame(struct transfer *t, weir_status status, const char *what)
+{
+    if (t->error->status != status || t->error->text[0] == '\0')
+        weir_error_set(t->error, status, "%s: %s", what, weir_status_text(status));
+}
 
 /* Whether a response leads elsewhere. */
 bool weir__is_redirect(const weir_http_response *response);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The walk over a session's origins, while these are used. */
 #include "check.h"
-#include "http/origin.h"
+#include "http/session_origins.h"
 
 #include <stdio.h>
 #include <stdlib.h>
