@@ -108,6 +108,22 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add(weir_metrics *metrics,
                                                       weir_metric **ret_metric, weir_error *reterr);
 
 /*
+ * Add the metrics of a table, `count` of them, each as weir_metrics_add() does; ret_metrics has room for as
+ * many and receives them in the table's order. A row need only have a name: what is zero or NULL in it has
+ * its default, which is "" for unit and description, 1 for per_unit and 256 for max_series. If a row is
+ * refused, those before it stay. Errors and threads: as weir_metrics_add().
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_table(weir_metrics *metrics,
+                                                            const weir_metric_options *table,
+                                                            size_t count, weir_metric **ret_metrics,
+                                                            weir_error *reterr);
+
+/* The bounds that OpenTelemetry's conventions advise for durations of requests, in seconds. An array may go
+ * on after them: `static const double bounds[] = {WEIR_METRIC_REQUEST_BOUNDS, 30, 60};`. */
+#define WEIR_METRIC_REQUEST_BOUNDS                                                                 \
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10
+
+/*
  * Return the series for these label values, one for each label in order; NULL or "" leaves a label out.
  * `values` may be NULL if the metric has no labels. The series is valid as long as the metrics: on a hot
  * path, ask once and keep it.
@@ -146,6 +162,17 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_source(weir_metrics *metri
                                                              weir_error *reterr);
 
 /*
+ * Add the metrics of a table, as weir_metrics_add_table() does, and a source that writes them. The source
+ * finds them with weir_metrics_writer_table(), so that nobody else has to keep them.
+ * Errors: as weir_metrics_add_table() and weir_metrics_add_source(). Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_table_source(weir_metrics *metrics,
+                                                                   const weir_metric_options *table,
+                                                                   size_t count,
+                                                                   weir_metrics_source *source,
+                                                                   void *arg, weir_error *reterr);
+
+/*
  * Remove a source. The call waits for calls of the source that are in progress; after it, there are none, so
  * you may free what `arg` points to. Does nothing if there is no such source.
  * Threads: any, but not from a source.
@@ -163,6 +190,13 @@ WEIR_API void weir_metrics_write(weir_metrics_writer *writer, const weir_metric 
 WEIR_API void weir_metrics_write_histogram(weir_metrics_writer *writer, const weir_metric *metric,
                                            const char *const *values, const uint64_t *buckets,
                                            double sum);
+
+/* The metrics of the table that the source was added with, in the table's order; NULL: it had none. */
+WEIR_API weir_metric *const *weir_metrics_writer_table(const weir_metrics_writer *writer);
+
+/* Memory for a source, suitably aligned; it is valid until the rendering ends, and is not freed by hand. NULL:
+ * there is none left. The rendering then fails with WEIR_NO_MEMORY, and shows no half of the figures. */
+WEIR_API void *weir_metrics_writer_alloc(weir_metrics_writer *writer, size_t size);
 
 /* ---- rendering --------------------------------------------------------------------------- */
 

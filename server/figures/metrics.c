@@ -38,7 +38,6 @@ struct cache_entry {
 struct server_metrics {
     weir_metrics *registry;
     weir_metric *request_duration;
-    weir_metric *listener_metrics[LISTENER_METRICS];
     struct listener *listener;
     struct db_handle *databases[DATABASES]; /* held while watched; NULL: not watched */
     struct http_handle *session;            /* the same */
@@ -49,67 +48,20 @@ struct server_metrics {
 
 /* ---- Opening ------------------------------------------------------------------------------ */
 
-static weir_status add_request_duration(struct server_metrics *metrics, weir_error *reterr)
-{
-    static const double bounds[] = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
-                                    0.5,   0.75, 1,     2.5,  5,     7.5, 10};
-    static const char *const labels[] = {"http.request.method", "url.scheme", "http.route",
-                                         "http.response.status_code", "error.type"};
-    weir_metric_options options = WEIR_METRIC_OPTIONS_DEFAULT;
+static const double request_bounds[] = {WEIR_METRIC_REQUEST_BOUNDS};
 
-    options.name = "http.server.request.duration";
-    options.kind = WEIR_METRIC_HISTOGRAM;
-    options.unit = "s";
-    options.description = "Time from a request's first line to the last byte of its answer";
-    options.bounds = bounds;
-    options.bound_count = sizeof bounds / sizeof *bounds;
-    options.per_unit = (double)WEIR_SECOND;
-    options.max_series = 1024;
-    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
-        options.labels[i] = labels[i];
-    return weir_metrics_add(metrics->registry, &options, &metrics->request_duration, reterr);
-}
-
-static weir_status add_listener_metrics(struct server_metrics *metrics, weir_error *reterr)
-{
-    static const struct {
-        const char *name;
-        const char *unit;
-        const char *description;
-        weir_metric_kind kind;
-    } all[LISTENER_METRICS] = {
-        [CONNECTIONS] = {"weir.server.connections", "{connection}", "Connections of clients",
-                         WEIR_METRIC_GAUGE},
-        [WORKERS_BUSY] = {"weir.server.workers.busy", "{worker}", "Workers that run a handler",
-                          WEIR_METRIC_GAUGE},
-        [QUEUED] = {"weir.server.requests.queued", "{request}", "Requests that wait for a worker",
-                    WEIR_METRIC_GAUGE},
-        [OUTBOUND_BUSY] = {"weir.server.outbound.busy", "{worker}",
-                           "Workers that run a handler which waits for NocoDB", WEIR_METRIC_GAUGE},
-        [OUTBOUND_QUEUED] = {"weir.server.outbound.queued", "{request}",
-                             "Requests that wait for such a worker", WEIR_METRIC_GAUGE},
-        [REJECTED] =
-            {"weir.server.requests.rejected", "{request}",
-             "Requests answered 503 because connections, queue or memory for bodies were full",
-             WEIR_METRIC_COUNTER},
-        [REAPED] = {"weir.server.connections.reaped", "{connection}",
-                    "Client connections closed because they timed out", WEIR_METRIC_COUNTER},
-    };
-
-    for (size_t i = 0; i < LISTENER_METRICS; i++) {
-        weir_metric_options options = WEIR_METRIC_OPTIONS_DEFAULT;
-
-        options.name = all[i].name;
-        options.kind = all[i].kind;
-        options.unit = all[i].unit;
-        options.description = all[i].description;
-        weir_status status =
-            weir_metrics_add(metrics->registry, &options, &metrics->listener_metrics[i], reterr);
-        if (status != WEIR_OK)
-            return status;
-    }
-    return WEIR_OK;
-}
+static const weir_metric_options request_duration = {
+    .name = "http.server.request.duration",
+    .kind = WEIR_METRIC_HISTOGRAM,
+    .unit = "s",
+    .description = "Time from a request's first line to the last byte of its answer",
+    .labels = {"http.request.method", "url.scheme", "http.route", "http.response.status_code",
+               "error.type"},
+    .bounds = request_bounds,
+    .bound_count = sizeof request_bounds / sizeof *request_bounds,
+    .per_unit = (double)WEIR_SECOND,
+    .max_series = 1024,
+};
 
 weir_status server_metrics_open(struct server_metrics **ret_metrics, weir_error *reterr)
 {
@@ -122,9 +74,8 @@ weir_status server_metrics_open(struct server_metrics **ret_metrics, weir_error 
     if (status == WEIR_OK)
         status = weir_metrics_watch_process(metrics->registry, reterr);
     if (status == WEIR_OK)
-        status = add_request_duration(metrics, reterr);
-    if (status == WEIR_OK)
-        status = add_listener_metrics(metrics, reterr);
+        status = weir_metrics_add_table(metrics->registry, &request_duration, 1,
+                                        &metrics->request_duration, reterr);
     if (status != WEIR_OK) {
         server_metrics_close(metrics);
         return status;
@@ -220,8 +171,39 @@ void server_metrics_unwatch(struct server_metrics *metrics)
     metrics->session = NULL;
 }
 
+static const weir_metric_options listener_metrics[LISTENER_METRICS] = {
+    [CONNECTIONS] = {.name = "weir.server.connections",
+                     .kind = WEIR_METRIC_GAUGE,
+                     .unit = "{connection}",
+                     .description = "Connections of clients"},
+    [WORKERS_BUSY] = {.name = "weir.server.workers.busy",
+                      .kind = WEIR_METRIC_GAUGE,
+                      .unit = "{worker}",
+                      .description = "Workers that run a handler"},
+    [QUEUED] = {.name = "weir.server.requests.queued",
+                .kind = WEIR_METRIC_GAUGE,
+                .unit = "{request}",
+                .description = "Requests that wait for a worker"},
+    [OUTBOUND_BUSY] = {.name = "weir.server.outbound.busy",
+                       .kind = WEIR_METRIC_GAUGE,
+                       .unit = "{worker}",
+                       .description = "Workers that run a handler which waits for NocoDB"},
+    [OUTBOUND_QUEUED] = {.name = "weir.server.outbound.queued",
+                         .kind = WEIR_METRIC_GAUGE,
+                         .unit = "{request}",
+                         .description = "Requests that wait for such a worker"},
+    [REJECTED] = {.name = "weir.server.requests.rejected",
+                  .unit = "{request}",
+                  .description = "Requests answered 503 because connections, queue or memory for "
+                                 "bodies were full"},
+    [REAPED] = {.name = "weir.server.connections.reaped",
+                .unit = "{connection}",
+                .description = "Client connections closed because they timed out"},
+};
+
 static void write_listener(weir_metrics_writer *writer, void *arg)
 {
+    weir_metric *const *all = weir_metrics_writer_table(writer);
     struct server_metrics *metrics = arg;
     struct listener_stats stats;
 
@@ -236,14 +218,15 @@ static void write_listener(weir_metrics_writer *writer, void *arg)
         [REAPED] = (double)stats.reaped,
     };
     for (size_t i = 0; i < LISTENER_METRICS; i++)
-        weir_metrics_write(writer, metrics->listener_metrics[i], NULL, values[i]);
+        weir_metrics_write(writer, all[i], NULL, values[i]);
 }
 
 weir_status server_metrics_watch_listener(struct server_metrics *metrics, struct listener *listener,
                                           weir_error *reterr)
 {
     metrics->listener = listener;
-    return weir_metrics_add_source(metrics->registry, write_listener, metrics, reterr);
+    return weir_metrics_add_table_source(metrics->registry, listener_metrics, LISTENER_METRICS,
+                                         write_listener, metrics, reterr);
 }
 
 void server_metrics_unwatch_listener(struct server_metrics *metrics)

@@ -15,70 +15,52 @@ struct tracing {
     weir_tracer *tracer;
     struct otlp *otlp; /* NULL: nothing is exported, or no longer */
     weir_metrics *metrics;
-    weir_metric *all[TRACE_METRICS];
 };
 
 /* ---- Figures ------------------------------------------------------------------------------ */
 
-static weir_status add_metrics(struct tracing *tracing, weir_error *reterr)
-{
-    static const struct {
-        const char *name;
-        const char *unit;
-        const char *description;
-        const char *label;
-    } all[TRACE_METRICS] = {
-        [FINISHED] = {"weir.trace.spans", "{span}", "Spans that ended and were recorded", NULL},
-        [EXPORTED] = {"weir.trace.spans.exported", "{span}", "Spans that the collector has taken",
-                      NULL},
-        [DROPPED] = {"weir.trace.spans.dropped", "{span}",
-                     "Spans that the collector did not get, by reason", "reason"},
-        [FAILURES] = {"weir.trace.export.failures", "{request}",
-                      "Requests to the collector that failed", NULL},
-    };
-
-    for (size_t i = 0; i < TRACE_METRICS; i++) {
-        weir_metric_options options = WEIR_METRIC_OPTIONS_DEFAULT;
-
-        options.name = all[i].name;
-        options.unit = all[i].unit;
-        options.description = all[i].description;
-        options.labels[0] = all[i].label;
-        weir_status status = weir_metrics_add(tracing->metrics, &options, &tracing->all[i], reterr);
-        if (status != WEIR_OK)
-            return status;
-    }
-    return WEIR_OK;
-}
+static const weir_metric_options figures[TRACE_METRICS] = {
+    [FINISHED] = {.name = "weir.trace.spans",
+                  .unit = "{span}",
+                  .description = "Spans that ended and were recorded"},
+    [EXPORTED] = {.name = "weir.trace.spans.exported",
+                  .unit = "{span}",
+                  .description = "Spans that the collector has taken"},
+    [DROPPED] = {.name = "weir.trace.spans.dropped",
+                 .unit = "{span}",
+                 .description = "Spans that the collector did not get, by reason",
+                 .labels = {"reason"}},
+    [FAILURES] = {.name = "weir.trace.export.failures",
+                  .unit = "{request}",
+                  .description = "Requests to the collector that failed"},
+};
 
 static void write_figures(weir_metrics_writer *writer, void *arg)
 {
     static const char *const missed[] = {"queue_full"};
     static const char *const failed[] = {"export_failed"};
+    weir_metric *const *all = weir_metrics_writer_table(writer);
     struct tracing *tracing = arg;
     struct otlp_stats stats = {0};
 
-    weir_metrics_write(writer, tracing->all[FINISHED], NULL,
-                       (double)weir_tracer_count(tracing->tracer));
+    weir_metrics_write(writer, all[FINISHED], NULL, (double)weir_tracer_count(tracing->tracer));
     if (tracing->otlp == NULL)
         return;
     otlp_get_stats(tracing->otlp, &stats);
-    weir_metrics_write(writer, tracing->all[EXPORTED], NULL, (double)stats.exported);
-    weir_metrics_write(writer, tracing->all[DROPPED], missed, (double)stats.missed);
-    weir_metrics_write(writer, tracing->all[DROPPED], failed, (double)stats.failed);
-    weir_metrics_write(writer, tracing->all[FAILURES], NULL, (double)stats.failures);
+    weir_metrics_write(writer, all[EXPORTED], NULL, (double)stats.exported);
+    weir_metrics_write(writer, all[DROPPED], missed, (double)stats.missed);
+    weir_metrics_write(writer, all[DROPPED], failed, (double)stats.failed);
+    weir_metrics_write(writer, all[FAILURES], NULL, (double)stats.failures);
 }
 
 static weir_status show_figures(struct tracing *tracing, weir_metrics *metrics, weir_error *reterr)
 {
     if (metrics == NULL)
         return WEIR_OK;
-    tracing->metrics = metrics;
-    weir_status status = add_metrics(tracing, reterr);
+    weir_status status = weir_metrics_add_table_source(metrics, figures, TRACE_METRICS,
+                                                       write_figures, tracing, reterr);
     if (status == WEIR_OK)
-        status = weir_metrics_add_source(metrics, write_figures, tracing, reterr);
-    if (status != WEIR_OK)
-        tracing->metrics = NULL;
+        tracing->metrics = metrics;
     return status;
 }
 

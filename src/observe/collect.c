@@ -16,7 +16,7 @@ struct block {
     max_align_t bytes[];
 };
 
-void *weir__collection_alloc(weir_metrics_writer *writer, size_t size)
+void *weir_metrics_writer_alloc(weir_metrics_writer *writer, size_t size)
 {
     struct block *block = writer->arena.newest;
 
@@ -44,8 +44,8 @@ static struct sample *make_sample(weir_metrics_writer *writer, const weir_metric
 {
     bool is_histogram = metric->kind == WEIR_METRIC_HISTOGRAM;
     size_t buckets = is_histogram ? (metric->bound_count + 1) * sizeof(uint64_t) : 0;
-    struct sample *sample = weir__collection_alloc(writer, sizeof *sample + size + 1);
-    uint64_t *counts = sample != NULL ? weir__collection_alloc(writer, buckets) : NULL;
+    struct sample *sample = weir_metrics_writer_alloc(writer, sizeof *sample + size + 1);
+    uint64_t *counts = sample != NULL ? weir_metrics_writer_alloc(writer, buckets) : NULL;
 
     if (counts == NULL)
         return NULL;
@@ -60,7 +60,7 @@ static bool open_table(weir_metrics_writer *writer, struct table *table)
 {
     if (table->chains != NULL)
         return true;
-    table->chains = weir__collection_alloc(writer, CHAINS * sizeof *table->chains);
+    table->chains = weir_metrics_writer_alloc(writer, CHAINS * sizeof *table->chains);
     if (table->chains == NULL)
         return false;
     for (size_t i = 0; i < CHAINS; i++)
@@ -178,15 +178,20 @@ void weir_metrics_write_histogram(weir_metrics_writer *writer, const weir_metric
     sample->value += sum;
 }
 
+weir_metric *const *weir_metrics_writer_table(const weir_metrics_writer *writer)
+{
+    return writer->source_table;
+}
+
 static void ask_sources(weir_metrics_writer *writer)
 {
     for (size_t i = 0; i < WEIR_METRICS_SOURCES_MAX; i++) {
-        weir_metrics_source *function;
-        void *arg;
+        struct source source;
 
-        if (!weir__source_enter(writer->metrics, i, &function, &arg))
+        if (!weir__source_enter(writer->metrics, i, &source))
             continue;
-        function(writer, arg);
+        writer->source_table = source.table;
+        source.function(writer, source.arg);
         weir__source_leave(writer->metrics, i);
     }
 }

@@ -33,6 +33,7 @@ struct arena {
 
 struct weir_metrics_writer {
     weir_metrics *metrics;
+    weir_metric *const *source_table; /* of the source that is being called */
     struct arena arena;
     bool has_failed;       /* memory ran out: what was collected is not whole */
     size_t count;          /* metrics at the beginning; later ones are for the next collection */
@@ -42,8 +43,5 @@ struct weir_metrics_writer {
 /* NULL: no memory. The caller ends it with weir__collection_close(). */
 weir_metrics_writer *weir__collect(weir_metrics *metrics);
 void weir__collection_close(weir_metrics_writer *writer);
-
-/* Memory of the collection; NULL, and has_failed, when there is none. */
-void *weir__collection_alloc(weir_metrics_writer *writer, size_t size);
 
 #endif

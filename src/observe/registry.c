@@ -20,6 +20,16 @@ weir_status weir_metrics_open(weir_metrics **ret_metrics, weir_error *reterr)
     return WEIR_OK;
 }
 
+/* Of sources that were not removed. */
+static void free_tables(weir_metrics *metrics)
+{
+    weir__lock(&metrics->lock);
+    struct source *sources = weir__metrics_guarded_locked(metrics)->sources;
+    for (size_t i = 0; i < WEIR_METRICS_SOURCES_MAX; i++)
+        free(sources[i].table);
+    weir__unlock(&metrics->lock);
+}
+
 void weir_metrics_close(weir_metrics *metrics)
 {
     if (metrics == NULL)
@@ -28,6 +38,7 @@ void weir_metrics_close(weir_metrics *metrics)
     for (size_t i = 0; i < count; i++)
         weir__metric_free(metrics->all[i]);
     weir__db_cache_free(metrics);
+    free_tables(metrics);
     pthread_cond_destroy(&metrics->returned);
     weir__mutex_clear(&metrics->lock);
     free(metrics);
@@ -87,6 +98,40 @@ weir_status weir_metrics_add(weir_metrics *metrics, const weir_metric_options *o
     if (status != WEIR_ALREADY)
         return status;
     *ret_metric = other;
+    return WEIR_OK;
+}
+
+static weir_metric_options with_defaults(const weir_metric_options *row)
+{
+    weir_metric_options options = *row;
+
+    if (options.unit == NULL)
+        options.unit = "";
+    if (options.description == NULL)
+        options.description = "";
+    if (options.per_unit == 0)
+        options.per_unit = 1;
+    if (options.max_series == 0)
+        options.max_series = 256;
+    return options;
+}
+
+weir_status weir_metrics_add_table(weir_metrics *metrics, const weir_metric_options *table,
+                                   size_t count, weir_metric **ret_metrics, weir_error *reterr)
+{
+    weir_metric *made[WEIR_METRICS_MAX];
+
+    if (count > WEIR_METRICS_MAX)
+        return weir_error_set(reterr, WEIR_FULL, "table of %zu metrics: %d are the maximum", count,
+                              WEIR_METRICS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        weir_metric_options options = with_defaults(&table[i]);
+        weir_status status = weir_metrics_add(metrics, &options, &made[i], reterr);
+
+        if (status != WEIR_OK)
+            return status;
+    }
+    memcpy(ret_metrics, made, count * sizeof *made);
     return WEIR_OK;
 }
 
@@ -183,23 +228,23 @@ static struct source *find_source_locked(weir_metrics *metrics, weir_metrics_sou
     return NULL;
 }
 
-static weir_status add_source_locked(weir_metrics *metrics, weir_metrics_source *function,
-                                     void *arg) WEIR_REQUIRES(metrics->lock)
+static weir_status add_source_locked(weir_metrics *metrics, const struct source *source)
+    WEIR_REQUIRES(metrics->lock)
 {
-    if (find_source_locked(metrics, function, arg) != NULL)
+    if (find_source_locked(metrics, source->function, source->arg) != NULL)
         return WEIR_ALREADY;
     struct source *place = find_source_locked(metrics, NULL, NULL);
     if (place == NULL)
         return WEIR_FULL;
-    *place = (struct source){.function = function, .arg = arg};
+    *place = *source;
     return WEIR_OK;
 }
 
-weir_status weir_metrics_add_source(weir_metrics *metrics, weir_metrics_source *source, void *arg,
-                                    weir_error *reterr)
+static weir_status add_source(weir_metrics *metrics, const struct source *source,
+                              weir_error *reterr)
 {
     weir__lock(&metrics->lock);
-    weir_status status = add_source_locked(metrics, source, arg);
+    weir_status status = add_source_locked(metrics, source);
     weir__unlock(&metrics->lock);
     if (status == WEIR_FULL)
         weir_error_set(reterr, status, "metrics: there are already %d sources, the maximum",
@@ -209,30 +254,55 @@ weir_status weir_metrics_add_source(weir_metrics *metrics, weir_metrics_source *
     return status;
 }
 
+weir_status weir_metrics_add_source(weir_metrics *metrics, weir_metrics_source *source, void *arg,
+                                    weir_error *reterr)
+{
+    return add_source(metrics, &(struct source){.function = source, .arg = arg}, reterr);
+}
+
+weir_status weir_metrics_add_table_source(weir_metrics *metrics, const weir_metric_options *table,
+                                          size_t count, weir_metrics_source *source, void *arg,
+                                          weir_error *reterr)
+{
+    struct source made = {.function = source, .arg = arg};
+
+    made.table = malloc((count + 1) * sizeof *made.table);
+    if (made.table == NULL)
+        return weir_error_set(reterr, WEIR_NO_MEMORY, "add table of metrics: out of memory");
+    weir_status status = weir_metrics_add_table(metrics, table, count, made.table, reterr);
+    if (status == WEIR_OK)
+        status = add_source(metrics, &made, reterr);
+    if (status != WEIR_OK)
+        free(made.table);
+    return status;
+}
+
 /* The place stays taken until the last call has come back, so that it is not given to another. */
 void weir_metrics_remove_source(weir_metrics *metrics, weir_metrics_source *source, void *arg)
 {
+    weir_metric **table = NULL;
+
     weir__lock(&metrics->lock);
     struct source *place = find_source_locked(metrics, source, arg);
     if (place != NULL) {
         place->is_removed = true;
         while (place->running > 0)
             pthread_cond_wait(&metrics->returned, &metrics->lock.raw);
+        table = place->table;
         *place = (struct source){0};
     }
     weir__unlock(&metrics->lock);
+    free(table);
 }
 
-bool weir__source_enter(weir_metrics *metrics, size_t index, weir_metrics_source **ret_function,
-                        void **ret_arg)
+bool weir__source_enter(weir_metrics *metrics, size_t index, struct source *ret_source)
 {
     weir__lock(&metrics->lock);
     struct source *source = &weir__metrics_guarded_locked(metrics)->sources[index];
     bool is_there = source->function != NULL && !source->is_removed;
     if (is_there) {
         source->running++;
-        *ret_function = source->function;
-        *ret_arg = source->arg;
+        *ret_source = *source;
     }
     weir__unlock(&metrics->lock);
     return is_there;

@@ -67,7 +67,8 @@ struct weir_metric {
 struct source {
     weir_metrics_source *function; /* NULL: the place is free */
     void *arg;
-    int running; /* calls in progress */
+    weir_metric **table; /* the metrics it was added with, in memory of its own; NULL: none */
+    int running;         /* calls in progress */
     bool is_removed;
 };
 
@@ -94,12 +95,10 @@ struct weir_metrics {
     struct instruments pool_instruments;
     struct instruments db_instruments;
     struct instruments http_instruments;
-    struct instruments process_instruments;
     weir_metrics_db db_functions;
     _Atomic(struct db_cache_entry *)
         db_cache[DB_CACHE_ENTRIES]; /* set once each, by compare-and-swap */
     weir_metrics_http http_functions;
-    double started_at; /* this process, in Unix time */
 
     struct weir__mutex lock;
     pthread_cond_t returned; /* a removed source has come back */
@@ -128,8 +127,7 @@ struct weir_series *weir__series_make(weir_metric *metric, const char *labels, s
 int64_t weir__series_read(const struct weir_series *series, size_t word);
 
 /* registry.c: begin and end a call of the source at this place; false: there is none. */
-bool weir__source_enter(weir_metrics *metrics, size_t index, weir_metrics_source **ret_function,
-                        void **ret_arg);
+bool weir__source_enter(weir_metrics *metrics, size_t index, struct source *ret_source);
 void weir__source_leave(weir_metrics *metrics, size_t index);
 /* Add a set of instruments, unless that was done. */
 weir_status weir__instruments_prepare(weir_metrics *metrics, struct instruments *instruments,

@@ -153,7 +153,7 @@ static bool add_metric(struct text *text, weir_metrics_writer *writer, const wei
 
     if (table->shown == 0)
         return true;
-    struct sample **sorted = weir__collection_alloc(writer, table->shown * sizeof *sorted);
+    struct sample **sorted = weir_metrics_writer_alloc(writer, table->shown * sizeof *sorted);
     if (sorted == NULL)
         return false;
     for (struct sample *sample = table->first; sample != NULL; sample = sample->next)
@@ -172,7 +172,7 @@ static bool add_metric(struct text *text, weir_metrics_writer *writer, const wei
 
 static bool add_metrics(struct text *text, weir_metrics_writer *writer)
 {
-    weir_metric **sorted = weir__collection_alloc(writer, (writer->count + 1) * sizeof *sorted);
+    weir_metric **sorted = weir_metrics_writer_alloc(writer, (writer->count + 1) * sizeof *sorted);
 
     if (sorted == NULL)
         return false;

@@ -258,7 +258,7 @@ static void write_session(weir_metrics_writer *writer, void *arg)
 {
     const weir_metrics_http *functions = &writer->metrics->http_functions;
     const char *name = functions->name(arg);
-    weir_http_origin *origins = weir__collection_alloc(writer, ORIGINS_SHOWN * sizeof *origins);
+    weir_http_origin *origins = weir_metrics_writer_alloc(writer, ORIGINS_SHOWN * sizeof *origins);
 
     if (origins == NULL)
         return;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The process itself, as Prometheus' own clients show it. */
-#include "observe/watch.h"
+#include <weir/metrics.h>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,26 @@
 #include <unistd.h>
 
 enum { CPU, RESIDENT, VIRTUAL, OPEN_FDS, MAX_FDS, START, THREADS, BUILD, PROCESS_METRICS };
-_Static_assert(PROCESS_METRICS <= INSTRUMENTS_MAX, "room for every metric of the process");
 
-static const weir_metric_options descriptions[PROCESS_METRICS] = {
-    [CPU] = COUNTER("process.cpu.seconds", "s", "CPU time used, in user and system mode", NULL),
-    [RESIDENT] = GAUGE("process.resident_memory.bytes", "By", "Resident memory", NULL),
-    [VIRTUAL] = GAUGE("process.virtual_memory.bytes", "By", "Virtual memory", NULL),
-    [OPEN_FDS] = GAUGE("process.open_fds", "{descriptor}", "Open file descriptors", NULL),
-    [MAX_FDS] = GAUGE("process.max_fds", "{descriptor}", "Limit of open file descriptors", NULL),
-    [START] =
-        GAUGE("process.start_time.seconds", "s", "When the process started, in Unix time", NULL),
-    [THREADS] = GAUGE("process.threads", "{thread}", "Threads", NULL),
-    [BUILD] = GAUGE("weir.build.info", "", "1, with the version of weir", "version"),
+#define GAUGE(name_, unit_, description_)                                                          \
+    {                                                                                              \
+        .name = (name_), .kind = WEIR_METRIC_GAUGE, .unit = (unit_), .description = (description_) \
+    }
+
+static const weir_metric_options table[PROCESS_METRICS] = {
+    [CPU] = {.name = "process.cpu.seconds",
+             .unit = "s",
+             .description = "CPU time used, in user and system mode"},
+    [RESIDENT] = GAUGE("process.resident_memory.bytes", "By", "Resident memory"),
+    [VIRTUAL] = GAUGE("process.virtual_memory.bytes", "By", "Virtual memory"),
+    [OPEN_FDS] = GAUGE("process.open_fds", "{descriptor}", "Open file descriptors"),
+    [MAX_FDS] = GAUGE("process.max_fds", "{descriptor}", "Limit of open file descriptors"),
+    [START] = GAUGE("process.start_time.seconds", "s", "When the process started, in Unix time"),
+    [THREADS] = GAUGE("process.threads", "{thread}", "Threads"),
+    [BUILD] = {.name = "weir.build.info",
+               .kind = WEIR_METRIC_GAUGE,
+               .description = "1, with the version of weir",
+               .labels = {"version"}},
 };
 
 /* A file of /proc, at most `size` - 1 bytes of it; empty when it cannot be read. */
@@ -75,9 +84,21 @@ static double count_descriptors(void)
     return count > 3 ? count - 3 : 0;
 }
 
+/* In Unix time. A fixed figure: computed at each rendering it would tremble with the wall clock. */
+static double started_at;
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
+
+static void find_start(void)
+{
+    char stat[1024];
+
+    read_file("/proc/self/stat", stat, sizeof stat);
+    started_at = boot_time() + stat_field(stat, 19) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static void write_process(weir_metrics_writer *writer, void *arg)
 {
-    weir_metric *const *metrics = writer->metrics->process_instruments.metrics;
+    weir_metric *const *metrics = weir_metrics_writer_table(writer);
     const char *const version[] = {weir_version()};
     char stat[1024];
     struct timespec cpu = {0, 0};
@@ -94,30 +115,13 @@ static void write_process(weir_metrics_writer *writer, void *arg)
                        stat_field(stat, 21) * (double)sysconf(_SC_PAGESIZE));
     weir_metrics_write(writer, metrics[OPEN_FDS], NULL, count_descriptors());
     weir_metrics_write(writer, metrics[MAX_FDS], NULL, (double)limit.rlim_cur);
-    weir_metrics_write(writer, metrics[START], NULL, writer->metrics->started_at);
+    weir_metrics_write(writer, metrics[START], NULL, started_at);
     weir_metrics_write(writer, metrics[BUILD], version, 1);
-}
-
-/* A fixed figure: computed at each rendering it would tremble with the wall clock. */
-static double start_time(void)
-{
-    char stat[1024];
-
-    read_file("/proc/self/stat", stat, sizeof stat);
-    return boot_time() + stat_field(stat, 19) / (double)sysconf(_SC_CLK_TCK);
 }
 
 weir_status weir_metrics_watch_process(weir_metrics *metrics, weir_error *reterr)
 {
-    double started_at = start_time();
-    weir_status status = weir__instruments_prepare(metrics, &metrics->process_instruments,
-                                                   descriptions, PROCESS_METRICS, reterr);
-
-    if (status != WEIR_OK)
-        return status;
-    weir__lock(&metrics->lock);
-    if (metrics->started_at == 0)
-        metrics->started_at = started_at;
-    weir__unlock(&metrics->lock);
-    return weir_metrics_add_source(metrics, write_process, metrics, reterr);
+    pthread_once(&start_once, find_start);
+    return weir_metrics_add_table_source(metrics, table, PROCESS_METRICS, write_process, NULL,
+                                         reterr);
 }

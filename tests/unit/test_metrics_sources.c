@@ -281,6 +281,105 @@ static void removing_waits_for_the_calls_in_progress_and_no_other_follows(void)
     close_metrics();
 }
 
+/* ---- tables ------------------------------------------------------------------------------ */
+
+enum { OPEN_DOORS, VISITS, STAYS, HOUSE_METRICS };
+
+static const weir_metric_options house[HOUSE_METRICS] = {
+    [OPEN_DOORS] = {.name = "house.open_doors", .kind = WEIR_METRIC_GAUGE, .unit = "{door}"},
+    [VISITS] = {.name = "house.visits", .labels = {"house"}},
+    [STAYS] = {.name = "house.stays",
+               .kind = WEIR_METRIC_HISTOGRAM,
+               .unit = "s",
+               .bounds = bounds,
+               .bound_count = 2},
+};
+
+static void write_house(weir_metrics_writer *writer, void *arg)
+{
+    weir_metric *const *metrics = weir_metrics_writer_table(writer);
+    const char *const values[] = {arg};
+    uint64_t *buckets = weir_metrics_writer_alloc(writer, 3 * sizeof *buckets);
+
+    check(buckets != NULL);
+    buckets[0] = 1;
+    buckets[1] = 0;
+    buckets[2] = 2;
+    weir_metrics_write(writer, metrics[OPEN_DOORS], NULL, 3);
+    weir_metrics_write(writer, metrics[VISITS], values, 4);
+    weir_metrics_write_histogram(writer, metrics[STAYS], NULL, buckets, 7.5);
+}
+
+static void without_table(weir_metrics_writer *writer, void *arg)
+{
+    *(bool *)arg = weir_metrics_writer_table(writer) == NULL;
+}
+
+static void a_table_is_added_in_its_order_with_its_defaults(void)
+{
+    weir_metric *metrics[HOUSE_METRICS] = {NULL};
+    weir_metric_options o = WEIR_METRIC_OPTIONS_DEFAULT;
+    weir_metric *again = NULL;
+
+    open_metrics();
+    check_int(weir_metrics_add_table(registry, house, HOUSE_METRICS, metrics, &e), WEIR_OK);
+    check_text(metrics[VISITS]->name, "house.visits");
+    check_int(metrics[VISITS]->max_series, 256);
+    check_int(metrics[STAYS]->kind, WEIR_METRIC_HISTOGRAM);
+    o.name = "house.visits";
+    o.labels[0] = "house";
+    check_int(weir_metrics_add(registry, &o, &again, &e), WEIR_OK);
+    check(again == metrics[VISITS]);
+    close_metrics();
+}
+
+static void a_table_with_a_bad_row_is_refused_and_gives_nothing(void)
+{
+    weir_metric_options table[] = {house[OPEN_DOORS], house[VISITS]};
+    weir_metric *metrics[] = {NULL, NULL};
+    double unused = 0;
+
+    open_metrics();
+    table[1].name = "1st";
+    check_int(weir_metrics_add_table(registry, table, 2, metrics, &e), WEIR_INVALID);
+    check_contains(e.text, "1st");
+    check(metrics[0] == NULL && metrics[1] == NULL);
+    check_int(weir_metrics_add_table_source(registry, table, 2, write_house, &unused, &e),
+              WEIR_INVALID);
+    check_text(render(), "");
+    check_int(weir_metrics_add_table(registry, house, WEIR_METRICS_MAX + 1, metrics, &e),
+              WEIR_FULL);
+    close_metrics();
+}
+
+static void a_source_with_a_table_finds_its_metrics(void)
+{
+    static char mine[] = "mine";
+    static char yours[] = "yours";
+    bool has_none = false;
+
+    open_metrics();
+    check_int(weir_metrics_add_table_source(registry, house, HOUSE_METRICS, write_house, mine, &e),
+              WEIR_OK);
+    check_int(weir_metrics_add_source(registry, without_table, &has_none, &e), WEIR_OK);
+    check_int(weir_metrics_add_table_source(registry, house, HOUSE_METRICS, write_house, yours, &e),
+              WEIR_OK);
+    check_int(weir_metrics_add_table_source(registry, house, HOUSE_METRICS, write_house, yours, &e),
+              WEIR_ALREADY);
+    render();
+    check(has_none);
+    check_line("house_open_doors 6");
+    check_line("house_visits_total{house=\"mine\"} 4");
+    check_line("house_visits_total{house=\"yours\"} 4");
+    check_line("house_stays_seconds_bucket{le=\"1\"} 2");
+    check_line("house_stays_seconds_count 6");
+    check_line("house_stays_seconds_sum 15");
+    weir_metrics_remove_source(registry, write_house, mine);
+    render();
+    check_line("house_open_doors 3");
+    close_metrics(); /* also what belongs to a source that was not removed */
+}
+
 int main(void)
 {
     run(a_source_is_asked_at_each_rendering);
@@ -292,5 +391,8 @@ int main(void)
     run(what_is_written_to_another_registry_is_dropped);
     run(a_source_is_there_once_and_there_are_so_many);
     run(removing_waits_for_the_calls_in_progress_and_no_other_follows);
+    run(a_table_is_added_in_its_order_with_its_defaults);
+    run(a_table_with_a_bad_row_is_refused_and_gives_nothing);
+    run(a_source_with_a_table_finds_its_metrics);
     return check_done();
 }
