@@ -14,7 +14,7 @@
 
 /*
  * A test that includes this is linked with the linker's --wrap for malloc, calloc, realloc,
- * aligned_alloc, strdup and free (alloc_fail_link in tests/unit/meson.build) and the static libraries,
+ * aligned_alloc, strdup, strndup and free (alloc_fail_link in tests/unit/meson.build) and the static libraries,
  * so that the allocations of weir's own objects come through here; those inside shared libraries do
  * not. Any thread may allocate; one scenario at a time.
  */
@@ -40,6 +40,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
 void __wrap_free(void *memory);
 
 static inline void *alloc_fail_count(void *memory)
@@ -78,6 +79,17 @@ char *__wrap_strdup(const char *text)
     char *copy = __wrap_malloc(size);
 
     return copy == NULL ? NULL : memcpy(copy, text, size);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    size_t length = strnlen(text, size);
+    char *copy = __wrap_malloc(length + 1);
+
+    if (copy == NULL)
+        return NULL;
+    copy[length] = '\0';
+    return memcpy(copy, text, length);
 }
 
 void __wrap_free(void *memory)

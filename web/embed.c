@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Turns files into a C table of their bytes: embed OUTPUT FILE…; the build puts the console into the program with it. */
+/* Turns files into a C table of their bytes, by which the build puts pages into the program: embed OUTPUT NAME FILE… makes NAME_assets. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,18 +44,18 @@ static uint64_t write_bytes(FILE *out, const char *path, int index)
 int main(int count, char **arguments)
 {
     uint64_t *hashes = calloc((size_t)count + 1, sizeof(*hashes));
-    FILE *out = count < 3 || hashes == NULL ? NULL : fopen(arguments[1], "wb");
+    FILE *out = count < 4 || hashes == NULL ? NULL : fopen(arguments[1], "wb");
 
     if (out == NULL)
         fail("cannot write", count < 2 ? "without a name" : arguments[1]);
-    fputs("#include \"figures/console_assets.h\"\n", out);
-    for (int i = 2; i < count; i++)
+    fputs("#include \"figures/web_assets.h\"\n", out);
+    for (int i = 3; i < count; i++)
         hashes[i] = write_bytes(out, arguments[i], i);
-    fputs("const struct console_asset console_assets[] = {\n", out);
-    for (int i = 2; i < count; i++)
+    fprintf(out, "const struct web_asset %s_assets[] = {\n", arguments[2]);
+    for (int i = 3; i < count; i++)
         fprintf(out, "{\"%s\", \"\\\"%016" PRIx64 "\\\"\", bytes_%d, sizeof bytes_%d},\n",
                 base_name(arguments[i]), hashes[i], i, i);
-    fprintf(out, "};\nconst size_t console_asset_count = %d;\n", count - 2);
+    fprintf(out, "};\nconst size_t %s_asset_count = %d;\n", arguments[2], count - 3);
     free(hashes);
     if (fclose(out) != 0)
         fail("cannot write", arguments[1]);

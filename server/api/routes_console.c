@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "figures/console.h"
-#include "figures/console_assets.h"
+#include "figures/web_assets.h"
 
 /* The page loads nothing from elsewhere, runs nothing that stands in it, sends no form, and cannot be
  * framed. */
@@ -35,7 +35,7 @@ static const char *content_type(const char *name)
     return "application/octet-stream";
 }
 
-static const struct console_asset *find_asset(const char *name)
+static const struct web_asset *find_asset(const char *name)
 {
     for (size_t i = 0; i < console_asset_count; i++) {
         if (strcmp(console_assets[i].name, name) == 0)
@@ -45,7 +45,7 @@ static const struct console_asset *find_asset(const char *name)
 }
 
 /* Whether If-None-Match names it, in a list or by "*"; a weak tag is as good as a strong one here. */
-static bool client_has(const struct http_request *request, const struct console_asset *asset)
+static bool client_has(const struct http_request *request, const struct web_asset *asset)
 {
     const char *tags = http_request_header(request, "If-None-Match");
 
@@ -55,7 +55,7 @@ static bool client_has(const struct http_request *request, const struct console_
 static void reply_asset(const struct http_request *request, struct http_response *response,
                         const char *name)
 {
-    const struct console_asset *asset = find_asset(name);
+    const struct web_asset *asset = find_asset(name);
     char *copy;
 
     if (asset == NULL) {

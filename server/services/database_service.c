@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log/log.h"
 #include "managers/db_manager.h"
 #include "managers/schema_cache.h"
 #include "table_query.h"
@@ -44,17 +43,6 @@ void database_service_close(struct database_service *service)
         return;
     schema_cache_clear(&service->schemas);
     free(service);
-}
-
-weir_status database_reflect(struct database_service *service, weir_time deadline,
-                             weir_error *reterr)
-{
-    struct schema_ref *ref;
-
-    weir_status status = schema_cache_refresh(&service->schemas, deadline, &ref, reterr);
-    if (status == WEIR_OK)
-        schema_ref_drop(ref);
-    return status;
 }
 
 /* ---- Results as text ---------------------------------------------------------------------- */
@@ -300,89 +288,4 @@ weir_status database_get_table_names(struct database_service *service, const cha
         return weir_error_set(reterr, WEIR_NO_MEMORY, "list tables: out of memory");
     *ret_text = text;
     return WEIR_OK;
-}
-
-/* Add `"table": [rows]`; a table that is missing is logged and left out. */
-static weir_status add_table(struct database_service *service, const char *table,
-                             weir_time deadline, struct text *out, weir_error *reterr)
-{
-    char *rows;
-    weir_error error;
-
-    weir_status status =
-        database_get_rows(service, table, INT64_MAX, 0, deadline, &rows, NULL, &error);
-    if (status == WEIR_NOT_FOUND) {
-        log_write(LOG_LEVEL_WARNING, "table \"%s\" is missing, left out", table);
-        return WEIR_OK;
-    }
-    if (status != WEIR_OK) {
-        if (reterr != NULL)
-            *reterr = error;
-        return status;
-    }
-    text_add(out, out->size > 1 ? "," : "");
-    text_add_json(out, table);
-    text_add(out, ":");
-    text_add(out, rows);
-    free(rows);
-    return WEIR_OK;
-}
-
-weir_status database_get_entries_from_tables(struct database_service *service,
-                                             const char *const *tables, size_t count,
-                                             weir_time deadline, char **ret_text,
-                                             weir_error *reterr)
-{
-    struct text out = {0};
-    weir_status status = WEIR_OK;
-
-    text_add(&out, "{");
-    for (size_t i = 0; i < count && status == WEIR_OK; i++)
-        status = add_table(service, tables[i], deadline, &out, reterr);
-    text_add(&out, "}");
-    if (status != WEIR_OK) {
-        text_clear(&out);
-        return status;
-    }
-    char *text = text_take(&out);
-    if (text == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "read tables: out of memory");
-    *ret_text = text;
-    return WEIR_OK;
-}
-
-weir_status database_get_all_entries(struct database_service *service, weir_time deadline,
-                                     char **ret_text, weir_error *reterr)
-{
-    struct schema_ref *ref;
-
-    weir_status status = schema_cache_refresh(&service->schemas, deadline, &ref, reterr);
-    if (status != WEIR_OK)
-        return status;
-    const weir_schema *schema = schema_ref_schema(ref);
-    size_t count = weir_schema_table_count(schema);
-    const char **names = calloc(count + 1, sizeof *names);
-    if (names == NULL) {
-        schema_ref_drop(ref);
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "read tables: out of memory");
-    }
-    for (size_t i = 0; i < count; i++)
-        names[i] = weir_schema_table(schema, i)->name;
-    status = database_get_entries_from_tables(service, names, count, deadline, ret_text, reterr);
-    free(names);
-    schema_ref_drop(ref);
-    return status;
-}
-
-weir_status database_execute_query(struct database_service *service, const char *sql,
-                                   const weir_param *params, size_t param_count, bool is_repeatable,
-                                   weir_time deadline, char **ret_text, weir_error *reterr)
-{
-    weir_result *result = NULL;
-
-    weir_status status = managed_db_query(service->manager, &service->retry, is_repeatable, sql,
-                                          params, param_count, deadline, &result, reterr);
-    if (status != WEIR_OK)
-        return status;
-    return rows_to_text(result, ret_text, NULL, reterr);
 }

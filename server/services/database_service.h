@@ -30,10 +30,6 @@ WEIR_MUST_CHECK weir_status database_service_open(const char *url, const struct 
                                                   weir_error *reterr);
 void database_service_close(struct database_service *service);
 
-/* Read tables, columns, types and keys anew. */
-WEIR_MUST_CHECK weir_status database_reflect(struct database_service *service, weir_time deadline,
-                                             weir_error *reterr);
-
 /* The names of all tables and views but the `hidden` ones (NULL-terminated list, may be NULL), as
  * they are now: ["A", "B"]. */
 WEIR_MUST_CHECK weir_status database_get_table_names(struct database_service *service,
@@ -65,26 +61,5 @@ WEIR_MUST_CHECK weir_status database_get_entry_by_id(struct database_service *se
                                                      const char *table, const char *id,
                                                      weir_time deadline, char **ret_text,
                                                      bool *ret_is_utf8, weir_error *reterr);
-
-/* All rows of all tables, or of those named: {"table": [{…}, …], …}. A table that is missing is
- * logged and left out. */
-WEIR_MUST_CHECK weir_status database_get_all_entries(struct database_service *service,
-                                                     weir_time deadline, char **ret_text,
-                                                     weir_error *reterr);
-WEIR_MUST_CHECK weir_status database_get_entries_from_tables(struct database_service *service,
-                                                             const char *const *tables,
-                                                             size_t count, weir_time deadline,
-                                                             char **ret_text, weir_error *reterr);
-
-/*
- * Run any statement with `:name` parameters: its rows as [{…}, …], [] when there are none.
- * `is_repeatable` says that running it twice does no harm (a read): only then is it repeated after a
- * lost connection.
- */
-WEIR_MUST_CHECK weir_status database_execute_query(struct database_service *service,
-                                                   const char *sql, const weir_param *params,
-                                                   size_t param_count, bool is_repeatable,
-                                                   weir_time deadline, char **ret_text,
-                                                   weir_error *reterr);
 
 #endif

@@ -88,17 +88,6 @@ static void trim(const char **text, size_t *size)
     }
 }
 
-static char *copy(const char *text, size_t size)
-{
-    char *made = malloc(size + 1);
-
-    if (made == NULL)
-        return NULL;
-    memcpy(made, text, size);
-    made[size] = '\0';
-    return made;
-}
-
 /* One "name=value", as W3C's Baggage writes it. */
 static weir_status add_header(struct otlp *otlp, const char *text, size_t size, weir_error *reterr)
 {
@@ -118,8 +107,8 @@ static weir_status add_header(struct otlp *otlp, const char *text, size_t size, 
     trim(&text, &name_size);
     trim(&value, &value_size);
     otlp->header_count++;
-    header->name = copy(text, name_size);
-    header->value = copy(value, value_size);
+    header->name = strndup(text, name_size);
+    header->value = strndup(value, value_size);
     if (header->name == NULL || header->value == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     if (!url_decode(header->value, value_size, false, header->value, &value_size))

@@ -459,13 +459,8 @@ static weir_status copy_type(const char *content_type, char **ret_copy, weir_err
                               FIELDS_SIZE_LIMIT);
     if (size == 0)
         return WEIR_OK;
-    char *copy = malloc(size + 1);
-    if (copy == NULL)
-        return no_memory(reterr);
-    memcpy(copy, type, size);
-    copy[size] = '\0';
-    *ret_copy = copy;
-    return WEIR_OK;
+    *ret_copy = strndup(type, size);
+    return *ret_copy != NULL ? WEIR_OK : no_memory(reterr);
 }
 
 weir_status weir_http_request_body(weir_http_request *request, const void *data, size_t size,

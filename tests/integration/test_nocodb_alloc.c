@@ -14,22 +14,10 @@
 /* ---- more allocations -------------------------------------------------------------------- */
 
 /* What the service allocates by other names comes here too, by the linker's --wrap. */
-char *__wrap_strndup(const char *text, size_t size);
 WEIR_PRINTF(2, 0) int __real_vasprintf(char **ret_text, const char *format, va_list args);
 WEIR_PRINTF(2, 0) int __wrap_vasprintf(char **ret_text, const char *format, va_list args);
 WEIR_PRINTF(3, 0)
 int __wrap___vasprintf_chk(char **ret_text, int flag, const char *format, va_list args);
-
-char *__wrap_strndup(const char *text, size_t size)
-{
-    size_t length = strnlen(text, size);
-    char *copy = __wrap_malloc(length + 1);
-
-    if (copy == NULL)
-        return NULL;
-    copy[length] = '\0';
-    return memcpy(copy, text, length);
-}
 
 int __wrap_vasprintf(char **ret_text, const char *format, va_list args)
 {

@@ -190,7 +190,6 @@ static void set_the_stage(void)
            "INSERT INTO amounts VALUES (1.50);"
            "CREATE TABLE \"odd \"\"name\"\"; DROP TABLE heap; --\" (id INTEGER PRIMARY KEY);"
            "CREATE VIEW words AS SELECT word FROM heap;");
-    must(database_reflect(database, soon(), &error), &error);
 }
 
 static char *rows(const char *table, int64_t limit, int64_t offset)
@@ -302,56 +301,45 @@ static void a_table_made_or_changed_later_is_found(void)
     check(database_get_rows(database, "late", 1, 0, soon(), &text, NULL, &error) == WEIR_NOT_FOUND);
 }
 
-static void entries_of_several_tables_come_together(void)
+static weir_status execute(const struct db_retry *retry, const char *sql, bool is_repeatable,
+                           weir_time deadline, char **ret_text, weir_error *error)
 {
-    static const char *const tables[] = {"heap", "missing", "pairs"};
-    char *text = NULL;
-    weir_error error;
+    const weir_param params[] = {{"id", weir_text("CHE_1")}};
+    weir_result *result = NULL;
+    size_t size;
 
-    must(database_get_entries_from_tables(database, tables, 3, soon(), &text, &error), &error);
-    same_json(text, "{\"heap\":[{\"word\":\"b\"},{\"word\":\"a\"}],\"pairs\":[{\"a\":1,\"b\":1},"
-                    "{\"a\":1,\"b\":2},{\"a\":2,\"b\":1}]}");
-    must(database_get_entries_from_tables(database, NULL, 0, soon(), &text, &error), &error);
-    same_json(text, "{}");
-}
-
-static void all_entries_hold_every_table(void)
-{
-    char *text = NULL;
-    weir_error error;
-
-    must(database_get_all_entries(database, soon(), &text, &error), &error);
-    json_t *all = json_loads(text, 0, NULL);
-    check_int(json_array_size(json_object_get(all, "Answers")), 3);
-    check_int(json_array_size(json_object_get(all, "words")), 2);
-    check_int(json_object_size(all), 7);
-    json_decref(all);
-    free(text);
+    weir_status status =
+        managed_db_query(db_manager(), retry, is_repeatable, sql, params,
+                         strstr(sql, ":id") != NULL ? 1 : 0, deadline, &result, error);
+    if (status != WEIR_OK)
+        return status;
+    status = weir_result_to_json(result, ret_text, &size, error);
+    weir_result_close(result);
+    return status;
 }
 
 static void queries_take_named_parameters_and_give_rows_or_an_empty_list(void)
 {
-    const weir_param params[] = {{"id", weir_text("CHE_1")}};
+    static const struct db_retry retry = DB_RETRY_DEFAULT;
     char *text = NULL;
     weir_error error;
 
-    must(database_execute_query(database, "SELECT \"Text\" FROM \"Answers\" WHERE \"ID\" = :id",
-                                params, 1, true, soon(), &text, &error),
+    must(execute(&retry, "SELECT \"Text\" FROM \"Answers\" WHERE \"ID\" = :id", true, soon(), &text,
+                 &error),
          &error);
     same_json(text, "[{\"Text\":\"yes\"}]");
-    must(database_execute_query(database, "SELECT 1 AS x FROM \"Answers\" WHERE 1 = 0", NULL, 0,
-                                true, soon(), &text, &error),
+    must(execute(&retry, "SELECT 1 AS x FROM \"Answers\" WHERE 1 = 0", true, soon(), &text, &error),
          &error);
     same_json(text, "[]");
 }
 
 static void a_wrong_query_is_an_error_with_sqlstate_and_message(void)
 {
+    static const struct db_retry retry = DB_RETRY_DEFAULT;
     char *text = NULL;
     weir_error error;
 
-    check(database_execute_query(database, "SELEKT 1", NULL, 0, true, soon(), &text, &error) ==
-          WEIR_QUERY);
+    check(execute(&retry, "SELEKT 1", true, soon(), &text, &error) == WEIR_QUERY);
     check_text(error.sqlstate, "42601");
     check_contains(error.text, "SELEKT");
     check(text == NULL);
@@ -360,35 +348,27 @@ static void a_wrong_query_is_an_error_with_sqlstate_and_message(void)
 static void empty_results_are_repeated_only_when_asked_for(void)
 {
     const struct db_retry asked = {2, 40, true};
-    struct database_service *old = NULL;
     const char *nothing = "SELECT 1 AS x FROM heap WHERE 1 = 0";
     char *text = NULL;
     weir_error error;
 
-    must(database_service_open(NULL, &asked, &old, &error), &error);
     weir_time before = weir_now();
-    must(database_execute_query(old, nothing, NULL, 0, true, soon(), &text, &error), &error);
+    must(execute(&asked, nothing, true, soon(), &text, &error), &error);
     check(weir_now() - before >= 80 * WEIR_MS);
     same_json(text, "[]");
-    database_service_close(old);
 
     /* Never beyond the deadline, which the pause would be. */
     const struct db_retry slow = {2, 20000, true};
-    must(database_service_open(NULL, &slow, &old, &error), &error);
     before = weir_now();
-    must(database_execute_query(old, nothing, NULL, 0, true, weir_deadline_in(5000), &text, &error),
-         &error);
+    must(execute(&slow, nothing, true, weir_deadline_in(5000), &text, &error), &error);
     check(weir_now() - before < 15 * WEIR_SECOND);
     same_json(text, "[]");
-    database_service_close(old);
 
     const struct db_retry plain = {2, 20000, false};
-    must(database_service_open(NULL, &plain, &old, &error), &error);
     before = weir_now();
-    must(database_execute_query(old, nothing, NULL, 0, true, soon(), &text, &error), &error);
+    must(execute(&plain, nothing, true, soon(), &text, &error), &error);
     check(weir_now() - before < 15 * WEIR_SECOND);
     same_json(text, "[]");
-    database_service_close(old);
 }
 
 /* ---- Repetitions, on PostgreSQL, where a sequence counts attempts and no rollback takes back -- */
@@ -402,7 +382,8 @@ static int64_t attempts(void)
     char *text = NULL;
     weir_error error;
 
-    must(database_execute_query(database, sql, NULL, 0, true, soon(), &text, &error), &error);
+    static const struct db_retry retry = DB_RETRY_DEFAULT;
+    must(execute(&retry, sql, true, soon(), &text, &error), &error);
     json_t *rows_json = json_loads(text != NULL ? text : "[]", 0, NULL);
     int64_t count = json_integer_value(json_object_get(json_array_get(rows_json, 0), "old"));
     json_decref(rows_json);
@@ -413,14 +394,10 @@ static int64_t attempts(void)
 static weir_status call(const char *sql, bool is_repeatable, weir_error *error)
 {
     const struct db_retry quick = {3, 5, false};
-    struct database_service *service = NULL;
     char *text = NULL;
 
-    must(database_service_open(NULL, &quick, &service, error), error);
-    weir_status status =
-        database_execute_query(service, sql, NULL, 0, is_repeatable, soon(), &text, error);
+    weir_status status = execute(&quick, sql, is_repeatable, soon(), &text, error);
     free(text);
-    database_service_close(service);
     return status;
 }
 
@@ -590,8 +567,6 @@ static void run_database(void)
     run(a_table_without_a_single_key_has_no_rows_by_id);
     run(an_unknown_table_is_named);
     run(a_table_made_or_changed_later_is_found);
-    run(entries_of_several_tables_come_together);
-    run(all_entries_hold_every_table);
     run(queries_take_named_parameters_and_give_rows_or_an_empty_list);
     run(a_wrong_query_is_an_error_with_sqlstate_and_message);
     run(empty_results_are_repeated_only_when_asked_for);
