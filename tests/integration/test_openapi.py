@@ -24,7 +24,7 @@ from fake_nocodb import TOKEN, FakeNocoDB
 from wire import Wire
 
 PROGRAM, PRINT_ROUTES = map(os.path.abspath, sys.argv[1:3])
-SOURCES = pathlib.Path(__file__).resolve().parents[2] / "server"
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "server/api"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 CHECK_FORMATS = jsonschema.FormatChecker(formats=("date", "email"))
 
