@@ -11,7 +11,7 @@
  * processor with nginx, for the reason that bench_db.c gives. A new handle per request leaves its port
  * taken for a minute: 8 threads that make 2,000 requests each so come to search for free ones, which
  * is half of what they cost (200 each: some 2.5 times weir_http_send). Not shown: a network,
- * larger bodies, repeats and redirects, and what a cheaper server or a busier machine would do to the
+ * larger bodies, retries and redirects, and what a cheaper server or a busier machine would do to the
  * wall time.
  *
  * Needs tests/with_nginx.sh. With --check, a ratio outside of its limit is a failure.

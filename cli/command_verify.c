@@ -13,7 +13,7 @@
 
 #define RESULTS_LIMIT 32
 #define ONLY_LIMIT 32
-#define GRACE (3 * WEIR_SECOND) /* for a check that is under way when a signal comes */
+#define GRACE (3 * WEIR_SECOND) /* for a check in progress when a signal comes */
 
 /* What one run has come to. */
 struct tally {

@@ -167,7 +167,7 @@ bool top_source_read(struct top_source *source, struct top_snapshot *snapshot)
 
 /* ---- Opening and closing ------------------------------------------------------------------ */
 
-/* Every failure is shown as it is, and the next asking is the repeat. */
+/* Every failure is shown as it is, and the next asking is the retry. */
 static weir_status open_session(struct top_source *source, weir_error *reterr)
 {
     weir_http_options options = WEIR_HTTP_OPTIONS_DEFAULT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where `weir top` has its figures from: a running server, asked again and again on a thread. */
+/* Where `weir top` gets its figures: from a running server, asked again and again on a thread. */
 #ifndef WEIR_CLI_TOP_SOURCE_H
 #define WEIR_CLI_TOP_SOURCE_H
 

@@ -220,7 +220,7 @@ static void draw_holders(struct canvas *canvas, const struct top_pool *pool, siz
     size_t shown = pool->holder_count;
 
     begin_line(canvas);
-    put(canvas, TOP_TITLE, "  %10s  %-40s %8s %8s", "CONNECTION", "BORROWED AT", "THREAD", "FOR");
+    put(canvas, TOP_TITLE, "  %10s  %-40s %8s %8s", "CONNECTION", "ACQUIRED AT", "THREAD", "FOR");
     put(canvas, TOP_FAINT, "  (of %s)", pool->name);
     if (shown == 0) {
         begin_line(canvas);
@@ -318,7 +318,7 @@ static void draw_help(struct canvas *canvas)
         "",
         "  P50 and P99 are waits for a connection, OUT/S is checkouts per second,",
         "  OVER is SQLAlchemy's overflow: below zero until the pool has filled.",
-        "  In a bar # is lent, = idle, . not open.",
+        "  In a bar # is checked out, = idle, . not open.",
     };
 
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {

@@ -107,7 +107,7 @@ static void judge(const struct crowd *crowd, int slots, int threads, int64_t ser
                     threads, (int)crowd->most, slots, seen);
     else
         verify_pass(finding,
-                    "%d threads borrowed %d times and held at most %d connections at once "
+                    "%d threads acquired %d times and held at most %d connections at once "
                     "(pool_size %d, max_overflow %d)%s",
                     threads, (int)crowd->loans, (int)crowd->most, pool->pool_size,
                     pool->max_overflow, seen);

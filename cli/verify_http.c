@@ -104,7 +104,7 @@ void verify_http_reuse(const struct verification *verification,
 
 /* ---- retries ----------------------------------------------------------------------------- */
 
-/* A GET that is answered 503 twice; whether it was repeated as it should. */
+/* A GET that is answered 503 twice; whether it was retried as it should. */
 static bool get_is_repeated(const struct talk *talk, struct verify_finding *finding)
 {
     weir_error error;

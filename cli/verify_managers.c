@@ -312,16 +312,17 @@ static void judge_sharing(const weir_pool_stats *before, const weir_pool_stats *
     unsigned long long opened = after->connects - before->connects;
 
     if (loans < SERVICES)
-        verify_fail(finding,
-                    "%d Database objects answered, but the manager's engine lent a connection only "
-                    "%llu times: they have others",
-                    SERVICES, loans);
+        verify_fail(
+            finding,
+            "%d Database objects answered, but the manager's engine checked out a connection only "
+            "%llu times: they have others",
+            SERVICES, loans);
     else if (opened > 1)
         verify_fail(finding, "%d Database objects, one after the other, opened %llu connections",
                     SERVICES, opened);
     else
         verify_pass(finding,
-                    "%d Database objects, one after the other: %llu loans from the one engine, "
+                    "%d Database objects, one after the other: %llu checkouts from the one engine, "
                     "%llu connection opened",
                     SERVICES, loans, opened);
 }

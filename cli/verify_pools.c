@@ -282,19 +282,20 @@ static void judge_overflow(const struct verify_scene *scene, int held, int64_t s
         snprintf(seen, sizeof seen, "; the server counted %lld, then %lld", (long long)server_most,
                  (long long)server);
     if (most->overflow != OVERFLOW)
-        verify_fail(finding, "with %d connections lent the pool reports overflow %d, not %d", held,
-                    most->overflow, OVERFLOW);
+        verify_fail(finding, "with %d connections checked out the pool reports overflow %d, not %d",
+                    held, most->overflow, OVERFLOW);
     else if (stats.connections != 1 || stats.closed_by[WEIR_REASON_OVERFLOW] != OVERFLOW)
         verify_fail(finding, "after the rush %d connections stayed open instead of 1%s",
                     stats.connections, seen);
     else if (!is_let_go || (scene->observer != NULL && server_most != held))
-        verify_fail(finding, "%d connections were lent and %d kept%s", held, stats.connections,
-                    seen);
+        verify_fail(finding, "%d connections were checked out and %d kept%s", held,
+                    stats.connections, seen);
     else
-        verify_pass(finding,
-                    "with pool_size 1 and max_overflow %d, %d connections were lent at once and 1 "
-                    "was kept%s",
-                    OVERFLOW, held, seen);
+        verify_pass(
+            finding,
+            "with pool_size 1 and max_overflow %d, %d connections were checked out at once and 1 "
+            "was kept%s",
+            OVERFLOW, held, seen);
 }
 
 void verify_overflow(const struct verification *verification,
@@ -326,7 +327,8 @@ void verify_overflow(const struct verification *verification,
         verify_fail(finding, "only %d of %d connections could be acquired: %s", held, 1 + OVERFLOW,
                     error.text);
     else if (is_beyond)
-        verify_fail(finding, "connection %d was lent, though pool_size 1 and max_overflow %d",
+        verify_fail(finding,
+                    "connection %d was checked out, though pool_size 1 and max_overflow %d",
                     held + 1, OVERFLOW);
     else
         judge_overflow(&scene, held, server_most, &most, finding);
@@ -341,7 +343,7 @@ static void judge_timeout(weir_status status, weir_time took, const weir_error *
     double ms = (double)took / (double)WEIR_MS;
 
     if (status == WEIR_OK)
-        verify_fail(finding, "the one connection of the pool was lent twice");
+        verify_fail(finding, "the one connection of the pool was checked out twice");
     else if (status != WEIR_TIMEOUT)
         verify_fail(finding, "instead of a timeout: %s", error->text);
     else if (took < TIMEOUT_MS * WEIR_MS)
@@ -354,10 +356,11 @@ static void judge_timeout(weir_status status, weir_time took, const weir_error *
         verify_fail(finding, "it gave up after %.0f ms, but does not name the holder: %s", ms,
                     error->text);
     else
-        verify_pass(finding,
-                    "with its one connection lent, the pool gave up after %.0f ms (pool_timeout %d "
-                    "ms) and named the holder: %s",
-                    ms, TIMEOUT_MS, strstr(error->text, "verify_pools.c:"));
+        verify_pass(
+            finding,
+            "with its one connection checked out, the pool gave up after %.0f ms (pool_timeout %d "
+            "ms) and named the holder: %s",
+            ms, TIMEOUT_MS, strstr(error->text, "verify_pools.c:"));
 }
 
 void verify_timeout(const struct verification *verification, const struct verify_database *database,
@@ -425,17 +428,19 @@ static void judge_recycling(const struct verify_scene *scene, struct verify_find
         return;
     if (later == again)
         verify_fail(finding,
-                    "the same connection was lent %.1f s after it was opened, with "
+                    "the same connection was checked out %.1f s after it was opened, with "
                     "pool_recycle %d s",
                     (double)(weir_now() - opened) / (double)WEIR_SECOND, RECYCLE_S);
     else if (stats.closed_by[WEIR_REASON_RECYCLED] == 0 || stats.connections != 1)
-        verify_fail(finding, "another connection was lent, but %llu were recycled and %d are open",
+        verify_fail(finding,
+                    "another connection was checked out, but %llu were recycled and %d are open",
                     (unsigned long long)stats.closed_by[WEIR_REASON_RECYCLED], stats.connections);
     else
-        verify_pass(finding,
-                    "with pool_recycle %d s a connection was lent again at once, and %.1f s after "
-                    "its opening another in its place; 1 is open",
-                    RECYCLE_S, (double)(weir_now() - opened) / (double)WEIR_SECOND);
+        verify_pass(
+            finding,
+            "with pool_recycle %d s a connection was checked out again at once, and %.1f s after "
+            "its opening another in its place; 1 is open",
+            RECYCLE_S, (double)(weir_now() - opened) / (double)WEIR_SECOND);
 }
 
 void verify_recycle(const struct verification *verification, const struct verify_database *database,
@@ -471,7 +476,7 @@ static int64_t borrow_session(const struct verify_scene *scene, struct verify_fi
     scene->calls->release(conn);
     if (status == WEIR_OK)
         return session;
-    verify_fail(finding, "the connection that was lent does not work: %s", error.text);
+    verify_fail(finding, "the connection that was checked out does not work: %s", error.text);
     return 0;
 }
 
@@ -520,7 +525,7 @@ static void judge_replacement(const struct verify_scene *scene, int64_t session,
     else
         verify_pass(finding,
                     "the ping was answered; the server ended session %lld, %s noticed before the "
-                    "connection was lent, and session %lld works in its place",
+                    "connection was checked out, and session %lld works in its place",
                     (long long)session, is_seen ? "a check of the socket" : "the ping",
                     (long long)second);
 }
@@ -544,7 +549,7 @@ void verify_ping(const struct verification *verification, const struct verify_da
                                         : borrow(&scene, finding) != 0;
     }
     if (is_lent && verify_scene_stats(&scene).pings == 0)
-        verify_fail(finding, "an idle connection was lent without a ping");
+        verify_fail(finding, "an idle connection was checked out without a ping");
     else if (is_lent && !database->is_postgres)
         verify_skip(finding, "SQLite has no server that could end a connection");
     else if (is_lent)

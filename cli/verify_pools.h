@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the checks of a pool share: a database of their own, and an eye on its server. */
+/* What the checks of a pool share: a database of their own, and a connection that watches its server. */
 #ifndef WEIR_CLI_VERIFY_POOLS_H
 #define WEIR_CLI_VERIFY_POOLS_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Get a page over HTTP and watch what it takes: a listener prints each attempt and each repeat.
+ * Get a page over HTTP and watch what it takes: a listener prints each attempt and each retry.
  *
  * The URL is the first argument. A server that is not available twice and then says hello makes it
- * print what stands below: two failures, each repeated after a short pause, all over one connection.
+ * print what stands below: two failures, each retried after a short pause, all over one connection.
  *
  * Prints:
  *     attempt 1: 503
@@ -33,7 +33,7 @@ static void watch(const weir_http_event *event, void *arg)
     printf("%s\n", event->is_reused ? ", over a connection used before" : "");
 }
 
-/* WEIR_OK means a response, whatever its status. A 404 for instance is not repeated and comes here. */
+/* WEIR_OK means a response, whatever its status. A 404 for instance is not retried and comes here. */
 static weir_status print_page(const weir_http_response *response, weir_error *reterr)
 {
     int code = weir_http_response_status(response);

@@ -2,8 +2,8 @@
 /*
  * Move money between two accounts: a transaction, named parameters, and what to do with errors.
  *
- * The database is the first argument, or one in memory. A transfer that the database asks to repeat
- * is repeated; one that it refuses leaves both accounts as they were.
+ * The database is the first argument, or one in memory. A transfer that the database asks to retry
+ * is retried; one that it refuses leaves both accounts as they were.
  *
  * Prints:
  *     moved 30
@@ -55,7 +55,7 @@ static weir_status try_move(weir_conn *conn, const char *from, const char *to, i
 
 /*
  * WEIR_RETRY says that nothing was stored and that another attempt may succeed. After
- * WEIR_DISCONNECTED nobody knows whether a commit was stored, so that is not repeated here.
+ * WEIR_DISCONNECTED nobody knows whether a commit was stored, so that is not retried here.
  */
 static weir_status move_money(weir_db *db, const char *from, const char *to, int64_t amount,
                               weir_error *reterr)

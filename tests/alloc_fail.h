@@ -101,7 +101,7 @@ void __wrap_free(void *memory)
 
 /*
  * How much is allocated, as soon as it is no more than `wanted`, or after five seconds. A thread that
- * the scenario left behind (a cancel under way) may need a moment to let go of what is its own.
+ * the scenario left behind (a cancel in flight) may need a moment to let go of what is its own.
  */
 static inline long alloc_fail_settled(long wanted)
 {

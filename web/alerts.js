@@ -24,7 +24,7 @@ function ofPool(pool) {
   if (used >= most && waiters > 0) add("bad", "saturated", `Pool ${name} is saturated: all ${most} connections are in use and ${some(waiters, "caller waits", "callers wait")}${culprit(pool)}.`);
   else if (waiters > 0) add("warn", "waiting", `Pool ${name}: ${some(waiters, "caller waits", "callers wait")} for a connection.`);
   if (pool.peer_limit > 0) add("warn", "peer limit", `Pool ${name}: the server accepts no more than ${pool.peer_limit} of its ${most} connections.`);
-  if (recent.timeouts > 0) add("bad", "timeouts", `Pool ${name}: ${recent.timeouts} gave up waiting within the last minute.`);
+  if (recent.timeouts > 0) add("bad", "timeouts", `Pool ${name}: ${some(recent.timeouts, "caller", "callers")} gave up waiting within the last minute.`);
   if (recent.leaks > 0) add("warn", "leaks", `Pool ${name}: ${some(recent.leaks, "connection was", "connections were")} reported as leaked within the last minute.`);
   if (recent.nested > 0) add("warn", "nested", `Pool ${name}: ${some(recent.nested, "nested acquire", "nested acquires")} within the last minute.`);
   // What the server refused as too many is told above.
@@ -42,8 +42,8 @@ function ofOrigin(origin) {
   else if (origin.breaker.state !== "closed") add("warn", "breaker", `${name}: the breaker lets a few requests through to see whether it is back.`);
   if (wrong !== null) add(wrong.severity, "answers", `${name}: ${wrong.text} within the last minute.`);
   if (origin.cool_down > 0) add("warn", "cool_down", `${name} asked for a pause: cooling down for ${ms(origin.cool_down * 1000)}.`);
-  if (origin.budget_balance === 0) add("warn", "budget", `${name}: the retry budget is spent, failures are not repeated.`);
-  else if (origin.recent.budget_denied > 0) add("warn", "denied", `${name}: the budget denied ${some(origin.recent.budget_denied, "repeat", "repeats")} within the last minute.`);
+  if (origin.budget_balance === 0) add("warn", "budget", `${name}: the retry budget is spent, failures are not retried.`);
+  else if (origin.recent.budget_denied > 0) add("warn", "denied", `${name}: the budget denied ${some(origin.recent.budget_denied, "retry", "retries")} within the last minute.`);
   return found;
 }
 
@@ -55,7 +55,7 @@ function ofServer(server) {
   if (server.queued > 0 && server.workers_busy >= server.workers)
     found.push({ severity: "warn", key: "server queue", text: `All ${server.workers} workers are busy and ${some(server.queued, "request waits", "requests wait")} for one.` });
   if (server.outbound_queued > 0 && server.outbound_busy >= server.outbound_workers)
-    found.push({ severity: "warn", key: "server calls", text: `All ${server.outbound_workers} calls to NocoDB are under way and ${some(server.outbound_queued, "request waits", "requests wait")} for one.` });
+    found.push({ severity: "warn", key: "server calls", text: `All ${server.outbound_workers} calls to NocoDB are in flight and ${some(server.outbound_queued, "request waits", "requests wait")} for one.` });
   const { failed, requests } = server.recent;
   if (failed >= MANY * requests && failed > 0)
     found.push({ severity: failed * 2 >= requests ? "bad" : "warn", key: "server failures", text: `${failed} of ${some(requests, "request", "requests")} within the last minute failed with 5xx, ${percent(failed / requests)}.` });

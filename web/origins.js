@@ -5,7 +5,7 @@ import { isModerator, request } from "./api.js";
 
 const FIGURES = [
   ["breaker", "Breaker"], ["rate_limit", "Rate limit"], ["budget", "Retry budget"], ["reuse", "Reused connections"],
-  ["way", "Under way"], ["requests", "Requests"], ["tries", "Attempts per request"], ["answers", "Answers 2xx / 4xx / 5xx"],
+  ["way", "In flight"], ["requests", "Requests"], ["tries", "Attempts per request"], ["answers", "Answers 2xx / 4xx / 5xx"],
   ["failed", "Failed to connect / read"], ["refused", "Refused by the breaker"], ["pool", "Connections used / idle"], ["wait", "Wait, p99"],
 ];
 
@@ -82,7 +82,7 @@ function updateCard(card, origin, at) {
   sayFigure(part.reuse, percent(origin.reuse_rate), !(origin.reuse_rate > 0));
   sayFigure(part.way, whole(origin.in_flight), origin.in_flight === 0);
   sayFigure(part.requests, `${whole(counters.requests)}, ${rate(perSecond)}`, counters.requests === 0);
-  // An attempt is counted when it has ended, a request when it begins; one that is under way has an attempt under way.
+  // An attempt is counted when it has ended, a request when it begins; one in flight has an attempt in flight.
   const attempts = counters.attempts + origin.in_flight;
   sayFigure(part.tries, counters.requests > 0 ? (attempts / counters.requests).toFixed(2) : "–", counters.requests === 0);
   const answers = ["2xx", "4xx", "5xx"].map((name) => counters.responses[name]);

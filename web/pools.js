@@ -7,7 +7,7 @@ import { openTrace } from "./traces.js";
 
 const FIGURES = [
   ["waiting", "Waiting"], ["p50", "Wait, median"], ["p99", "Wait, p99"], ["longest", "Longest wait"],
-  ["lent", "Lent"], ["use", "Use, median"], ["timeouts", "Timeouts"], ["opened", "Opened"],
+  ["lent", "Checkouts"], ["use", "Use, median"], ["timeouts", "Timeouts"], ["opened", "Opened"],
   ["failed", "Failed to open"], ["pings", "Failed pings"], ["leaks", "Leaks"], ["nested", "Nested"], ["limit", "Server's limit"],
 ];
 
@@ -54,7 +54,7 @@ function lives(name) {
 // ---- What moderators may do
 
 const TREATMENTS = [
-  ["evict", "Evict", "Replace every connection: idle ones are closed now, lent ones when they come back", "Evicted"],
+  ["evict", "Evict", "Replace every connection: idle ones are closed now, leased ones when they are returned", "Evicted"],
   ["trim", "Trim", "Close the connections that are idle now", "Trimmed"],
 ];
 
@@ -144,7 +144,7 @@ function updateHolder(item, holder) {
 
 function updateHolders(part, pool) {
   const holders = [...pool.holders].sort((a, b) => b.age_ms - a.age_ms);
-  say(part.held, holders.length === 0 ? "Nobody holds a connection" : `${holders.length} lent now, longest first`);
+  say(part.held, holders.length === 0 ? "Nobody holds a connection" : `${holders.length} in use now, longest first`);
   part.holders.hidden = holders.length === 0;
   part.held.closest("details").classList.toggle("bare", holders.length === 0);
   reconcile(part.holders, holders, (holder) => `${holder.connection} ${holder.thread}`, createHolder, updateHolder);

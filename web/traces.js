@@ -27,8 +27,8 @@ function gather(id, spans) {
   for (const span of spans) span.from = span.at - at;
   const first = root ?? spans[0];
   // A span that ended while the one above it goes on; a server's may have its parent elsewhere.
-  const isUnderWay = first.parent !== "" && first.kind !== "server";
-  return { id, name: first.name, isUnderWay, at, duration: until - at, failed: spans.some((span) => span.failed), spans };
+  const isInProgress = first.parent !== "" && first.kind !== "server";
+  return { id, name: first.name, isInProgress, at, duration: until - at, failed: spans.some((span) => span.failed), spans };
 }
 
 /** Spans to traces, the one that ended last first; without those of this list itself. */
@@ -104,7 +104,7 @@ function update(item, trace) {
   details.dataset.failed = String(trace.failed);
   say(at, when(trace.at, { timeStyle: "medium" }));
   say(name.firstChild, visible(trace.name, 200));
-  say(name.lastChild, trace.isUnderWay ? " under way" : "");
+  say(name.lastChild, trace.isInProgress ? " in progress" : "");
   say(count, `${trace.spans.length} ${trace.spans.length === 1 ? "span" : "spans"}`);
   say(duration, ms(trace.duration));
   if (isOther && details.open) fill(details.lastChild, trace);

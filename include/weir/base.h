@@ -39,21 +39,21 @@ extern "C" {
     X(DISCONNECTED, "disconnected", "the connection was lost while in use")                        \
     X(FULL, "full", "a bounded queue is full")                                                     \
     X(QUERY, "query", "the database refused the statement")                                        \
-    X(RETRY, "retry", "the database asks to repeat the transaction")                               \
+    X(RETRY, "retry", "the database asks to retry the transaction")                                \
     X(LIMIT, "limit", "a result or input is larger than the configured limit")                     \
     X(INVALID, "invalid", "an argument, option or URL is malformed or out of range")               \
     X(MISUSE, "misuse", "a lease was returned twice, or used after its return")                    \
-    X(ALREADY, "already", "it was done before; the first one stays in force")                      \
+    X(ALREADY, "already", "it was already done, and what was done first stays in force")           \
     X(NOT_READY, "not-ready", "it was not initialized")                                            \
-    X(NOT_FOUND, "not-found", "there is no such thing")                                            \
-    X(RESPONSE, "response", "the server answered with an error status, and no repeat is left")     \
-    X(AMBIGUOUS, "ambiguous", "it may have been carried out; the outcome is unknown")              \
-    X(REFUSED, "refused", "a circuit breaker or rate limit keeps it from being sent")              \
+    X(NOT_FOUND, "not-found", "what was asked for does not exist")                                 \
+    X(RESPONSE, "response", "the server answered with an error status, and no retry is left")      \
+    X(AMBIGUOUS, "ambiguous", "the request may have been carried out; the outcome is unknown")     \
+    X(REFUSED, "refused", "a circuit breaker or rate limiter did not let the request be sent")     \
     X(PROTOCOL, "protocol", "the other side sent an invalid response")                             \
-    X(CANCELLED, "cancelled", "the caller cancelled it")                                           \
-    X(UNSUPPORTED, "unsupported", "this build, engine or server cannot do it")                     \
+    X(CANCELLED, "cancelled", "the caller cancelled the call")                                     \
+    X(UNSUPPORTED, "unsupported", "this build, engine or server does not support it")              \
     X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
-    X(SYSTEM, "system", "the operating system refused; see the errno")
+    X(SYSTEM, "system", "a system call failed; the native code is its errno")
 
 typedef enum weir_status {
 #define WEIR_STATUS_ENUM(name, word, text) WEIR_##name,

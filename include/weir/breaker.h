@@ -41,12 +41,12 @@ typedef enum weir_breaker_state {
     WEIR_BREAKER_FORCED_OPEN
 } weir_breaker_state;
 
-/* The word of a state as metrics carry it ("half_open"). Static; "unknown" for no state. */
+/* Return the word for a state that metrics use ("half_open"), or "unknown" for any other value. Static. */
 WEIR_API const char *weir_breaker_state_name(weir_breaker_state state);
 
 typedef enum weir_breaker_window {
-    WEIR_WINDOW_COUNT, /* the last so many calls */
-    WEIR_WINDOW_TIME   /* the calls of the last so many seconds, this one included */
+    WEIR_WINDOW_COUNT, /* the last window_size calls */
+    WEIR_WINDOW_TIME   /* the calls of the last window_size seconds, including the present one */
 } weir_breaker_window;
 
 #define WEIR_BREAKER_CALLS_MAX 1024
@@ -70,7 +70,7 @@ typedef struct weir_breaker_options {
     weir_breaker_window window;
     int window_size;
 
-    /* The breaker does not judge before the window has this many calls. Default 100, 1 to 1000000; for a
+    /* The breaker decides nothing before the window has this many calls. Default 100, 1 to 1000000; for a
      * window that counts calls, at most its size is used. */
     int minimum_calls;
 
@@ -105,7 +105,7 @@ typedef struct weir_breaker_counts {
 
 /* A permit of HALF_OPEN that a call holds. */
 typedef struct weir_breaker_lease {
-    uint64_t token; /* 0: not out */
+    uint64_t token; /* 0: no call holds it */
     weir_time expires;
 } weir_breaker_lease;
 
@@ -113,18 +113,18 @@ typedef struct weir_breaker_lease {
 typedef struct weir_breaker {
     weir_breaker_options options;
     weir_breaker_state state;
-    uint64_t epoch;        /* which stay in a state this is; grows with each change */
-    uint64_t window_epoch; /* whose calls the window holds; 0: nobody's */
+    uint64_t epoch;        /* grows with each change of state */
+    uint64_t window_epoch; /* the epoch whose calls the window holds; 0: none */
     weir_time open_until;
     unsigned opened_in_a_row;
-    bool is_exceeded; /* METRICS_ONLY: it was said that a threshold is exceeded */
+    bool is_exceeded; /* METRICS_ONLY: WEIR_BREAKER_EXCEEDED was already returned */
 
-    weir_breaker_counts half_open; /* results of this HALF_OPEN */
+    weir_breaker_counts half_open; /* results since the breaker became HALF_OPEN */
     weir_breaker_lease leases[WEIR_BREAKER_PERMITS_MAX];
     uint64_t last_token;
 
     weir_breaker_counts total; /* the sum of the window */
-    int64_t newest;            /* COUNT: where the next call goes; TIME: the newest second */
+    int64_t newest;            /* COUNT: the index for the next call; TIME: the newest second */
     union {
         uint8_t calls[WEIR_BREAKER_CALLS_MAX];
         weir_breaker_counts seconds[WEIR_BREAKER_SECONDS_MAX];
@@ -160,7 +160,7 @@ WEIR_API WEIR_MUST_CHECK bool weir_breaker_acquire(weir_breaker *breaker, weir_t
 typedef enum weir_breaker_outcome {
     WEIR_OUTCOME_SUCCESS,
     WEIR_OUTCOME_FAILURE,
-    WEIR_OUTCOME_IGNORED /* says nothing about the other side: the permit is given back */
+    WEIR_OUTCOME_IGNORED /* says nothing about the server: the permit is returned */
 } weir_breaker_outcome;
 
 /*
@@ -170,12 +170,12 @@ typedef enum weir_breaker_outcome {
  */
 WEIR_API weir_breaker_outcome weir_breaker_classify(const weir_attempt *attempt);
 
-/* What a result has changed. */
+/* What a result changed. */
 typedef enum weir_breaker_change {
     WEIR_BREAKER_UNCHANGED,
     WEIR_BREAKER_OPENED,
     WEIR_BREAKER_RECLOSED,
-    WEIR_BREAKER_EXCEEDED /* METRICS_ONLY: it would have opened; said once */
+    WEIR_BREAKER_EXCEEDED /* METRICS_ONLY: it would have opened; returned once */
 } weir_breaker_change;
 
 /*
@@ -205,16 +205,16 @@ WEIR_API weir_status weir_breaker_set(weir_breaker *breaker, weir_breaker_state 
 
 /* A snapshot of a breaker. */
 typedef struct weir_breaker_stats {
-    weir_breaker_state state; /* OPEN stays OPEN after its wait, until a call comes */
-    weir_time open_until;     /* while OPEN; 0 otherwise */
+    weir_breaker_state state; /* stays OPEN after the wait until a call comes */
+    weir_time open_until;     /* 0 unless OPEN */
     unsigned opened_in_a_row;
-    weir_breaker_counts counts; /* of the window; of the permitted calls while HALF_OPEN */
+    weir_breaker_counts counts; /* of the window, or while HALF_OPEN of the permitted calls */
     double failure_rate;        /* percent; -1 while fewer than minimum_calls are counted */
     double slow_call_rate;
     int permits_out;
-    uint64_t not_permitted; /* refused */
+    uint64_t not_permitted; /* calls refused */
     uint64_t late;          /* results that came too late to change anything */
-    uint64_t expired;       /* leases that ran out */
+    uint64_t expired;       /* leases that expired */
 } weir_breaker_stats;
 
 WEIR_API void weir_breaker_get_stats(weir_breaker *breaker, weir_time now,

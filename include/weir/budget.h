@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A budget for repeats: it limits them to a share of the requests that are sent for the first time. */
+/* A budget for retries: it limits them to a share of the requests that are sent for the first time. */
 #ifndef WEIR_BUDGET_H
 #define WEIR_BUDGET_H
 
@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /*
- * A leaky bucket, after Finagle's RetryBudget. Every request deposits a fraction of a repeat, every repeat
+ * A leaky bucket, after Finagle's RetryBudget. Every request deposits a fraction of a retry, every retry
  * withdraws a whole one, and both are forgotten when the window has passed. A server that fails every request
  * therefore receives at most `percent` more load, plus a floor of min_per_second; without a budget, three
  * retries would quadruple its load.
@@ -23,17 +23,17 @@ extern "C" {
 
 /* Options. Start from WEIR_BUDGET_OPTIONS_DEFAULT. */
 typedef struct weir_budget_options {
-    /* Repeats allowed per hundred requests. Default 20, 0 to 100. 0: only the floor. */
+    /* Retries allowed per hundred requests. Default 20, 0 to 100. 0: only the floor. */
     int percent;
 
-    /* Repeats allowed per second at any load, so that a client with few requests can repeat at all; unused
+    /* Retries allowed per second at any load, so that a client with few requests can retry at all; unused
      * ones are saved for the length of the window. Default 10, 0 to 10000. */
     int min_per_second;
 
-    /* How long requests and repeats are remembered. Seconds; default 10, 1 to 60. */
+    /* How long requests and retries are remembered. Seconds; default 10, 1 to 60. */
     int window_s;
 
-    /* A repeat after a timeout costs two, because the server may still be working on the first request.
+    /* A retry after a timeout costs two, because the server may still be working on the first request.
      * Default false. AWS's SDKs do this. */
     bool timeouts_cost_double;
 } weir_budget_options;
@@ -49,7 +49,7 @@ typedef struct weir_budget_options {
 typedef struct weir_budget {
     weir_budget_options options;
     int64_t slice;                      /* the newest tenth of a window, counted from 0 */
-    int64_t slices[WEIR_BUDGET_SLICES]; /* hundredths of repeats put in less those taken out */
+    int64_t slices[WEIR_BUDGET_SLICES]; /* hundredths of retries put in less those taken out */
 } weir_budget;
 
 /* Initialize a budget with the floor of a whole window. `options` may be NULL. Errors: WEIR_INVALID names the
@@ -58,18 +58,18 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_budget_init(weir_budget *ret_budget,
                                                       const weir_budget_options *options,
                                                       weir_error *reterr);
 
-/* Count one request, when it is sent for the first time. Never for a repeat. */
+/* Count one request, when it is sent for the first time. Never for a retry. */
 WEIR_API void weir_budget_deposit(weir_budget *budget, weir_time now);
 
 /*
- * Pay for one repeat. Pay when you decide on it, not when you send it, because a repeat that sleeps before it
- * is sent is load to come. false: the budget cannot pay and nothing was taken; do not repeat. `timed_out`:
+ * Pay for one retry. Pay when you decide on it, not when you send it, because a retry that sleeps before it
+ * is sent is load to come. false: the budget cannot pay and nothing was taken; do not retry. `timed_out`:
  * the failure was a timeout.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_budget_withdraw(weir_budget *budget, bool timed_out,
                                                    weir_time now);
 
-/* How many repeats the budget could pay for at this instant. */
+/* How many retries the budget could pay for at this instant. */
 WEIR_API int64_t weir_budget_balance(weir_budget *budget, weir_time now);
 
 #ifdef __cplusplus

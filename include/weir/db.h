@@ -41,10 +41,10 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_url_parse(const char *text, weir_url *
                                                     weir_error *reterr);
 WEIR_API void weir_url_close(weir_url *url);
 
-/* The engine a URL names: "sqlite" or "postgresql". Static. */
+/* Return the engine that a URL names: "sqlite" or "postgresql". Static. */
 WEIR_API const char *weir_url_engine(const weir_url *url);
 
-/* The URL as it may be shown and logged: `***` replaces the password and the value of every query option
+/* Return the URL as it may be shown and logged: `***` replaces the password and the value of every query option
  * that may hold a secret (password, passfile, sslpassword, sslkey). Valid as long as the URL. */
 WEIR_API const char *weir_url_redacted(const weir_url *url);
 
@@ -173,20 +173,20 @@ WEIR_API const char *weir_db_url(const weir_db *db);
  * the program wrote into the text: pass secrets as parameters.
  */
 typedef struct weir_db_event {
-    weir_db *db;          /* weir_db_pool(db) is the pool of its connection */
-    const char *engine;   /* "sqlite", "postgresql"; static */
-    const char *database; /* the URL's: a name, a path, ":memory:"; "" when it names none */
+    weir_db *db;          /* weir_db_pool(db) is the pool of the statement's connection */
+    const char *engine;   /* "sqlite" or "postgresql"; static */
+    const char *database; /* the name or path in the URL, or ":memory:"; "" if it has none */
 
-    /* The first word in upper case (SELECT, INSERT, BEGIN, …): one of a few dozen that are known,
-     * else OTHER; REFLECT for weir_conn_reflect(). Static. */
+    /* The statement's first word in upper case (SELECT, INSERT, BEGIN, …) if it is one of a few dozen known
+     * ones, otherwise OTHER; REFLECT for weir_conn_reflect(). Static. */
     const char *operation;
-    const char *sql;         /* NULL for REFLECT: several statements of weir's own */
+    const char *sql;         /* NULL for REFLECT, which runs several statements of weir's own */
     weir_time duration;      /* nanoseconds */
-    size_t rows;             /* in the result; 0 when the caller took none */
+    size_t rows;             /* rows in the result; 0 if the caller wanted no result */
     weir_status status;      /* what the call returned */
-    const weir_error *error; /* with SQLSTATE; NULL when status is WEIR_OK */
-    uint64_t connection_id; /* as in the events of the pool; 0 before the connection's first loan */
-    bool in_transaction;    /* one was open when it began: not at BEGIN, but at COMMIT */
+    const weir_error *error; /* with SQLSTATE; NULL if status is WEIR_OK */
+    uint64_t connection_id;  /* as in the pool's events; 0 before the connection's first checkout */
+    bool in_transaction;     /* whether a transaction was open before it: true for COMMIT */
 } weir_db_event;
 
 /*
@@ -223,17 +223,17 @@ typedef enum weir_type {
     WEIR_BOOL,
     WEIR_INT, /* 64-bit signed */
     WEIR_DOUBLE,
-    WEIR_TEXT, /* UTF-8 where the database sees to that; also numbers that fit no other type (numeric) */
+    WEIR_TEXT, /* UTF-8 if the database ensures that; also numbers that fit no other type (numeric) */
     WEIR_BLOB,
     WEIR_JSON,     /* the text of a JSON value */
     WEIR_TIMESTAMP /* ISO 8601 text: 2024-02-29, 2024-02-29T12:30:00.5, 2024-02-29T12:30:00+02:00 */
 } weir_type;
 
-/* The word of a type ("timestamp"), static. */
+/* Return the word for a type ("timestamp"). Static. */
 WEIR_API const char *weir_type_name(weir_type type);
 
-/* One value. `text`/`size` hold TEXT, BLOB, JSON and TIMESTAMP; text types are also terminated by a
- * zero when they come from a result. */
+/* One value. `text` and `size` hold TEXT, BLOB, JSON and TIMESTAMP; in a result, a zero also terminates the
+ * text types. */
 typedef struct weir_value {
     weir_type type;
     bool boolean;
@@ -287,7 +287,7 @@ WEIR_API void weir_conn_release(weir_conn *conn);
 /* Return the connection to be closed. NULL is fine. */
 WEIR_API void weir_conn_discard(weir_conn *conn);
 
-/* The underlying lease, for weir_pool_detach() and weir_pool_soft_invalidate(). Valid until release. */
+/* Return the underlying lease, for weir_pool_detach() and weir_pool_soft_invalidate(). Valid until release. */
 WEIR_API weir_lease *weir_conn_lease(weir_conn *conn);
 
 /* Set the instant by which every later statement on this lease must end. WEIR_DEADLINE_NEVER, which holds
@@ -361,8 +361,8 @@ WEIR_API const char *weir_conn_note(const weir_conn *conn);
 /* ---- transactions ------------------------------------------------------------------------ */
 
 typedef enum weir_tx {
-    WEIR_TX_WRITE, /* SQLite takes the write lock at once (BEGIN IMMEDIATE), so it cannot fail half-way */
-    WEIR_TX_READ,        /* one consistent view, no writes */
+    WEIR_TX_WRITE, /* in SQLite it takes the write lock at once (BEGIN IMMEDIATE), so it cannot fail half-way */
+    WEIR_TX_READ,        /* one consistent snapshot, no writes */
     WEIR_TX_SERIALIZABLE /* PostgreSQL's SERIALIZABLE; in SQLite the same as WEIR_TX_WRITE */
 } weir_tx;
 
@@ -388,7 +388,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_conn_begin(weir_conn *conn, weir_tx ki
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_commit(weir_conn *conn, weir_error *reterr);
 WEIR_API weir_status weir_conn_rollback(weir_conn *conn, weir_error *reterr);
 
-/* How many begins are open on this lease; 0 outside a transaction. */
+/* Return how many begins are open on this lease; 0 outside a transaction. */
 WEIR_API int weir_conn_depth(const weir_conn *conn);
 
 /* ---- results ----------------------------------------------------------------------------- */
@@ -401,10 +401,10 @@ WEIR_API int weir_conn_depth(const weir_conn *conn);
 WEIR_API void weir_result_close(weir_result *result);
 WEIR_API size_t weir_result_row_count(const weir_result *result);
 WEIR_API size_t weir_result_column_count(const weir_result *result);
-WEIR_API int64_t
-weir_result_changed(const weir_result *result); /* INSERT, UPDATE, DELETE; else 0 */
+WEIR_API int64_t weir_result_changed(
+    const weir_result *result); /* rows that INSERT, UPDATE or DELETE changed; else 0 */
 WEIR_API const char *weir_result_column_name(const weir_result *result, size_t column);
-/* The first column of that name, or -1. */
+/* Return the index of the first column with that name, or -1. */
 WEIR_API int weir_result_column_index(const weir_result *result, const char *name);
 WEIR_API weir_value weir_result_value(const weir_result *result, size_t row, size_t column);
 
@@ -439,21 +439,22 @@ WEIR_API bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, si
 typedef struct weir_column {
     const char *name;
     const char *sql_type; /* as the database writes it: "character varying(64)", "INTEGER" */
-    weir_type type;       /* what its values come as */
-    bool is_nullable;     /* a null may be stored: also where NOT NULL is not yet valid */
-    bool has_default;     /* a row can be stored without it */
-    int primary_key;      /* place in the primary key, from 1; 0: not part of it */
-    bool is_generated;    /* computed from other columns: cannot be written */
+    weir_type type;       /* the type of its values in results */
+    bool is_nullable;     /* it may store a null; true also if its NOT NULL is not yet valid */
+    bool has_default;     /* a row can be stored without giving a value for it */
+    int primary_key;      /* its position in the primary key, from 1; 0: it is not part of it */
+    bool is_generated;    /* it is computed from other columns and cannot be written */
 } weir_column;
 
 /* One pair of columns of a foreign key. Those of PostgreSQL's partitions count as the partition's own. */
 typedef struct weir_foreign_key {
     const char *column;
     const char *foreign_table;
-    const char *foreign_column; /* NULL in SQLite when it refers to the primary key unnamed */
+    const char *foreign_column; /* NULL in SQLite for a primary key that is not named */
     bool is_enforced;           /* the database checks it; false for NOT ENFORCED (PostgreSQL 18) */
-    bool is_period; /* ranges that those of the foreign rows cover together: PERIOD (PostgreSQL 18);
-                       otherwise the two columns are equal */
+    /* A PERIOD (PostgreSQL 18): the ranges of the foreign rows together must cover the range of this row.
+     * Otherwise the two columns must be equal. */
+    bool is_period;
 } weir_foreign_key;
 
 typedef struct weir_table {
@@ -465,8 +466,8 @@ typedef struct weir_table {
     const weir_foreign_key *foreign_keys;
 } weir_table;
 
-/* Tables and views of a database at one moment: in SQLite all of the main file but SQLite's own, in
- * PostgreSQL those of the schemas on the search_path, in name order. */
+/* The tables and views of a database at one moment, in name order: in SQLite all of the main file except
+ * SQLite's own, in PostgreSQL those of the schemas on the search_path. */
 typedef struct weir_schema weir_schema;
 
 /* Read the schema: weir_conn_reflect() through a leased connection, under its deadline; weir_db_reflect()
@@ -480,13 +481,12 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_db_reflect(weir_db *db, weir_schema **
 WEIR_API void weir_schema_close(weir_schema *schema);
 WEIR_API size_t weir_schema_table_count(const weir_schema *schema);
 WEIR_API const weir_table *weir_schema_table(const weir_schema *schema, size_t index);
-/* By exact name; NULL when there is none. */
+/* Find a table by its exact name; NULL if there is none. */
 WEIR_API const weir_table *weir_schema_find(const weir_schema *schema, const char *name);
 
 /*
- * A name as this database quotes it ("Jurisdictions" → `"Jurisdictions"`, inner quotes doubled), for
- * names that came from reflection. Writes at most `size` bytes, terminated; returns the whole length,
- * as snprintf does.
+ * Quote a name that came from reflection, for use in SQL ("Jurisdictions" → `"Jurisdictions"`, inner quotes
+ * doubled). Writes at most `size` bytes, terminated; returns the whole length, as snprintf does.
  */
 WEIR_API size_t weir_quote_name(const char *name, char *buffer, size_t size);
 

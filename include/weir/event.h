@@ -19,21 +19,22 @@ extern "C" {
 #define WEIR_POOL_EVENT_MAP(X)                                                                     \
     X(CONNECT, "connect", "a connection was opened")                                               \
     X(FIRST_CONNECT, "first_connect", "the pool's first connection was opened; before `connect`")  \
-    X(CHECKOUT, "checkout", "a connection is about to be lent")                                    \
-    X(CHECKIN, "checkin", "a connection came back")                                                \
+    X(CHECKOUT, "checkout", "a connection is about to be checked out")                             \
+    X(CHECKIN, "checkin", "a connection was returned")                                             \
     X(RESET, "reset", "a returned connection is about to be reset")                                \
-    X(INVALIDATE, "invalidate", "a connection is thrown away before its time")                     \
-    X(SOFT_INVALIDATE, "soft_invalidate", "a connection is to be replaced at its next checkout")   \
+    X(INVALIDATE, "invalidate", "a connection is discarded early")                                 \
+    X(SOFT_INVALIDATE, "soft_invalidate", "a connection will be replaced at its next checkout")    \
     X(CLOSE, "close", "a connection of the pool is about to be closed")                            \
     X(DETACH, "detach", "a connection leaves the pool")                                            \
     X(CLOSE_DETACHED, "close_detached", "a detached connection is about to be closed")             \
     X(TIMEOUT, "timeout", "an acquire gave up at its deadline")                                    \
     X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")                        \
     X(WAIT, "wait", "an acquire that waited was given a connection")                               \
-    X(LEAK, "leak", "a lease has been out for longer than leak_report_after_ms; once per loan")    \
+    X(LEAK, "leak", "a lease was held longer than leak_report_after_ms; once per checkout")        \
     X(NESTED, "nested", "a thread that holds a connection of this pool acquires another")          \
     X(PING, "ping", "a connection answered its ping")                                              \
-    X(PEER_LIMIT, "peer_limit", "the peer takes no more connections; those there are must do")
+    X(PEER_LIMIT, "peer_limit",                                                                    \
+      "the peer accepts no more connections; the pool goes on with those it has")
 
 typedef enum weir_pool_event_kind {
 #define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
@@ -46,12 +47,12 @@ typedef enum weir_pool_event_kind {
 #define WEIR_EVENT_BIT(kind) (1u << (unsigned)(kind))
 #define WEIR_EVENT_ALL ((1u << (unsigned)WEIR_EVENT_COUNT) - 1u)
 
-/* The word of an event ("soft_invalidate"), static. "unknown" for any other value. */
+/* Return the word for an event ("soft_invalidate"), or "unknown" for any other value. Static. */
 WEIR_API const char *weir_pool_event_name(weir_pool_event_kind kind);
 
 struct weir_pool;
 
-/* Why a connection was closed or thrown away; WEIR_REASON_NONE where no reason applies. */
+/* Why a connection was closed or discarded; WEIR_REASON_NONE where no reason applies. */
 #define WEIR_REASON_MAP(X)                                                                         \
     X(NONE, "none")                                                                                \
     X(DISCARDED, "discarded")                                                                      \
@@ -73,28 +74,30 @@ typedef enum weir_reason {
         WEIR_REASON_COUNT
 } weir_reason;
 
-/* The word of a reason, static. */
+/* Return the word for a reason. Static. */
 WEIR_API const char *weir_reason_name(weir_reason reason);
 
-/* One event. Valid during the call only; so is everything it points to. */
+/* One event. It is valid only during the call, as is everything it points to. */
 typedef struct weir_pool_event {
     weir_pool_event_kind kind;
-    weir_reason reason; /* INVALIDATE and CLOSE; NONE elsewhere */
+    weir_reason reason; /* of INVALIDATE and CLOSE; WEIR_REASON_NONE for the others */
     struct weir_pool *pool;
-    void *connection; /* what the driver opened; NULL at TIMEOUT, LEAK, NESTED, PEER_LIMIT, for
-                             * a CHECKIN without a connection, and at a WAIT that was given the right to open one */
-    uint64_t connection_id; /* counts up from 1 within the pool; 0 when there is no connection; at
-                             * LEAK that of the loan, at NESTED of the one held already */
-    const char *file;       /* where it was or is to be acquired; NULL where nobody holds it */
+    /* What the driver opened. NULL for TIMEOUT, LEAK, NESTED and PEER_LIMIT, for a CHECKIN without a
+     * connection, and for a WAIT that may now open a connection. */
+    void *connection;
+    /* Counted from 1 within the pool; 0 if there is no connection. For LEAK, that of the leaked lease; for
+     * NESTED, that of the connection already held. */
+    uint64_t connection_id;
+    const char *file; /* where it was acquired, or is being acquired; NULL if nobody holds it */
     int line;
-    int thread; /* the kernel's id of the thread that acquired it, or tries to; 0: not known (any more) */
-    const weir_error *error; /* TIMEOUT, PING_FAILURE, INVALIDATE after one, NESTED (where the held
-                              * one was acquired) and PEER_LIMIT (the limit, and what the peer
-                              * answered); else NULL */
-    /* CONNECT: how long opening took. WAIT, TIMEOUT: how long it waited (at TIMEOUT opening and
-     * pinging included). PING, PING_FAILURE: how long the ping took. CLOSE: the connection's age. LEAK: how
-     * long the lease has been out. NESTED: how long the held one has been. PEER_LIMIT: until one more is
-     * tried. Nanoseconds; 0 elsewhere. */
+    int thread; /* the kernel's id of the thread that acquires or acquired it; 0: not known, or no longer */
+    /* For TIMEOUT and PING_FAILURE; for INVALIDATE, the error that caused it, if any; for NESTED, where the
+     * held connection was acquired; for PEER_LIMIT, the limit and the peer's answer; otherwise NULL. */
+    const weir_error *error;
+    /* CONNECT: how long opening took. WAIT, TIMEOUT: how long the acquire waited (for TIMEOUT, including
+     * opening and pinging). PING, PING_FAILURE: how long the ping took. CLOSE: the connection's age. LEAK:
+     * how long the lease has been held. NESTED: how long the other connection has been held. PEER_LIMIT:
+     * the time until the pool tries to open one more. Nanoseconds; 0 for the others. */
     weir_time duration;
 } weir_pool_event;
 

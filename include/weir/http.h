@@ -17,7 +17,7 @@ extern "C" {
  * Terms: for each origin (scheme, host and port) that it talks to, a session keeps a pool of connections, a
  * circuit breaker, a retry budget and a rate limiter. A request is made once and may be sent several times.
  * Each time is a call. A call makes one or more attempts, each over a connection that no other call uses
- * meanwhile. The pool's options are named after those of HTTPAdapter in requests, the options for repeats
+ * meanwhile. The pool's options are named after those of HTTPAdapter in requests, the options for retries
  * after those of urllib3 (weir/retry.h).
  *
  * HTTP/1.1 over http and https. No cookies, no netrc, no environment (unless asked for). weir never
@@ -31,7 +31,7 @@ typedef struct weir_http_response weir_http_response;
 
 /* What happens to a request when pool_maxsize connections to its origin are busy. */
 typedef enum weir_http_when_full {
-    WEIR_HTTP_WHEN_FULL_OVERFLOW, /* another is opened and closed afterwards, up to max_per_origin; then wait */
+    WEIR_HTTP_WHEN_FULL_OVERFLOW, /* open another, up to max_per_origin, and close it afterwards; then wait */
     WEIR_HTTP_WHEN_FULL_BLOCK, /* wait in the queue, first come, first served */
     WEIR_HTTP_WHEN_FULL_FAIL   /* fail at once with WEIR_FULL */
 } weir_http_when_full;
@@ -60,7 +60,7 @@ typedef struct weir_http_options {
      * 1024; a value below pool_maxsize counts as pool_maxsize. */
     int max_per_origin;
 
-    /* Requests on the wire at once, over all origins. Default 200, 1 to 1024. */
+    /* Attempts in flight at once, over all origins. Default 200, 1 to 1024. */
     int max_total;
 
     /* How long a request may wait for a connection, in the queues of the origin's pool and of
@@ -95,10 +95,10 @@ typedef struct weir_http_options {
      * Milliseconds; default 120000, 1 to 86400000. */
     int total_timeout_ms;
 
-    /* What is repeated. `redirect` is the number of redirects followed; they do not count in `total`. */
+    /* What is retried. `redirect` is the number of redirects followed; they do not count in `total`. */
     weir_retry_options retry;
 
-    /* Each origin's budget for repeats, and whether to use one. Default true. */
+    /* Each origin's budget for retries, and whether to use one. Default true. */
     weir_budget_options budget;
     bool use_budget;
 
@@ -234,11 +234,11 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_open(const weir_http_options *opt
 
 /*
  * Shut the session down. New calls fail with WEIR_CLOSED; calls that wait in the queue, for a rate limit or
- * for their next attempt fail with it at once. Idle connections are closed. Attempts on the wire may finish
- * by the deadline; those that do not are then cut. Returns when no call is in flight. May be called again.
- * WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
+ * for their next attempt fail with it at once. Idle connections are closed. Attempts in flight may finish by
+ * the deadline; those that have not finished by then are aborted. Returns when no call is in flight. May be
+ * called again. WEIR_DEADLINE_DEFAULT means try_timeout_ms from now.
  *
- * Errors:  WEIR_TIMEOUT: attempts had to be cut; the text says how many.
+ * Errors:  WEIR_TIMEOUT: attempts had to be aborted; the text says how many.
  * Threads: any; not from a listener, reader or sink.
  */
 WEIR_API weir_status weir_http_dispose(weir_http *session, weir_time deadline, weir_error *reterr);
@@ -257,7 +257,7 @@ WEIR_API void weir_http_maintain(weir_http *session);
  * ca_file is not read again; only weir_http_open() reads it. Threads: any. */
 WEIR_API void weir_http_evict_all(weir_http *session);
 
-/* The name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
+/* Return the name and the options given at open, in the session's own copy. Valid until weir_http_close(). */
 WEIR_API const char *weir_http_name(const weir_http *session);
 WEIR_API const weir_http_options *weir_http_get_options(const weir_http *session);
 
@@ -306,7 +306,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_request_open(const char *method, 
 /* Free it. Not while it is being sent. NULL is fine. */
 WEIR_API void weir_http_request_close(weir_http_request *request);
 
-/* The first failure of a call that added to the request, or NULL. Valid until it is closed. */
+/* Return the first failure of a function that added to the request, or NULL. Valid until it is closed. */
 WEIR_API const weir_error *weir_http_request_error(const weir_http_request *request);
 
 /*
@@ -320,8 +320,8 @@ WEIR_API weir_status weir_http_request_segment(weir_http_request *request, const
 WEIR_API weir_status weir_http_request_query(weir_http_request *request, const char *name,
                                              const char *value);
 
-/* Add a header field; several of one name are sent in order. Host, Content-Length,
- * Transfer-Encoding, Connection, Expect, Upgrade, TE and Trailer are weir's own and refused. */
+/* Add a header field. Several fields with the same name are sent in order. Host, Content-Length,
+ * Transfer-Encoding, Connection, Expect, Upgrade, TE and Trailer are refused, because weir sets them. */
 WEIR_API weir_status weir_http_request_header(weir_http_request *request, const char *name,
                                               const char *value);
 
@@ -333,28 +333,29 @@ WEIR_API weir_status weir_http_request_header(weir_http_request *request, const 
 WEIR_API weir_status weir_http_request_secret(weir_http_request *request, const char *name,
                                               const char *value);
 
-/* Authorization, `Bearer <token>` or Basic; secret. The user may not contain a colon. */
+/* Add an Authorization field, `Bearer <token>` or Basic, which is secret. The user must not contain a
+ * colon. */
 WEIR_API weir_status weir_http_request_bearer(weir_http_request *request, const char *token);
 WEIR_API weir_status weir_http_request_basic_auth(weir_http_request *request, const char *user,
                                                   const char *password);
 
 /*
- * Add an Idempotency-Key, by which the server recognises a repeated request, so that a POST or PATCH may be
- * repeated. NULL makes a random key (128 bits), which stays the same for all attempts of this request.
+ * Add an Idempotency-Key, by which the server recognises a retried request, so that a POST or PATCH may be
+ * retried. NULL makes a random key (128 bits), which stays the same for all attempts of this request.
  * weir_http_request_header() with that name does the same.
  */
 WEIR_API weir_status weir_http_request_idempotency_key(weir_http_request *request, const char *key);
 
-/* The body, copied, and its Content-Type (NULL: none is sent). Replaces an earlier one. */
+/* Set the body, which is copied, and its Content-Type (NULL: none is sent). It replaces an earlier body. */
 WEIR_API weir_status weir_http_request_body(weir_http_request *request, const void *data,
                                             size_t size, const char *content_type);
 
 /*
- * A body that is read while it is sent.
+ * A reader: a body that is read while it is sent.
  *
  * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
- * rewind(): go back to the beginning, for a repeat, for a redirect, or when the request is sent again. NULL:
- *           the body cannot be sent twice. Once some of it was read, nothing is repeated, and sending the
+ * rewind(): go back to the beginning, for a retry, for a redirect, or when the request is sent again. NULL:
+ *           the body cannot be sent twice. Once some of it was read, nothing is retried, and sending the
  *           request again is WEIR_INVALID until it is given another reader.
  * size:     the size of the whole body, or -1 if it is not known. A body of unknown size is sent in chunks,
  *           which HTTP/1.0 does not have (RFC 9112, 6.1): for an origin that answered in HTTP/1.0, the call
@@ -378,14 +379,14 @@ WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
 /*
  * Pass the body of a response below 400 to `sink` piece by piece instead of keeping it. An error's body is
  * kept in the response as always, and so is a redirect's body if redirects are followed. Once `sink` was
- * called, nothing is repeated, whatever the status, because what it received cannot be taken back. If it
+ * called, nothing is retried, whatever the status, because what it received cannot be taken back. If it
  * returns anything but WEIR_OK, the call ends with that status. It is called on the thread that sends.
  */
 typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
 WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,
                                             void *arg);
 
-/* Override session options for this request: the repeats, the time limit of an attempt (milliseconds), the
+/* Override session options for this request: the retries, the time limit of an attempt (milliseconds), the
  * limit of the body (bytes), and whether redirects are followed. The ranges are those of the session. */
 WEIR_API weir_status weir_http_request_retry(weir_http_request *request,
                                              const weir_retry_options *retry);
@@ -393,14 +394,14 @@ WEIR_API weir_status weir_http_request_try_timeout(weir_http_request *request, i
 WEIR_API weir_status weir_http_request_max_body(weir_http_request *request, int64_t bytes);
 WEIR_API weir_status weir_http_request_follow_redirects(weir_http_request *request, bool follow);
 
-/* The URL as it will be sent, query included. Valid until the next call on the request. */
+/* Return the URL as it will be sent, including its query. Valid until the next call on the request. */
 WEIR_API const char *weir_http_request_url(weir_http_request *request);
 
 /*
- * Cancel the request's call in flight, or else its next one: it ends with WEIR_CANCELLED. A call on the
- * wire, at a rate limiter or between attempts ends at once; a call in the queue for a connection ends when
- * its turn comes, at the latest. A call that cannot begin fails with its own error instead. Later calls
- * are not affected.
+ * Cancel the request's call in flight, or else its next one: it ends with WEIR_CANCELLED. A call with
+ * an attempt in flight, at a rate limiter or between attempts ends at once; a call in the queue for a
+ * connection ends when its turn comes, at the latest. A call that cannot begin fails with its own error
+ * instead. Later calls are not affected.
  * Threads: any, while the request is not being closed.
  */
 WEIR_API void weir_http_request_cancel(weir_http_request *request);
@@ -412,7 +413,7 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *
  * Each attempt passes the origin's rate limiter and circuit breaker, takes a connection from the origin's
  * pool, sends, receives, and returns the connection, or closes it if it is not clean. A failed attempt is
- * repeated as weir_retry_next() decides; nothing else ever sends a request twice. Redirects are followed:
+ * retried as weir_retry_next() decides; nothing else ever sends a request twice. Redirects are followed:
  * 303 with GET, and so are 301 and 302 after a POST; 307 and 308 with the same method and body. When the
  * body is dropped, so are the fields that describe it (RFC 9110, 15.4): Content-*, Digest, Repr-Digest,
  * Last-Modified.
@@ -420,12 +421,12 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  * and WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
  *
  * WEIR_OK means that there is a response, which the caller closes with weir_http_response_close(). Its
- * status may be 400 or more, if it calls for no repeat (404) or raise_on_status is false. A status of 300
+ * status may be 400 or more, if it calls for no retry (404) or raise_on_status is false. A status of 300
  * and above counts as soon as its header is complete, whatever happens to its body
  * (weir_http_response_is_truncated()); a status below 300 needs the whole body.
  *
- * If a reused connection ends before the first byte of a response, the attempt is repeated at once on a new
- * connection, if it may be repeated at all and the budget allows it, because servers close idle connections
+ * If a reused connection ends before the first byte of a response, the attempt is retried at once on a new
+ * connection, if it may be retried at all and the budget allows it, because servers close idle connections
  * without notice (RFC 9112, 9.3.1). The same happens if the first thing that comes over it is a 408 with
  * "Connection: close" and no body was sent: such a 408 is not an answer to this request. If a server answers
  * before it has read a whole body, and then closes, its answer is read before the loss is reported.
@@ -434,18 +435,18 @@ WEIR_API void weir_http_request_cancel(weir_http_request *request);
  *   WEIR_INVALID       the request is malformed, or its reader cannot begin again; nothing was sent
  *   WEIR_CONNECT       no connection: refused, unreachable, unknown name, certificate, timeout
  *   WEIR_TIMEOUT       the deadline or the time limit of an attempt passed, or no connection was free in time
- *   WEIR_DISCONNECTED  the connection was lost in flight, and the request is safe to repeat
+ *   WEIR_DISCONNECTED  the connection was lost in flight, and the request is safe to retry
  *   WEIR_AMBIGUOUS     the same, or a timeout, for a request that may have been carried out and is not safe
- *                      to repeat (POST, PATCH); also any failure to reach the target of a 301, 302 or 303
+ *                      to retry (POST, PATCH); also any failure to reach the target of a 301, 302 or 303
  *                      to such a request, since the request itself was carried out
- *   WEIR_RESPONSE      the status calls for a repeat, and none is left; `native` is the status
+ *   WEIR_RESPONSE      the status calls for a retry, and none is left; `native` is the status
  *   WEIR_REFUSED       the circuit breaker is open, or a cool-down lasts beyond the deadline
  *   WEIR_FULL          as max_waiters or WEIR_HTTP_WHEN_FULL_FAIL says
  *   WEIR_LIMIT         header, body, expansion or number of redirects
  *   WEIR_PROTOCOL      the peer does not speak HTTP, sends an invalid length or a body that cannot be
  *                      decoded, or redirects to a URL that weir does not follow
  *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: nothing was sent or
- *                      repeated, and the origin's breaker and budget do not count it; `native` is errno
+ *                      retried, and the origin's breaker and budget do not count it; `native` is errno
  *   WEIR_UNSUPPORTED   a body of unknown length, for an origin that answered in HTTP/1.0: it was not sent
  *   WEIR_CANCELLED, WEIR_CLOSED, WEIR_NO_MEMORY, and whatever status a reader or sink returned
  * With WEIR_REFUSED, WEIR_FULL and WEIR_UNSUPPORTED, the last attempt was not made, but an earlier one may
@@ -476,31 +477,33 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_get_at(weir_http *session, const 
 
 /* What became of the latest call of a request, successful or not. */
 typedef struct weir_http_report {
-    unsigned attempts;      /* made, those after redirects included */
-    unsigned resends;       /* of these, at once because an old connection was dead */
-    unsigned redirects;     /* followed */
-    unsigned opened;        /* connections opened for it */
-    int status;             /* of the last response seen, 0: none */
-    int curl_code;          /* libcurl's result of the last attempt; with a response, its body's */
+    unsigned attempts;  /* attempts made, including those after redirects */
+    unsigned resends;   /* attempts made at once because a reused connection was dead */
+    unsigned redirects; /* redirects followed */
+    unsigned opened;    /* connections opened for the call */
+    int status;         /* status of the last response; 0: there was none */
+    int curl_code; /* libcurl's result of the last attempt; with a response, that of its body */
     weir_retry_cause cause; /* why there was no further attempt */
-    weir_time elapsed;      /* the whole, in nanoseconds */
-    weir_time waited;       /* of it in the queue and for rate limits */
-    weir_time paused;       /* of it between attempts */
-    /* How long the origin asked to stay away, or its breaker or rate limiter keeps everybody away; 0: not. */
+    weir_time elapsed;      /* duration of the whole call, in nanoseconds */
+    weir_time waited;       /* part of it spent in queues and for rate limits */
+    weir_time paused;       /* part of it spent between attempts */
+    /* How long the origin asked clients to wait, or its breaker or rate limiter will still refuse calls; 0:
+     * neither. */
     weir_time retry_after;
-    bool was_sent;     /* some of the request may have reached a server */
-    unsigned unlisted; /* of the attempts, those that weir_http_request_attempt_at() leaves out */
+    bool was_sent;     /* part of the request may have reached a server */
+    unsigned unlisted; /* attempts that weir_http_request_attempt_at() leaves out */
 } weir_http_report;
 
-/* Valid until the request is sent again or closed. */
+/* Return the report of the latest call. Valid until the request is sent again or closed. */
 WEIR_API const weir_http_report *weir_http_request_report(const weir_http_request *request);
 
 /* Why an attempt was made: name, word, meaning. */
 #define WEIR_HTTP_REASON_MAP(X)                                                                    \
-    X(FIRST, "first", "it is the first of its call")                                               \
-    X(RETRY, "retry", "the one before is repeated")                                                \
-    X(RESEND, "resend", "the one before is repeated at once: its connection had died at rest")     \
-    X(REDIRECT, "redirect", "the response to the one before led here")
+    X(FIRST, "first", "it is the first attempt of its call")                                       \
+    X(RETRY, "retry", "the previous attempt is retried")                                           \
+    X(RESEND, "resend",                                                                            \
+      "the previous attempt is retried at once: its connection had died while idle")               \
+    X(REDIRECT, "redirect", "the response to the previous attempt redirected here")
 
 typedef enum weir_http_reason {
 #define WEIR_HTTP_REASON_ENUM(name, word, text) WEIR_HTTP_REASON_##name,
@@ -509,30 +512,31 @@ typedef enum weir_http_reason {
         WEIR_HTTP_REASON_COUNT
 } weir_http_reason;
 
-/* The word of a reason, static. "unknown" for any other value. */
+/* Return the word for a reason, or "unknown" for any other value. Static. */
 WEIR_API const char *weir_http_reason_name(weir_http_reason reason);
 
 /* One attempt of a call. All times in nanoseconds. */
 typedef struct weir_http_attempt {
-    unsigned number; /* counts from 1 within the call, attempts that are left out included */
+    unsigned
+        number; /* counted from 1 within the call, including attempts that the list leaves out */
     weir_http_reason reason;
-    const char *method;     /* as sent: after a 303, GET */
-    const char *url;        /* as sent, but without its query, which may hold secrets */
-    bool is_reused;         /* over a connection used before */
-    int status;             /* of its response, also of one whose body was lost; 0: none came */
+    const char *method; /* as sent: GET after a 303 */
+    const char *url;    /* as sent, but without its query, which may contain secrets */
+    bool is_reused;     /* it used a connection that was used before */
+    int status;         /* status of its response, even if the body was lost; 0: there was none */
     weir_attempt_kind kind; /* how it ended */
-    weir_status failure;    /* what it failed with; WEIR_OK: a response came, whatever its status */
-    const char *text;       /* what went wrong, as errors say it; "" when `failure` is WEIR_OK */
-    int curl_code;          /* libcurl's result; with a response, its body's */
+    weir_status failure;    /* how it failed; WEIR_OK: there was a response, whatever its status */
+    const char *text;       /* what went wrong, as in an error's text; "" if `failure` is WEIR_OK */
+    int curl_code;          /* libcurl's result; with a response, that of its body */
     weir_retry_cause cause; /* why another attempt followed, or why none did */
-    weir_time waited;       /* before it, in the queue and for rate limits */
-    weir_time paused;       /* before it, since the end of the one before */
-    weir_time duration;     /* from when it could begin, connecting included, to its end */
+    weir_time waited;       /* time before it spent in queues and for rate limits */
+    weir_time paused;       /* time between the end of the previous attempt and this one */
+    weir_time duration;     /* from the moment it could begin to its end, including connecting */
 } weir_http_attempt;
 
 /*
- * The attempts of the latest call of a request, successful or not, in their order: `index` counts from
- * 0; NULL beyond the last.
+ * Return an attempt of the latest call of a request, successful or not, in order: `index` counts from 0;
+ * NULL beyond the last.
  *
  * The list has every attempt that was made, including those after redirects, up to 32; if there were more,
  * it has the first 31 and the last. If there is no memory for an attempt, the list leaves it out and the
@@ -548,19 +552,19 @@ WEIR_API const weir_http_attempt *weir_http_request_attempt_at(const weir_http_r
 
 /* ---- responses --------------------------------------------------------------------------- */
 
-/* The status: 200 and so on. Threads, here and below: any, until it is closed. */
+/* Return the status: 200 and so on. Threads, here and below: any, until the response is closed. */
 WEIR_API int weir_http_response_status(const weir_http_response *response);
 
-/* The value of the first header field with this name, ignoring case; NULL: there is none. This value, and all
+/* Return the value of the first header field with this name, ignoring case, or NULL. This value, and all
  * those below, are valid until weir_http_response_close(). */
 WEIR_API const char *weir_http_response_header(const weir_http_response *response,
                                                const char *name);
 
-/* The fields in the order they came; false beyond the last. Trailers are left out. */
+/* Return the header fields in the order in which they came; false beyond the last. Trailers are left out. */
 WEIR_API bool weir_http_response_header_at(const weir_http_response *response, size_t index,
                                            const char **ret_name, const char **ret_value);
 
-/* The body, decoded, and its size; a zero follows it. Empty, not NULL, when there is none. */
+/* Return the decoded body and its size; a zero follows it. Empty, not NULL, if there is none. */
 WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
 
 /* Whether the body of a response of 300 and above is incomplete: it exceeded its limit, broke off, did not
@@ -568,10 +572,10 @@ WEIR_API const char *weir_http_response_body(const weir_http_response *response,
  * Below 300 there is no response without its whole body. */
 WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);
 
-/* Where it came from, after redirects; query included. */
+/* Return the URL that the response came from, after redirects, including its query. */
 WEIR_API const char *weir_http_response_url(const weir_http_response *response);
 
-/* NULL is fine. */
+/* Free it. NULL is fine. */
 WEIR_API void weir_http_response_close(weir_http_response *response);
 
 /* ---- URLs -------------------------------------------------------------------------------- */
@@ -580,13 +584,13 @@ WEIR_API void weir_http_response_close(weir_http_response *response);
  * either is not a URL that a request accepts. Ask before you send a secret to a link from a response. */
 WEIR_API bool weir_http_same_origin(const char *url, const char *other);
 
-/* ---- what a session tells of itself ------------------------------------------------------ */
+/* ---- events and statistics --------------------------------------------------------------- */
 
 #define WEIR_HTTP_EVENT_MAP(X)                                                                     \
     X(ATTEMPT, "attempt", "an attempt ended")                                                      \
-    X(RETRY, "retry", "an attempt will be repeated, after `delay`")                                \
-    X(REDIRECT, "redirect", "a redirect is followed; `url` is where to")                           \
-    X(BREAKER, "breaker", "the breaker of the origin opened, closed, or let probes through")       \
+    X(RETRY, "retry", "an attempt will be retried, after `delay`")                                 \
+    X(REDIRECT, "redirect", "a redirect will be followed, to `url`")                               \
+    X(BREAKER, "breaker", "the origin's breaker opened, closed, or began to let probes through")   \
     X(COOL_DOWN, "cool_down", "the origin asked for a pause of `delay`")                           \
     X(REQUEST, "request", "a call ended")
 
@@ -597,25 +601,25 @@ typedef enum weir_http_event_kind {
         WEIR_HTTP_EVENT_COUNT
 } weir_http_event_kind;
 
-/* The word of an event, static. "unknown" for any other value. */
+/* Return the word for an event, or "unknown" for any other value. Static. */
 WEIR_API const char *weir_http_event_name(weir_http_event_kind kind);
 
-/* One event. Valid during the call only; so is everything it points to. */
+/* One event. It is valid only during the call, as is everything it points to. */
 typedef struct weir_http_event {
     weir_http_event_kind kind;
     weir_http *session;
     const char *origin; /* "https://api.example.com:443" */
     const char *method;
-    const char *url;  /* without its query, which may hold secrets */
-    unsigned attempt; /* counts from 1 within the call */
-    int status;       /* of the response; 0: none */
+    const char *url;  /* without its query, which may contain secrets */
+    unsigned attempt; /* counted from 1 within the call */
+    int status;       /* status of the response; 0: there was none */
     int curl_code;
-    bool is_reused;             /* ATTEMPT: over a connection used before */
+    bool is_reused;             /* ATTEMPT: it used a connection that was used before */
     weir_time duration;         /* ATTEMPT, REQUEST */
     weir_time delay;            /* RETRY, COOL_DOWN */
     weir_retry_cause cause;     /* RETRY, REQUEST */
     weir_breaker_state breaker; /* BREAKER: the new state */
-    const weir_error *error;    /* of what failed; NULL otherwise */
+    const weir_error *error;    /* the error of what failed; NULL if nothing did */
     /* ATTEMPT: the span that its traceparent named (weir/trace.h); NULL: weir sent none. */
     const struct weir_trace_context *trace;
 } weir_http_event;
@@ -632,29 +636,29 @@ WEIR_API weir_status weir_http_listen(weir_http *session, unsigned mask,
 /* A snapshot of an origin. Gauges are exact while no call is in progress; counters only grow, for as long as
  * the session remembers the origin. It remembers at least the 1024 most recently used ones. */
 typedef struct weir_http_origin {
-    char name[280]; /* "https://api.example.com:443", cut if need be */
-    bool has_pool;  /* its connections are kept; `pool` is all zero otherwise */
+    char name[280]; /* "https://api.example.com:443", cut if it is longer */
+    bool has_pool;  /* its connections are kept; otherwise `pool` is all zero */
     weir_pool_stats pool;
     weir_breaker_stats breaker;
-    int64_t budget_balance;    /* repeats that could be paid now; -1: there is no budget */
-    weir_time cool_down_until; /* weir_now()'s; 0: none */
-    int in_flight;             /* calls */
+    int64_t budget_balance; /* retries that the budget could pay for now; -1: there is no budget */
+    weir_time cool_down_until; /* an instant of weir_now(); 0: no cool-down */
+    int in_flight;             /* calls in flight */
     /* counters */
-    uint64_t requests;     /* calls begun here, or led here by a redirect */
-    uint64_t attempts;     /* made */
+    uint64_t requests;     /* calls that began here or were redirected here */
+    uint64_t attempts;     /* attempts made */
     uint64_t opened;       /* connections opened */
-    uint64_t reused;       /* attempts over a connection used before */
-    uint64_t resends;      /* repeats at once because an old connection was dead */
-    uint64_t redirects;    /* responses that led elsewhere and were followed */
-    uint64_t responses[6]; /* by the first digit of the status; [0]: others */
+    uint64_t reused;       /* attempts on a connection that was used before */
+    uint64_t resends;      /* attempts retried at once because a reused connection was dead */
+    uint64_t redirects;    /* redirects that were followed */
+    uint64_t responses[6]; /* responses by the first digit of the status; [0]: all others */
     uint64_t failed_connect;
     uint64_t failed_read;
     uint64_t failed_other;
-    uint64_t
-        refused; /* not sent: by breaker, rate limiter or pool, for want of chunks in HTTP/1.0, or the
-                       * session closed meanwhile */
+    /* Attempts that were not made: refused by breaker, rate limiter or pool, with a body of unknown size for
+     * an HTTP/1.0 server, or because the session was closed. */
+    uint64_t refused;
     uint64_t cancelled;
-    uint64_t cool_downs; /* pauses it asked for that were longer than one it had */
+    uint64_t cool_downs; /* cool-downs that the origin asked for and that began or grew longer */
     uint64_t budget_denied;
     uint64_t invalid_retry_afters;
     uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */

@@ -252,7 +252,7 @@ static inline void weir_metrics_unwatch_db(weir_metrics *metrics, weir_db *db);
 
 /*
  * Watch an HTTP session: http.client.request.duration of each attempt, http.client.open_connections and
- * http.client.active_requests, and weir.http.* (requests, attempts, connections opened and reused, repeats by
+ * http.client.active_requests, and weir.http.* (requests, attempts, connections opened and reused, retries by
  * cause, budget, breaker, rate limiter and waits), with the labels weir.session.name, server.address and
  * server.port. The 64 most recently used origins are shown.
  *

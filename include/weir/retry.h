@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A retry policy decides whether and when to repeat a failed request; its options are named as urllib3's. */
+/* A retry policy decides whether and when to retry a failed request; its options are named as urllib3's. */
 #ifndef WEIR_RETRY_H
 #define WEIR_RETRY_H
 
@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /*
- * After each attempt, the caller says how it ended, and weir_retry_next() answers: repeat after a delay,
+ * After each attempt, the caller says how it ended, and weir_retry_next() answers: retry after a delay,
  * return the response, or fail. The functions compute only from their arguments: they read no clock, draw
  * no random number, do not sleep, take no lock and allocate nothing.
  * Threads: any; use a state, and a shared budget, from one thread at a time.
@@ -34,10 +34,10 @@ extern "C" {
  * sending it once. urllib3's DEFAULT_ALLOWED_METHODS. */
 #define WEIR_METHODS_IDEMPOTENT 0x03Fu
 
-/* The bit of a method's name, in upper or lower case. */
+/* Return the bit of a method, given its name in upper or lower case. */
 WEIR_API unsigned weir_method_of(const char *name);
 
-/* Two special values of a counter; urllib3's None and False. */
+/* Two special values of a counter: urllib3's None and False. */
 #define WEIR_RETRY_UNLIMITED (-1)
 #define WEIR_RETRY_DISABLED (-2)
 
@@ -47,7 +47,7 @@ WEIR_API unsigned weir_method_of(const char *name);
  */
 typedef enum weir_jitter {
     WEIR_JITTER_NONE,        /* b */
-    WEIR_JITTER_ADDITIVE,    /* min(backoff_max, b + r * backoff_jitter): urllib3's */
+    WEIR_JITTER_ADDITIVE,    /* min(backoff_max, b + r * backoff_jitter), as in urllib3 */
     WEIR_JITTER_FULL,        /* r * b */
     WEIR_JITTER_EQUAL,       /* b/2 + r * b/2 */
     WEIR_JITTER_DECORRELATED /* min(backoff_max, a value from backoff_factor to 3 * the last one) */
@@ -55,21 +55,21 @@ typedef enum weir_jitter {
 
 /* What to do when a server asks for a longer pause than retry_after_max. */
 typedef enum weir_retry_after_action {
-    WEIR_RETRY_AFTER_FAIL, /* do not repeat */
-    WEIR_RETRY_AFTER_WAIT  /* repeat after retry_after_max: the one way to repeat too early */
+    WEIR_RETRY_AFTER_FAIL, /* do not retry */
+    WEIR_RETRY_AFTER_WAIT  /* retry after retry_after_max, which is earlier than the server asked */
 } weir_retry_after_action;
 
 #define WEIR_RETRY_STATUSES 16
 
 /* Options. Start from WEIR_RETRY_OPTIONS_DEFAULT and assign; weir_retry_check() has the ranges. */
 typedef struct weir_retry_options {
-    /* Repeats of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or WEIR_RETRY_DISABLED: never
-     * repeat, and pass on the result. The five options below have the same range and count one kind each; a
-     * repeat must fit into both `total` and its kind. */
+    /* Retries of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or WEIR_RETRY_DISABLED: never
+     * retry, and pass on the result. The five options below have the same range and count one kind each; a
+     * retry must fit into both `total` and its kind. */
     int total;
 
     /* After failures to connect: refused, unreachable, unknown name, connect timeout. The server
-     * saw nothing, so any method is repeated. Default WEIR_RETRY_UNLIMITED. */
+     * saw nothing, so any method is retried. Default WEIR_RETRY_UNLIMITED. */
     int connect;
 
     /* After a connection that was lost, or silent for too long, with the request in flight. Default
@@ -87,14 +87,14 @@ typedef struct weir_retry_options {
      * 0. */
     int other;
 
-    /* Methods that may be repeated after they may have reached the server (WEIR_METHOD_…). Default
-     * WEIR_METHODS_IDEMPOTENT. POST and PATCH are repeated only when their bit is set here or the
+    /* Methods that may be retried after they may have reached the server (WEIR_METHOD_…). Default
+     * WEIR_METHODS_IDEMPOTENT. POST and PATCH are retried only when their bit is set here or the
      * attempt has an Idempotency-Key. 0 means any method, as in urllib3. */
     unsigned allowed_methods;
 
-    /* Statuses that are repeated; the list ends at the first 0. Default 429, 500, 502, 503, 504; each 100 to
-     * 599. 413, 429 and 503 with a Retry-After are repeated even if they are not listed; such a response is
-     * then returned when no repeat is left, and is never a failure. */
+    /* Statuses that are retried; the list ends at the first 0. Default 429, 500, 502, 503, 504; each 100 to
+     * 599. 413, 429 and 503 with a Retry-After are retried even if they are not listed; such a response is
+     * then returned when no retry is left, and is never a failure. */
     int status_forcelist[WEIR_RETRY_STATUSES];
 
     /* The back-off's first value. Milliseconds; default 300, 0 to 86400000. 0: no back-off. */
@@ -119,14 +119,14 @@ typedef struct weir_retry_options {
     int retry_after_max_s;
     weir_retry_after_action retry_after_action;
 
-    /* When no repeat is left for a status of the forcelist: fail (true, the default), or return the last
+    /* When no retry is left for a status of the forcelist: fail (true, the default), or return the last
      * response. raise_on_redirect: the same for redirects. */
     bool raise_on_status;
     bool raise_on_redirect;
 
     /*
      * Decide as urllib3 2 does where weir would decide otherwise. Default false.
-     *  - The first repeat in a series of failures is immediate.
+     *  - The first retry in a series of failures is immediate.
      *  - A Retry-After may be any date that Python's email.utils reads: without weekday or seconds,
      *    with a zone by number or name (none, and one that is not known, count as UTC), with a year
      *    of two digits (69 and above are of the last century), the month in full, day 31 in
@@ -134,7 +134,7 @@ typedef struct weir_retry_options {
      *  - An invalid Retry-After fails the request. Several fields are joined into one value with commas,
      *    which is valid only if the first is a date. (weir ignores and counts invalid ones, and takes the
      *    longest of several valid ones.)
-     *  - After errors of the kind `other`, any method is repeated.
+     *  - After errors of the kind `other`, any method is retried.
      *  - An Idempotency-Key makes no difference, nor does it matter whether anything was sent.
      *  - A 413 with Retry-After is returned if `total` is unlimited or used up, and fails if only `status`
      *    is.
@@ -154,7 +154,7 @@ typedef struct weir_retry_options {
 /*
  * What `Retry(total=3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504],
  * allowed_methods=["HEAD", "GET", "OPTIONS", "POST", "PUT", "DELETE"])` does in urllib3 2, sleep by
- * sleep: no jitter, POST repeated, six hours for a longer Retry-After.
+ * sleep: no jitter, POST retried, six hours for a longer Retry-After.
  */
 #define WEIR_RETRY_OPTIONS_URLLIB3                                                                 \
     {                                                                                              \
@@ -176,50 +176,49 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_retry_check(const weir_retry_options *
 /* How an attempt ended. */
 typedef enum weir_attempt_kind {
     WEIR_ATTEMPT_RESPONSE, /* a response, whatever its status */
-    WEIR_ATTEMPT_REDIRECT, /* a response that leads elsewhere, and the caller would follow */
-    WEIR_ATTEMPT_CONNECT,  /* no connection */
-    WEIR_ATTEMPT_READ,     /* the connection was lost, or nothing came in time */
+    WEIR_ATTEMPT_REDIRECT, /* a redirect that the caller would follow */
+    WEIR_ATTEMPT_CONNECT,  /* no connection could be opened */
+    WEIR_ATTEMPT_READ,     /* the connection was lost, or no response came in time */
     WEIR_ATTEMPT_OTHER,    /* any other failure */
-    WEIR_ATTEMPT_REFUSED   /* not made at all: our own pool, rate limiter or breaker said no */
+    WEIR_ATTEMPT_REFUSED   /* not made at all: our own pool, rate limiter or breaker refused it */
 } weir_attempt_kind;
 
 /* One attempt and its request. Start from {0} and assign. */
 typedef struct weir_attempt {
     weir_attempt_kind kind;
-    int status;      /* of a response; 0 otherwise */
-    bool timed_out;  /* of a failure: it was a timeout */
+    int status;      /* the status of a response; 0 if there is none */
+    bool timed_out;  /* whether a failure was a timeout */
     unsigned method; /* weir_method_of() */
 
-    /* The values of its Retry-After header fields; borrowed for the call. */
+    /* The values of the response's Retry-After header fields; they are read during the call only. */
     const char *const *retry_after;
     size_t retry_after_count;
 
-    /* The request carries an Idempotency-Key: the server knows a repeat when it sees one. */
+    /* The request has an Idempotency-Key, by which the server recognises a retry. */
     bool has_idempotency_key;
 
-    /* Of a failure: at least one byte of the request may have left. When in doubt, true. */
+    /* For a failure: at least one byte of the request may have been sent. If it is not known, true. */
     bool was_sent;
 
-    /* The request can be sent once more from its beginning: it has no body, or one that can be read
-     * again. */
+    /* The request can be sent again from the beginning: it has no body, or one that can be read again. */
     bool is_rewindable;
 } weir_attempt;
 
-/* When a decision is made. */
+/* The moment at which a decision is made. */
 typedef struct weir_moment {
-    weir_time now;      /* weir_now(), read once the attempt had ended */
+    weir_time now;      /* weir_now(), read after the attempt ended */
     int64_t wall_now;   /* nanoseconds since 1970 UTC, for a Retry-After that is a date */
     weir_time deadline; /* of all attempts and pauses together, or WEIR_DEADLINE_NEVER */
-    uint64_t random;    /* 64 random bits, fresh for each decision */
+    uint64_t random;    /* 64 random bits, new for each decision */
 } weir_moment;
 
-/* How many repeats a request has left. It is in the caller's memory, one per request; read it, but do not
+/* How many retries a request has left. It is in the caller's memory, one per request; read it, but do not
  * write to it. */
 typedef struct weir_retry_state {
     int total, connect, read, redirect, status, other;
-    unsigned attempts;             /* made so far */
-    unsigned failures;             /* in a row, not counting redirects, which end a row */
-    unsigned invalid_retry_afters; /* seen and ignored */
+    unsigned attempts;             /* attempts made so far */
+    unsigned failures;             /* consecutive failures; a redirect begins again at 0 */
+    unsigned invalid_retry_afters; /* invalid Retry-After fields that were ignored */
     weir_time last_delay;          /* for WEIR_JITTER_DECORRELATED */
 } weir_retry_state;
 
@@ -228,46 +227,46 @@ WEIR_API void weir_retry_init(weir_retry_state *ret_state, const weir_retry_opti
 
 typedef enum weir_retry_verdict {
     WEIR_VERDICT_RETRY,  /* send it again (or to where it was redirected), not before `at` */
-    WEIR_VERDICT_RETURN, /* give the response to whom it is for */
-    WEIR_VERDICT_FAIL    /* give an error; the attempt's kind and the cause say which */
+    WEIR_VERDICT_RETURN, /* return the response */
+    WEIR_VERDICT_FAIL    /* return an error; the attempt's kind and the cause say which */
 } weir_retry_verdict;
 
-/* Why a decision was made. The first four go with a repeat or a final response; the others say why there is
- * no repeat. */
+/* Why a decision was made. The first four go with a retry or a final response; the others say why there is
+ * no retry. */
 typedef enum weir_retry_cause {
-    WEIR_CAUSE_FINAL,       /* a response that needs no repeat */
-    WEIR_CAUSE_BACKOFF,     /* repeated after a back-off */
-    WEIR_CAUSE_RETRY_AFTER, /* repeated, or redirected, when the server said */
+    WEIR_CAUSE_FINAL,       /* a response that needs no retry */
+    WEIR_CAUSE_BACKOFF,     /* retried after a back-off */
+    WEIR_CAUSE_RETRY_AFTER, /* retried or redirected at the time that the server asked for */
     WEIR_CAUSE_REDIRECT,    /* redirected at once */
-    WEIR_CAUSE_METHOD,      /* the response came, but the method may not be repeated */
-    WEIR_CAUSE_UNKNOWN,     /* it failed under way: whether it was carried out is not known */
-    WEIR_CAUSE_DISABLED,    /* repeats of this kind are disabled */
-    WEIR_CAUSE_EXHAUSTED,   /* none are left */
+    WEIR_CAUSE_METHOD,      /* the response came, but the method may not be retried */
+    WEIR_CAUSE_UNKNOWN,     /* it failed in flight, and may have been carried out */
+    WEIR_CAUSE_DISABLED,    /* retries of this kind are disabled */
+    WEIR_CAUSE_EXHAUSTED,   /* no retries are left */
     WEIR_CAUSE_BODY,        /* the body cannot be sent again */
     WEIR_CAUSE_INVALID,     /* the Retry-After is invalid (urllib3_rules) */
     WEIR_CAUSE_TOO_LONG,    /* the Retry-After is longer than retry_after_max */
-    WEIR_CAUSE_DEADLINE,    /* the repeat would begin at the deadline or after it */
-    WEIR_CAUSE_BUDGET,      /* too many repeats already go to this origin */
-    WEIR_CAUSE_REFUSED      /* nothing was attempted, so nothing can be repeated */
+    WEIR_CAUSE_DEADLINE,    /* the retry would begin at the deadline or after it */
+    WEIR_CAUSE_BUDGET,      /* too many retries already go to this origin */
+    WEIR_CAUSE_REFUSED      /* nothing was attempted, so nothing can be retried */
 } weir_retry_cause;
 
-/* The word of a cause for metrics ("retry_after"), and a phrase for people. Static, never NULL. */
+/* Return the word for a cause that metrics use ("retry_after"), or a phrase for people. Static, never NULL. */
 WEIR_API const char *weir_retry_cause_name(weir_retry_cause cause);
 WEIR_API const char *weir_retry_cause_text(weir_retry_cause cause);
 
 typedef struct weir_retry_decision {
     weir_retry_verdict verdict;
     weir_retry_cause cause;
-    weir_time delay; /* with WEIR_VERDICT_RETRY: from `now` on; 0 otherwise */
-    weir_time at;    /* with WEIR_VERDICT_RETRY: the instant now + delay; 0 otherwise */
+    weir_time delay; /* with WEIR_VERDICT_RETRY, how long to wait from `now`; otherwise 0 */
+    weir_time at;    /* with WEIR_VERDICT_RETRY, the instant now + delay; otherwise 0 */
 } weir_retry_decision;
 
 /*
  * Decide what follows an attempt, and count it.
  *
- * A repeat never begins before the instant of a valid Retry-After (WEIR_RETRY_AFTER_WAIT is the only
+ * A retry never begins before the instant of a valid Retry-After (WEIR_RETRY_AFTER_WAIT is the only
  * exception), and never at or after the deadline: no pause begins that would reach it. `budget` may be NULL.
- * It is charged last, only for repeats that go ahead, and never for redirects.
+ * It is charged last, only for retries that go ahead, and never for redirects.
  */
 WEIR_API WEIR_MUST_CHECK weir_retry_decision weir_retry_next(const weir_retry_options *options,
                                                              weir_retry_state *state,
@@ -276,7 +275,7 @@ WEIR_API WEIR_MUST_CHECK weir_retry_decision weir_retry_next(const weir_retry_op
                                                              weir_budget *budget);
 
 /*
- * Say in one line what became of a request, for an error: `status 503 after 4 attempts: no repeats
+ * Say in one line what became of a request, for an error: `status 503 after 4 attempts: no retries
  * are left`. Cut to `size`, always terminated. Returns the whole length, as snprintf does.
  */
 WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attempt *attempt,

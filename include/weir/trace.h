@@ -27,7 +27,7 @@ extern "C" {
 typedef struct weir_trace_context {
     uint8_t trace_id[16];
     uint8_t span_id[8];
-    bool is_sampled; /* whether the trace is recorded; decided at its root, for all of it */
+    bool is_sampled; /* whether the trace is recorded; its root decides for the whole trace */
 } weir_trace_context;
 
 /* Room for a traceparent and ids in hexadecimal, terminating zero included. */
@@ -46,7 +46,7 @@ typedef struct weir_trace_context {
  */
 WEIR_API bool weir_traceparent_parse(const char *text, weir_trace_context *ret_context);
 
-/* Write the header's value, of version 00; and the ids alone. Threads: any. */
+/* Write the header's value, in version 00, or one of the ids alone. Threads: any. */
 WEIR_API void weir_traceparent_format(const weir_trace_context *context,
                                       char ret_text[WEIR_TRACEPARENT_SIZE]);
 WEIR_API void weir_trace_id_format(const weir_trace_context *context,
@@ -90,11 +90,11 @@ WEIR_API void weir_tracer_close(weir_tracer *tracer);
 
 typedef enum weir_span_kind {
     WEIR_SPAN_INTERNAL,
-    WEIR_SPAN_SERVER, /* serves somebody's request */
-    WEIR_SPAN_CLIENT  /* a request to somebody else */
+    WEIR_SPAN_SERVER, /* serves a client's request */
+    WEIR_SPAN_CLIENT  /* a request to another server */
 } weir_span_kind;
 
-#define WEIR_SPAN_ATTRIBUTES 16 /* attributes of a span; further ones are left out and counted */
+#define WEIR_SPAN_ATTRIBUTES 16 /* attributes of a span; more are left out and counted */
 #define WEIR_SPAN_NAME 128      /* room for its name, terminating zero included */
 #define WEIR_SPAN_TEXT 1024     /* room for all its texts together, a zero after each */
 #define WEIR_SPAN_VALUE_MAX 511 /* bytes of one text */
@@ -103,7 +103,7 @@ typedef enum weir_span_kind {
 typedef struct weir_span_attribute {
     const char *key; /* static storage */
     int64_t number;
-    uint16_t text; /* where its text begins in the span's `texts`; 0: it is a number */
+    uint16_t text; /* where its text begins in the span's `texts`; 0: the attribute is a number */
 } weir_span_attribute;
 
 /*
@@ -112,20 +112,20 @@ typedef struct weir_span_attribute {
  */
 typedef struct weir_span {
     weir_trace_context context;
-    uint8_t parent_id[8]; /* all zero: it is the trace's root */
+    uint8_t parent_id[8]; /* all zero: the span is the trace's root */
     weir_span_kind kind;
-    bool has_failed;   /* OpenTelemetry's status Error */
-    weir_time started; /* weir_now()'s */
-    weir_time wall; /* to be added to it for nanoseconds since 1970; one figure for a whole trace */
-    weir_time duration;      /* once it ended */
-    const char *tracestate;  /* as it came in, NULL: none; not in finished spans */
-    weir_tracer *tracer;     /* NULL: it is not recorded */
-    struct weir_span *outer; /* what becomes current when it ends */
+    bool has_failed;        /* OpenTelemetry's status Error */
+    weir_time started;      /* an instant of weir_now() */
+    weir_time wall;         /* plus `started`: nanoseconds since 1970; the same for a whole trace */
+    weir_time duration;     /* set when the span ends */
+    const char *tracestate; /* as received; NULL: none; not in finished spans */
+    weir_tracer *tracer;    /* NULL: the span is not recorded */
+    struct weir_span *outer; /* the span that becomes current when this one ends */
     bool is_current;
-    uint16_t message; /* where the text of its failure begins in `texts`; 0: none */
+    uint16_t message; /* where the text of the failure begins in `texts`; 0: none */
     uint16_t text_used;
     uint16_t attribute_count;
-    uint16_t dropped_attributes; /* that found no room */
+    uint16_t dropped_attributes; /* attributes left out because there was no room */
     char name[WEIR_SPAN_NAME];
     weir_span_attribute attributes[WEIR_SPAN_ATTRIBUTES];
     char texts[WEIR_SPAN_TEXT];
@@ -170,14 +170,14 @@ WEIR_API void weir_span_fail(weir_span *span, const char *error_type, const char
 /* End it, and put it into the ring if it is recorded. Ending it again does nothing. */
 WEIR_API void weir_span_end(weir_span *span);
 
-/* The text of an attribute; NULL: it is a number. And that of the failure; NULL: none. Valid as long
- * as the span. */
+/* Return the text of an attribute, or NULL if it is a number; and the text of the failure, or NULL if there
+ * is none. Valid as long as the span. */
 WEIR_API const char *weir_span_attribute_text(const weir_span *span, size_t index);
 WEIR_API const char *weir_span_message(const weir_span *span);
 
 /* ---- the current span -------------------------------------------------------------------- */
 
-/* The thread's current span, recorded or not; NULL: none. Valid until it ends. */
+/* Return the thread's current span, recorded or not; NULL: none. Valid until it ends. */
 WEIR_API const weir_span *weir_trace_current(void);
 
 /*
@@ -189,7 +189,7 @@ WEIR_API bool weir_trace_call(weir_trace_context *ret_context);
 
 /* ---- reading finished spans -------------------------------------------------------------- */
 
-/* How many spans have ended; the number of the next one. Threads: any. */
+/* Return how many spans have ended, which is the number of the next one. Threads: any. */
 WEIR_API uint64_t weir_tracer_count(weir_tracer *tracer);
 
 /*
@@ -241,12 +241,12 @@ WEIR_API weir_status weir_trace_on_pool_event(const struct weir_pool_event *even
 WEIR_API void weir_trace_on_db_event(const struct weir_db_event *event, void *arg);
 WEIR_API void weir_trace_on_http_event(const struct weir_http_event *event, void *arg);
 
-/* Whether the thread's current span is recorded. The argument is not looked at. */
+/* Whether the thread's current span is recorded. The argument is ignored. */
 WEIR_API bool weir_trace_wants(void *arg);
 
 /*
- * The text of a statement as its span shows it, for a program's own logs and pages: strings of every
- * kind and numbers become "?", comments vanish, and what separates words becomes one space. Names,
+ * Write the text of a statement as its span shows it, for a program's own logs and pages: strings of every
+ * kind and numbers become "?", comments are removed, and whatever separates words becomes one space. Names,
  * bare or in "" or ``, and parameters stay.
  *
  * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the handlers of the API share: the application, who is asking, what they sent, how errors are told. */
+/* What the handlers of the API share: the application, the caller's identity, the request's fields, how errors are reported. */
 #ifndef WEIR_SERVER_HANDLER_H
 #define WEIR_SERVER_HANDLER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings that do not count, set by someone who expected them to: by which other programs find their database, and half of a pair. */
+/* Settings without effect that someone may rely on: variables by which other programs find their database, and half of a pair. */
 #ifndef WEIR_SERVER_CONFIG_UNUSED_H
 #define WEIR_SERVER_CONFIG_UNUSED_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The console: the figures of the backend, looked at once a second, kept for ten minutes, sent to those who follow. */
+/* The console: the figures of the backend, collected once a second, kept for ten minutes, sent to its readers. */
 #include "console.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The console: the figures of the backend, looked at once a second, kept for ten minutes, sent to those who follow. */
+/* The console: the figures of the backend, collected once a second, kept for ten minutes, sent to its readers. */
 #ifndef WEIR_SERVER_CONSOLE_H
 #define WEIR_SERVER_CONSOLE_H
 
@@ -33,11 +33,11 @@ void console_close(struct console *console);
 struct feed *console_feed(struct console *console);
 
 /* What GET /api/v1/pools answers: pools_json() with what happened within the last minute. `is_look` is the
- * console's own. NULL: no memory. Threads: any. */
+ * console's own. NULL: out of memory. Threads: any. */
 json_t *console_pools_json(struct console *console, bool is_look);
 
 /* What GET /api/v1/history answers, malloc'ed: the last ten minutes, a moment a second, of the time before
- * anybody looked too. NULL: no memory. Threads: any. */
+ * anybody looked too. NULL: out of memory. Threads: any. */
 char *console_history_json(struct console *console);
 
 /* Count a request that is over; those by which somebody watches the server are left out. Threads: any, not

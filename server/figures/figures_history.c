@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The figures of the last ten minutes, one moment a second, for those who begin to look now. */
+/* The figures of the last ten minutes, one moment a second, for a console that is opened now. */
 #include "figures_history.h"
 
 #include <pthread.h>

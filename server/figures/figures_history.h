@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The figures of the last ten minutes, one moment a second, for those who begin to look now. */
+/* The figures of the last ten minutes, one moment a second, for a console that is opened now. */
 #ifndef WEIR_SERVER_FIGURES_HISTORY_H
 #define WEIR_SERVER_FIGURES_HISTORY_H
 
@@ -32,7 +32,7 @@ void figures_history_add(struct figures_history *history, const struct figures_m
 /*
  * {"at": […], "pools": [{"name", "used": […], "idle": […], "waiters": […]}, …], "requests": […],
  * "failed": […], "p99_us": […]}, as malloc'ed text: a column for each figure, the oldest moment first.
- * Takes some tens of microseconds. NULL: no memory. Threads: any.
+ * Takes some tens of microseconds. NULL: out of memory. Threads: any.
  */
 char *figures_history_json(struct figures_history *history);
 

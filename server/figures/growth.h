@@ -15,7 +15,7 @@
 struct growth;
 
 /* For at most `things`, each of `counters`; beyond that the one that was noted longest ago is forgotten. The
- * caller ends it with growth_close(). NULL: no memory. */
+ * caller ends it with growth_close(). NULL: out of memory. */
 struct growth *growth_open(size_t things, size_t counters);
 void growth_close(struct growth *growth);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happened within the last minute in pools and with other servers, added to what they tell of themselves. */
+/* What happened within the last minute in pools and with other servers, added to their own figures. */
 #include "lately.h"
 
 #include <pthread.h>

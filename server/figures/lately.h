@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happened within the last minute in pools and with other servers, added to what they tell of themselves. */
+/* What happened within the last minute in pools and with other servers, added to their own figures. */
 #ifndef WEIR_SERVER_LATELY_H
 #define WEIR_SERVER_LATELY_H
 
@@ -10,7 +10,7 @@
 
 struct lately;
 
-/* As of `now`. The caller ends it with lately_close(). NULL: no memory. */
+/* As of `now`. The caller ends it with lately_close(). NULL: out of memory. */
 struct lately *lately_open(weir_time now);
 void lately_close(struct lately *lately);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What pools and the HTTP session tell of themselves, as JSON; NULL when memory ran out. */
+/* The figures of pools and of the HTTP session as JSON; NULL when memory ran out. */
 #ifndef WEIR_SERVER_POOL_JSON_H
 #define WEIR_SERVER_POOL_JSON_H
 

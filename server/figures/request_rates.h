@@ -9,7 +9,7 @@
 
 struct request_rates;
 
-/* Made as of `now`. The caller ends it with request_rates_close(). NULL: no memory. */
+/* Made as of `now`. The caller ends it with request_rates_close(). NULL: out of memory. */
 struct request_rates *request_rates_open(weir_time now);
 void request_rates_close(struct request_rates *rates);
 

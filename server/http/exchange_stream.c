@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A response that never is complete: a feed's issues, sent on one connection as they come. */
+/* A response without an end: a feed's issues, sent on one connection as they come. */
 #include "exchange_stream.h"
 
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A response that never is complete: a feed's issues, sent on one connection as they come. */
+/* A response without an end: a feed's issues, sent on one connection as they come. */
 #ifndef WEIR_SERVER_EXCHANGE_STREAM_H
 #define WEIR_SERVER_EXCHANGE_STREAM_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who comes in: newcomers are accepted here, and when the listener is full, sorted by the first bytes they send. */
+/* The acceptor: accepts newcomers, and when the listener is full, sorts them by the first bytes they send. */
 #include "listener_accept.h"
 
 #include <errno.h>

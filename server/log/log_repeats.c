@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same message again and again: a few times, then only how often. */
+/* Repeated messages: the first few are logged, then only how many there were. */
 #include "log_repeats.h"
 
 #include <string.h>

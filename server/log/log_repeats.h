@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same message again and again: a few times, then only how often. */
+/* Repeated messages: the first few are logged, then only how many there were. */
 #ifndef WEIR_SERVER_LOG_REPEATS_H
 #define WEIR_SERVER_LOG_REPEATS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients are told of a database's errors: what passes by itself, in words that name no host. */
+/* What clients are told about a database's errors: temporary ones, in words that name no host. */
 #ifndef WEIR_SERVER_DB_TROUBLE_H
 #define WEIR_SERVER_DB_TROUBLE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTPSessionManager: the one HTTP session of this process, initialized once, borrowed by any thread, closed once. */
+/* HTTPSessionManager: the one HTTP session of this process, initialized once, used by any thread, closed once. */
 #ifndef WEIR_SERVER_HTTP_SESSION_MANAGER_H
 #define WEIR_SERVER_HTTP_SESSION_MANAGER_H
 
@@ -14,7 +14,7 @@ struct http_session_options {
     int pool_connections;  /* origins whose connections are kept; default 10 */
     int pool_maxsize;      /* connections kept per origin; default 20 */
     bool pool_block;       /* wait for one of them instead of opening another; default false */
-    int max_retries;       /* repeats of a request beyond its first attempt; default 3 */
+    int max_retries;       /* retries of a request beyond its first attempt; default 3 */
     int backoff_factor_ms; /* the back-off's first value; default 300 */
     int timeout_ms;        /* of one attempt, opening the connection included; default 30000 */
     const char *ca_file;   /* the certificates to trust, PEM; NULL: the system's */
@@ -30,7 +30,7 @@ struct http_session_options {
 struct http_handle;
 
 /*
- * Make the session; it opens no connection. `options` may be NULL for the defaults. Repeated are GET,
+ * Make the session; it opens no connection. `options` may be NULL for the defaults. Retried are GET,
  * HEAD, OPTIONS, TRACE, PUT and DELETE, a POST only with an Idempotency-Key, after 429, 500, 502,
  * 503, 504 and failures of the connection.
  *
@@ -73,16 +73,16 @@ void http_manager_maintain(void);
 
 /*
  * Let no request wait any more, in the queue, for a rate limit or for its next attempt: these end with
- * WEIR_CLOSED. Those on the wire may finish until the deadline. The session stays the manager's, for
+ * WEIR_CLOSED. Attempts in flight may finish by the deadline. The session stays the manager's, for
  * the rest of a drain. Threads: any.
  */
 void http_manager_end_waits(weir_time deadline);
 
 /*
- * Close the session: waiters and newcomers are refused, requests on the wire awaited until the
+ * Close the session: waiters and newcomers are refused, requests in flight awaited until the
  * deadline. Idempotent; afterwards initialize() works again.
  *
- * Errors:  WEIR_TIMEOUT, when requests had to be cut.
+ * Errors:  WEIR_TIMEOUT, when requests had to be aborted.
  * Threads: any.
  */
 weir_status http_manager_close(weir_time deadline, weir_error *reterr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the connections of a pool are lent for: the request, its trace, and the last statement of each. */
+/* What the connections of a pool are checked out for: the request, its trace, and the last statement of each. */
 #include "loans.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the connections of a pool are lent for: the request, its trace, and the last statement of each. */
+/* What the connections of a pool are checked out for: the request, its trace, and the last statement of each. */
 #ifndef WEIR_SERVER_LOANS_H
 #define WEIR_SERVER_LOANS_H
 
@@ -21,7 +21,7 @@ struct loan {
     char statement[LOAN_STATEMENT_SIZE]; /* without its values; "": none yet */
 };
 
-/* For a pool of at most `connections`. The caller ends it with loans_close(). NULL: no memory. */
+/* For a pool of at most `connections`. The caller ends it with loans_close(). NULL: out of memory. */
 struct loans *loans_open(int connections);
 void loans_close(struct loans *loans);
 

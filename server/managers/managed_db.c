@@ -377,7 +377,7 @@ bool db_session_is_sqlite(const struct db_session *session)
     return strcmp(weir_db_engine(session->handle->db), "sqlite") == 0;
 }
 
-/* ---- One statement, repeated where that is safe ------------------------------------------- */
+/* ---- One statement, retried where that is safe ------------------------------------------- */
 
 static bool is_worth_repeating(const struct db_retry *retry, bool is_repeatable, weir_status status,
                                const weir_result *result)
@@ -419,8 +419,8 @@ static void log_repeat(const struct managed_db *manager, const weir_error *error
     char kind[96];
     struct log_about about = {.pool = manager->pool_name, .kind = kind};
 
-    snprintf(kind, sizeof kind, "repeated %s %s", manager->pool_name, error->sqlstate);
-    log_write_about(LOG_LEVEL_WARNING, &about, "pool \"%s\": statement repeated after: %s",
+    snprintf(kind, sizeof kind, "retried %s %s", manager->pool_name, error->sqlstate);
+    log_write_about(LOG_LEVEL_WARNING, &about, "pool \"%s\": statement retried after: %s",
                     manager->pool_name, error->text);
 }
 

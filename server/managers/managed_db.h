@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A database of this process behind a name: initialized once, borrowed by any thread, disposed once. */
+/* A database of this process behind a name: initialized once, used by any thread, disposed once. */
 #ifndef WEIR_SERVER_MANAGED_DB_H
 #define WEIR_SERVER_MANAGED_DB_H
 
@@ -125,11 +125,11 @@ WEIR_MUST_CHECK weir_status db_session_query(struct db_session *session, const c
 /* Whether the session's database is SQLite. */
 bool db_session_is_sqlite(const struct db_session *session);
 
-/* How failed statements are repeated. */
+/* How failed statements are retried. */
 struct db_retry {
     int max_retries; /* beyond the first attempt */
     int retry_delay_ms;
-    bool retries_empty_results; /* also repeat a statement that gave no row */
+    bool retries_empty_results; /* also retry a statement that gave no row */
 };
 
 #define DB_RETRY_DEFAULT                                                                           \
@@ -144,7 +144,7 @@ struct db_retry {
 /*
  * Borrow a connection, run one statement, give it back.
  *
- * A serialization failure or deadlock (WEIR_RETRY) undid the statement, so it is repeated; a lost
+ * A serialization failure or deadlock (WEIR_RETRY) undid the statement, so it is retried; a lost
  * connection only if `is_repeatable`, since a write may or may not have been stored. Each repetition
  * comes retry_delay_ms after the failure and never if that would be past the deadline.
  *

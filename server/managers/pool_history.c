@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of each connection of a pool: opened, lent to whom, reset, closed and why. */
+/* The life of each connection of a pool: when it was opened, checked out, reset and closed, by whom and why. */
 #include "pool_history.h"
 
 #include <pthread.h>
@@ -239,7 +239,7 @@ static int compare_lives(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A copy of what there is, taken at one moment, in the order of the ids; NULL: no memory. */
+/* A copy of what there is, taken at one moment, in the order of the ids; NULL: out of memory. */
 static struct life *copy_lives(struct pool_history *history, size_t *ret_count)
 {
     struct life *copy = malloc(history->capacity * sizeof *copy);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of each connection of a pool: opened, lent to whom, reset, closed and why. */
+/* The life of each connection of a pool: when it was opened, checked out, reset and closed, by whom and why. */
 #ifndef WEIR_SERVER_POOL_HISTORY_H
 #define WEIR_SERVER_POOL_HISTORY_H
 

@@ -150,7 +150,7 @@ weir_status nocodb_request_open(const struct nocodb_server *server, const char *
 
 /* ---- Sending --------------------------------------------------------------------------------- */
 
-/* The session's repeats, but with the last response at the end instead of an error without its
+/* The session's retries, but with the last response at the end instead of an error without its
  * message. */
 static weir_status keep_last_response(const weir_http *session, weir_http_request *request)
 {

@@ -27,7 +27,7 @@ struct nocodb_server {
     enum nocodb_dialect dialect; /* of its filters, by the API of the address */
     int rate_limit; /* requests in any second, as the server counts them; 0: no limit */
     int max_calls;
-    /* Calls under way; any thread, relaxed: only the count matters. */
+    /* Calls in flight; any thread, relaxed: only the count matters. */
     _Atomic int calls;
     /* The session whose rate limiter is set, by its number. Any thread stores it, after it has set the rate limiter:
      * release, so that whoever reads it there, acquire, sends through that rate limiter. */

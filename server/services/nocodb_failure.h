@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an answer of NocoDB's that is no success means: by its own code first, then by its status. */
+/* What an unsuccessful answer of NocoDB's means: by its own code first, then by its status. */
 #ifndef WEIR_SERVER_NOCODB_FAILURE_H
 #define WEIR_SERVER_NOCODB_FAILURE_H
 

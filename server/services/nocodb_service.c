@@ -131,7 +131,7 @@ weir_status nocodb_get_row(struct nocodb_service *service, const char *table, co
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-/* A list under way. */
+/* A list in progress. */
 struct list {
     struct nocodb_server *server;
     const char *table;

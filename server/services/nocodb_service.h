@@ -30,7 +30,7 @@ struct nocodb_options {
     const char *base_url;  /* to which a table's name is added: see below */
     const char *api_token; /* NULL or "": none */
     int rate_limit;        /* requests that the server may count in any second; 0: no limit */
-    int max_calls;         /* calls under way at once; the next is refused at once with WEIR_FULL */
+    int max_calls;         /* calls in flight at once; the next is refused at once with WEIR_FULL */
 };
 
 /* NocoDB's own cloud allows 5 requests per second and blocks for 30 seconds what is above it; a server of
@@ -63,7 +63,7 @@ void nocodb_service_close(struct nocodb_service *service);
  *   WEIR_INVALID    NocoDB refused what was asked (400, 422), or it cannot be asked
  *   WEIR_REFUSED    not now: NocoDB asks for a pause (429, or 503 with a Retry-After), or the breaker
  *                   or the rate limit lets nothing through until *ret_retry_after has passed
- *   WEIR_FULL       max_calls are under way
+ *   WEIR_FULL       max_calls are in flight
  *   WEIR_RESPONSE   any other status, such as 401 for a token that NocoDB refuses; `native` is it
  *   WEIR_PROTOCOL   the answer is no such JSON
  *   WEIR_LIMIT      more rows, pages or bytes than above

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which NocoDB it is, by its own account, and whether it is too old. */
+/* The version that NocoDB reports, and whether it is too old. */
 #ifndef WEIR_SERVER_NOCODB_VERSION_H
 #define WEIR_SERVER_NOCODB_VERSION_H
 

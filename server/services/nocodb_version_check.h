@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which NocoDB it is, asked in the background once the server has started, and told in the log. */
+/* NocoDB's version, asked for in the background once the server has started, and logged. */
 #ifndef WEIR_SERVER_NOCODB_VERSION_CHECK_H
 #define WEIR_SERVER_NOCODB_VERSION_CHECK_H
 
@@ -34,7 +34,7 @@ WEIR_MUST_CHECK weir_status
 nocodb_version_check_start(const struct nocodb_version_check_options *options,
                            struct nocodb_version_check **ret_check, weir_error *reterr);
 
-/* End the thread, and free everything. What is on the wire is cut. NULL is fine. Errors: WEIR_TIMEOUT, with
+/* End the thread, and free everything. A request in flight is aborted. NULL is fine. Errors: WEIR_TIMEOUT, with
  * nothing freed, when the thread has not ended by the deadline and BACKGROUND_GRACE (background.h). */
 weir_status nocodb_version_check_stop(struct nocodb_version_check *check, weir_time deadline);
 

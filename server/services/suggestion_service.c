@@ -228,7 +228,7 @@ weir_status suggestions_mark_status(struct suggestion_service *service,
         return weir_error_set(reterr, WEIR_INVALID, "status \"%s\": must be approved or rejected",
                               verdict->status);
     weir_status status = is_sqlite(service, &sqlite, reterr);
-    /* Repeating it sets the same four values again, so that does no harm. */
+    /* Retrying it sets the same four values again, so that does no harm. */
     if (status == WEIR_OK)
         status =
             run(service, mark_statement(kind, sqlite), true, params, 5, deadline, &result, reterr);

@@ -64,7 +64,7 @@ struct suggestion {
 };
 
 /*
- * Store a suggestion. When it returns WEIR_OK, the row is committed. It is not repeated after a lost
+ * Store a suggestion. When it returns WEIR_OK, the row is committed. It is not retried after a lost
  * connection, since it may have been stored.
  *
  * Errors: as managed_db_query(); WEIR_QUERY with an SQLSTATE of class 22 when the database cannot

@@ -54,7 +54,7 @@ weir_status json_text_parse(const char *text, size_t size, json_t **ret_json, we
                               JSON_TEXT_MAX_DEPTH);
     json_t *json = json_loadb(
         text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
-    if (json == NULL && error.text[0] == '\0') /* it finds no fault: it had no memory */
+    if (json == NULL && error.text[0] == '\0') /* it finds no fault: out of memory */
         return weir_error_set(reterr, WEIR_NO_MEMORY, "read JSON: out of memory");
     if (json == NULL)
         return weir_error_set(reterr, WEIR_INVALID, "malformed JSON at line %d, column %d: %s",
@@ -226,7 +226,7 @@ static bool add_members(struct text *out, const char *text, size_t size, const j
         return false;
     while (next_member(&walk, &member)) {
         json_t *name = member_name(&member);
-        if (name == NULL) /* no memory: the text is known to be right */
+        if (name == NULL) /* out of memory: the text is known to be right */
             return false;
         bool is_there = json_object_get(names, json_string_value(name)) != NULL;
 

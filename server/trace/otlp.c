@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Export of finished spans: OTLP over HTTP, in JSON, by a thread that nobody waits for. */
+/* Export of finished spans: OTLP over HTTP, in JSON, on a thread that no other waits for. */
 #include "otlp.h"
 
 #include <errno.h>

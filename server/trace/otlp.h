@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Export of finished spans: OTLP over HTTP, in JSON, by a thread that nobody waits for. */
+/* Export of finished spans: OTLP over HTTP, in JSON, on a thread that no other waits for. */
 #ifndef WEIR_SERVER_OTLP_H
 #define WEIR_SERVER_OTLP_H
 
@@ -12,7 +12,7 @@ struct otlp_options {
     const char *headers;  /* "name=value,name=value", values percent-encoded; secret; NULL: none */
     const char *certificate;  /* the certificates to trust, PEM; NULL: the system's */
     const char *service_name; /* "weir" */
-    int timeout_ms;           /* for one batch, its repeats included */
+    int timeout_ms;           /* for one batch, its retries included */
     int delay_ms;             /* how long a span may wait for others to go with it */
     int batch;                /* spans of one request */
 };

@@ -26,7 +26,7 @@ weir_tracer *tracing_tracer(struct tracing *tracing);
 /* Send what is finished, until the deadline. Errors: WEIR_TIMEOUT: not everything was sent. */
 weir_status tracing_stop(struct tracing *tracing, weir_time deadline, weir_error *reterr);
 
-/* After tracing_stop(), when no request is under way any more. NULL is fine. */
+/* After tracing_stop(), when no request is in flight any more. NULL is fine. */
 void tracing_close(struct tracing *tracing);
 
 /* Let a database and an HTTP session record what happens below a request's span. Once each. Errors:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection on loan: statements with their parameters, scripts, deadlines. */
+/* A leased connection: statements with their parameters, scripts, deadlines. */
 #include "db/conn.h"
 
 #include <stdlib.h>

@@ -27,7 +27,7 @@ struct call {
     const char *file;
     int line;
 
-    /* repeats: one state for all hops, and one for the redirects alone */
+    /* retries: one state for all hops, and one for the redirects alone */
     const weir_retry_options *retry;
     weir_retry_options redirect;
     weir_retry_state retry_state;

@@ -186,7 +186,8 @@ struct classification weir__classify(const struct transfer *t, bool is_cut_short
         break;
     case STOP_SIGNALLED:
         j.is_ours = true;
-        snprintf(text, WEIR_ERROR_TEXT, "cut on the wire");
+        snprintf(text, WEIR_ERROR_TEXT,
+                 "aborted: the call was cancelled, or its session is closed");
         break;
     case STOP_RESEND:
         j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);

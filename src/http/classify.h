@@ -8,7 +8,7 @@
 struct classification {
     weir_attempt_kind kind;
     bool timed_out;
-    bool is_ours;     /* our own limits, callbacks or signals ended it: it is not repeated, and says
+    bool is_ours;     /* our own limits, callbacks or signals ended it: it is not retried, and says
                          * nothing about the origin */
     int proxy_status; /* with which a proxy refused a tunnel; else 0 */
     int system_errno; /* what this machine lacked, with WEIR_SYSTEM of our own; else 0 */

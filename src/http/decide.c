@@ -85,7 +85,7 @@ static bool died_at_rest(const struct call *call)
 
 /*
  * A server closes idle connections without notice, and a request may meet that on its way. If it
- * may be repeated at all it is, at once and on a new connection (RFC 9112, 9.3.1), once per call
+ * may be retried at all it is, at once and on a new connection (RFC 9112, 9.3.1), once per call
  * and at the budget's expense. urllib3 counts it as any other failure.
  */
 static bool may_resend(const struct call *call)
@@ -137,7 +137,7 @@ static void redirect_locked(struct call *call, weir_moment *moment)
     call->origin->counts.redirects += call->decision.verdict == WEIR_VERDICT_RETRY;
 }
 
-/* ---- repeats ----------------------------------------------------------------------------- */
+/* ---- retries ----------------------------------------------------------------------------- */
 
 /* Where it could only be sent in chunks again, to a server that has none, it cannot be sent again. A redirect
  * may lead to another server; whether that one has chunks is asked there. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One attempt under way: libcurl and the connection it waits for, until both are done or time is up. */
+/* One attempt in flight: libcurl and the connection it waits for, until both are done or time is up. */
 #include "http/transfer.h"
 
 #include <limits.h>
@@ -20,7 +20,7 @@ static void let_wake(weir_http_request *request, CURLM *multi)
     pthread_mutex_unlock(&request->lock);
 }
 
-/* A closing session lets what is on the wire end by itself, until it is cut. */
+/* A closing session lets attempts in flight end by themselves, until they are cut. */
 static bool is_signalled(const struct transfer *t)
 {
     uint32_t word = atomic_load_explicit(&t->request->word, memory_order_acquire);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the pools lend: one libcurl handle with its one connection. */
+/* What the pools lease: one libcurl handle with its one connection. */
 #include "http/handle.h"
 
 #include "http/leftover.h"
@@ -25,7 +25,7 @@ static void refuse_repeat(struct transfer *transfer)
 }
 
 /*
- * libcurl wants a socket. After something was sent that is its silent repeat of a request whose old
+ * libcurl wants a socket. After something was sent that is its silent retry of a request whose old
  * connection was dead, which is for weir to decide.
  */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the pools lend: one libcurl handle with its one connection. */
+/* What the pools lease: one libcurl handle with its one connection. */
 #ifndef WEIR_HTTP_HANDLE_H
 #define WEIR_HTTP_HANDLE_H
 

@@ -40,7 +40,7 @@ void weir__history_clear(struct history *history)
     history->first_url = NULL;
 }
 
-/* With its texts behind it; NULL: no memory. */
+/* With its texts behind it; NULL: out of memory. */
 static weir_http_attempt *copy_of(const weir_http_attempt *attempt)
 {
     size_t url_size = strlen(attempt->url) + 1;

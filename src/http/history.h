@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The attempts of a request's latest call, for who asks afterwards. */
+/* The attempts of a request's latest call, to be read after it. */
 #ifndef WEIR_HTTP_HISTORY_H
 #define WEIR_HTTP_HISTORY_H
 

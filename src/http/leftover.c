@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An answer that stood unread in a connection when sending over it failed. */
+/* A response that was still unread in a connection when sending on it failed. */
 #include "http/leftover.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An answer that stood unread in a connection when sending over it failed. */
+/* A response that was still unread in a connection when sending on it failed. */
 #ifndef WEIR_HTTP_LEFTOVER_H
 #define WEIR_HTTP_LEFTOVER_H
 

@@ -58,7 +58,7 @@ struct origins {
     int pools; /* origins that have one */
 };
 
-/* One without a pool, in no container. NULL: no memory. */
+/* One without a pool, in no container. NULL: out of memory. */
 struct origin *weir__origin_new(const weir_http_options *options, const char *name);
 void weir__origin_free(struct origin *origin);
 

@@ -25,10 +25,11 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
         return got;
     }
     if (status == WEIR_OK)
-        weir_error_set(t->error, WEIR_INVALID,
-                       "the reader of the body gave %zu bytes of at most %zu, after %lld of "
-                       "%lld",
-                       got, size * count, (long long)t->read, (long long)reader->size);
+        weir_error_set(
+            t->error, WEIR_INVALID,
+            "the reader of the body returned %zu bytes: the buffer has room for %zu, and "
+            "%lld of its size %lld were read before",
+            got, size * count, (long long)t->read, (long long)reader->size);
     else
         weir__transfer_blame(t, status, "the reader of the body failed");
     t->stop = STOP_FAILED;

@@ -320,7 +320,7 @@ static weir_status check_token(const char *token, weir_error *reterr)
     return WEIR_OK;
 }
 
-/* Add Authorization with a value that is overwritten and freed here; NULL: there was no memory. */
+/* Add Authorization with a value that is overwritten and freed here; NULL: out of memory. */
 static weir_status authorize(weir_http_request *request, char *value, weir_error *reterr)
 {
     if (value == NULL)
@@ -372,7 +372,7 @@ static weir_status check_user(const char *user, const char *password, weir_error
     return WEIR_OK;
 }
 
-/* "Basic " and the pair in base64, malloc'ed; NULL: no memory. */
+/* "Basic " and the pair in base64, malloc'ed; NULL: out of memory. */
 static char *encode_basic(const char *user, const char *password)
 {
     static const char scheme[] = "Basic ";

@@ -29,7 +29,7 @@ static weir_status malformed(weir_error *reterr, const char *fault)
 /*
  * Let *memory hold `size` and `more` units of `unit` bytes: at least twice as many as before, so that
  * what is appended piece by piece is copied only a few times. Memory `inside` something else is left
- * behind. false: no memory; it is as it was.
+ * behind. false: out of memory; it is as it was.
  */
 static bool grow(void **memory, const void *inside, size_t *capacity, size_t size, size_t more,
                  size_t unit)

@@ -37,7 +37,7 @@ struct weir_http_response {
     char first_head[768];
 };
 
-/* An empty one; NULL: no memory. */
+/* An empty one; NULL: out of memory. */
 weir_http_response *weir__response_new(void);
 
 /* Forget everything: a new attempt begins. */
@@ -69,7 +69,7 @@ const char *weir__response_length_fault(const weir_http_response *response);
 /* How long its body is, once the head is complete; -1: only its framing would tell. */
 int64_t weir__response_length(const weir_http_response *response);
 
-/* Where it came from, once it is complete. false: no memory. */
+/* Where it came from, once it is complete. false: out of memory. */
 bool weir__response_set_url(weir_http_response *response, const char *url);
 
 /* The values of all fields of a name, up to `capacity`; how many there are. */

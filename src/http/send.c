@@ -9,7 +9,7 @@
 /* What follows an attempt. */
 enum next { NEXT_ATTEMPT, NEXT_HOP, NEXT_RESPONSE, NEXT_ERROR };
 
-/* ---- repeating --------------------------------------------------------------------------- */
+/* ---- retrying --------------------------------------------------------------------------- */
 
 static void tell_retry(struct call *call, const weir_retry_decision *decision)
 {
@@ -30,7 +30,7 @@ static void tell_retry(struct call *call, const weir_retry_decision *decision)
     weir__http_emit(call->session, &event);
 }
 
-/* Pause before a repeat. A session that closes meanwhile ends it. */
+/* Pause before a retry. A session that closes meanwhile ends it. */
 static enum next pause_until(struct call *call, const weir_retry_decision *decision)
 {
     call->reason = WEIR_HTTP_REASON_RETRY;
@@ -121,7 +121,7 @@ static bool is_ambiguous(const struct call *call, weir_retry_cause cause)
            (cause == WEIR_CAUSE_UNKNOWN || !may_repeat(call));
 }
 
-/* Add to what went wrong why it was not repeated. */
+/* Add to what went wrong why it was not retried. */
 static void add_reason(struct call *call, const char *reason)
 {
     size_t length = strlen(call->failure);
@@ -146,7 +146,7 @@ static enum next conclude(struct call *call, const weir_retry_decision *decision
     }
     if (is_ambiguous(call, decision->cause)) {
         call->classification.status = WEIR_AMBIGUOUS;
-        reason = "it may have been carried out, so it was not repeated";
+        reason = "it may have been carried out, so it was not retried";
     }
     add_reason(call, reason);
     return NEXT_ERROR;
@@ -157,7 +157,7 @@ static enum next give_up_on_sink(struct call *call)
 {
     if (is_ambiguous(call, WEIR_CAUSE_BODY))
         call->classification.status = WEIR_AMBIGUOUS;
-    add_reason(call, "the sink already had part of the body, so it was not repeated");
+    add_reason(call, "the sink already had part of the body, so it was not retried");
     return NEXT_ERROR;
 }
 
@@ -246,7 +246,7 @@ static void keep_from_repeating(struct call *call)
     }
     call->classification.status = WEIR_AMBIGUOUS;
     add_reason(call, "the request that was redirected here was carried out, and is not safe to "
-                     "repeat");
+                     "retry");
 }
 
 /* The code of the layer that failed. */

@@ -64,7 +64,7 @@ static weir_status share_names(weir_http *session, weir_error *reterr)
     return WEIR_OK;
 }
 
-/* The driver of `total`: what it lends is nothing but leave. */
+/* The driver of `total`, whose slots hold no connection: they only limit the attempts in flight. */
 static weir_status open_leave(void *arg, weir_time deadline, void **ret_connection,
                               weir_error *reterr)
 {
@@ -238,7 +238,7 @@ static int count_calls(weir_http *session)
     return count;
 }
 
-/* Wait until no call is under way or the instant has come; returns how many are left. */
+/* Wait until no call is in flight or the instant has come; returns how many are left. */
 static int wait_for_end(weir_http *session, weir_time until)
 {
     for (;;) {
@@ -268,7 +268,7 @@ weir_status weir_http_dispose(weir_http *session, weir_time deadline, weir_error
     if (cut == 0)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_TIMEOUT,
-                          "http \"%s\": disposed, but %d request%s had to be cut",
+                          "http \"%s\": disposed, but %d request%s had to be aborted",
                           session->options.name, cut, cut == 1 ? "" : "s");
 }
 

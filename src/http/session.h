@@ -35,12 +35,12 @@ struct weir_http {
     char *no_proxy; /* hosts reached without a proxy; NULL: none, as where there is no proxy */
     CURLSH *names;  /* resolved names, shared by all handles */
     pthread_mutex_t name_locks[CURL_LOCK_DATA_LAST]; /* libcurl takes them around `names` */
-    weir_pool *total;     /* a slot is leave to be on the wire: max_total */
+    weir_pool *total;     /* a slot is the right to one attempt in flight: max_total */
     int64_t idle_timeout; /* nanoseconds */
 
     _Atomic weir_time evicted_at; /* weir_now() at the last weir_http_evict_all(); 0: none was */
 
-    _Atomic bool is_cut;    /* dispose has run out of time: what is on the wire ends now */
+    _Atomic bool is_cut;    /* dispose has run out of time: attempts in flight end now */
     _Atomic uint32_t ended; /* moves at the end of each call while closing; dispose sleeps on it */
 
     _Atomic unsigned listener_mask;

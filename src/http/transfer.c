@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One attempt on the wire: what comes back, and how it ended. */
+/* One attempt in flight: what comes back, and how it ended. */
 #include "http/transfer.h"
 
 #include "http/leftover.h"
@@ -299,7 +299,7 @@ static void note_result(struct handle *handle, struct transfer *t)
 
     curl_easy_getinfo(handle->easy, CURLINFO_NUM_CONNECTS, &opened);
     curl_easy_getinfo(handle->easy, CURLINFO_REQUEST_SIZE, &sent);
-    /* What libcurl opened, or was kept from opening, for its silent repeat does not count. */
+    /* What libcurl opened, or was kept from opening, for its silent retry does not count. */
     t->opened = t->sends > 0 && !t->has_refused ? (int)opened : 0;
     t->was_sent = t->sends > 0 && (sent > 0 || handle->has_written);
     t->is_reused = t->sends > 0 && t->opened == 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One attempt on the wire: what it is told, and how it went. */
+/* One attempt in flight: what it is told, and how it went. */
 #ifndef WEIR_HTTP_TRANSFER_H
 #define WEIR_HTTP_TRANSFER_H
 

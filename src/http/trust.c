@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The certificates that a session trusts, parsed once and lent to every connection. */
+/* The certificates that a session trusts, parsed once and shared by every connection. */
 #include "http/trust.h"
 
 #include <openssl/err.h>

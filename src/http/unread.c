@@ -77,7 +77,7 @@ static void make_method(void)
         BIO_meth_free(made);
 }
 
-/* The filter without anything behind it; NULL: no memory. */
+/* The filter without anything behind it; NULL: out of memory. */
 static BIO *open_filter(struct handle *handle)
 {
     struct filter *f = malloc(sizeof *f);

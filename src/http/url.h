@@ -46,7 +46,7 @@ void weir__url_clear(struct url *url);
  * nobody else has seen, and without the advice to those who write requests. *ret_size bytes. */
 const char *weir__url_reason(const weir_error *error, int *ret_size);
 
-/* Percent-encode all but the unreserved characters of RFC 3986; malloc'ed, NULL: no memory. */
+/* Percent-encode all but the unreserved characters of RFC 3986; malloc'ed, NULL: out of memory. */
 char *weir__url_encode(const char *text);
 
 /* The URL with one segment added to its path, in front of a query; or one pair added to its query.

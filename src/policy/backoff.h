@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long to wait before a repeat. */
+/* How long to wait before a retry. */
 #ifndef WEIR_POLICY_BACKOFF_H
 #define WEIR_POLICY_BACKOFF_H
 

@@ -105,7 +105,7 @@ void weir_pool_trim(weir_pool *pool, int64_t idle_ms)
     close_idle(pool, 0, limit, WEIR_REASON_IDLE, SLOT_VACANT);
 }
 
-/* From now on nothing is lent; what rests is closed. */
+/* From now on nothing is checked out; idle connections are closed. */
 static void shut(weir_pool *pool)
 {
     weir__queue_close(pool);
@@ -128,9 +128,10 @@ weir_status weir_pool_dispose(weir_pool *pool, weir_time deadline, weir_error *r
             char holders[WEIR_ERROR_TEXT - 128];
 
             weir__describe_holders(pool, holders, sizeof holders);
-            return weir_error_set(reterr, WEIR_TIMEOUT,
-                                  "pool \"%s\": disposed, but %d not returned; held by: %s",
-                                  pool->name, leased, holders);
+            return weir_error_set(
+                reterr, WEIR_TIMEOUT,
+                "pool \"%s\": disposed, but %d connection%s still leased; held by: %s", pool->name,
+                leased, leased == 1 ? "" : "s", holders);
         }
         weir__pool_wait(pool, &pool->returned, returned, until);
     }

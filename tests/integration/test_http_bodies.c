@@ -259,7 +259,7 @@ static void a_reader_that_gives_more_than_its_size_smuggles_nothing(void)
         weir_http_request_reader(request, &reader, NULL);
         struct outcome o = send_request(session, request, -1);
         check_outcome(o, WEIR_INVALID);
-        check_contains(o.error.text, "the reader of the body gave");
+        check_contains(o.error.text, "the reader of the body returned");
         weir_http_request_close(request);
     }
     close_session(session);

@@ -534,7 +534,7 @@ static void dispose_reports_who_still_holds_what_since_when(void)
     snprintf(where, sizeof where, "test_pool.c:%d (thread %d, 1.70 s)", line, (int)gettid());
     check_int(weir_pool_dispose(the_pool, WEIR_DEADLINE_DEFAULT, &e), WEIR_TIMEOUT);
     check_int(f.now, FAKE_START + 1700 * WEIR_MS);
-    check_contains(e.text, "pool \"fake\": disposed, but 2 not returned; held by: ");
+    check_contains(e.text, "pool \"fake\": disposed, but 2 connections still leased; held by: ");
     check_contains(e.text, where);
     check_contains(e.text, "0.70 s)");
     give_back_and_close(2);

@@ -124,7 +124,7 @@ static void a_pool_with_more_overflow_than_it_may_have_fails_overflow(void)
 {
     begin();
     calls.open = open_larger;
-    fails("overflow", "connection 4 was lent, though pool_size 1 and max_overflow 2");
+    fails("overflow", "connection 4 was checked out, though pool_size 1 and max_overflow 2");
 }
 
 /* Keeps what it should close, and believes that it is overflow. */
@@ -195,7 +195,7 @@ static void a_pool_that_lends_the_only_connection_twice_fails_timeout(void)
 {
     begin();
     calls.open = open_larger;
-    fails("timeout", "was lent twice");
+    fails("timeout", "was checked out twice");
 }
 
 static void a_pool_that_does_not_name_the_holder_fails_timeout(void)
@@ -235,7 +235,7 @@ static void a_pool_that_does_not_recycle_fails_recycle(void)
 {
     begin();
     calls.open = open_without_recycling;
-    fails("recycle", "the same connection was lent 1.");
+    fails("recycle", "the same connection was checked out 1.");
 }
 
 static void a_pool_that_recycles_too_early_fails_recycle(void)
@@ -249,7 +249,7 @@ static void a_pool_that_does_not_ping_fails_pre_ping(void)
 {
     begin();
     calls.open = open_without_pings;
-    fails("pre-ping", "was lent without a ping");
+    fails("pre-ping", "was checked out without a ping");
 }
 
 /* A pool that lends the same connection for ever, without a look at it. */
@@ -288,7 +288,7 @@ static void a_pool_that_lends_a_connection_the_server_ended_fails_pre_ping(void)
     kept = NULL;
     if (verification.databases[0].is_postgres) {
         check_int(finding.outcome, VERIFY_FAIL);
-        check_contains(finding.text, "the connection that was lent does not work");
+        check_contains(finding.text, "the connection that was checked out does not work");
     } else {
         check_int(finding.outcome, VERIFY_SKIP);
         check_contains(finding.text, "SQLite has no server");
@@ -455,7 +455,7 @@ static void services_on_an_engine_of_their_own_fail_shared_engine(void)
     managers[0] = managers[1]; /* the services go on using DatabaseManager's */
     struct verify_finding finding = found("shared-engine");
     check_int(finding.outcome, VERIFY_FAIL);
-    check_contains(finding.text, "lent a connection only 0 times: they have others");
+    check_contains(finding.text, "checked out a connection only 0 times: they have others");
     check(managed_db_dispose(db_manager(), WEIR_DEADLINE_NOW, NULL) == WEIR_OK);
     end();
     begin();

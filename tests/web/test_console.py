@@ -128,7 +128,7 @@ def test_the_page_needs_no_token_and_has_a_strict_policy():
         assert backend.get("/api/v1/events", {}).status == 401
 
 
-# ---- Who is asking
+# ---- Signing in
 
 
 def test_a_link_with_the_token_opens_the_page_and_leaves_the_address_bar():
@@ -423,7 +423,7 @@ def test_calls_that_wait_for_nocodb_are_shown_and_told_when_others_wait_for_them
         site.answers.clear()
         threads = in_threads(3, lambda: backend.get("/api/v1/nocodb/t/1"))
         wait_for(lambda: BROWSER.server()["NocoDB calls"] == ["2 of 2", ""] and BROWSER.server()["Calls queued"] == ["1", ""], what="two calls and one that waits")
-        assert "All 2 calls to NocoDB are under way and 1 request waits for one." in BROWSER.alerts(), BROWSER.alerts()
+        assert "All 2 calls to NocoDB are in flight and 1 request waits for one." in BROWSER.alerts(), BROWSER.alerts()
         assert "Attempts per request1.00" in BROWSER.origin(name=site.origin), BROWSER.origin(name=site.origin)
         site.answers.set()
         for thread in threads:

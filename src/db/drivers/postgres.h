@@ -244,7 +244,7 @@ void weir__pg_renew_edition(struct pg_conn *conn, uint64_t edition);
 uint64_t weir__pg_edition(const struct pg_conn *conn, bool is_named);
 
 /* The statement's text in that edition, which lies in *ret_storage where it is another, and is the
- * caller's to free. NULL: no memory. */
+ * caller's to free. NULL: out of memory. */
 const char *weir__pg_text(const struct statement *statement, uint64_t edition, char **ret_storage);
 
 /* How often a statement is tried in all that a pooler has only as it was before a change: each time
@@ -401,7 +401,7 @@ weir_status weir__pg_error(struct pg_conn *conn, const PGresult *failed, weir_er
  * change result type"), and not within a function. It fails before it does anything. */
 bool weir__pg_is_stale(const PGresult *failed);
 
-/* The error of such a statement in *reterr is one that goes away when its transaction is repeated. */
+/* The error of such a statement in *reterr is one that goes away when its transaction is retried. */
 weir_status weir__pg_stale(weir_error *reterr);
 
 /* Fill *reterr with WEIR_CONNECT, the SQLSTATE, and libpq's words of a connection that it could not

@@ -39,7 +39,7 @@ size_t weir__pg_choose(size_t limit)
  * What libpq makes of the keywords together with the environment, a service file and its defaults.
  * No call of libpq gives that without connecting, and PQconndefaults() knows no service that is
  * named in the URL. So a connection is begun that libpq refuses before it does anything (an
- * sslmode that does not exist; so in 10 to 18), but which it has filled in by then. NULL: no memory.
+ * sslmode that does not exist; so in 10 to 18), but which it has filled in by then. NULL: out of memory.
  */
 static PQconninfoOption *ask_libpq(const struct pg_keywords *keywords)
 {

@@ -132,7 +132,7 @@ static weir_status try_once(struct job *job, enum pg_typing typing,
 }
 
 /* What a pooler has under this text is out of date: nothing has happened yet, so another text is
- * tried, unless the transaction has failed by it and is its owner's to repeat. */
+ * tried, unless the transaction has failed by it and is its owner's to retry. */
 static weir_status try_as(struct job *job, enum pg_typing typing,
                           struct pg_description *ret_description, weir_error *reterr)
 {

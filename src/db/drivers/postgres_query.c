@@ -399,7 +399,7 @@ static bool is_undone(const struct run *run)
  * anything, so outside a transaction it is run again, unprepared. A pooler may find that, too, by
  * its text (Odyssey since 1.5), so there it goes with the remark of a new edition, and once more
  * when another connection had that prepared before the next change. Inside a transaction this has
- * failed and is the caller's to repeat.
+ * failed and is the caller's to retry.
  */
 static void run_again(struct run *run, struct statement *statement, struct pg_params *params)
 {

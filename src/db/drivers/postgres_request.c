@@ -203,7 +203,7 @@ static void send_request(struct pg_task *task)
     weir__pg_canceller_answered(answered);
 }
 
-/* NULL: no memory, or no thread. The place is counted already, and given up then. */
+/* NULL: out of memory, or no thread. The place is counted already, and given up then. */
 static struct pg_request *request_new(PGconn *pg, uint64_t server)
 {
     struct pg_request *request = calloc(1, sizeof(*request));

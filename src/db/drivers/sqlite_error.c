@@ -116,7 +116,7 @@ weir_status weir__sqlite_lock_error(struct sqlite_conn *conn, int code, const ch
     else
         weir_error_set(reterr, status,
                        "sqlite: another connection wrote in the meantime, or is writing: roll back "
-                       "and repeat the transaction");
+                       "and retry the transaction");
     set_codes(reterr, code, conn->has_waited ? "55P03" : "40001");
     return status;
 }
