@@ -25,11 +25,11 @@ typedef int64_t weir_time;
 #define WEIR_DEADLINE_NOW ((weir_time)0)
 #define WEIR_DEADLINE_NEVER INT64_MAX
 
-/* The present instant of CLOCK_MONOTONIC. Threads: any. */
+/* Return the present instant of CLOCK_MONOTONIC. Threads: any. */
 WEIR_API weir_time weir_now(void);
 
 /*
- * The instant `ms` milliseconds from now, for a deadline: weir_pool_acquire(pool,
+ * Return the instant `ms` milliseconds from now, for a deadline: weir_pool_acquire(pool,
  * weir_deadline_in(250), …). Negative means WEIR_DEADLINE_NEVER, 0 means WEIR_DEADLINE_NOW.
  * Threads: any.
  */

@@ -155,12 +155,13 @@ WEIR_API weir_status weir_db_dispose(weir_db *db, weir_time deadline, weir_error
 WEIR_API void weir_db_close(weir_db *db);
 
 /*
- * The database's pool, for statistics, listeners and eviction. In the pool's events, `connection` is a
+ * Return the database's pool, for statistics, listeners and eviction. In the pool's events, `connection` is a
  * weir_conn. A listener may run statements on it at FIRST_CONNECT and CONNECT, and the session settings
  * that it makes there (SET, PRAGMA) hold for every lease: if a holder changes more of a PostgreSQL or
  * SQLite session than its transaction, the pool cleans or replaces the connection on return.
  *
- * The engine ("sqlite", "postgresql"), and the URL without secrets. Valid until weir_db_close().
+ * weir_db_engine() returns the engine ("sqlite", "postgresql"), weir_db_url() the URL without secrets. Both are
+ * valid until weir_db_close().
  */
 WEIR_API weir_pool *weir_db_pool(weir_db *db);
 WEIR_API const char *weir_db_engine(const weir_db *db);

@@ -101,7 +101,7 @@ typedef struct weir_pool_event {
     weir_time duration;
 } weir_pool_event;
 
-/* The events that every lease causes. A listener for other events only does not cost a pool its fast path. */
+/* The events of every checkout. A listener for other events only does not cost a pool its fast path. */
 #define WEIR_EVENT_EACH_LOAN                                                                       \
     (WEIR_EVENT_BIT(WEIR_EVENT_CHECKOUT) | WEIR_EVENT_BIT(WEIR_EVENT_CHECKIN) |                    \
      WEIR_EVENT_BIT(WEIR_EVENT_RESET))

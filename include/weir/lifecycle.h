@@ -78,7 +78,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_lifecycle_start(weir_lifecycle *lifecy
 WEIR_API weir_status weir_lifecycle_stop(weir_lifecycle *lifecycle, weir_time deadline,
                                          weir_error *reterr);
 
-/* Threads: any, at any time. */
+/* Return how far the lifecycle has come. Threads: any, at any time. */
 WEIR_API weir_phase weir_lifecycle_phase(const weir_lifecycle *lifecycle);
 
 #ifdef __cplusplus

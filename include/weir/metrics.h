@@ -144,7 +144,7 @@ WEIR_API void weir_series_add(weir_series *series, int64_t amount);
 WEIR_API void weir_series_set(weir_series *series, int64_t value);
 WEIR_API void weir_series_record(weir_series *series, int64_t value);
 
-/* What was counted so far; of a histogram, how many values. Threads: any. */
+/* Return what was counted so far, or for a histogram how many values. Threads: any. */
 WEIR_API int64_t weir_series_value(const weir_series *series);
 
 /* ---- figures kept elsewhere -------------------------------------------------------------- */
@@ -156,7 +156,7 @@ typedef struct weir_metrics_writer weir_metrics_writer;
  * threads render, it is called by several at once. It must be quick, never wait, and not render. */
 typedef void weir_metrics_source(weir_metrics_writer *writer, void *arg);
 
-/* Errors: WEIR_FULL; WEIR_ALREADY for the same source with the same `arg`. Threads: any. */
+/* Add a source. Errors: WEIR_FULL; WEIR_ALREADY for the same source with the same `arg`. Threads: any. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_source(weir_metrics *metrics,
                                                              weir_metrics_source *source, void *arg,
                                                              weir_error *reterr);
