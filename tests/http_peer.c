@@ -84,6 +84,10 @@ static void end_connection(struct peer_connection *c, enum peer_end end)
 {
     char waste[4096];
 
+    /* What the handler wrote is there for the handler of the connection that the other side opens
+     * because this one ends. */
+    pthread_mutex_lock(&c->peer->lock);
+    pthread_mutex_unlock(&c->peer->lock);
     if (c->ssl != NULL && end == PEER_FIN)
         SSL_shutdown(c->ssl);
     if (c->ssl != NULL)
