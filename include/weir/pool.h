@@ -444,6 +444,29 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_pool_options_set(weir_pool_options *op
                                                            const char *name, const char *text,
                                                            weir_error *reterr);
 
+/* An option as weir_pool_options_set() takes it: its name, and its value by kind. */
+typedef enum weir_setting_kind {
+    WEIR_SETTING_NUMBER, /* `number`, in the unit of the text: seconds for pool_timeout */
+    WEIR_SETTING_BOOL,   /* `number` is 0 or 1 */
+    WEIR_SETTING_WORD    /* `word`, as "rollback"; NULL when the value is none of them */
+} weir_setting_kind;
+
+typedef struct weir_pool_setting {
+    const char *name;
+    weir_setting_kind kind;
+    double number;
+    const char *word;
+} weir_pool_setting;
+
+/*
+ * Get the option at an index, from 0 on. It lists all that weir_pool_options_set() takes, in the order of
+ * the struct: for programs that show what their pools are set to. The texts are static.
+ *
+ * Returns false when there is no such index. Threads: any.
+ */
+WEIR_API bool weir_pool_options_get(const weir_pool_options *options, size_t index,
+                                    weir_pool_setting *ret_setting);
+
 #ifdef __cplusplus
 }
 #endif

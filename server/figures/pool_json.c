@@ -56,30 +56,20 @@ json_t *pool_json_times(const weir_histogram *histogram)
 
 /* ---- The databases ------------------------------------------------------------------------- */
 
-static const char *reset_name(weir_reset reset)
-{
-    switch (reset) {
-    case WEIR_RESET_COMMIT:
-        return "commit";
-    case WEIR_RESET_NONE:
-        return "none";
-    case WEIR_RESET_ROLLBACK:
-        break;
-    }
-    return "rollback";
-}
-
 static json_t *settings(const weir_pool_options *options)
 {
-    return json_pack(
-        "{s:i, s:i, s:f, s:i, s:i, s:b, s:i, s:i, s:i, s:b, s:s, s:i, s:i}", "pool_size",
-        options->pool_size, "max_overflow", options->max_overflow, "pool_timeout",
-        options->pool_timeout_ms / 1000.0, "pool_recycle", options->pool_recycle_s,
-        "recycle_jitter", options->recycle_jitter_percent, "pool_pre_ping",
-        (int)options->pool_pre_ping, "ping_bypass_ms", options->ping_bypass_ms, "ping_timeout_ms",
-        options->ping_timeout_ms, "reset_timeout_ms", options->reset_timeout_ms, "pool_use_lifo",
-        (int)options->use_lifo, "pool_reset_on_return", reset_name(options->reset_on_return),
-        "handoff_after_us", options->handoff_after_us, "max_waiters", options->max_waiters);
+    json_t *object = json_object();
+    weir_pool_setting setting;
+
+    for (size_t i = 0; weir_pool_options_get(options, i, &setting); i++) {
+        bool is_whole = setting.number == (double)(json_int_t)setting.number;
+        json_t *value = setting.kind == WEIR_SETTING_BOOL   ? json_boolean(setting.number != 0)
+                        : setting.kind == WEIR_SETTING_WORD ? json_string(setting.word)
+                        : is_whole ? json_integer((json_int_t)setting.number)
+                                   : json_real(setting.number);
+        json_object_set_new(object, setting.name, value);
+    }
+    return object;
 }
 
 /* How many holders are listed, those who hold longest. */

@@ -2,6 +2,7 @@
 /* A body's content codings (RFC 9110, 8.4), taken off while it arrives. */
 #include "http/decode.h"
 
+#include "common/count_of.h"
 #include "http/text.h"
 
 #include <stdlib.h>
@@ -17,7 +18,6 @@
 #include <zstd_errors.h>
 #endif
 
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 #define PIECE_SIZE 16384
 /* Small bodies do no harm, however regular they are; and what arrived is not told byte by byte. */
 #define HARMLESS_BYTES 1048576

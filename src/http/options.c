@@ -2,6 +2,7 @@
 /* A session's options: checked, and copied with their texts. */
 #include "http/options.h"
 
+#include "common/option.h"
 #include "http/host.h"
 #include "http/no_proxy.h"
 #include "http/text.h"
@@ -13,54 +14,34 @@
 
 #define NAME_LIMIT 31
 #define TEXT_LIMIT 65536
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 /* ---- numbers ----------------------------------------------------------------------------- */
 
-struct number_option {
-    const char *name;
-    size_t offset;
-    int low;
-    int high;
+#define NUMBER(field, low, high) OPTION_FIELD(weir_http_options, OPTION_INT, field, low, high)
+
+static const char *const when_full[] = {"WEIR_HTTP_WHEN_FULL_OVERFLOW", "WEIR_HTTP_WHEN_FULL_BLOCK",
+                                        "WEIR_HTTP_WHEN_FULL_FAIL", NULL};
+
+static const struct option_row rows[] = {
+    NUMBER(pool_connections, 1, 1024),
+    NUMBER(pool_maxsize, 1, 1024),
+    NUMBER(max_per_origin, 1, 1024),
+    NUMBER(max_total, 1, 1024),
+    NUMBER(acquire_timeout_ms, 0, DAY_MS),
+    NUMBER(max_waiters, 0, 1000000),
+    NUMBER(idle_timeout_ms, 0, DAY_MS),
+    NUMBER(max_lifetime_s, -1, 31536000),
+    NUMBER(lifetime_jitter_percent, 0, 100),
+    NUMBER(connect_timeout_ms, 1, DAY_MS),
+    NUMBER(try_timeout_ms, 1, DAY_MS),
+    NUMBER(total_timeout_ms, 1, DAY_MS),
+    NUMBER(unstated_pause_ms, 0, DAY_MS),
+    NUMBER(max_header_bytes, 256, 262144),
+    NUMBER(max_error_bytes, 0, 16777216),
+    NUMBER(max_expansion, 1, 10000),
+    OPTION_FIELD(weir_http_options, OPTION_INT64, max_body_bytes, 0, BODY_LIMIT),
+    OPTION_WORDS(weir_http_options, pool_block, NULL, WEIR_HTTP_WHEN_FULL_FAIL, when_full),
 };
-
-#define NUMBER(field, low, high)                                                                   \
-    {                                                                                              \
-#field, offsetof(weir_http_options, field), low, high                                      \
-    }
-
-static const struct number_option numbers[] = {
-    NUMBER(pool_connections, 1, 1024),       NUMBER(pool_maxsize, 1, 1024),
-    NUMBER(max_per_origin, 1, 1024),         NUMBER(max_total, 1, 1024),
-    NUMBER(acquire_timeout_ms, 0, DAY_MS),   NUMBER(max_waiters, 0, 1000000),
-    NUMBER(idle_timeout_ms, 0, DAY_MS),      NUMBER(max_lifetime_s, -1, 31536000),
-    NUMBER(lifetime_jitter_percent, 0, 100), NUMBER(connect_timeout_ms, 1, DAY_MS),
-    NUMBER(try_timeout_ms, 1, DAY_MS),       NUMBER(total_timeout_ms, 1, DAY_MS),
-    NUMBER(unstated_pause_ms, 0, DAY_MS),    NUMBER(max_header_bytes, 256, 262144),
-    NUMBER(max_error_bytes, 0, 16777216),    NUMBER(max_expansion, 1, 10000),
-};
-
-static weir_status check_numbers(const weir_http_options *options, weir_error *reterr)
-{
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        int value;
-
-        memcpy(&value, (const char *)options + numbers[i].offset, sizeof value);
-        if (value < numbers[i].low || value > numbers[i].high)
-            return weir_error_set(reterr, WEIR_INVALID, "%s %d: must be %d to %d", numbers[i].name,
-                                  value, numbers[i].low, numbers[i].high);
-    }
-    if (options->max_body_bytes < 0 || options->max_body_bytes > BODY_LIMIT)
-        return weir_error_set(reterr, WEIR_INVALID, "max_body_bytes %lld: must be 0 to %lld",
-                              (long long)options->max_body_bytes, (long long)BODY_LIMIT);
-    if (options->pool_block > WEIR_HTTP_WHEN_FULL_FAIL)
-        return weir_error_set(
-            reterr, WEIR_INVALID,
-            "pool_block %d: must be WEIR_HTTP_WHEN_FULL_OVERFLOW, WEIR_HTTP_WHEN_FULL_BLOCK or "
-            "WEIR_HTTP_WHEN_FULL_FAIL",
-            (int)options->pool_block);
-    return WEIR_OK;
-}
 
 /* ---- options within ---------------------------------------------------------------------- */
 
@@ -265,7 +246,7 @@ static weir_status check_proxy(const weir_http_options *options, weir_error *ret
 
 weir_status weir__http_options_check(const weir_http_options *options, weir_error *reterr)
 {
-    weir_status status = check_numbers(options, reterr);
+    weir_status status = option_check_all(options, rows, COUNT_OF(rows), reterr);
 
     if (status == WEIR_OK)
         status = check_policies(options, reterr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The circuit breaker: who may call, and what a result changes. */
+#include "common/option.h"
 #include "policy/chance.h"
-#include "policy/range.h"
 #include "policy/window.h"
 
 const char *weir_breaker_state_name(weir_breaker_state state)
@@ -20,27 +20,34 @@ const char *weir_breaker_state_name(weir_breaker_state state)
 
 /* ---- options ----------------------------------------------------------------------------- */
 
+#define DAY_MS 86400000
+#define NUMBER(field, low, high) OPTION_FIELD(weir_breaker_options, OPTION_INT, field, low, high)
+
+static const struct option_row rows[] = {
+    NUMBER(failure_rate_threshold, 1, 100),
+    NUMBER(slow_call_rate_threshold, 1, 100),
+    NUMBER(slow_call_duration_ms, 0, DAY_MS),
+    NUMBER(window, WEIR_WINDOW_COUNT, WEIR_WINDOW_TIME),
+    NUMBER(window_size, 1, WEIR_BREAKER_CALLS_MAX),
+    NUMBER(minimum_calls, 1, 1000000),
+    NUMBER(wait_in_open_ms, 1, DAY_MS),
+    NUMBER(wait_in_open_max_ms, 1, DAY_MS),
+    NUMBER(wait_jitter_percent, 0, 100),
+    NUMBER(permitted_calls_in_half_open, 1, WEIR_BREAKER_PERMITS_MAX),
+    NUMBER(permit_lease_ms, 1, DAY_MS),
+};
+
 static weir_status check_options(const weir_breaker_options *o, weir_error *reterr)
 {
-    const int day_ms = 86400000;
-    const int most =
-        o->window == WEIR_WINDOW_TIME ? WEIR_BREAKER_SECONDS_MAX : WEIR_BREAKER_CALLS_MAX;
-    const struct range ranges[] = {
-        {"failure_rate_threshold", o->failure_rate_threshold, 1, 100},
-        {"slow_call_rate_threshold", o->slow_call_rate_threshold, 1, 100},
-        {"slow_call_duration_ms", o->slow_call_duration_ms, 0, day_ms},
-        {"window", (int)o->window, WEIR_WINDOW_COUNT, WEIR_WINDOW_TIME},
-        {"window_size", o->window_size, 1, most},
-        {"minimum_calls", o->minimum_calls, 1, 1000000},
-        {"wait_in_open_ms", o->wait_in_open_ms, 1, day_ms},
-        {"wait_in_open_max_ms", o->wait_in_open_max_ms, o->wait_in_open_ms, day_ms},
-        {"wait_jitter_percent", o->wait_jitter_percent, 0, 100},
-        {"permitted_calls_in_half_open", o->permitted_calls_in_half_open, 1,
-         WEIR_BREAKER_PERMITS_MAX},
-        {"permit_lease_ms", o->permit_lease_ms, 1, day_ms},
-    };
+    weir_status status = option_check_all(o, rows, COUNT_OF(rows), reterr);
 
-    return weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
+    if (status == WEIR_OK && o->window == WEIR_WINDOW_TIME)
+        status =
+            option_check_range("window_size", o->window_size, 1, WEIR_BREAKER_SECONDS_MAX, reterr);
+    if (status == WEIR_OK)
+        status = option_check_range("wait_in_open_max_ms", o->wait_in_open_max_ms,
+                                    o->wait_in_open_ms, DAY_MS, reterr);
+    return status;
 }
 
 /* ---- states ------------------------------------------------------------------------------ */

@@ -2,23 +2,26 @@
 /* The retry budget: a leaky bucket in slices, exact because it counts hundredths of a repeat. */
 #include <weir/budget.h>
 
-#include "policy/range.h"
+#include "common/option.h"
 
 /* Finagle puts 1000 in and takes 5000 out at 20 %; here it is 20 in and 100 out, which is whole for
  * every percentage. */
 #define REPEAT 100
+
+#define NUMBER(field, low, high) OPTION_FIELD(weir_budget_options, OPTION_INT, field, low, high)
+
+static const struct option_row rows[] = {
+    NUMBER(percent, 0, 100),
+    NUMBER(min_per_second, 0, 10000),
+    NUMBER(window_s, 1, 60),
+};
 
 weir_status weir_budget_init(weir_budget *ret_budget, const weir_budget_options *options,
                              weir_error *reterr)
 {
     static const weir_budget_options defaults = WEIR_BUDGET_OPTIONS_DEFAULT;
     const weir_budget_options *o = options == NULL ? &defaults : options;
-    const struct range ranges[] = {
-        {"percent", o->percent, 0, 100},
-        {"min_per_second", o->min_per_second, 0, 10000},
-        {"window_s", o->window_s, 1, 60},
-    };
-    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
+    weir_status status = option_check_all(o, rows, COUNT_OF(rows), reterr);
 
     if (status == WEIR_OK)
         *ret_budget = (weir_budget){.options = *o};

@@ -2,8 +2,8 @@
 /* Dates as Python's email.utils reads them: five words, some of which may have changed places. */
 #include "policy/email_date.h"
 
+#include "common/count_of.h"
 #include "policy/calendar.h"
-#include "policy/range.h"
 
 #include <stddef.h>
 #include <string.h>

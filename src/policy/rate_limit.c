@@ -2,21 +2,24 @@
 /* The rate limiter: a token bucket kept as one instant, and a cool-down. */
 #include <weir/rate_limit.h>
 
+#include "common/option.h"
 #include "policy/chance.h"
-#include "policy/range.h"
+
+#define NUMBER(field, low, high) OPTION_FIELD(weir_rate_limit_options, OPTION_INT, field, low, high)
+
+static const struct option_row rows[] = {
+    NUMBER(rate, 0, 1000000),
+    NUMBER(period_ms, 1, 86400000),
+    NUMBER(burst, 1, 100000),
+    NUMBER(max_cool_down_s, 0, 31536000),
+};
 
 weir_status weir_rate_limiter_init(weir_rate_limiter *ret_limiter,
                                    const weir_rate_limit_options *options, weir_error *reterr)
 {
     static const weir_rate_limit_options defaults = WEIR_RATE_LIMIT_OPTIONS_DEFAULT;
     const weir_rate_limit_options *o = options == NULL ? &defaults : options;
-    const struct range ranges[] = {
-        {"rate", o->rate, 0, 1000000},
-        {"period_ms", o->period_ms, 1, 86400000},
-        {"burst", o->burst, 1, 100000},
-        {"max_cool_down_s", o->max_cool_down_s, 0, 31536000},
-    };
-    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
+    weir_status status = option_check_all(o, rows, COUNT_OF(rows), reterr);
 
     if (status == WEIR_OK)
         *ret_limiter =

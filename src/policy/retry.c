@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What follows an attempt: a repeat, its response, or an error. */
+#include "common/option.h"
 #include "policy/backoff.h"
 #include "policy/chance.h"
-#include "policy/range.h"
 #include "policy/retry_after.h"
 
 #include <stdio.h>
@@ -72,27 +72,30 @@ static weir_status check_statuses(const int *statuses, weir_error *reterr)
     return WEIR_OK;
 }
 
+#define DAY_MS 86400000
+#define RETRIES_MAX 1000000
+#define NUMBER(field, low, high) OPTION_FIELD(weir_retry_options, OPTION_INT, field, low, high)
+
+static const struct option_row rows[] = {
+    NUMBER(total, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(connect, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(read, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(redirect, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(status, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(other, WEIR_RETRY_DISABLED, RETRIES_MAX),
+    NUMBER(allowed_methods, 0, WEIR_METHOD_ANY),
+    NUMBER(backoff_factor_ms, 0, DAY_MS),
+    NUMBER(backoff_max_ms, 0, DAY_MS),
+    NUMBER(jitter, WEIR_JITTER_NONE, WEIR_JITTER_DECORRELATED),
+    NUMBER(backoff_jitter_ms, 0, DAY_MS),
+    NUMBER(retry_after_max_s, 0, 31536000),
+    NUMBER(retry_after_action, WEIR_RETRY_AFTER_FAIL, WEIR_RETRY_AFTER_WAIT),
+};
+
 weir_status weir_retry_check(const weir_retry_options *o, weir_error *reterr)
 {
-    const int most = 1000000, day_ms = 86400000;
-    const struct range ranges[] = {
-        {"total", o->total, WEIR_RETRY_DISABLED, most},
-        {"connect", o->connect, WEIR_RETRY_DISABLED, most},
-        {"read", o->read, WEIR_RETRY_DISABLED, most},
-        {"redirect", o->redirect, WEIR_RETRY_DISABLED, most},
-        {"status", o->status, WEIR_RETRY_DISABLED, most},
-        {"other", o->other, WEIR_RETRY_DISABLED, most},
-        {"allowed_methods", (int)o->allowed_methods, 0, WEIR_METHOD_ANY},
-        {"backoff_factor_ms", o->backoff_factor_ms, 0, day_ms},
-        {"backoff_max_ms", o->backoff_max_ms, 0, day_ms},
-        {"jitter", (int)o->jitter, WEIR_JITTER_NONE, WEIR_JITTER_DECORRELATED},
-        {"backoff_jitter_ms", o->backoff_jitter_ms, 0, day_ms},
-        {"retry_after_max_s", o->retry_after_max_s, 0, 31536000},
-        {"retry_after_action", (int)o->retry_after_action, WEIR_RETRY_AFTER_FAIL,
-         WEIR_RETRY_AFTER_WAIT},
-    };
+    weir_status status = option_check_all(o, rows, COUNT_OF(rows), reterr);
 
-    weir_status status = weir__check_ranges(ranges, COUNT_OF(ranges), reterr);
     if (status != WEIR_OK)
         return status;
     return check_statuses(o->status_forcelist, reterr);

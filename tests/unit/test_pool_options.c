@@ -16,29 +16,24 @@ struct number {
     const char *range;      /* in errors about the text */
 };
 
-#define NUMBER(name, field, low, high, standard, scale, field_name, range)                         \
+#define NUMBER(name, field, low, high, standard, scale, range)                                     \
     {                                                                                              \
-        name, offsetof(weir_pool_options, field), low, high, standard, scale, field_name, range    \
+        name, offsetof(weir_pool_options, field), low, high, standard, scale, #field, range        \
     }
 
 static const struct number numbers[] = {
-    NUMBER("pool_size", pool_size, 0, 1024, 5, 1, "pool_size", "0 to 1024"),
-    NUMBER("max_overflow", max_overflow, -1, 1024, 10, 1, "max_overflow", "-1 to 1024"),
-    NUMBER("pool_timeout", pool_timeout_ms, -1, 86400000, 30000, 1000, "pool_timeout_ms",
-           "-1 to 86400 seconds"),
-    NUMBER("pool_recycle", pool_recycle_s, -1, 31536000, 3600, 1, "pool_recycle", "-1 to 31536000"),
-    NUMBER("recycle_jitter", recycle_jitter_percent, 0, 100, 10, 1, "recycle_jitter", "0 to 100"),
-    NUMBER("ping_bypass_ms", ping_bypass_ms, 0, 3600000, 500, 1, "ping_bypass_ms", "0 to 3600000"),
-    NUMBER("ping_timeout_ms", ping_timeout_ms, 1, 3600000, 5000, 1, "ping_timeout_ms",
-           "1 to 3600000"),
-    NUMBER("reset_timeout_ms", reset_timeout_ms, 1, 3600000, 5000, 1, "reset_timeout_ms",
-           "1 to 3600000"),
-    NUMBER("handoff_after_us", handoff_after_us, 0, 10000000, 0, 1, "handoff_after_us",
-           "0 to 10000000"),
-    NUMBER("max_waiters", max_waiters, 0, 1000000, 1024, 1, "max_waiters", "0 to 1000000"),
-    NUMBER("use_time_every", use_time_every, 1, 1048576, 64, 1, "use_time_every", "1 to 1048576"),
-    NUMBER("leak_report_after_ms", leak_report_after_ms, 0, 86400000, 0, 1, "leak_report_after_ms",
-           "0 to 86400000"),
+    NUMBER("pool_size", pool_size, 0, 1024, 5, 1, "0 to 1024"),
+    NUMBER("max_overflow", max_overflow, -1, 1024, 10, 1, "-1 to 1024"),
+    NUMBER("pool_timeout", pool_timeout_ms, -1, 86400000, 30000, 1000, "-1 to 86400 seconds"),
+    NUMBER("pool_recycle", pool_recycle_s, -1, 31536000, 3600, 1, "-1 to 31536000"),
+    NUMBER("recycle_jitter", recycle_jitter_percent, 0, 100, 10, 1, "0 to 100"),
+    NUMBER("ping_bypass_ms", ping_bypass_ms, 0, 3600000, 500, 1, "0 to 3600000"),
+    NUMBER("ping_timeout_ms", ping_timeout_ms, 1, 3600000, 5000, 1, "1 to 3600000"),
+    NUMBER("reset_timeout_ms", reset_timeout_ms, 1, 3600000, 5000, 1, "1 to 3600000"),
+    NUMBER("handoff_after_us", handoff_after_us, 0, 10000000, 0, 1, "0 to 10000000"),
+    NUMBER("max_waiters", max_waiters, 0, 1000000, 1024, 1, "0 to 1000000"),
+    NUMBER("use_time_every", use_time_every, 1, 1048576, 64, 1, "1 to 1048576"),
+    NUMBER("leak_report_after_ms", leak_report_after_ms, 0, 86400000, 0, 1, "0 to 86400000"),
 };
 enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
@@ -411,6 +406,56 @@ static void every_value_is_refused_or_sane(void)
     check(opened > 300);
 }
 
+static void set_from(weir_pool_options *options, const weir_pool_setting *setting)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.15g", setting->number);
+    check_int(weir_pool_options_set(options, setting->name,
+                                    setting->kind == WEIR_SETTING_WORD ? setting->word : text, &e),
+              WEIR_OK);
+}
+
+static void what_is_got_can_be_set(void)
+{
+    weir_pool_options o = defaults();
+    weir_pool_options copy = defaults();
+    weir_pool_setting setting;
+    size_t count = 0;
+
+    for (int i = 0; i < NUMBERS; i++)
+        *field(&o, &numbers[i]) = numbers[i].high;
+    o.pool_timeout_ms = 1500;
+    o.pool_recycle_s = -1;
+    o.pool_pre_ping = !o.pool_pre_ping;
+    o.use_lifo = !o.use_lifo;
+    o.reset_on_return = WEIR_RESET_COMMIT;
+    o.nested = WEIR_NESTED_REFUSE;
+    for (; weir_pool_options_get(&o, count, &setting); count++)
+        set_from(&copy, &setting);
+    check_int(count, NUMBERS + 4);
+    for (int i = 0; i < NUMBERS; i++)
+        check_int(*field(&copy, &numbers[i]), *field(&o, &numbers[i]));
+    check(copy.pool_pre_ping == o.pool_pre_ping && copy.use_lifo == o.use_lifo);
+    check_int(copy.reset_on_return, o.reset_on_return);
+    check_int(copy.nested, o.nested);
+    check(!weir_pool_options_get(&o, SIZE_MAX, &setting));
+}
+
+static void a_value_that_is_no_word_is_got_without_one(void)
+{
+    const int values[] = {-1, 3, INT_MAX, INT_MIN};
+    weir_pool_options o = defaults();
+    weir_pool_setting setting;
+
+    for (int i = 0; i < 4; i++) {
+        o.reset_on_return = (weir_reset)values[i];
+        o.nested = (weir_nested)values[i];
+        for (size_t k = 0; weir_pool_options_get(&o, k, &setting); k++)
+            check(setting.word == NULL);
+    }
+}
+
 int main(void)
 {
     run(the_defaults_are_those_of_the_documentation);
@@ -424,6 +469,8 @@ int main(void)
     run(pool_timeout_takes_fractions_of_a_second);
     run(the_locale_changes_nothing);
     run(switches_and_ways_are_set_by_their_words);
+    run(what_is_got_can_be_set);
+    run(a_value_that_is_no_word_is_got_without_one);
     run(an_unknown_name_is_not_found);
     run(every_value_is_refused_or_sane);
     return check_done();
