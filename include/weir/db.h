@@ -217,6 +217,23 @@ WEIR_API weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, voi
 WEIR_API weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg),
                                          weir_db_listener *listener, void *arg, weir_error *reterr);
 
+/*
+ * Watch a database with metrics (weir/metrics.h): its pool, as weir_metrics_watch_pool() does, and each
+ * statement as OpenTelemetry's db.client.operation.duration and db.client.response.returned_rows, with the
+ * labels db.system.name, db.namespace, db.operation.name, error.type (a status' word),
+ * db.response.status_code (a SQLSTATE) and db.client.connection.pool.name.
+ *
+ * Watch a database once. It reports its statements until it is closed and its last connection is returned,
+ * so the metrics must live longer. weir_metrics_unwatch_db() stops watching the pool; call it before
+ * weir_db_close().
+ *
+ * Errors:  as weir_metrics_watch_pool(), and WEIR_FULL when the database has no room for a listener.
+ * Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_db(struct weir_metrics *metrics,
+                                                           weir_db *db, weir_error *reterr);
+WEIR_API void weir_metrics_unwatch_db(struct weir_metrics *metrics, weir_db *db);
+
 /* ---- values ------------------------------------------------------------------------------ */
 
 typedef enum weir_type {

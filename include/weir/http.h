@@ -669,6 +669,24 @@ typedef struct weir_http_origin {
 WEIR_API size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins,
                                       size_t capacity);
 
+/*
+ * Watch a session with metrics (weir/metrics.h): http.client.request.duration of each attempt,
+ * http.client.open_connections and http.client.active_requests, and weir.http.* (requests, attempts,
+ * connections opened and reused, retries by cause, budget, breaker, rate limiter and waits), with the labels
+ * weir.session.name, server.address and server.port. The 64 most recently used origins are shown.
+ *
+ * Watch a session once, for its whole life; the metrics must live longer. weir_metrics_unwatch_http() stops
+ * showing its origins; call it before weir_http_close().
+ *
+ * Errors:  WEIR_ALREADY when it is watched, WEIR_NO_MEMORY, and WEIR_FULL, also when the session has no room
+ *          for a listener.
+ * Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_http(struct weir_metrics *metrics,
+                                                             weir_http *session,
+                                                             weir_error *reterr);
+WEIR_API void weir_metrics_unwatch_http(struct weir_metrics *metrics, weir_http *session);
+
 #ifdef __cplusplus
 }
 #endif

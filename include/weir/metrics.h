@@ -3,9 +3,7 @@
 #ifndef WEIR_METRICS_H
 #define WEIR_METRICS_H
 
-#include <weir/db.h>
-#include <weir/http.h>
-#include <weir/pool.h>
+#include <weir/clock.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -219,53 +217,10 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_render(weir_metrics *metrics, 
 /* ---- watching weir ----------------------------------------------------------------------- */
 
 /*
- * Watch a pool: each rendering shows its weir_pool_get_stats() as OpenTelemetry's db.client.connection.* and
- * as weir.pool.*, with the label db.client.connection.pool.name. The figures of pools with the same name are
- * added up.
- *
- * Call weir_metrics_unwatch_pool(), which waits for a rendering that is reading the pool, before you close
- * the pool. The pool may be disposed of before that.
- *
- * Errors:  WEIR_ALREADY when it is watched, WEIR_FULL, WEIR_NO_MEMORY.
- * Threads: any.
+ * Pools, databases and HTTP sessions are watched by functions of the libraries that they are in, declared beside
+ * them: weir_metrics_watch_pool() in weir/pool.h, weir_metrics_watch_db() in weir/db.h and
+ * weir_metrics_watch_http() in weir/http.h.
  */
-WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_pool(weir_metrics *metrics, weir_pool *pool,
-                                                             weir_error *reterr);
-WEIR_API void weir_metrics_unwatch_pool(weir_metrics *metrics, weir_pool *pool);
-
-/*
- * Watch a database: its pool, as above, and each statement as OpenTelemetry's
- * db.client.operation.duration and db.client.response.returned_rows, with the labels db.system.name,
- * db.namespace, db.operation.name, error.type (a status' word), db.response.status_code (a SQLSTATE)
- * and db.client.connection.pool.name.
- *
- * Watch a database once. It reports its statements until it is closed and its last connection is returned,
- * so the metrics must live longer. weir_metrics_unwatch_db() stops watching the pool; call it before
- * weir_db_close().
- *
- * Errors:  as weir_metrics_watch_pool(), and WEIR_FULL when the database has no room for a listener.
- * Threads: any.
- */
-static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_db(weir_metrics *metrics, weir_db *db,
-                                                                weir_error *reterr);
-static inline void weir_metrics_unwatch_db(weir_metrics *metrics, weir_db *db);
-
-/*
- * Watch an HTTP session: http.client.request.duration of each attempt, http.client.open_connections and
- * http.client.active_requests, and weir.http.* (requests, attempts, connections opened and reused, retries by
- * cause, budget, breaker, rate limiter and waits), with the labels weir.session.name, server.address and
- * server.port. The 64 most recently used origins are shown.
- *
- * As with a database: watch a session once, for its whole life; the metrics must live longer, and
- * weir_metrics_unwatch_http() must come before weir_http_close().
- *
- * Errors:  as weir_metrics_watch_pool(), and WEIR_FULL when the session has no room for a listener.
- * Threads: any.
- */
-static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_http(weir_metrics *metrics,
-                                                                  weir_http *session,
-                                                                  weir_error *reterr);
-WEIR_API void weir_metrics_unwatch_http(weir_metrics *metrics, weir_http *session);
 
 /*
  * Watch this process, with the metrics of Prometheus' own clients: process_cpu_seconds_total,
@@ -276,52 +231,6 @@ WEIR_API void weir_metrics_unwatch_http(weir_metrics *metrics, weir_http *sessio
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_process(weir_metrics *metrics,
                                                                 weir_error *reterr);
-
-/*
- * The functions through which metrics watch databases and sessions. libweir links neither libweir-db nor
- * libweir-http, so the program, which links what it uses, passes them. They must be the same for all
- * sessions of a program.
- */
-typedef struct weir_metrics_db {
-    weir_pool *(*pool)(weir_db *db);
-    weir_status (*listen)(weir_db *db, weir_db_listener *listener, void *arg, weir_error *reterr);
-} weir_metrics_db;
-
-typedef struct weir_metrics_http {
-    const char *(*name)(const weir_http *session);
-    size_t (*get_origins)(weir_http *session, weir_http_origin *origins, size_t capacity);
-    weir_status (*listen)(weir_http *session, unsigned mask, weir_http_listener *listener,
-                          void *arg, weir_error *reterr);
-} weir_metrics_http;
-
-WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_db_with(weir_metrics *metrics, weir_db *db,
-                                                                const weir_metrics_db *functions,
-                                                                weir_error *reterr);
-WEIR_API WEIR_MUST_CHECK weir_status
-weir_metrics_watch_http_with(weir_metrics *metrics, weir_http *session,
-                             const weir_metrics_http *functions, weir_error *reterr);
-
-static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_db(weir_metrics *metrics, weir_db *db,
-                                                                weir_error *reterr)
-{
-    const weir_metrics_db functions = {weir_db_pool, weir_db_listen};
-
-    return weir_metrics_watch_db_with(metrics, db, &functions, reterr);
-}
-
-static inline void weir_metrics_unwatch_db(weir_metrics *metrics, weir_db *db)
-{
-    weir_metrics_unwatch_pool(metrics, weir_db_pool(db));
-}
-
-static inline WEIR_MUST_CHECK weir_status weir_metrics_watch_http(weir_metrics *metrics,
-                                                                  weir_http *session,
-                                                                  weir_error *reterr)
-{
-    const weir_metrics_http functions = {weir_http_name, weir_http_get_origins, weir_http_listen};
-
-    return weir_metrics_watch_http_with(metrics, session, &functions, reterr);
-}
 
 #ifdef __cplusplus
 }

@@ -339,8 +339,29 @@ WEIR_API weir_status weir_pool_listen(weir_pool *pool, unsigned mask, weir_pool_
                                       void *arg, weir_error *reterr);
 
 /* Bucket bounds of every histogram, in nanoseconds, upper and inclusive; one more bucket for what is
- * above the last: 10, 25, 50, 100, 250, 500 µs, 1, 2.5, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5,
- * 10, 30 s. */
+ * above the last. They are listed as X(bound), so that a program can have them in a unit of its own, and
+ * stand in an array. */
+#define WEIR_HISTOGRAM_BOUND_MAP(X)                                                                \
+    X(10 * WEIR_US)                                                                                \
+    X(25 * WEIR_US)                                                                                \
+    X(50 * WEIR_US)                                                                                \
+    X(100 * WEIR_US)                                                                               \
+    X(250 * WEIR_US)                                                                               \
+    X(500 * WEIR_US)                                                                               \
+    X(WEIR_MS)                                                                                     \
+    X(2500 * WEIR_US)                                                                              \
+    X(5 * WEIR_MS)                                                                                 \
+    X(10 * WEIR_MS)                                                                                \
+    X(25 * WEIR_MS)                                                                                \
+    X(50 * WEIR_MS)                                                                                \
+    X(100 * WEIR_MS)                                                                               \
+    X(250 * WEIR_MS)                                                                               \
+    X(500 * WEIR_MS)                                                                               \
+    X(WEIR_SECOND)                                                                                 \
+    X(2500 * WEIR_MS)                                                                              \
+    X(5 * WEIR_SECOND)                                                                             \
+    X(10 * WEIR_SECOND)                                                                            \
+    X(30 * WEIR_SECOND)
 #define WEIR_HISTOGRAM_BUCKETS 21
 WEIR_API extern const weir_time weir_histogram_bounds[WEIR_HISTOGRAM_BUCKETS - 1];
 
@@ -466,6 +487,23 @@ typedef struct weir_pool_setting {
  */
 WEIR_API bool weir_pool_options_get(const weir_pool_options *options, size_t index,
                                     weir_pool_setting *ret_setting);
+
+struct weir_metrics;
+
+/*
+ * Watch a pool with metrics (weir/metrics.h): each rendering shows its weir_pool_get_stats() as OpenTelemetry's
+ * db.client.connection.* and as weir.pool.*, with the label db.client.connection.pool.name. The figures of
+ * pools with the same name are added up.
+ *
+ * Call weir_metrics_unwatch_pool(), which waits for a rendering that is reading the pool, before you close
+ * the pool. The pool may be disposed of before that.
+ *
+ * Errors:  WEIR_ALREADY when it is watched, WEIR_FULL, WEIR_NO_MEMORY.
+ * Threads: any.
+ */
+WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_pool(struct weir_metrics *metrics,
+                                                             weir_pool *pool, weir_error *reterr);
+WEIR_API void weir_metrics_unwatch_pool(struct weir_metrics *metrics, weir_pool *pool);
 
 #ifdef __cplusplus
 }

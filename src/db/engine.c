@@ -26,6 +26,7 @@ static void free_db(weir_db *db)
 {
     if (db == NULL)
         return;
+    weir__db_listeners_clear(&db->listeners);
     weir_url_close(db->url);
     free(db->name);
     free(db->application_name);

@@ -35,13 +35,7 @@ const char *weir__operation_of(const char *sql, enum sql_dialect dialect)
 
 /* ---- listening --------------------------------------------------------------------------- */
 
-weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, void *arg, weir_error *reterr)
-{
-    return weir_db_listen_when(db, NULL, listener, arg, reterr);
-}
-
-weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_listener *listener,
-                                void *arg, weir_error *reterr)
+weir_status weir__db_listen(weir_db *db, const struct db_listener *listener, weir_error *reterr)
 {
     static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
     struct db_listeners *listeners = &db->listeners;
@@ -49,9 +43,7 @@ weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_l
     pthread_mutex_lock(&adding);
     int count = atomic_load_explicit(&listeners->count, memory_order_relaxed);
     if (count < DB_LISTENERS) {
-        listeners->entries[count].function = listener;
-        listeners->entries[count].wants = wants;
-        listeners->entries[count].arg = arg;
+        listeners->entries[count] = *listener;
         /* Whoever sees the count sees the listener too. */
         atomic_store_explicit(&listeners->count, count + 1, memory_order_release);
     }
@@ -60,6 +52,26 @@ weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_l
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_FULL, "db \"%s\": it already has %d listeners, the maximum",
                           weir_pool_name(db->pool), DB_LISTENERS);
+}
+
+void weir__db_listeners_clear(struct db_listeners *listeners)
+{
+    int count = atomic_load_explicit(&listeners->count, memory_order_acquire);
+
+    for (int i = 0; i < count; i++)
+        if (listeners->entries[i].free_arg != NULL)
+            listeners->entries[i].free_arg(listeners->entries[i].arg);
+}
+
+weir_status weir_db_listen(weir_db *db, weir_db_listener *listener, void *arg, weir_error *reterr)
+{
+    return weir_db_listen_when(db, NULL, listener, arg, reterr);
+}
+
+weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg), weir_db_listener *listener,
+                                void *arg, weir_error *reterr)
+{
+    return weir__db_listen(db, &(struct db_listener){listener, wants, arg, NULL}, reterr);
 }
 
 /* ---- telling ----------------------------------------------------------------------------- */

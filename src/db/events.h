@@ -11,16 +11,25 @@
 
 #define DB_LISTENERS 8
 
+struct db_listener {
+    weir_db_listener *function;
+    bool (*wants)(void *arg); /* NULL: always */
+    void *arg;
+    void (*free_arg)(void *arg); /* at the database's end; NULL: the argument is somebody else's */
+};
+
 /* The listeners of one database: an array that only grows, read without a lock. */
 struct db_listeners {
     _Atomic int
         count; /* stored (release) after the entry it counts; grows under a lock of events.c */
-    struct {
-        weir_db_listener *function;
-        bool (*wants)(void *arg); /* NULL: always */
-        void *arg;
-    } entries[DB_LISTENERS];
+    struct db_listener entries[DB_LISTENERS];
 };
+
+/* Add one. After a failure the argument is still the caller's. */
+weir_status weir__db_listen(weir_db *db, const struct db_listener *listener, weir_error *reterr);
+
+/* At the database's end. */
+void weir__db_listeners_clear(struct db_listeners *listeners);
 
 /* Whether anybody wants to hear of a statement that begins now. */
 static inline bool db_is_heard(const struct db_listeners *listeners)

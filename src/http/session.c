@@ -123,6 +123,7 @@ static void free_session(weir_http *session)
         curl_share_cleanup(session->names);
     weir__trust_close(session->trust);
     free(session->no_proxy);
+    weir__http_listeners_clear(session);
     weir__http_options_clear(&session->options);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_destroy(&session->name_locks[i]);

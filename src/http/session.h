@@ -18,6 +18,7 @@ struct http_listener {
     unsigned mask;
     weir_http_listener *function;
     void *arg;
+    void (*free_arg)(void *arg); /* at the session's end; NULL: the argument is somebody else's */
 };
 
 /* What the session's lock guards. Held for some comparisons and pointers only; a request's own lock
@@ -68,5 +69,10 @@ static inline bool weir__http_is_heard(const weir_http *session, weir_http_event
             WEIR_EVENT_BIT(kind)) != 0;
 }
 void weir__http_emit(weir_http *session, const weir_http_event *event);
+/* Add a listener. After a failure its argument is still the caller's. */
+weir_status weir__http_listen(weir_http *session, const struct http_listener *listener,
+                              weir_error *reterr);
+/* At the session's end. */
+void weir__http_listeners_clear(weir_http *session);
 
 #endif

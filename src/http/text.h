@@ -110,4 +110,17 @@ static inline bool weir__is_same_name(const char *name, const char *other)
     return weir__lower(*name) == weir__lower(*other);
 }
 
+/* The method itself, static, where it is one of those that RFC 9110 and 5789 name; NULL for one that anybody
+ * may invent, so that labels and names of spans stay few. */
+static inline const char *weir__known_method(const char *method)
+{
+    static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                        "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+
+    for (size_t i = 0; method != NULL && i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], method) == 0)
+            return known[i];
+    return NULL;
+}
+
 #endif

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "observe/labels.h"
-#include "observe/watch.h"
 
 weir_status weir_metrics_open(weir_metrics **ret_metrics, weir_error *reterr)
 {
@@ -37,7 +36,6 @@ void weir_metrics_close(weir_metrics *metrics)
     size_t count = atomic_load_explicit(&metrics->count, memory_order_acquire);
     for (size_t i = 0; i < count; i++)
         weir__metric_free(metrics->all[i]);
-    weir__db_cache_free(metrics);
     free_tables(metrics);
     pthread_cond_destroy(&metrics->returned);
     weir__mutex_clear(&metrics->lock);
@@ -132,25 +130,6 @@ weir_status weir_metrics_add_table(weir_metrics *metrics, const weir_metric_opti
             return status;
     }
     memcpy(ret_metrics, made, count * sizeof *made);
-    return WEIR_OK;
-}
-
-weir_status weir__instruments_prepare(weir_metrics *metrics, struct instruments *instruments,
-                                      const weir_metric_options *options, size_t count,
-                                      weir_error *reterr)
-{
-    weir_metric *made[INSTRUMENTS_MAX];
-
-    for (size_t i = 0; i < count; i++) {
-        weir_status status = weir_metrics_add(metrics, &options[i], &made[i], reterr);
-        if (status != WEIR_OK)
-            return status;
-    }
-    weir__lock(&metrics->lock);
-    if (!instruments->is_ready)
-        memcpy(instruments->metrics, made, count * sizeof *made);
-    instruments->is_ready = true;
-    weir__unlock(&metrics->lock);
     return WEIR_OK;
 }
 

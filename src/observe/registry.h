@@ -72,17 +72,6 @@ struct source {
     bool is_removed;
 };
 
-/* The metrics that watching needs, made when it is first asked for. watch_*.c know their order. */
-#define INSTRUMENTS_MAX 40
-struct instruments {
-    weir_metric *metrics[INSTRUMENTS_MAX];
-    bool is_ready;
-};
-
-/* Series of statements that are alike, found without putting their labels together: watch_db.c. */
-#define DB_CACHE_ENTRIES 64
-struct db_cache_entry;
-
 struct guarded {
     struct source sources[WEIR_METRICS_SOURCES_MAX];
 };
@@ -90,15 +79,6 @@ struct guarded {
 struct weir_metrics {
     _Atomic size_t count; /* grows under the lock, after the pointer was written */
     weir_metric *all[WEIR_METRICS_MAX];
-
-    /* Filled under the lock, before the first source or listener that reads them. */
-    struct instruments pool_instruments;
-    struct instruments db_instruments;
-    struct instruments http_instruments;
-    weir_metrics_db db_functions;
-    _Atomic(struct db_cache_entry *)
-        db_cache[DB_CACHE_ENTRIES]; /* set once each, by compare-and-swap */
-    weir_metrics_http http_functions;
 
     struct weir__mutex lock;
     pthread_cond_t returned; /* a removed source has come back */
@@ -129,9 +109,5 @@ int64_t weir__series_read(const struct weir_series *series, size_t word);
 /* registry.c: begin and end a call of the source at this place; false: there is none. */
 bool weir__source_enter(weir_metrics *metrics, size_t index, struct source *ret_source);
 void weir__source_leave(weir_metrics *metrics, size_t index);
-/* Add a set of instruments, unless that was done. */
-weir_status weir__instruments_prepare(weir_metrics *metrics, struct instruments *instruments,
-                                      const weir_metric_options *options, size_t count,
-                                      weir_error *reterr);
 
 #endif

@@ -2,11 +2,10 @@
 /* Histograms with fixed buckets, written by a slot's holder and added up in a snapshot. */
 #include "pool/core.h"
 
+#define BOUND(bound) bound,
 const weir_time weir_histogram_bounds[WEIR_HISTOGRAM_BUCKETS - 1] = {
-    10 * WEIR_US,  25 * WEIR_US,   50 * WEIR_US,    100 * WEIR_US,    250 * WEIR_US,
-    500 * WEIR_US, WEIR_MS,        2500 * WEIR_US,  5 * WEIR_MS,      10 * WEIR_MS,
-    25 * WEIR_MS,  50 * WEIR_MS,   100 * WEIR_MS,   250 * WEIR_MS,    500 * WEIR_MS,
-    WEIR_SECOND,   2500 * WEIR_MS, 5 * WEIR_SECOND, 10 * WEIR_SECOND, 30 * WEIR_SECOND};
+    WEIR_HISTOGRAM_BOUND_MAP(BOUND)};
+#undef BOUND
 
 static int bucket_of(weir_time value)
 {

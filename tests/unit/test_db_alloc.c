@@ -5,6 +5,7 @@
 #include "db/statement.h"
 
 #include <weir/db.h>
+#include <weir/metrics.h>
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -198,6 +199,28 @@ static void settle_sqlite(void)
     atomic_store(&alloc_fail_in, pending);
 }
 
+static void watch_database(void)
+{
+    weir_metrics *metrics = NULL;
+    weir_db *db = NULL;
+    char *text = NULL;
+
+    if (!is_fine(weir_metrics_open(&metrics, &error)))
+        return;
+    if (is_fine(weir_db_open("sqlite:///:memory:", NULL, &db, &error))) {
+        if (is_fine(weir_metrics_watch_db(metrics, db, &error))) {
+            (void)is_fine(weir_db_query(db, "SELECT 1", NULL, 0, NULL, &error));
+            (void)is_fine(weir_db_query(db, "SELECT 1", NULL, 0, NULL, &error));
+            if (is_fine(weir_metrics_render(metrics, &text, NULL, &error)))
+                free(text);
+            weir_metrics_unwatch_db(metrics, db);
+        }
+        weir_db_close(db);
+    }
+    weir_metrics_close(metrics);
+    settle_sqlite();
+}
+
 static void use_database_and_weigh_sqlite(void)
 {
     sqlite3_int64 before = sqlite3_memory_used();
@@ -240,6 +263,11 @@ static void a_file_survives_every_failed_allocation(void)
     check(failed > 50);
 }
 
+static void a_watched_database_survives_every_failed_allocation(void)
+{
+    check(alloc_fail_each(watch_database) > 60);
+}
+
 int main(void)
 {
     hook_sqlite();
@@ -248,5 +276,6 @@ int main(void)
     run(a_statement_cache_without_memory_stays_sane);
     run(a_database_survives_every_failed_allocation);
     run(a_file_survives_every_failed_allocation);
+    run(a_watched_database_survives_every_failed_allocation);
     return check_done();
 }

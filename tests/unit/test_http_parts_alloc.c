@@ -6,6 +6,8 @@
 #include "http/request.h"
 #include "http/response.h"
 
+#include <weir/metrics.h>
+
 #include <curl/curl.h>
 
 static weir_error error;
@@ -245,6 +247,31 @@ static void check_and_copy_options(void)
 
 /* ------------------------------------------------------------------------------------------ */
 
+static void watch_session(void)
+{
+    weir_http_options o = WEIR_HTTP_OPTIONS_DEFAULT;
+    weir_metrics *metrics = NULL;
+    weir_http *session = NULL;
+    char *text = NULL;
+
+    if (!is_fine(weir_metrics_open(&metrics, &error)))
+        return;
+    if (is_fine(weir_http_open(&o, &session, &error))) {
+        if (is_fine(weir_metrics_watch_http(metrics, session, &error))) {
+            if (is_fine(weir_metrics_render(metrics, &text, NULL, &error)))
+                free(text);
+            weir_metrics_unwatch_http(metrics, session);
+        }
+        weir_http_close(session);
+    }
+    weir_metrics_close(metrics);
+}
+
+static void a_watched_session_without_memory_leaks_nothing(void)
+{
+    check(alloc_fail_each(watch_session) > 50);
+}
+
 static void a_url_without_memory_is_an_error(void)
 {
     check(alloc_fail_each(parse_urls) >= 20);
@@ -299,5 +326,6 @@ int main(void)
     run(a_response_without_memory_leaks_nothing);
     run(a_coding_without_memory_is_an_error);
     run(options_without_memory_leak_nothing);
+    run(a_watched_session_without_memory_leaks_nothing);
     return check_done();
 }

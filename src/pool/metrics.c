@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Pools, as their statistics show them. */
-#include "observe/watch.h"
+/* What metrics show of a pool: its statistics. */
+#include <weir/metrics.h>
+#include <weir/pool.h>
 
 #define POOL_LABEL "db.client.connection.pool.name"
 
-const double weir__pool_bounds[WEIR_HISTOGRAM_BUCKETS - 1] = {
-    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-    0.025,   0.05,     0.1,     0.25,   0.5,     1,      2.5,   5,      10,    30};
+#define SECONDS(bound) (double)(bound) / (double)WEIR_SECOND,
+static const double bounds[] = {WEIR_HISTOGRAM_BOUND_MAP(SECONDS)};
+#undef SECONDS
 
 enum {
     COUNT,
@@ -40,9 +41,26 @@ enum {
     MISUSES,
     POOL_METRICS
 };
-_Static_assert(POOL_METRICS <= INSTRUMENTS_MAX, "room for every metric of a pool");
 
-static const weir_metric_options descriptions[POOL_METRICS] = {
+/* One row of the table: all but the name and what is counted. */
+#define COUNTER(name_, unit_, description_)                                                        \
+    {                                                                                              \
+        .name = (name_), .kind = WEIR_METRIC_COUNTER, .unit = (unit_),                             \
+        .description = (description_), .labels = {POOL_LABEL}, .max_series = 1024                  \
+    }
+#define GAUGE(name_, unit_, description_)                                                          \
+    {                                                                                              \
+        .name = (name_), .kind = WEIR_METRIC_GAUGE, .unit = (unit_),                               \
+        .description = (description_), .labels = {POOL_LABEL}, .max_series = 1024                  \
+    }
+#define TIMES(name_, description_)                                                                 \
+    {                                                                                              \
+        .name = (name_), .kind = WEIR_METRIC_HISTOGRAM, .unit = "s",                               \
+        .description = (description_), .labels = {POOL_LABEL}, .bounds = bounds,                   \
+        .bound_count = sizeof bounds / sizeof *bounds, .per_unit = (double)WEIR_SECOND             \
+    }
+
+static const weir_metric_options table[POOL_METRICS] = {
     /* "_count" at the end of a name is for histograms in Prometheus' text. */
     [COUNT] = {.name = "db.client.connection.count",
                .kind = WEIR_METRIC_GAUGE,
@@ -50,72 +68,68 @@ static const weir_metric_options descriptions[POOL_METRICS] = {
                .description = "Connections of the pool that are idle or in use",
                .prometheus_name = "db_client_connections",
                .labels = {POOL_LABEL, "db.client.connection.state"},
-               .per_unit = 1,
                .max_series = 1024},
     [IDLE_MAX] = GAUGE("db.client.connection.idle.max", "{connection}",
-                       "Connections kept when nobody uses them (pool_size)", POOL_LABEL),
+                       "Connections kept when nobody uses them (pool_size)"),
     [IDLE_MIN] = GAUGE("db.client.connection.idle.min", "{connection}",
-                       "Connections opened before they are needed: none", POOL_LABEL),
+                       "Connections opened before they are needed: none"),
     [MAX] = GAUGE("db.client.connection.max", "{connection}",
-                  "Most connections at once (pool_size and max_overflow)", POOL_LABEL),
+                  "Most connections at once (pool_size and max_overflow)"),
     [PENDING] = GAUGE("db.client.connection.pending_requests", "{request}",
-                      "Callers that wait for a connection", POOL_LABEL),
+                      "Callers that wait for a connection"),
     [TIMEOUTS] = COUNTER("db.client.connection.timeouts", "{timeout}",
-                         "Callers that got no connection in time", POOL_LABEL),
-    [CREATE_TIME] = HISTOGRAM("db.client.connection.create_time", weir__pool_bounds,
-                              "Time it took to open a connection", POOL_LABEL),
-    [WAIT_TIME] = HISTOGRAM("db.client.connection.wait_time", weir__pool_bounds,
-                            "Time that callers waited, also those who gave up", POOL_LABEL),
-    [USE_TIME] = HISTOGRAM("db.client.connection.use_time", weir__pool_bounds,
-                           "Time between checkout and return, of one checkout in use_time_every",
-                           POOL_LABEL),
+                         "Callers that got no connection in time"),
+    [CREATE_TIME] = TIMES("db.client.connection.create_time", "Time it took to open a connection"),
+    [WAIT_TIME] =
+        TIMES("db.client.connection.wait_time", "Time that callers waited, also those who gave up"),
+    [USE_TIME] = TIMES("db.client.connection.use_time",
+                       "Time between checkout and return, of one checkout in use_time_every"),
     [OPEN] = GAUGE("weir.pool.open_connections", "{connection}",
-                   "Connections that are open, detached ones not counted", POOL_LABEL),
+                   "Connections that are open, detached ones not counted"),
     [PEER_LIMIT] = GAUGE("weir.pool.peer_limit", "{connection}",
                          "Connections the server accepts, as its last refusal showed; 0: no known "
-                         "limit",
-                         POOL_LABEL),
-    [CHECKOUTS] = COUNTER("weir.pool.checkouts", "{checkout}", "Connections lent", POOL_LABEL),
-    [WAITS] = COUNTER("weir.pool.waits", "{request}", "Callers that waited", POOL_LABEL),
+                         "limit"),
+    [CHECKOUTS] = COUNTER("weir.pool.checkouts", "{checkout}", "Connections lent"),
+    [WAITS] = COUNTER("weir.pool.waits", "{request}", "Callers that waited"),
     [HANDED_OVER] = COUNTER("weir.pool.handed_over", "{checkout}",
                             "Connections given directly to the caller that had waited "
-                            "longest",
-                            POOL_LABEL),
+                            "longest"),
     [OVERTAKEN] = COUNTER("weir.pool.overtaken", "{checkout}",
-                          "Newcomers served before a waiter (handoff_after_us)", POOL_LABEL),
+                          "Newcomers served before a waiter (handoff_after_us)"),
     [REFUSED] = COUNTER("weir.pool.refused", "{request}",
-                        "Callers refused because max_waiters were in the queue", POOL_LABEL),
-    [PEER_REFUSALS] =
-        COUNTER("weir.pool.peer_refusals", "{connection}",
-                "Connections that the server refused because it has too many", POOL_LABEL),
-    [CONNECTS] = COUNTER("weir.pool.connects", "{connection}", "Connections opened", POOL_LABEL),
-    [CONNECT_ERRORS] = COUNTER("weir.pool.connect_errors", "{connection}",
-                               "Connections that could not be opened", POOL_LABEL),
+                        "Callers refused because max_waiters were in the queue"),
+    [PEER_REFUSALS] = COUNTER("weir.pool.peer_refusals", "{connection}",
+                              "Connections that the server refused because it has too many"),
+    [CONNECTS] = COUNTER("weir.pool.connects", "{connection}", "Connections opened"),
+    [CONNECT_ERRORS] =
+        COUNTER("weir.pool.connect_errors", "{connection}", "Connections that could not be opened"),
     [RECYCLED] = COUNTER("weir.pool.recycled", "{connection}",
-                         "Connections replaced because of their age (pool_recycle)", POOL_LABEL),
-    [INVALIDATED] = COUNTER("weir.pool.invalidated", "{connection}",
-                            "Connections discarded early, by reason", POOL_LABEL, "weir.reason"),
-    [CLOSES] = COUNTER("weir.pool.closes", "{connection}", "Connections closed, for any reason",
-                       POOL_LABEL),
+                         "Connections replaced because of their age (pool_recycle)"),
+    [INVALIDATED] = {.name = "weir.pool.invalidated",
+                     .unit = "{connection}",
+                     .description = "Connections discarded early, by reason",
+                     .labels = {POOL_LABEL, "weir.reason"},
+                     .max_series = 1024},
+    [CLOSES] = COUNTER("weir.pool.closes", "{connection}", "Connections closed, for any reason"),
     [DETACHED] = COUNTER("weir.pool.detached", "{connection}",
-                         "Connections that their holder took out of the pool", POOL_LABEL),
-    [PINGS] = COUNTER("weir.pool.pings", "{ping}", "Connections checked for liveness", POOL_LABEL),
-    [PING_FAILURES] = COUNTER("weir.pool.ping_failures", "{ping}",
-                              "Connections that failed the liveness check", POOL_LABEL),
+                         "Connections that their holder took out of the pool"),
+    [PINGS] = COUNTER("weir.pool.pings", "{ping}", "Connections checked for liveness"),
+    [PING_FAILURES] =
+        COUNTER("weir.pool.ping_failures", "{ping}", "Connections that failed the liveness check"),
     [RESETS] = COUNTER("weir.pool.resets", "{connection}",
-                       "Returned connections that the driver was asked to reset", POOL_LABEL),
+                       "Returned connections that the driver was asked to reset"),
     [LEAKS] = COUNTER("weir.pool.leaks", "{connection}",
-                      "Connections out for longer than leak_report_after_ms", POOL_LABEL),
+                      "Connections out for longer than leak_report_after_ms"),
     [NESTED] = COUNTER("weir.pool.nested", "{request}",
-                       "Callers that held a connection of the same pool already", POOL_LABEL),
-    [MISUSES] = COUNTER("weir.pool.misuses", "{misuse}", "Leases returned twice", POOL_LABEL),
+                       "Callers that held a connection of the same pool already"),
+    [MISUSES] = COUNTER("weir.pool.misuses", "{misuse}", "Leases returned twice"),
 };
 
-void weir__write_times(weir_metrics_writer *writer, const weir_metric *metric,
-                       const char *const *values, const weir_histogram *histogram)
+static void write_times(weir_metrics_writer *writer, const weir_metric *metric,
+                        const char *const *values, const weir_histogram *histogram)
 {
     weir_metrics_write_histogram(writer, metric, values, histogram->buckets,
-                                 (double)histogram->sum / NANOSECONDS);
+                                 (double)histogram->sum / (double)WEIR_SECOND);
 }
 
 /* Those closed because somebody or something found fault with them. Overflow, rest, age and the end
@@ -165,7 +179,7 @@ static void write_states(weir_metrics_writer *writer, const weir_metric *metric,
 
 static void write_pool(weir_metrics_writer *writer, void *arg)
 {
-    weir_metric *const *metrics = writer->metrics->pool_instruments.metrics;
+    weir_metric *const *metrics = weir_metrics_writer_table(writer);
     const char *name = weir_pool_name(arg);
     const char *const values[] = {name};
     weir_pool_stats stats;
@@ -204,17 +218,14 @@ static void write_pool(weir_metrics_writer *writer, void *arg)
         weir_metrics_write(writer, metrics[figures[i].metric], values, figures[i].value);
     write_states(writer, metrics[COUNT], name, &stats);
     write_invalidated(writer, metrics[INVALIDATED], name, &stats);
-    weir__write_times(writer, metrics[CREATE_TIME], values, &stats.create_time);
-    weir__write_times(writer, metrics[WAIT_TIME], values, &stats.wait_time);
-    weir__write_times(writer, metrics[USE_TIME], values, &stats.use_time);
+    write_times(writer, metrics[CREATE_TIME], values, &stats.create_time);
+    write_times(writer, metrics[WAIT_TIME], values, &stats.wait_time);
+    write_times(writer, metrics[USE_TIME], values, &stats.use_time);
 }
 
 weir_status weir_metrics_watch_pool(weir_metrics *metrics, weir_pool *pool, weir_error *reterr)
 {
-    weir_status status = weir__instruments_prepare(metrics, &metrics->pool_instruments,
-                                                   descriptions, POOL_METRICS, reterr);
-
-    return status == WEIR_OK ? weir_metrics_add_source(metrics, write_pool, pool, reterr) : status;
+    return weir_metrics_add_table_source(metrics, table, POOL_METRICS, write_pool, pool, reterr);
 }
 
 void weir_metrics_unwatch_pool(weir_metrics *metrics, weir_pool *pool)
