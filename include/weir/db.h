@@ -234,6 +234,23 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_db(struct weir_metrics *
                                                            weir_db *db, weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_db(struct weir_metrics *metrics, weir_db *db);
 
+/* A listener that records each statement as a span below the thread's current one (weir/trace.h). */
+WEIR_API void weir_trace_on_db_event(const weir_db_event *event, void *arg);
+
+/*
+ * Write the text of a statement as its span shows it, for a program's own logs and pages: strings of every
+ * kind and numbers become "?", comments are removed, and whatever separates words becomes one space. Names,
+ * bare or in "" or ``, and parameters stay.
+ *
+ * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently
+ * (subscripts or names in [ ], E'\'', $$…$$, a nested comment or one with a CR in it), it shows only what
+ * both read as names and signs; what either reads as a value or a comment becomes one "?".
+ *
+ * Writes at most `size` bytes (at least 1) including the terminating zero, and may cut inside a character;
+ * returns the length. Threads: any.
+ */
+WEIR_API size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size);
+
 /* ---- values ------------------------------------------------------------------------------ */
 
 typedef enum weir_type {

@@ -687,6 +687,11 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_http(struct weir_metrics
                                                              weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_http(struct weir_metrics *metrics, weir_http *session);
 
+/* A listener that records each attempt as a span below the thread's current one (weir/trace.h), and the events that
+ * it is for. */
+#define WEIR_TRACE_HTTP_EVENTS WEIR_EVENT_BIT(WEIR_HTTP_EVENT_ATTEMPT)
+WEIR_API void weir_trace_on_http_event(const weir_http_event *event, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

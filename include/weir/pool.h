@@ -505,6 +505,14 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_pool(struct weir_metrics
                                                              weir_pool *pool, weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_pool(struct weir_metrics *metrics, weir_pool *pool);
 
+/* A listener that records what a pool does below the thread's current span (weir/trace.h), and the events that it
+ * is for. */
+#define WEIR_TRACE_POOL_EVENTS                                                                     \
+    (WEIR_EVENT_BIT(WEIR_EVENT_WAIT) | WEIR_EVENT_BIT(WEIR_EVENT_TIMEOUT) |                        \
+     WEIR_EVENT_BIT(WEIR_EVENT_CONNECT) | WEIR_EVENT_BIT(WEIR_EVENT_PING) |                        \
+     WEIR_EVENT_BIT(WEIR_EVENT_PING_FAILURE))
+WEIR_API weir_status weir_trace_on_pool_event(const weir_pool_event *event, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

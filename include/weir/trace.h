@@ -210,8 +210,9 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
 /* ---- tracing weir ------------------------------------------------------------------------ */
 
 /*
- * Listeners that record what a pool, a database and an HTTP session do below a thread's current span.
- * They need no argument, since a span goes to the tracer of its parent:
+ * Listeners that record what a pool, a database and an HTTP session do below a thread's current span. They are
+ * functions of the libraries that these are in, declared in weir/pool.h, weir/db.h and weir/http.h, and need no
+ * argument, since a span goes to the tracer of its parent:
  *
  *   weir_pool_listen(pool, WEIR_TRACE_POOL_EVENTS, weir_trace_on_pool_event, NULL, &error);
  *   weir_db_listen_when(db, weir_trace_wants, weir_trace_on_db_event, NULL, &error);
@@ -227,36 +228,9 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
  * Sessions:  one span for each attempt, with the span id that its traceparent carried; the URL is shown
  *            without its query.
  */
-struct weir_pool_event;
-struct weir_db_event;
-struct weir_http_event;
-
-#define WEIR_TRACE_POOL_EVENTS                                                                     \
-    (WEIR_EVENT_BIT(WEIR_EVENT_WAIT) | WEIR_EVENT_BIT(WEIR_EVENT_TIMEOUT) |                        \
-     WEIR_EVENT_BIT(WEIR_EVENT_CONNECT) | WEIR_EVENT_BIT(WEIR_EVENT_PING) |                        \
-     WEIR_EVENT_BIT(WEIR_EVENT_PING_FAILURE))
-#define WEIR_TRACE_HTTP_EVENTS WEIR_EVENT_BIT(WEIR_HTTP_EVENT_ATTEMPT)
-
-WEIR_API weir_status weir_trace_on_pool_event(const struct weir_pool_event *event, void *arg);
-WEIR_API void weir_trace_on_db_event(const struct weir_db_event *event, void *arg);
-WEIR_API void weir_trace_on_http_event(const struct weir_http_event *event, void *arg);
 
 /* Whether the thread's current span is recorded. The argument is ignored. */
 WEIR_API bool weir_trace_wants(void *arg);
-
-/*
- * Write the text of a statement as its span shows it, for a program's own logs and pages: strings of every
- * kind and numbers become "?", comments are removed, and whatever separates words becomes one space. Names,
- * bare or in "" or ``, and parameters stay.
- *
- * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently
- * (subscripts or names in [ ], E'\'', $$…$$, a nested comment or one with a CR in it), it shows only what
- * both read as names and signs; what either reads as a value or a comment becomes one "?".
- *
- * Writes at most `size` bytes (at least 1) including the terminating zero, and may cut inside a character;
- * returns the length. Threads: any.
- */
-WEIR_API size_t weir_sql_without_values(const char *sql, char *ret_text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,8 @@
 /* What the connections of a pool are checked out for: the request, its trace, and the last statement of each. */
 #include "loans.h"
 
+#include <weir/db.h>
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 /* Any text as a traceparent, and any as a statement whose values must not be seen. */
 #include "fuzz.h"
 
+#include <weir/db.h>
 #include <weir/trace.h>
 
 const char *const fuzz_seeds[] = {

@@ -237,7 +237,8 @@ def test_a_cycle_is_found_also_one_of_three():
 def test_each_planted_violation_is_found():
     internal = {"src/base/park.h": "", "src/policy/range.h": "", "src/pool/slots.h": "", "src/db/url.h": "", "src/http/url.h": "",
                 "server/api/routes.h": "", "server/http/exchange.h": "", "server/services/x.h": "",
-                "include/weir/pool.h": "", "include/weir/db.h": "", "include/weir/metrics.h": ""}
+                "include/weir/pool.h": "", "include/weir/db.h": "", "include/weir/metrics.h": "",
+                "include/weir/trace.h": ""}
     forbidden = [
         ("include/weir/x.h", '#include "../../src/base/park.h"'),
         ("include/weir/x.h", "#include <sys/types.h>"),
@@ -248,6 +249,9 @@ def test_each_planted_violation_is_found():
         ("src/pool/x.c", "#include <weir/metrics.h>"),
         ("src/pool/x.c", "#include <sqlite3.h>"),
         ("src/lifecycle/x.c", "#  include <weir/pool.h>"),
+        ("src/observe/x.c", "#include <weir/pool.h>"),
+        ("src/observe/x.c", "#include <weir/db.h>"),
+        ("src/pool/x.c", "#include <weir/trace.h>"),
         ("src/lifecycle/x.c", '#include "../pool/slots.h"'),
         ("src/db/x.c", "#include <libpq-fe.h>"),
         ("src/db/x.c", "#include <weir/metrics.h>"),

@@ -2,7 +2,7 @@
 /* Statements without their values: nothing that was written as a value may be left in the text. */
 #include "check.h"
 
-#include <weir/trace.h>
+#include <weir/db.h>
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The text of a statement without the values in it. */
-#include <weir/trace.h>
+#include <weir/db.h>
 
 #include <stdbool.h>
 #include <string.h>
