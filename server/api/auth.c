@@ -13,7 +13,8 @@
 #include <strings.h>
 #include <sys/random.h>
 
-#include "text/urltext.h"
+#include "common/hex.h"
+#include "common/utf8.h"
 
 static size_t count_characters(const char *text)
 {
@@ -326,8 +327,7 @@ weir_status auth_make_secret(char **ret_secret, weir_error *reterr)
             reterr->native = code;
         return WEIR_SYSTEM;
     }
-    for (size_t i = 0; i < sizeof bytes; i++)
-        sprintf(secret + 2 * i, "%02x", bytes[i]);
+    *hex_write(secret, bytes, sizeof bytes) = '\0';
     explicit_bzero(bytes, sizeof bytes);
     *ret_secret = secret;
     return WEIR_OK;

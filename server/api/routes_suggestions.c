@@ -8,7 +8,7 @@
 #include "text/json_text.h"
 #include "text/parse.h"
 #include "text/text.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 #define MAX_SOURCE 256
 

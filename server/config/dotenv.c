@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 #define MAX_FILE_SIZE ((size_t)1 << 20)
 
@@ -242,7 +242,7 @@ static weir_status check_bytes(const struct cursor *start, weir_error *reterr)
     struct cursor cursor = *start;
 
     while (cursor.at < cursor.end) {
-        size_t size = utf8_char_size(cursor.at, (size_t)(cursor.end - cursor.at));
+        size_t size = utf8_length(cursor.at, cursor.end);
         if (size == 0 || *cursor.at == '\0')
             return expected(&cursor, "UTF-8 text without NUL", reterr);
         if (size == 1)

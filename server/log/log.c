@@ -15,7 +15,7 @@
 #include <weir/trace.h>
 
 #include "log_repeats.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 /* With all that stands around it a line is below PIPE_BUF (4096): poll() then tells whether a whole
  * one fits. */
@@ -136,7 +136,7 @@ static void add_escaped(struct line *line, const char *text, bool is_json)
     size_t length = strlen(text);
 
     for (size_t i = 0; i < length && line->used + 16 < line->limit;) {
-        size_t size = utf8_char_size(text + i, length - i);
+        size_t size = utf8_length(text + i, text + length);
         const unsigned char *at = (const unsigned char *)text + i;
         char *out = line->text + line->used;
 

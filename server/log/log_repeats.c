@@ -4,17 +4,18 @@
 
 #include <string.h>
 
-#include "text/urltext.h"
+#include "common/hash.h"
+#include "common/utf8.h"
 
-/* FNV-1a; of a message without its digits: times and counts differ where it is the same. */
+/* Of a message without its digits: times and counts differ where it is the same. */
 static uint64_t hash_of(const char *message, bool has_digits)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = FNV1A_START;
 
     for (; *message != '\0'; message++) {
         if (!has_digits && *message >= '0' && *message <= '9')
             continue;
-        hash = (hash ^ (unsigned char)*message) * UINT64_C(1099511628211);
+        hash = fnv1a(hash, *message);
     }
     return hash != 0 ? hash : 1;
 }
@@ -47,7 +48,7 @@ static void copy_beginning(char sample[REPEATS_SAMPLE], const char *message)
     size_t used = 0;
 
     while (used < length) {
-        size_t size = utf8_char_size(message + used, length - used);
+        size_t size = utf8_length(message + used, message + length);
         size = size > 0 ? size : 1;
         if (used + size >= REPEATS_SAMPLE)
             break;

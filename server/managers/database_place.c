@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "text/urltext.h"
 
 /* Decode [from, to) behind what `out`, of 256 bytes, has already. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 /* A connection is looked for at so many places, beginning at the one that its id says. */
 #define PLACES 8
@@ -91,11 +91,8 @@ static void copy_text(char *to, size_t size, const char *text)
 {
     size_t length = strnlen(text, size);
 
-    if (length == size) {
-        length--;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
-            length--;
-    }
+    if (length == size)
+        length = utf8_cut(text, size - 1);
     memcpy(to, text, length);
     to[length] = '\0';
 }

@@ -9,6 +9,8 @@
 
 #include <weir/trace.h>
 
+#include "common/utf8.h"
+
 /* How many closed connections are remembered, and how many events of each one. */
 #define CLOSED_KEPT 64
 #define EVENTS_KEPT 16
@@ -85,11 +87,8 @@ static void note_cause(struct life *life, const weir_error *error)
 {
     size_t size = strlen(error->text);
 
-    if (size >= sizeof life->cause) {
-        size = sizeof life->cause - 1;
-        while (size > 0 && ((unsigned char)error->text[size] & 0xC0) == 0x80)
-            size--;
-    }
+    if (size >= sizeof life->cause)
+        size = utf8_cut(error->text, sizeof life->cause - 1);
     memcpy(life->cause, error->text, size);
     life->cause[size] = '\0';
 }

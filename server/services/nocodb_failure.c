@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "text/json_text.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 /* How much of NocoDB's message is passed on, in bytes. */
 #define MESSAGE_SIZE 256
@@ -29,7 +29,7 @@ static void copy_clean(const char *text, char *out, size_t size)
     size_t length = strlen(text), used = 0;
 
     for (size_t i = 0; i < length;) {
-        size_t bytes = utf8_char_size(text + i, length - i);
+        size_t bytes = utf8_length(text + i, text + length);
         bool is_fit = bytes > 0 && !is_control(text + i, bytes);
 
         if (used + (is_fit ? bytes : 1) >= size)

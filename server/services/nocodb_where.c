@@ -10,7 +10,7 @@
 
 #include "text/parse.h"
 #include "text/text.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 /* ---- What can be said at all ---------------------------------------------------------------- */
 

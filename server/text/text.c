@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "urltext.h"
+#include "common/utf8.h"
 
 /* Make room for `more` bytes and the terminating zero. */
 static bool reserve(struct text *text, size_t more)
@@ -73,20 +73,16 @@ void text_addf(struct text *text, const char *format, ...)
 
 void text_add_repaired(struct text *text, const char *string)
 {
-    size_t length = strlen(string);
+    const char *end = string + strlen(string);
 
-    while (length > 0) {
-        size_t size = 0;
-        for (size_t step; (step = utf8_char_size(string + size, length - size)) > 0;)
-            size += step;
+    while (string < end) {
+        size_t size = utf8_span(string, end);
         text_add_n(text, string, size);
         string += size;
-        length -= size;
-        if (length == 0)
+        if (string == end)
             return;
-        text_add(text, "\xef\xbf\xbd");
+        text_add(text, UTF8_REPLACEMENT);
         string++;
-        length--;
     }
 }
 

@@ -2,8 +2,8 @@
 /* The thread that keeps weir__coarse_word fresh while it is read, and sleeps while it is not. */
 #include "base/coarse_clock.h"
 
-#include "base/lock.h"
 #include "base/park.h"
+#include "common/lock.h"
 
 #include <signal.h>
 

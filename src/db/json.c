@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Results as JSON text, written in one pass into one growing buffer. */
 #include "base/double_text.h"
+#include "common/hex.h"
+#include "common/utf8.h"
 #include "db/result.h"
-#include "db/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -126,7 +127,6 @@ static weir_status write_base64(struct writer *w, const char *bytes, size_t size
 
 static char *write_escape(char *to, unsigned char c)
 {
-    static const char hex[] = "0123456789abcdef";
     static const char *const short_form = "\"\"\\\\\bb\ff\nn\rr\tt";
 
     for (const char *at = short_form; *at != '\0'; at += 2) {
@@ -137,16 +137,11 @@ static char *write_escape(char *to, unsigned char c)
         }
     }
     memcpy(to, "\\u00", 4);
-    to[4] = hex[c >> 4];
-    to[5] = hex[c & 15];
-    return to + 6;
+    return hex_write(to + 4, &c, 1);
 }
 
 /* Bytes taken at a time, so that the room for the worst case stays small. */
 #define STRING_STEP 1024
-
-/* What a reader sees in place of a byte that belongs to no character: U+FFFD. */
-#define REPLACEMENT "\xEF\xBF\xBD"
 
 /* The characters that begin before `stop`, escaped; returns what follows them. */
 static const unsigned char *write_characters(struct writer *w, char *to, const unsigned char *at,
@@ -157,9 +152,9 @@ static const unsigned char *write_characters(struct writer *w, char *to, const u
             to = write_escape(to, *at++);
             continue;
         }
-        size_t length = weir__utf8_length(at, end);
+        size_t length = utf8_length((const char *)at, (const char *)end);
         if (length == 0) {
-            to = (char *)memcpy(to, REPLACEMENT, 3) + 3;
+            to = (char *)memcpy(to, UTF8_REPLACEMENT, 3) + 3;
             at++;
         }
         for (; length > 0; length--)
@@ -187,18 +182,17 @@ static weir_status write_string(struct writer *w, const char *text, size_t size)
 }
 
 /* A value that is JSON already. Bytes of no character can only stand inside its strings. */
-static weir_status write_json(struct writer *w, const char *text, size_t size)
+static weir_status write_json(struct writer *w, const char *at, size_t size)
 {
-    const unsigned char *at = (const unsigned char *)text;
-    const unsigned char *end = at + size;
+    const char *end = at + size;
     weir_status status = WEIR_OK;
 
     while (status == WEIR_OK && at < end) {
-        size_t span = weir__utf8_span(at, end);
-        status = write_bytes(w, (const char *)at, span);
+        size_t span = utf8_span(at, end);
+        status = write_bytes(w, at, span);
         at += span;
         if (at < end && status == WEIR_OK) {
-            status = write_bytes(w, REPLACEMENT, 3);
+            status = write_bytes(w, UTF8_REPLACEMENT, 3);
             at++;
         }
     }
@@ -338,12 +332,9 @@ weir_status weir_result_row_to_json(const weir_result *result, size_t row, char 
 /* Whether text of a value is not UTF-8 in full. Blobs have no text. */
 static bool is_broken(const struct cell *cell)
 {
-    const unsigned char *at;
-
     if (cell->type != WEIR_TEXT && cell->type != WEIR_JSON && cell->type != WEIR_TIMESTAMP)
         return false;
-    at = (const unsigned char *)cell->text;
-    return weir__utf8_span(at, at + cell->size) < cell->size;
+    return !utf8_is_valid(cell->text, cell->size);
 }
 
 bool weir_result_is_utf8(const weir_result *result, size_t *ret_row, size_t *ret_column)

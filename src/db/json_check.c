@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Is this text one JSON value? Without recursion, so that depth costs no stack. */
+#include "common/hex.h"
+#include "common/utf8.h"
 #include "db/result.h"
-#include "db/utf8.h"
 
 #include <string.h>
 
@@ -65,7 +66,7 @@ static bytes pass_escape(bytes at, bytes end)
     if (end - at < 6)
         return NULL;
     for (int i = 2; i < 6; i++)
-        if (strchr("0123456789abcdefABCDEF", at[i]) == NULL || at[i] == '\0')
+        if (hex_digit((char)at[i]) < 0)
             return NULL;
     return at + 6;
 }
@@ -83,7 +84,7 @@ static bytes pass_string(bytes at, bytes end)
             at = pass_escape(at, end);
             continue;
         }
-        size_t length = weir__utf8_length(at, end);
+        size_t length = utf8_length((const char *)at, (const char *)end);
         at = length == 0 ? NULL : at + length;
     }
     return NULL;

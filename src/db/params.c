@@ -2,6 +2,8 @@
 /* Parameters in SQL: everything that the lexer takes for something else is left alone. */
 #include "db/params.h"
 
+#include "common/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,14 +121,14 @@ static weir_status add_positional(struct scanner *s)
     return add_place(s, (size_t)(end - s->at), number);
 }
 
-/* FNV-1a; names are short and come from the programmer. */
+/* Names are short and come from the programmer. */
 static size_t hash_name(const char *at, size_t size)
 {
-    uint32_t hash = 2166136261u;
+    uint64_t hash = FNV1A_START;
 
     for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)at[i]) * 16777619u;
-    return hash;
+        hash = fnv1a(hash, at[i]);
+    return (size_t)hash;
 }
 
 /* The bucket that holds this name, or the free one where it belongs. */

@@ -2,27 +2,12 @@
 /* The statement cache: a hash table, a list by age, and hints by address for the common hit. */
 #include "db/statement.h"
 
+#include "common/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- leaves ------------------------------------------------------------------------------ */
-
-/* Eight bytes at a time, multiply and fold: texts are hundreds of bytes and come from programs. */
-static uint64_t hash_text(const char *text, size_t size)
-{
-    uint64_t hash = size;
-
-    while (size > 0) {
-        uint64_t word = 0;
-        size_t step = size < sizeof word ? size : sizeof word;
-        memcpy(&word, text, step);
-        hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-        hash ^= hash >> 29;
-        text += step;
-        size -= step;
-    }
-    return hash;
-}
 
 /* Literals lie side by side, so the low bits of their addresses tell them apart well enough. */
 static struct statement **hint_of(struct statement_cache *cache, const char *sql)
@@ -188,7 +173,7 @@ weir_status weir__statement_get(struct statement_cache *cache, const char *sql,
     }
 
     size_t size = strlen(sql);
-    uint64_t hash = hash_text(sql, size);
+    uint64_t hash = hash_bytes(sql, size);
     struct statement *statement = find(cache, sql, size, hash);
     if (statement == NULL) {
         weir_status status = new_statement(cache, sql, size, &statement, reterr);

@@ -2,6 +2,8 @@
 /* The parser of database URLs. No error of this file quotes the URL: any part may be a password. */
 #include "db/url.h"
 
+#include "common/hex.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,17 +24,6 @@ static weir_status invalid_at(const struct parser *p, const char *at, const char
                           (size_t)(at - p->text) + 1, expected);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Append [from, to) decoded, without a terminator. */
 static weir_status decode(struct parser *p, const char *from, const char *to)
 {
@@ -41,13 +32,12 @@ static weir_status decode(struct parser *p, const char *from, const char *to)
             *p->room++ = *at;
             continue;
         }
-        int high = to - at >= 3 ? hex_digit(at[1]) : -1;
-        int low = high < 0 ? -1 : hex_digit(at[2]);
-        if (low < 0)
+        int byte = percent_read(at, to);
+        if (byte < 0)
             return invalid_at(p, at, "expected two hexadecimal digits after %");
-        if (high == 0 && low == 0)
+        if (byte == 0)
             return invalid_at(p, at, "%00 is not allowed");
-        *p->room++ = (char)(high * 16 + low);
+        *p->room++ = (char)byte;
         at += 2;
     }
     return WEIR_OK;

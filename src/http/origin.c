@@ -2,6 +2,8 @@
 /* Origins by name, and by when they were used last. */
 #include "http/origin.h"
 
+#include "common/hash.h"
+#include "common/random.h"
 #include "http/lock.h"
 
 #include <assert.h>
@@ -11,11 +13,7 @@
 
 uint32_t weir__origin_hash(const char *name)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    return hash;
+    return (uint32_t)fnv1a_text(FNV1A_START, name);
 }
 
 /* ---- making one -------------------------------------------------------------------------- */
@@ -144,12 +142,7 @@ bool weir__origins_have_surplus(const struct origins *all, int most_pools)
     return all->pools > most_pools || all->count > ORIGINS_REMEMBERED;
 }
 
-/* splitmix64 */
 uint64_t weir__origin_random_locked(struct origin *origin)
 {
-    uint64_t n = origin->random += UINT64_C(0x9E3779B97F4A7C15);
-
-    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return n ^ (n >> 31);
+    return weir__scatter_next(&origin->random);
 }

@@ -2,6 +2,7 @@
 /* Requests: built piece by piece, the first failure kept. No error of this file quotes a value. */
 #include "http/request.h"
 
+#include "common/hex.h"
 #include "http/options.h"
 #include "http/text.h"
 
@@ -406,7 +407,7 @@ weir_status weir_http_request_basic_auth(weir_http_request *request, const char 
 
 /* ---- the key of a request ---------------------------------------------------------------- */
 
-static weir_status draw_key(char *ret_key, size_t size, weir_error *reterr)
+static weir_status draw_key(char ret_key[33], weir_error *reterr)
 {
     unsigned char random[16];
     ssize_t got;
@@ -421,8 +422,7 @@ static weir_status draw_key(char *ret_key, size_t size, weir_error *reterr)
         reterr->native = native;
         return WEIR_SYSTEM;
     }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(ret_key + 2 * i, size - 2 * i, "%02x", random[i]);
+    *hex_write(ret_key, random, sizeof random) = '\0';
     return WEIR_OK;
 }
 
@@ -433,7 +433,7 @@ weir_status weir_http_request_idempotency_key(weir_http_request *request, const 
     weir_status status = WEIR_OK;
 
     if (key == NULL)
-        status = draw_key(drawn, sizeof drawn, &error);
+        status = draw_key(drawn, &error);
     if (status == WEIR_OK)
         status = add_field(request, "Idempotency-Key", key == NULL ? drawn : key, false, &error);
     return keep(request, status, &error);

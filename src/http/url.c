@@ -2,6 +2,7 @@
 /* URLs: checked, encoded, taken apart, compared. No error of this file quotes one: any part may be a secret. */
 #include "http/url.h"
 
+#include "common/hex.h"
 #include "http/host.h"
 #include "http/text.h"
 
@@ -94,17 +95,11 @@ static bool is_plain_in_host(char c)
 
 static char *put_encoded(char *to, const char *text, size_t size, bool (*stays)(char c))
 {
-    static const char digits[] = "0123456789ABCDEF";
-
     for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (stays(text[i])) {
+        if (stays(text[i]))
             *to++ = text[i];
-            continue;
-        }
-        *to++ = '%';
-        *to++ = digits[c >> 4];
-        *to++ = digits[c & 15];
+        else
+            to = percent_write(to, text[i]);
     }
     return to;
 }

@@ -2,15 +2,16 @@
 /* Labels as Prometheus' text writes them, from values that may be anything. */
 #include "observe/labels.h"
 
-#include <string.h>
+#include "common/hash.h"
+#include "common/utf8.h"
 
-#include "observe/utf8.h"
+#include <string.h>
 
 /* `size` 0: a byte that is part of no character. */
 static size_t escape_character(const char *at, size_t size, bool quotes, char *to)
 {
     if (size == 0) {
-        memcpy(to, "\xEF\xBF\xBD", 3);
+        memcpy(to, UTF8_REPLACEMENT, 3);
         return 3;
     }
     if (at[0] == '\\' || at[0] == '\n' || (at[0] == '"' && quotes)) {
@@ -30,7 +31,7 @@ size_t weir__escape(const char *text, bool quotes, char *to)
     size_t used = 0;
 
     while (text < limit) {
-        size_t size = weir__character(text, end);
+        size_t size = utf8_length(text, end);
 
         if (size > (size_t)(limit - text))
             break;
@@ -67,24 +68,7 @@ size_t weir__labels_write(const char *const *names, const char *const *values, s
     return used;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-    return hash ^ hash >> 32;
-}
-
-/* Eight bytes at a time. */
 uint32_t weir__labels_hash(const char *labels, size_t size)
 {
-    uint64_t hash = size;
-    uint64_t word = 0;
-    size_t at = 0;
-
-    for (; at + sizeof word <= size; at += sizeof word) {
-        memcpy(&word, labels + at, sizeof word);
-        hash = mix(hash, word);
-    }
-    word = 0;
-    memcpy(&word, labels + at, size - at);
-    return (uint32_t)mix(hash, word);
+    return (uint32_t)hash_bytes(labels, size);
 }

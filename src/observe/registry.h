@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "base/lock.h"
+#include "common/lock.h"
 #include "observe/number.h"
 
 /* Where the chains of a hash of series begin. */

@@ -2,9 +2,9 @@
 /* Spans: begun, given attributes and ended on one thread, whose current span they may be. */
 #include <weir/trace.h>
 
+#include "common/utf8.h"
 #include "observe/trace_ids.h"
 #include "observe/tracer.h"
-#include "observe/utf8.h"
 
 #include <string.h>
 #include <time.h>
@@ -22,7 +22,7 @@ static size_t copy_text(char *to, size_t room, const char *text, size_t limit)
     if (limit > room - 1)
         limit = room - 1;
     while (text < end) {
-        size_t size = weir__character(text, end);
+        size_t size = utf8_length(text, end);
 
         if (used + (size > 0 ? size : 1) > limit)
             break;

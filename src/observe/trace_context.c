@@ -2,6 +2,8 @@
 /* W3C Trace Context: the header that says which span of which trace a request belongs to. */
 #include <weir/trace.h>
 
+#include "common/hex.h"
+
 #include <string.h>
 
 /* "00-" trace id "-" span id "-" flags. */
@@ -12,12 +14,10 @@
 
 #define FLAG_SAMPLED 1
 
-/* The value of a digit; -1 for anything but those that the recommendation allows. */
+/* The value of a digit; -1 for anything but those that the recommendation allows, which has no capital letters. */
 static int digit(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'A' && c <= 'F' ? -1 : hex_digit(c);
 }
 
 /* Read bytes in hexadecimal; stops before the end of a text that is too short. */
@@ -68,13 +68,7 @@ bool weir_traceparent_parse(const char *text, weir_trace_context *ret_context)
 
 static void write_bytes(const uint8_t *bytes, size_t count, char *text)
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < count; i++) {
-        text[2 * i] = digits[bytes[i] >> 4];
-        text[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    text[2 * count] = '\0';
+    *hex_write(text, bytes, count) = '\0';
 }
 
 void weir_trace_id_format(const weir_trace_context *context, char ret_text[WEIR_TRACE_ID_SIZE])

@@ -4,6 +4,8 @@
 
 #include <weir/clock.h>
 
+#include "common/random.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -43,23 +45,13 @@ static _Thread_local struct {
     bool is_seeded;
 } local __attribute__((tls_model("initial-exec")));
 
-/* splitmix64. */
-static uint64_t mix(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
 /* What differs between threads and moments, where the kernel has nothing random to give yet. */
 static void seed_by_hand(void)
 {
     uint64_t seed = (uint64_t)weir_now() ^ ((uint64_t)getpid() << 40) ^ (uint64_t)(uintptr_t)&local;
 
     for (int i = 0; i < 4; i++)
-        local.state[i] = mix(&seed);
+        local.state[i] = weir__scatter_next(&seed);
 }
 
 static void seed(unsigned present_forks)

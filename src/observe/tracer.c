@@ -2,7 +2,7 @@
 /* The tracer: which traces are recorded, and the ring of the spans that ended last. */
 #include "observe/tracer.h"
 
-#include "base/lock.h"
+#include "common/lock.h"
 #include "base/park.h"
 #include "observe/trace_ids.h"
 

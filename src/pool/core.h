@@ -3,9 +3,10 @@
 #ifndef WEIR_POOL_CORE_H
 #define WEIR_POOL_CORE_H
 
-#include "base/lock.h"
-#include "base/park.h"
 #include "base/coarse_clock.h"
+#include "base/park.h"
+#include "common/lock.h"
+#include "common/random.h"
 #include "probes.h"
 #include "pool/peer.h"
 #include "pool/slots.h"
@@ -140,15 +141,6 @@ static inline weir_time weir__pool_coarse_now(weir_pool *pool)
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
 /* The absolute deadline of an acquire, computed from pool_timeout once when it is first asked for. */
 weir_time weir__acquire_deadline(weir_pool *pool, struct acquire *acquire);
-
-/* A number that looks random, from one that counts (splitmix64). */
-static inline uint64_t weir__scatter(uint64_t n)
-{
-    n += UINT64_C(0x9E3779B97F4A7C15);
-    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return n ^ (n >> 31);
-}
 
 /* checkout.c: to be called before the first lease of the process. */
 void weir__checkout_init(void);

@@ -5,7 +5,7 @@
 #include <ctype.h>
 
 #include "services/nocodb_where.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 #define MOST 4
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "managers/database_place.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 static void is_at(const char *url, const char *host, const char *name)
 {

@@ -242,6 +242,8 @@ def test_each_planted_violation_is_found():
     forbidden = [
         ("include/weir/x.h", '#include "../../src/base/park.h"'),
         ("include/weir/x.h", "#include <sys/types.h>"),
+        ("src/common/x.h", '#include "base/park.h"'),
+        ("src/common/x.h", "#include <weir/pool.h>"),
         ("src/base/x.c", '#include "pool/slots.h"'),
         ("src/base/x.c", "#include <weir/pool.h>"),
         ("src/pool/x.c", '#include "db/url.h"'),
@@ -272,6 +274,7 @@ def test_each_planted_violation_is_found():
         ("server/http/router.c", "#include <microhttpd.h>"),
         ("server/http/listener.c", "#include <jwt.h>"),
         ("server/http/listener.c", '#include "api/routes.h"'),
+        ("server/text/x.c", '#include "base/park.h"'),
         ("server/services/x.c", '#include "api/routes.h"'),
         ("server/services/x.c", '#include "http/exchange.h"'),
         ("server/managers/x.c", '#include "../services/x.h"'),
@@ -298,6 +301,8 @@ def test_what_the_table_allows_passes():
         "src/db/drivers/sqlite.c": "#include <sqlite3.h>\n",
         "src/http/url.c": '#include "http/url.h"\n#include <curl/curl.h>\n#include <openssl/evp.h>\n#include <sys/random.h>\n',
         "src/http/url.h": "#include <weir/pool.h>\n",
+        "src/common/utf8.h": "#include <string.h>\n",
+        "server/text/text.c": '#include "common/utf8.h"\n',
         "server/http/listener_reap.c": "#include <microhttpd.h>\n",
     }) == []
 

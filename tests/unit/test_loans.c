@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "managers/loans.h"
-#include "text/urltext.h"
+#include "common/utf8.h"
 
 static struct loan loan;
 

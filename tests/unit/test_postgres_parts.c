@@ -388,6 +388,53 @@ static void types_of_the_server_become_types_of_weir(void)
     check_int(weir__pg_type(999999), WEIR_TEXT);
 }
 
+/* ---- results ------------------------------------------------------------------------------- */
+
+/* What is read of a bytea value that a server wrote as `text`. */
+static weir_status read_bytea(char *text, weir_result **ret_result)
+{
+    PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc column = {.name = (char[]){"b"}, .typid = 17};
+    struct columns *columns = weir__columns_new(1, (const char *const[]){"b"});
+    struct cell *cells;
+    weir_error error;
+
+    check(PQsetResultAttrs(rows, 1, &column) != 0);
+    check(PQsetvalue(rows, 0, 0, text, (int)strlen(text)) != 0);
+    check_int(weir__result_new(columns, 1, 1 << 20, ret_result, &error), WEIR_OK);
+    check_int(weir__result_add_row(*ret_result, &cells, &error), WEIR_OK);
+    weir__columns_unref(columns);
+    weir_status status = weir__pg_read_row(*ret_result, rows, 0, cells, &error);
+    PQclear(rows);
+    return status;
+}
+
+/* PostgreSQL writes small letters; libpq, and so every other client, takes both. */
+static void a_bytea_value_may_have_digits_of_either_case(void)
+{
+    char texts[][8] = {"\\x0aF3", "\\x0af3", "\\x0AF3"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        weir_result *result = NULL;
+        check_int(read_bytea(texts[i], &result), WEIR_OK);
+        weir_value value = weir_result_value(result, 0, 0);
+        check_int(value.type, WEIR_BLOB);
+        check(value.size == 2 && memcmp(value.text, "\x0A\xF3", 2) == 0);
+        weir_result_close(result);
+    }
+}
+
+static void a_bytea_value_of_other_characters_is_refused(void)
+{
+    char texts[][8] = {"\\x0aG3", "\\x0a 3", "\\xx0"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        weir_result *result = NULL;
+        check_int(read_bytea(texts[i], &result), WEIR_QUERY);
+        weir_result_close(result);
+    }
+}
+
 int main(void)
 {
     run(a_fatal_error_is_a_disconnect_whatever_its_code);
@@ -411,5 +458,7 @@ int main(void)
     run(many_and_long_parameters_move_to_the_heap_unharmed);
     run(a_parameter_beyond_a_gigabyte_is_refused_unread);
     run(types_of_the_server_become_types_of_weir);
+    run(a_bytea_value_may_have_digits_of_either_case);
+    run(a_bytea_value_of_other_characters_is_refused);
     return check_done();
 }

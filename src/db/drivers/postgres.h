@@ -283,13 +283,6 @@ weir_status weir__pg_ask(struct pg_conn *conn, const struct pg_question *questio
                          weir_time deadline, struct pg_description *ret_description,
                          weir_error *reterr);
 
-/* A hash goes on with another value. */
-static inline uint64_t weir__pg_mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-    return hash ^ hash >> 32;
-}
-
 /* The name of this number on this connection. */
 void weir__pg_name(struct pg_conn *conn, uint64_t number, char name[48]);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who changes what names mean on PostgreSQL, and who has to know: ALTER, CREATE, DROP, search_path. */
+#include "common/random.h"
 #include "db/drivers/postgres.h"
 #include "db/lexer.h"
 
@@ -31,7 +32,7 @@ uint64_t weir__pg_random(void)
 
     /* Without random numbers a moment and an address tell connections apart well enough. */
     if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
-        number = (uint64_t)weir_now() * 0x9E3779B97F4A7C15u ^ (uintptr_t)&number;
+        number = weir__scatter((uint64_t)weir_now()) ^ (uintptr_t)&number;
     return number != 0 ? number : 1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Asking PostgreSQL what a statement is, and the names of those it keeps. */
+#include "common/hash.h"
 #include "db/drivers/postgres.h"
 
 #include <stdio.h>
@@ -79,16 +80,15 @@ static struct pg_description read_description(const PGresult *answer)
 
     for (int i = 0; i < PQnparams(answer); i++) {
         Oid type = PQparamtype(answer, i);
-        description.fingerprint = weir__pg_mix(description.fingerprint, type);
+        description.fingerprint = hash_mix(description.fingerprint, type);
         if (type == OID_TEXT && i < 64)
             description.texts |= (uint64_t)1 << i;
     }
     for (int i = 0; i < PQnfields(answer); i++) {
-        description.fingerprint = weir__pg_mix(description.fingerprint, PQftype(answer, i));
-        description.fingerprint =
-            weir__pg_mix(description.fingerprint, (uint64_t)PQfmod(answer, i));
+        description.fingerprint = hash_mix(description.fingerprint, PQftype(answer, i));
+        description.fingerprint = hash_mix(description.fingerprint, (uint64_t)PQfmod(answer, i));
         for (const char *at = PQfname(answer, i); *at != '\0'; at++)
-            description.fingerprint = weir__pg_mix(description.fingerprint, (unsigned char)*at);
+            description.fingerprint = hash_mix(description.fingerprint, (unsigned char)*at);
     }
     return description;
 }

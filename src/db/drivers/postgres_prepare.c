@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Preparing statements on PostgreSQL, seeing that they still hold, and letting go of them. */
+#include "common/hash.h"
 #include "db/drivers/postgres.h"
 #include "db/lexer.h"
 
@@ -217,7 +218,7 @@ static weir_status resolve_types(struct job *job, weir_error *reterr)
 static uint64_t *place_of(struct pg_conn *conn, const struct statement *statement,
                           const struct pg_params *params, uint64_t *ret_key)
 {
-    uint64_t key = weir__pg_mix(weir__pg_mix(statement->hash, params->blobs), params->numbers) << 2;
+    uint64_t key = hash_mix(hash_mix(statement->hash, params->blobs), params->numbers) << 2;
 
     *ret_key = key;
     return &conn->typed[key >> 2 & (PG_TYPED_PLACES - 1)];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cancel requests: each is a connection of its own, sent without anybody having to wait for it. */
+#include "common/hash.h"
 #include "db/drivers/postgres.h"
 
 #include <poll.h>
@@ -165,17 +166,14 @@ void weir__pg_requests_let_go(bool is_child)
 
 static uint64_t mix(uint64_t hash, const char *text)
 {
-    while (text != NULL && *text != '\0')
-        hash = (hash ^ (unsigned char)*text++) * UINT64_C(0x100000001B3);
-    return (hash ^ '/') * UINT64_C(0x100000001B3);
+    return fnv1a(fnv1a_text(hash, text != NULL ? text : ""), '/');
 }
 
 /* A number for the server of a connection; never 0. */
 static uint64_t server_of(PGconn *pg)
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    uint64_t hash = mix(FNV1A_START, PQhost(pg));
 
-    hash = mix(hash, PQhost(pg));
     hash = mix(hash, PQhostaddr(pg));
     return mix(hash, PQport(pg)) | 1;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Values on their way to PostgreSQL as parameters, and back from its results. */
 #include "base/double_text.h"
+#include "common/hex.h"
 #include "db/drivers/postgres.h"
 
 #include <float.h>
@@ -281,15 +282,6 @@ static double read_double(const char *text)
     if (read_short_double(text, &real))
         return real;
     return strtod_l(text, NULL, get_plain_locale());
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
 }
 
 /* bytea as `\x0af3`, the server's default. False when a byte is none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing SQLite's databases: files, what can only be read, and memory. */
+#include "common/hex.h"
 #include "db/drivers/sqlite.h"
 
 #include <errno.h>
@@ -161,7 +162,7 @@ static char *immutable_uri(const char *path)
     char *to = stpcpy(uri, "file:");
     for (; *path != '\0'; path++) {
         if (strchr("%?#", *path) != NULL)
-            to += sprintf(to, "%%%02X", (unsigned char)*path);
+            to = percent_write(to, *path);
         else
             *to++ = *path;
     }

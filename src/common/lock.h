@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A mutex that clang's -Wthread-safety can follow. */
-#ifndef WEIR_BASE_LOCK_H
-#define WEIR_BASE_LOCK_H
+#ifndef WEIR_COMMON_LOCK_H
+#define WEIR_COMMON_LOCK_H
 
 #include <pthread.h>
 
