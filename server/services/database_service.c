@@ -49,10 +49,8 @@ void database_service_close(struct database_service *service)
 
 static weir_status copy_text(char *text, size_t size, char **ret_text, weir_error *reterr)
 {
-    char *copy = malloc(size + 1);
+    char *copy = strndup(text, size);
 
-    if (copy != NULL)
-        memcpy(copy, text, size + 1);
     free(text);
     if (copy == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "make JSON: out of memory");

@@ -49,17 +49,6 @@ static weir_status curl_failed(CURLUcode code, weir_error *reterr)
     return weir_error_set(reterr, WEIR_INVALID, "URL: %s", curl_url_strerror(code));
 }
 
-static char *copy_text(const char *text, size_t size)
-{
-    char *copy = malloc(size + 1);
-
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    return copy;
-}
-
 static void forget_text(char *text)
 {
     if (text != NULL)
@@ -304,10 +293,10 @@ static weir_status write_texts(CURLU *handle, const struct reading *r, struct ur
     if (size <= URL_LIMIT) {
         size_t path = strcspn(text, "?");
         bool lacks_mark = path == size && has_empty_query(r->text);
-        url->text = copy_text(text, size + lacks_mark);
-        url->shown = copy_text(text, path);
-        if (lacks_mark && url->text != NULL)
-            url->text[size] = '?';
+        url->text = malloc(size + sizeof "?");
+        if (url->text != NULL)
+            strcpy(stpcpy(url->text, text), lacks_mark ? "?" : "");
+        url->shown = strndup(text, path);
     }
     curl_free(text);
     if (size > URL_LIMIT)
