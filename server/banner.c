@@ -19,7 +19,8 @@ static bool has_jurisdictions(const struct banner *banner)
     if (strncmp(banner->config->sql_conn_string, "sqlite", 6) != 0)
         return false;
     bool is_there = database_get_entry_by_id(banner->database, "Jurisdictions", "CHE",
-                                             weir_deadline_in(1000), &row, NULL, NULL) == WEIR_OK;
+                                             weir_deadline_in(1000), &row, NULL, NULL) == WEIR_OK &&
+                    row != NULL;
     free(row);
     return is_there;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define NO_ENTRY "no entry found with the specified id"
 #define MAX_LIMIT 1000
 #define DEFAULT_LIMIT 100
 
@@ -67,8 +68,7 @@ void handle_rows(void *arg, const struct http_request *request, struct http_resp
 /* The old service's word for a missing row beside the one for every error. */
 static void reply_no_entry(struct http_response *response)
 {
-    reply_json(response, 404,
-               json_pack("{s:s, s:s}", "detail", DATABASE_NO_ENTRY, "error", DATABASE_NO_ENTRY));
+    reply_json(response, 404, json_pack("{s:s, s:s}", "detail", NO_ENTRY, "error", NO_ENTRY));
 }
 
 void handle_row(void *arg, const struct http_request *request, struct http_response *response)
@@ -87,10 +87,10 @@ void handle_row(void *arg, const struct http_request *request, struct http_respo
     weir_status status =
         database_get_entry_by_id(app->database, table, http_request_path_param(request, "id"),
                                  http_request_deadline(request), &text, &is_utf8, &error);
-    if (status == WEIR_OK)
-        reply_rows(response, text, is_utf8);
-    else if (status == WEIR_NOT_FOUND && strcmp(error.text, DATABASE_NO_ENTRY) == 0)
+    if (status != WEIR_OK)
+        reply_database_error(response, &error, "");
+    else if (text == NULL)
         reply_no_entry(response);
     else
-        reply_database_error(response, &error, "");
+        reply_rows(response, text, is_utf8);
 }

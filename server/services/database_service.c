@@ -74,18 +74,22 @@ static weir_status rows_to_text(weir_result *result, char **ret_text, bool *ret_
     return copy_text(text, size, ret_text, reterr);
 }
 
+/* The first row as an object, NULL when there is none; closes the result, which may be NULL. */
 static weir_status first_row_to_text(weir_result *result, char **ret_text, bool *ret_is_utf8,
                                      weir_error *reterr)
 {
     char *text = NULL;
     size_t size = 0;
 
+    if (result == NULL || weir_result_row_count(result) == 0) {
+        weir_result_close(result);
+        *ret_text = NULL;
+        return WEIR_OK;
+    }
     weir_status status = weir_result_row_to_json(result, 0, &text, &size, reterr);
     if (status == WEIR_OK && ret_is_utf8 != NULL)
         *ret_is_utf8 = weir_result_is_utf8(result, NULL, NULL);
     weir_result_close(result);
-    if (status == WEIR_NOT_FOUND)
-        return weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
     if (status != WEIR_OK)
         return status;
     return copy_text(text, size, ret_text, reterr);
@@ -123,8 +127,9 @@ static weir_status run_table_query(struct database_service *service,
 }
 
 /*
- * The row with an id. An id that cannot be of the column's type is not found: PostgreSQL says so with an
- * error of class 22 (data exceptions), which a view may also have from computing its rows.
+ * The row with an id; *ret_result is NULL, or has no rows, when there is none. An id that cannot be of the
+ * column's type is not found: PostgreSQL says so with an error of class 22 (data exceptions), which a view may
+ * also have from computing its rows.
  */
 static weir_status ask_row(struct database_service *service, const weir_table *table,
                            const char *id, bool is_sqlite, weir_time deadline,
@@ -135,9 +140,7 @@ static weir_status ask_row(struct database_service *service, const weir_table *t
     for (int match = ID_MATCH_VALUE; match <= ID_MATCH_TEXT; match++) {
         struct table_query query = {0};
         status = table_query_row(&query, table, id, is_sqlite, (enum id_match)match, reterr);
-        if (status == WEIR_OK && query.is_never)
-            status = weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
-        if (status != WEIR_OK) {
+        if (status != WEIR_OK || query.is_never) {
             table_query_clear(&query);
             return status;
         }
@@ -149,7 +152,7 @@ static weir_status ask_row(struct database_service *service, const weir_table *t
     *ret_may_be_stale = is_stale(status, reterr);
     if (status == WEIR_QUERY && !is_sqlite && !table->is_view &&
         strncmp(reterr->sqlstate, "22", 2) == 0)
-        return weir_error_set(reterr, WEIR_NOT_FOUND, "%s", DATABASE_NO_ENTRY);
+        return WEIR_OK;
     return status;
 }
 
@@ -180,7 +183,7 @@ static weir_status ask_page(struct database_service *service, const weir_table *
 }
 
 /* Ask by what `ref` saw. *ret_may_be_stale tells that a newer look at the tables may lead to another
- * answer than this failure. */
+ * answer. */
 static weir_status ask_table(struct database_service *service, const struct table_request *request,
                              const struct schema_ref *ref, weir_time deadline,
                              weir_result **ret_result, bool *ret_may_be_stale, weir_error *reterr)
@@ -212,7 +215,7 @@ static weir_status request_table(struct database_service *service,
         status = ask_table(service, request, ref, deadline, ret_result, &may_be_stale, &error);
         schema_ref_drop(ref);
     }
-    if (status != WEIR_OK && may_be_stale) {
+    if (may_be_stale) {
         status = schema_cache_refresh(&service->schemas, deadline, &ref, &error);
         if (status == WEIR_OK) {
             status = ask_table(service, request, ref, deadline, ret_result, &may_be_stale, &error);

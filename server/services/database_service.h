@@ -5,9 +5,6 @@
 
 #include "managers/managed_db.h"
 
-/* What get_entry_by_id() says when there is no such row. */
-#define DATABASE_NO_ENTRY "no entry found with the specified id"
-
 /*
  * A service works on DatabaseManager; several share its one engine. It keeps what reflection last
  * saw: read once, and again on demand, when a table is asked for that was not there, or a statement
@@ -54,7 +51,9 @@ WEIR_MUST_CHECK weir_status database_get_rows(struct database_service *service, 
  * An id is as the JSON of the rows shows it (true, 2024-02-29T12:30:00, base64 of a blob) and found by the
  * column's index; one that cannot be of the column's type is merely not found.
  *
- * Errors: WEIR_NOT_FOUND with DATABASE_NO_ENTRY as text, or naming the table when that is missing;
+ * *ret_text is NULL when there is no such row.
+ *
+ * Errors: WEIR_NOT_FOUND when there is no such table;
  *         WEIR_INVALID for a table without a primary key of one column.
  */
 WEIR_MUST_CHECK weir_status database_get_entry_by_id(struct database_service *service,
