@@ -28,6 +28,20 @@ static inline void weir__mutex_init(struct weir__mutex *mutex)
     pthread_mutex_init(&mutex->raw, NULL);
 }
 
+/* One that is held for a few comparisons at a time: who finds it taken spins a little before it sleeps, which
+ * costs two system calls. */
+static inline void weir__mutex_init_adaptive(struct weir__mutex *mutex)
+{
+    pthread_mutexattr_t spins;
+
+    pthread_mutexattr_init(&spins);
+#ifdef __GLIBC__ /* elsewhere there is no such kind, and the lock is a plain one */
+    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(&mutex->raw, &spins);
+    pthread_mutexattr_destroy(&spins);
+}
+
 static inline void weir__mutex_clear(struct weir__mutex *mutex)
 {
     pthread_mutex_destroy(&mutex->raw);

@@ -48,7 +48,7 @@ static weir_time pause_for_all(const struct call *call, int unstated_pause_ms)
 }
 
 static void count_attempt_locked(struct origin_counts *c, const struct call *call,
-                                 const struct transfer *t)
+                                 const struct transfer *t) WEIR_REQUIRES(call->origin->lock)
 {
     c->attempts++;
     c->opened += (uint64_t)t->opened;
@@ -66,6 +66,7 @@ static void count_attempt_locked(struct origin_counts *c, const struct call *cal
 /* The last answer says what the origin speaks, whatever became of its body; not if its connection was
  * evicted since, for then it says what the origin spoke. */
 static void learn_version_locked(struct call *call, const struct transfer *t)
+    WEIR_REQUIRES(call->origin->lock)
 {
     weir_time evicted_at = atomic_load_explicit(&call->session->evicted_at, memory_order_acquire);
 
@@ -89,6 +90,7 @@ struct pending_events {
 /* Close it, and report for how long it is closed now, which may be less than was asked for. Returns
  * the same if that is news, else 0. */
 static weir_time cool_down_locked(struct call *call, weir_time pause)
+    WEIR_REQUIRES(call->origin->lock)
 {
     struct origin *origin = call->origin;
     weir_time before = origin->rate_limit.cool_down_until;
@@ -106,7 +108,7 @@ static weir_time cool_down_locked(struct call *call, weir_time pause)
 
 /* The budget counts a request once, by its first attempt at an origin; one that this machine could not
  * make is none. */
-static void deposit_locked(struct call *call)
+static void deposit_locked(struct call *call) WEIR_REQUIRES(call->origin->lock)
 {
     if (call->is_deposited || call->classification.system_errno != 0)
         return;
@@ -118,29 +120,28 @@ static void deposit_locked(struct call *call)
 static struct pending_events record_attempt(struct call *call, const struct transfer *t,
                                             const weir_permit *permit, weir_time begun)
 {
-    struct origin *origin = call->origin;
     weir_moment moment = weir__moment_of(call);
     weir_time now = call->now;
     struct pending_events pending = {0};
 
-    pthread_mutex_lock(&origin->lock);
+    weir__lock(&call->origin->lock);
     deposit_locked(call);
     if (call->session->options.use_breaker)
-        weir_breaker_record(&origin->breaker, permit,
+        weir_breaker_record(&call->origin->breaker, permit,
                             call->classification.is_ours ? WEIR_OUTCOME_IGNORED
                                                          : weir_breaker_classify(&call->attempt),
-                            now - begun, now, weir__origin_random_locked(origin));
-    pending.has_breaker = weir__breaker_is_untold_locked(origin, &pending.breaker);
-    pending.pause = pause_for_all(call, origin->unstated_pause_ms);
+                            now - begun, now, weir__origin_random_locked(call->origin));
+    pending.has_breaker = weir__breaker_is_untold_locked(call->origin, &pending.breaker);
+    pending.pause = pause_for_all(call, call->origin->unstated_pause_ms);
     if (pending.pause > 0)
         pending.pause = cool_down_locked(call, pending.pause);
-    count_attempt_locked(&origin->counts, call, t);
+    count_attempt_locked(&call->origin->counts, call, t);
     learn_version_locked(call, t);
-    pending.is_trim_due = now >= origin->trim_at;
+    pending.is_trim_due = now >= call->origin->trim_at;
     if (pending.is_trim_due)
-        origin->trim_at = now + TRIM_EVERY;
+        call->origin->trim_at = now + TRIM_EVERY;
     weir__decide_locked(call, &moment);
-    pthread_mutex_unlock(&origin->lock);
+    weir__unlock(&call->origin->lock);
     return pending;
 }
 
@@ -317,9 +318,9 @@ void weir__attempt(struct call *call)
         weir__decide(call, STEP_ABANDON,
                      (weir_retry_decision){WEIR_VERDICT_FAIL, WEIR_CAUSE_REFUSED, 0, 0});
         describe_attempt(call, NULL);
-        pthread_mutex_lock(&call->origin->lock);
+        weir__lock(&call->origin->lock);
         call->origin->counts.refused += call->classification.status != WEIR_CANCELLED;
-        pthread_mutex_unlock(&call->origin->lock);
+        weir__unlock(&call->origin->lock);
         return;
     }
     make_attempt(call, &permit, permit.at);

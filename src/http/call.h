@@ -98,10 +98,10 @@ void weir__attempt(struct call *call);
 /* decide.c: say what follows, and why. */
 void weir__decide(struct call *call, enum next_step step, weir_retry_decision decision);
 
-/* The moment in which an attempt is over, `now`, and what it asks for by Retry-After; then,
- * with the origin's lock, what follows. */
+/* The moment in which an attempt is over, `now`, and what it asks for by Retry-After; then what
+ * follows. */
 weir_moment weir__moment_of(struct call *call);
-void weir__decide_locked(struct call *call, weir_moment *moment);
+void weir__decide_locked(struct call *call, weir_moment *moment) WEIR_REQUIRES(call->origin->lock);
 
 /* Whether redirects are followed. */
 bool weir__follows(const struct call *call);
@@ -124,7 +124,8 @@ bool weir__is_signalled(struct call *call);
 weir_http_event weir__call_event(const struct call *call, weir_http_event_kind kind);
 
 /* The state of the breaker, if listeners do not know it yet; to be told without the lock. */
-bool weir__breaker_is_untold_locked(struct origin *origin, weir_breaker_state *ret_state);
+bool weir__breaker_is_untold_locked(struct origin *origin, weir_breaker_state *ret_state)
+    WEIR_REQUIRES(origin->lock);
 void weir__tell_breaker(const struct call *call, weir_breaker_state state);
 
 #endif

@@ -47,6 +47,7 @@ void weir__decide(struct call *call, enum next_step step, weir_retry_decision de
 
 /* What was decided by it or in its place. */
 static void note_locked(struct call *call, weir_retry_decision decision)
+    WEIR_REQUIRES(call->origin->lock)
 {
     weir__decide(call, STEP_POLICY, decision);
     call->origin->counts.causes[decision.cause]++;
@@ -55,6 +56,7 @@ static void note_locked(struct call *call, weir_retry_decision decision)
 /* Ask it, with the origin's budget. */
 static void ask_locked(struct call *call, const weir_retry_options *options,
                        weir_retry_state *state, weir_moment *moment)
+    WEIR_REQUIRES(call->origin->lock)
 {
     unsigned invalid = state->invalid_retry_afters;
     struct origin_counts *counts = &call->origin->counts;
@@ -99,7 +101,7 @@ static bool may_resend(const struct call *call)
            o->read != 0 && o->read != WEIR_RETRY_DISABLED;
 }
 
-static bool resends_locked(struct call *call)
+static bool resends_locked(struct call *call) WEIR_REQUIRES(call->origin->lock)
 {
     struct origin *origin = call->origin;
 
@@ -128,6 +130,7 @@ bool weir__becomes_get(const struct call *call)
 }
 
 static void redirect_locked(struct call *call, weir_moment *moment)
+    WEIR_REQUIRES(call->origin->lock)
 {
     call->attempt.kind = WEIR_ATTEMPT_REDIRECT;
     if (weir__becomes_get(call))
@@ -142,6 +145,7 @@ static void redirect_locked(struct call *call, weir_moment *moment)
 /* Where it could only be sent in chunks again, to a server that has none, it cannot be sent again. A redirect
  * may lead to another server; whether that one has chunks is asked there. */
 static void ask_for_repeat_locked(struct call *call, weir_moment *moment)
+    WEIR_REQUIRES(call->origin->lock)
 {
     if (call->has_lost_chunks)
         call->attempt.is_rewindable = false;

@@ -14,10 +14,10 @@ static void wake_multi(void *arg)
 
 static void let_wake(weir_http_request *request, CURLM *multi)
 {
-    pthread_mutex_lock(&request->lock);
+    weir__lock(&request->lock);
     request->wake = multi != NULL ? wake_multi : NULL;
     request->wake_arg = multi;
-    pthread_mutex_unlock(&request->lock);
+    weir__unlock(&request->lock);
 }
 
 /* A closing session lets attempts in flight end by themselves, until they are cut. */

@@ -19,14 +19,14 @@ const char *weir_http_event_name(weir_http_event_kind kind)
 weir_status weir__http_listen(weir_http *session, const struct http_listener *listener,
                               weir_error *reterr)
 {
-    pthread_mutex_lock(&session->lock);
+    weir__lock(&session->lock);
     int count = atomic_load_explicit(&session->listener_count, memory_order_relaxed);
     if (count < SESSION_LISTENERS) {
         session->listeners[count] = *listener;
         atomic_store_explicit(&session->listener_count, count + 1, memory_order_release);
         atomic_fetch_or_explicit(&session->listener_mask, listener->mask, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     if (count < SESSION_LISTENERS)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_FULL,

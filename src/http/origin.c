@@ -4,7 +4,6 @@
 
 #include "common/hash.h"
 #include "common/random.h"
-#include "http/lock.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ struct origin *weir__origin_new(const weir_http_options *options, const char *na
         status = weir_rate_limiter_init(&origin->rate_limit, &options->rate_limit, NULL);
     assert(status == WEIR_OK);
     (void)status;
-    weir__lock_init(&origin->lock);
+    weir__mutex_init_adaptive(&origin->lock);
     return origin;
 }
 
@@ -46,7 +45,7 @@ void weir__origin_free(struct origin *origin)
     if (origin == NULL)
         return;
     assert(origin->pool == NULL);
-    pthread_mutex_destroy(&origin->lock);
+    weir__mutex_clear(&origin->lock);
     free(origin);
 }
 

@@ -5,9 +5,8 @@
 
 #include <weir/http.h>
 
+#include "common/lock.h"
 #include "http/url.h"
-
-#include <pthread.h>
 
 /* What an origin counts, under its lock; the names are those of weir_http_origin. */
 struct origin_counts {
@@ -33,7 +32,7 @@ struct origin {
     bool is_set; /* by hand: never forgotten */
 
     /* under its own lock, which is held for arithmetic only */
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     weir_breaker breaker;
     weir_breaker_state told_state; /* the state that listeners were told last */
     weir_budget budget;
@@ -81,7 +80,7 @@ struct surplus {
 struct surplus weir__origins_trim(struct origins *all, int most_pools);
 bool weir__origins_have_surplus(const struct origins *all, int most_pools);
 
-/* 64 random bits. With the origin's lock. */
-uint64_t weir__origin_random_locked(struct origin *origin);
+/* 64 random bits. */
+uint64_t weir__origin_random_locked(struct origin *origin) WEIR_REQUIRES(origin->lock);
 
 #endif

@@ -53,10 +53,10 @@ static bool lacks_chunks(struct call *call)
         return false;
 
     weir_time evicted_at = atomic_load_explicit(&call->session->evicted_at, memory_order_acquire);
-    pthread_mutex_lock(&call->origin->lock);
+    weir__lock(&call->origin->lock);
     bool is_http_1_0 =
         call->origin->http_1_0_until > call->now && call->origin->http_1_0_evicted_at == evicted_at;
-    pthread_mutex_unlock(&call->origin->lock);
+    weir__unlock(&call->origin->lock);
     if (is_http_1_0)
         weir__refuse(
             call, WEIR_UNSUPPORTED,
@@ -76,6 +76,7 @@ static bool is_barred(struct call *call)
 
 /* Ask the breaker, with the origin's lock. */
 static bool permit_locked(struct call *call, weir_time now, weir_permit *ret_permit)
+    WEIR_REQUIRES(call->origin->lock)
 {
     return !call->session->options.use_breaker ||
            weir_breaker_acquire(&call->origin->breaker, now, ret_permit);
@@ -83,6 +84,7 @@ static bool permit_locked(struct call *call, weir_time now, weir_permit *ret_per
 
 /* Give a permit back that was not used. */
 static void return_permit_locked(struct call *call, weir_time now, const weir_permit *permit)
+    WEIR_REQUIRES(call->origin->lock)
 {
     if (call->session->options.use_breaker)
         weir_breaker_record(&call->origin->breaker, permit, WEIR_OUTCOME_IGNORED, 0, now, 0);
@@ -125,25 +127,24 @@ struct answer {
 static struct answer ask(struct call *call, weir_time now, const weir_rate_limiter_pass *held,
                          weir_permit *ret_permit)
 {
-    struct origin *origin = call->origin;
     struct answer answer = {0};
 
-    pthread_mutex_lock(&origin->lock);
+    weir__lock(&call->origin->lock);
     answer.is_permitted = permit_locked(call, now, ret_permit);
-    answer.state = origin->breaker.state;
-    answer.open_for = origin->breaker.open_until - now;
-    answer.is_pending = weir__breaker_is_untold_locked(origin, &answer.state);
+    answer.state = call->origin->breaker.state;
+    answer.open_for = call->origin->breaker.open_until - now;
+    answer.is_pending = weir__breaker_is_untold_locked(call->origin, &answer.state);
     if (answer.is_permitted && held != NULL &&
-        weir_rate_limiter_enter(&origin->rate_limit, held, now)) {
+        weir_rate_limiter_enter(&call->origin->rate_limit, held, now)) {
         answer.is_in_time = true;
         answer.pass = *held;
     } else if (answer.is_permitted) {
         answer.is_in_time =
-            weir_rate_limiter_reserve(&origin->rate_limit, now, call->deadline, &answer.pass);
+            weir_rate_limiter_reserve(&call->origin->rate_limit, now, call->deadline, &answer.pass);
         if (!answer.is_in_time || answer.pass.at > now)
             return_permit_locked(call, now, ret_permit);
     }
-    pthread_mutex_unlock(&origin->lock);
+    weir__unlock(&call->origin->lock);
     if (answer.is_pending) {
         weir__tell_breaker(call, answer.state);
         weir__call_now(call); /* that may have taken long */
@@ -192,14 +193,14 @@ static enum permit_state renew_permit(struct call *call, struct attempt_permit *
     weir_time now = call->now;
     weir_breaker_state state = WEIR_BREAKER_CLOSED;
 
-    pthread_mutex_lock(&call->origin->lock);
+    weir__lock(&call->origin->lock);
     return_permit_locked(call, now, &permit->breaker);
     bool is_open = weir_rate_limiter_enter(&call->origin->rate_limit, &permit->pass, now);
     bool is_permitted = is_open && permit_locked(call, now, &permit->breaker);
     bool is_pending = weir__breaker_is_untold_locked(call->origin, &state);
     weir_time open_for = call->origin->breaker.open_until - now;
     state = call->origin->breaker.state;
-    pthread_mutex_unlock(&call->origin->lock);
+    weir__unlock(&call->origin->lock);
     if (is_pending)
         weir__tell_breaker(call, state);
     if (!is_open)
@@ -212,9 +213,9 @@ static enum permit_state renew_permit(struct call *call, struct attempt_permit *
 
 static void abandon_permit(struct call *call, const weir_permit *permit)
 {
-    pthread_mutex_lock(&call->origin->lock);
+    weir__lock(&call->origin->lock);
     return_permit_locked(call, call->now, permit);
-    pthread_mutex_unlock(&call->origin->lock);
+    weir__unlock(&call->origin->lock);
 }
 
 /* ---- a handle ---------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ static weir_http_request *new_request(const char *method)
     request->method = strdup(method);
     request->max_body_bytes = -1;
     request->follow_redirects = -1;
-    pthread_mutex_init(&request->lock, NULL);
+    weir__mutex_init(&request->lock);
     return request;
 }
 
@@ -141,7 +141,7 @@ void weir_http_request_close(weir_http_request *request)
     clear_body(request);
     weir__history_clear(&request->history);
     weir__url_clear(&request->url);
-    pthread_mutex_destroy(&request->lock);
+    weir__mutex_clear(&request->lock);
     free(request->method);
     free(request);
 }
@@ -581,10 +581,10 @@ void weir__request_signal(weir_http_request *request, enum request_signal signal
            !atomic_compare_exchange_weak(&request->word, &was, (uint32_t)signal))
         continue;
     weir_wake((uint32_t *)(uintptr_t)&request->word);
-    pthread_mutex_lock(&request->lock);
+    weir__lock(&request->lock);
     if (request->wake != NULL)
         request->wake(request->wake_arg);
-    pthread_mutex_unlock(&request->lock);
+    weir__unlock(&request->lock);
 }
 
 void weir_http_request_cancel(weir_http_request *request)

@@ -3,10 +3,10 @@
 #ifndef WEIR_HTTP_REQUEST_H
 #define WEIR_HTTP_REQUEST_H
 
+#include "common/lock.h"
 #include "http/history.h"
 #include "http/url.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* One header field, as the line that is sent: "Name: value". */
@@ -62,7 +62,7 @@ struct weir_http_request {
      * sender that is on the wire; NULL while it is not.
      */
     _Atomic uint32_t word;
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     void (*wake)(void *arg);
     void *wake_arg;
 

@@ -204,9 +204,9 @@ static enum next stay(struct call *call)
             weir__call_now(call);
     }
     if (next == NEXT_ERROR && call->classification.status == WEIR_CANCELLED) {
-        pthread_mutex_lock(&call->origin->lock);
+        weir__lock(&call->origin->lock);
         call->origin->counts.cancelled++;
-        pthread_mutex_unlock(&call->origin->lock);
+        weir__unlock(&call->origin->lock);
     }
     return next;
 }

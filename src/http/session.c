@@ -34,20 +34,22 @@ void weir__http_wait(const weir_http *session, _Atomic uint32_t *word, uint32_t 
 
 /* ---- open -------------------------------------------------------------------------------- */
 
-static void lock_names(CURL *easy, curl_lock_data data, curl_lock_access access, void *arg)
+/* Taken here and given back there, at libcurl's wish. */
+static void lock_names(CURL *easy, curl_lock_data data, curl_lock_access access,
+                       void *arg) WEIR_UNCHECKED
 {
     weir_http *session = arg;
 
     (void)easy, (void)access;
-    pthread_mutex_lock(&session->name_locks[data]);
+    weir__lock(&session->name_locks[data]);
 }
 
-static void unlock_names(CURL *easy, curl_lock_data data, void *arg)
+static void unlock_names(CURL *easy, curl_lock_data data, void *arg) WEIR_UNCHECKED
 {
     weir_http *session = arg;
 
     (void)easy;
-    pthread_mutex_unlock(&session->name_locks[data]);
+    weir__unlock(&session->name_locks[data]);
 }
 
 /* Only names are shared between handles: connections and TLS sessions cannot be, in libcurl before 8.10
@@ -126,8 +128,8 @@ static void free_session(weir_http *session)
     weir__http_listeners_clear(session);
     weir__http_options_clear(&session->options);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
-        pthread_mutex_destroy(&session->name_locks[i]);
-    pthread_mutex_destroy(&session->lock);
+        weir__mutex_clear(&session->name_locks[i]);
+    weir__mutex_clear(&session->lock);
     free(session);
 }
 
@@ -185,9 +187,9 @@ weir_status weir_http_open(const weir_http_options *options, weir_http **ret_ses
     weir_http *session = calloc(1, sizeof *session);
     if (session == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "http: out of memory");
-    weir__lock_init(&session->lock);
+    weir__mutex_init_adaptive(&session->lock);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
-        pthread_mutex_init(&session->name_locks[i], NULL);
+        weir__mutex_init(&session->name_locks[i]);
     status = fill(session, options, reterr);
     if (status != WEIR_OK) {
         free_session(session);
@@ -220,11 +222,12 @@ static int signal_all(weir_http *session)
 {
     int count = 0;
 
-    pthread_mutex_lock(&session->lock);
-    session->guarded.is_closing = true;
-    for (weir_http_request *r = session->guarded.first; r != NULL; r = r->next, count++)
+    weir__lock(&session->lock);
+    weir__session_guarded_locked(session)->is_closing = true;
+    for (weir_http_request *r = weir__session_guarded_locked(session)->first; r != NULL;
+         r = r->next, count++)
         weir__request_signal(r, SIGNAL_CLOSED);
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     return count;
 }
 
@@ -232,10 +235,11 @@ static int count_calls(weir_http *session)
 {
     int count = 0;
 
-    pthread_mutex_lock(&session->lock);
-    for (weir_http_request *r = session->guarded.first; r != NULL; r = r->next)
+    weir__lock(&session->lock);
+    for (weir_http_request *r = weir__session_guarded_locked(session)->first; r != NULL;
+         r = r->next)
         count++;
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     return count;
 }
 
@@ -333,9 +337,9 @@ static weir_status take_set(weir_http *session, const char *text, struct origin 
     weir__url_clear(&url);
     if (status != WEIR_OK)
         return status;
-    pthread_mutex_lock(&session->lock);
+    weir__lock(&session->lock);
     (*ret_origin)->is_set = true;
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     return WEIR_OK;
 }
 
@@ -355,12 +359,12 @@ weir_status weir_http_set_rate_limit(weir_http *session, const char *url,
     status = take_set(session, url, &origin, reterr);
     if (status != WEIR_OK)
         return status;
-    pthread_mutex_lock(&origin->lock);
+    weir__lock(&origin->lock);
     /* Passes of the old rate limiter are void: their holders reserve again. */
     fresh.cool_downs = origin->rate_limit.cool_downs + 1;
     origin->rate_limit = fresh;
     origin->unstated_pause_ms = unstated_pause_ms;
-    pthread_mutex_unlock(&origin->lock);
+    weir__unlock(&origin->lock);
     weir__origin_release(session, origin);
     return WEIR_OK;
 }
@@ -373,9 +377,9 @@ weir_status weir_http_set_breaker(weir_http *session, const char *url, weir_brea
     weir_status status = take_set(session, url, &origin, reterr);
     if (status != WEIR_OK)
         return status;
-    pthread_mutex_lock(&origin->lock);
+    weir__lock(&origin->lock);
     status = weir_breaker_set(&origin->breaker, state, reterr);
-    pthread_mutex_unlock(&origin->lock);
+    weir__unlock(&origin->lock);
     weir__origin_release(session, origin);
     return status;
 }
@@ -404,7 +408,7 @@ static void describe_policies(weir_http *session, struct origin *origin, weir_ht
 {
     weir_time now = weir__http_now(session);
 
-    pthread_mutex_lock(&origin->lock);
+    weir__lock(&origin->lock);
     weir_breaker_get_stats(&origin->breaker, now, &ret->breaker);
     ret->budget_balance =
         session->options.use_budget ? weir_budget_balance(&origin->budget, now) : -1;
@@ -412,15 +416,15 @@ static void describe_policies(weir_http *session, struct origin *origin, weir_ht
         origin->rate_limit.cool_down_until > now ? origin->rate_limit.cool_down_until : 0;
     ret->cool_downs = origin->cool_downs;
     copy_counts(&origin->counts, ret);
-    pthread_mutex_unlock(&origin->lock);
+    weir__unlock(&origin->lock);
 }
 
 /* Stays for as long as the origin is held. */
 static weir_pool *pool_of(weir_http *session, const struct origin *origin)
 {
-    pthread_mutex_lock(&session->lock);
+    weir__lock(&session->lock);
     weir_pool *pool = origin->pool;
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     return pool;
 }
 
@@ -433,15 +437,16 @@ size_t weir_http_get_origins(weir_http *session, weir_http_origin *origins, size
     if (held == NULL)
         return 0;
 
-    pthread_mutex_lock(&session->lock);
-    for (struct origin *o = session->guarded.origins.newest; o != NULL; o = o->older, count++) {
+    weir__lock(&session->lock);
+    for (struct origin *o = weir__session_guarded_locked(session)->origins.newest; o != NULL;
+         o = o->older, count++) {
         if (listed == capacity)
             continue;
         o->references++;
         origins[listed] = (weir_http_origin){.in_flight = o->in_flight, .requests = o->requests};
         held[listed++] = o;
     }
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     for (size_t i = 0; i < listed; i++) {
         snprintf(origins[i].name, sizeof origins[i].name, "%s", held[i]->name);
         describe_policies(session, held[i], &origins[i]);

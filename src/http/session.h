@@ -5,11 +5,9 @@
 
 #include <weir/http.h>
 
-#include "http/lock.h"
 #include "http/origin.h"
 #include "http/trust.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define SESSION_LISTENERS 8
@@ -35,7 +33,7 @@ struct weir_http {
     struct trust *trust;
     char *no_proxy; /* hosts reached without a proxy; NULL: none, as where there is no proxy */
     CURLSH *names;  /* resolved names, shared by all handles */
-    pthread_mutex_t name_locks[CURL_LOCK_DATA_LAST]; /* libcurl takes them around `names` */
+    struct weir__mutex name_locks[CURL_LOCK_DATA_LAST]; /* libcurl takes them around `names` */
     weir_pool *total;     /* a slot is the right to one attempt in flight: max_total */
     int64_t idle_timeout; /* nanoseconds */
 
@@ -48,9 +46,15 @@ struct weir_http {
     _Atomic int listener_count; /* grows under the lock, after the entry is written */
     struct http_listener listeners[SESSION_LISTENERS];
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct session_guarded guarded;
 };
+
+static inline struct session_guarded *weir__session_guarded_locked(weir_http *session)
+    WEIR_REQUIRES(session->lock)
+{
+    return &session->guarded;
+}
 
 /* The session's clock. */
 weir_time weir__http_now(const weir_http *session);

@@ -10,8 +10,9 @@
 /* ---- calls that enter and leave ----------------------------------------------------------- */
 
 static void enter_locked(weir_http *session, weir_http_request *request)
+    WEIR_REQUIRES(session->lock)
 {
-    struct session_guarded *g = &session->guarded;
+    struct session_guarded *g = weir__session_guarded_locked(session);
 
     request->previous = NULL;
     request->next = g->first;
@@ -21,8 +22,9 @@ static void enter_locked(weir_http *session, weir_http_request *request)
 }
 
 static void leave_locked(weir_http *session, weir_http_request *request)
+    WEIR_REQUIRES(session->lock)
 {
-    struct session_guarded *g = &session->guarded;
+    struct session_guarded *g = weir__session_guarded_locked(session);
 
     if (request->next != NULL)
         request->next->previous = request->previous;
@@ -66,10 +68,10 @@ static void trim(weir_http *session)
     bool goes_on = true;
 
     while (goes_on) {
-        pthread_mutex_lock(&session->lock);
-        struct surplus surplus =
-            weir__origins_trim(&session->guarded.origins, session->options.pool_connections);
-        pthread_mutex_unlock(&session->lock);
+        weir__lock(&session->lock);
+        struct surplus surplus = weir__origins_trim(&weir__session_guarded_locked(session)->origins,
+                                                    session->options.pool_connections);
+        weir__unlock(&session->lock);
         goes_on = surplus.pool != NULL || surplus.origin != NULL;
         weir_pool_close(surplus.pool);
         weir__origin_free(surplus.origin);
@@ -86,9 +88,9 @@ struct spare {
 
 /* The origin, held, if it is there or can be made of what is spare; else NULL. */
 static struct origin *take_locked(weir_http *session, const char *name, uint32_t hash,
-                                  struct spare *spare)
+                                  struct spare *spare) WEIR_REQUIRES(session->lock)
 {
-    struct origins *all = &session->guarded.origins;
+    struct origins *all = &weir__session_guarded_locked(session)->origins;
     struct origin *origin = weir__origins_find(all, name, hash);
 
     if (spare->pool == NULL && (origin == NULL || origin->pool == NULL))
@@ -133,7 +135,7 @@ struct caller {
 };
 
 static void count_call_locked(weir_http *session, struct origin *origin,
-                              const struct caller *caller)
+                              const struct caller *caller) WEIR_REQUIRES(session->lock)
 {
     if (!caller->is_calling)
         return;
@@ -158,16 +160,16 @@ static weir_status take(weir_http *session, const char *name, const struct calle
             status = prepare(session, name, &spare, reterr);
         if (status != WEIR_OK)
             break;
-        pthread_mutex_lock(&session->lock);
-        is_closing = session->guarded.is_closing;
+        weir__lock(&session->lock);
+        is_closing = weir__session_guarded_locked(session)->is_closing;
         if (!is_closing)
             origin = take_locked(session, name, hash, &spare);
         if (origin != NULL)
             count_call_locked(session, origin, caller);
-        has_surplus =
-            origin != NULL && weir__origins_have_surplus(&session->guarded.origins,
-                                                         session->options.pool_connections);
-        pthread_mutex_unlock(&session->lock);
+        has_surplus = origin != NULL &&
+                      weir__origins_have_surplus(&weir__session_guarded_locked(session)->origins,
+                                                 session->options.pool_connections);
+        weir__unlock(&session->lock);
     }
     weir_pool_close(spare.pool);
     weir__origin_free(spare.origin);
@@ -188,9 +190,9 @@ weir_status weir__origin_acquire(weir_http *session, const char *name, struct or
 
 void weir__origin_release(weir_http *session, struct origin *origin)
 {
-    pthread_mutex_lock(&session->lock);
+    weir__lock(&session->lock);
     origin->references--;
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
 }
 
 weir_status weir__origin_begin_call(weir_http *session, const char *name,
@@ -202,14 +204,14 @@ weir_status weir__origin_begin_call(weir_http *session, const char *name,
 
 void weir__origin_end_call(weir_http *session, struct origin *origin, weir_http_request *request)
 {
-    pthread_mutex_lock(&session->lock);
+    weir__lock(&session->lock);
     if (origin != NULL) {
         origin->in_flight--;
         origin->references--;
     }
     if (request != NULL)
         leave_locked(session, request);
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
 }
 
 /* ---- all of them ------------------------------------------------------------------------- */
@@ -217,14 +219,15 @@ void weir__origin_end_call(weir_http *session, struct origin *origin, weir_http_
 /* The next origin with a pool after one that is held, which is let go; held. */
 static struct origin *next_held(weir_http *session, struct origin *held)
 {
-    pthread_mutex_lock(&session->lock);
-    struct origin *origin = weir__origins_next(&session->guarded.origins, held);
+    weir__lock(&session->lock);
+    struct origin *origin =
+        weir__origins_next(&weir__session_guarded_locked(session)->origins, held);
 
     if (origin != NULL)
         origin->references++;
     if (held != NULL)
         held->references--;
-    pthread_mutex_unlock(&session->lock);
+    weir__unlock(&session->lock);
     return origin;
 }
 

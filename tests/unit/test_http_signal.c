@@ -47,7 +47,7 @@ static void note_wake(void *arg)
     struct woken *woken = arg;
 
     woken->times++;
-    woken->lock_state = pthread_mutex_trylock(&woken->request->lock);
+    woken->lock_state = pthread_mutex_trylock(&woken->request->lock.raw);
     woken->word = atomic_load(&woken->request->word);
 }
 
@@ -62,8 +62,8 @@ static void a_sender_on_the_wire_is_woken_under_the_lock_after_the_word_is_writt
     check_int(woken.times, 1);
     check_int(woken.lock_state, EBUSY);
     check_int(woken.word, SIGNAL_CANCELLED);
-    check_int(pthread_mutex_trylock(&request->lock), 0);
-    pthread_mutex_unlock(&request->lock);
+    check_int(pthread_mutex_trylock(&request->lock.raw), 0);
+    pthread_mutex_unlock(&request->lock.raw);
     weir_http_request_close(request);
 }
 
