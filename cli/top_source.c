@@ -11,6 +11,8 @@
 #include <jansson.h>
 #include <weir/http.h>
 
+#include "common/lock.h"
+
 #define LONGEST_PAUSE_MS 10000
 #define FIRST_PAUSE_MS 500
 
@@ -26,7 +28,7 @@ struct top_source {
         is_stopping; /* 0, then 1: set by top_source_close(), read and slept on by the thread; atomic,
                              relaxed, for it publishes nothing but itself */
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct top_snapshot snapshot; /* guarded by it */
 };
 
@@ -35,9 +37,9 @@ struct top_source {
 static void publish(struct top_source *source)
 {
     source->draft.count++;
-    pthread_mutex_lock(&source->lock);
+    weir__lock(&source->lock);
     source->snapshot = source->draft;
-    pthread_mutex_unlock(&source->lock);
+    weir__unlock(&source->lock);
 }
 
 static void fail(struct top_source *source, enum top_state state, const char *problem)
@@ -157,11 +159,11 @@ weir_status top_source_start(struct top_source *source, weir_error *reterr)
 
 bool top_source_read(struct top_source *source, struct top_snapshot *snapshot)
 {
-    pthread_mutex_lock(&source->lock);
+    weir__lock(&source->lock);
     bool has_changed = source->snapshot.count != snapshot->count;
     if (has_changed)
         *snapshot = source->snapshot;
-    pthread_mutex_unlock(&source->lock);
+    weir__unlock(&source->lock);
     return has_changed;
 }
 
@@ -215,7 +217,7 @@ weir_status top_source_open(const char *url, const char *token, int interval_ms,
     if (source == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "weir top: out of memory");
     source->interval_ms = interval_ms;
-    pthread_mutex_init(&source->lock, NULL);
+    weir__mutex_init(&source->lock);
     weir_status status = open_session(source, reterr);
     if (status == WEIR_OK)
         status = open_request(source, url, token, reterr);
@@ -239,6 +241,6 @@ void top_source_close(struct top_source *source)
     }
     weir_http_request_close(source->request);
     weir_http_close(source->session);
-    pthread_mutex_destroy(&source->lock);
+    weir__mutex_clear(&source->lock);
     free(source);
 }

@@ -83,7 +83,7 @@ struct attempt {
     const struct verify_check *check;
     const struct verification *verification;
     const struct verify_database *database;
-    pthread_mutex_t lock; /* guards what follows */
+    struct weir__mutex lock; /* guards what follows */
     pthread_cond_t changed;
     struct verify_finding finding;
     bool is_done;
@@ -93,7 +93,7 @@ struct attempt {
 static void free_attempt(struct attempt *attempt)
 {
     pthread_cond_destroy(&attempt->changed);
-    pthread_mutex_destroy(&attempt->lock);
+    weir__mutex_clear(&attempt->lock);
     free(attempt);
 }
 
@@ -108,7 +108,7 @@ static struct attempt *new_attempt(const struct verify_check *check,
     attempt->check = check;
     attempt->verification = verification;
     attempt->database = database;
-    pthread_mutex_init(&attempt->lock, NULL);
+    weir__mutex_init(&attempt->lock);
     condition_init(&attempt->changed);
     return attempt;
 }
@@ -119,12 +119,12 @@ static void *run_attempt(void *arg)
     struct verify_finding finding = {VERIFY_FAIL, "the check reported no result"};
 
     attempt->check->run(attempt->verification, attempt->database, &finding);
-    pthread_mutex_lock(&attempt->lock);
+    weir__lock(&attempt->lock);
     attempt->finding = finding;
     attempt->is_done = true;
     bool is_last = attempt->is_given_up;
     pthread_cond_signal(&attempt->changed);
-    pthread_mutex_unlock(&attempt->lock);
+    weir__unlock(&attempt->lock);
     if (is_last)
         free_attempt(attempt);
     return NULL;
@@ -138,7 +138,7 @@ static bool await_end(struct attempt *attempt, bool (*tick)(void *arg, weir_time
     weir_time begin = weir_now(), now = begin, end = begin + limit_ms * WEIR_MS;
     bool goes_on = true;
 
-    pthread_mutex_lock(&attempt->lock);
+    weir__lock(&attempt->lock);
     while (!attempt->is_done && goes_on && now < end) {
         weir_time until = now + TICK_MS * WEIR_MS < end ? now + TICK_MS * WEIR_MS : end;
         condition_wait(&attempt->changed, &attempt->lock, until);
@@ -149,7 +149,7 @@ static bool await_end(struct attempt *attempt, bool (*tick)(void *arg, weir_time
     attempt->is_given_up = !is_done;
     if (is_done)
         *ret_finding = attempt->finding;
-    pthread_mutex_unlock(&attempt->lock);
+    weir__unlock(&attempt->lock);
     if (!is_done && !goes_on)
         verify_fail(ret_finding, "interrupted");
     else if (!is_done)

@@ -2,10 +2,11 @@
 /* A secret that can be replaced while others use it. */
 #include "secret.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/lock.h"
 
 /* The secret while it is the current one, and whoever is between take and put, hold it. */
 struct secret_hold {
@@ -17,7 +18,7 @@ struct secret_hold {
 };
 
 struct secret {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct secret_hold *current_locked;
 };
 
@@ -44,7 +45,7 @@ weir_status secret_open(const char *text, struct secret **ret_secret, weir_error
         free(first);
         return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
     }
-    pthread_mutex_init(&secret->lock, NULL);
+    weir__mutex_init(&secret->lock);
     secret->current_locked = first;
     *ret_secret = secret;
     return WEIR_OK;
@@ -55,7 +56,7 @@ void secret_close(struct secret *secret)
     if (secret == NULL)
         return;
     secret_put(secret->current_locked);
-    pthread_mutex_destroy(&secret->lock);
+    weir__mutex_clear(&secret->lock);
     free(secret);
 }
 
@@ -65,20 +66,20 @@ weir_status secret_replace(struct secret *secret, const char *text, weir_error *
 
     if (next == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory");
-    pthread_mutex_lock(&secret->lock);
+    weir__lock(&secret->lock);
     struct secret_hold *former = secret->current_locked;
     secret->current_locked = next;
-    pthread_mutex_unlock(&secret->lock);
+    weir__unlock(&secret->lock);
     secret_put(former);
     return WEIR_OK;
 }
 
 struct secret_hold *secret_take(struct secret *secret)
 {
-    pthread_mutex_lock(&secret->lock);
+    weir__lock(&secret->lock);
     struct secret_hold *hold = secret->current_locked;
     atomic_fetch_add_explicit(&hold->holders, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&secret->lock);
+    weir__unlock(&secret->lock);
     return hold;
 }
 

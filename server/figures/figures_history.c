@@ -2,14 +2,14 @@
 /* The figures of the last ten minutes, one moment a second, for a console that is opened now. */
 #include "figures_history.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "common/lock.h"
 #include "text/text.h"
 
 struct figures_history {
     const char *names[FIGURES_HISTORY_POOLS];
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by it. */
     size_t count; /* moments that were added; number n stands at n % FIGURES_HISTORY_MOMENTS */
     struct figures_moment moments[FIGURES_HISTORY_MOMENTS];
@@ -29,7 +29,7 @@ struct figures_history *figures_history_open(const char *const names[FIGURES_HIS
         return NULL;
     for (size_t i = 0; i < FIGURES_HISTORY_POOLS; i++)
         history->names[i] = names[i];
-    pthread_mutex_init(&history->lock, NULL);
+    weir__mutex_init(&history->lock);
     return history;
 }
 
@@ -37,26 +37,26 @@ void figures_history_close(struct figures_history *history)
 {
     if (history == NULL)
         return;
-    pthread_mutex_destroy(&history->lock);
+    weir__mutex_clear(&history->lock);
     free(history);
 }
 
 void figures_history_add(struct figures_history *history, const struct figures_moment *moment)
 {
-    pthread_mutex_lock(&history->lock);
+    weir__lock(&history->lock);
     history->moments[history->count++ % FIGURES_HISTORY_MOMENTS] = *moment;
-    pthread_mutex_unlock(&history->lock);
+    weir__unlock(&history->lock);
 }
 
 static void copy_moments(struct figures_history *history, struct copy *copy)
 {
-    pthread_mutex_lock(&history->lock);
+    weir__lock(&history->lock);
     size_t first =
         history->count > FIGURES_HISTORY_MOMENTS ? history->count - FIGURES_HISTORY_MOMENTS : 0;
     copy->count = history->count - first;
     for (size_t i = 0; i < copy->count; i++)
         copy->moments[i] = history->moments[(first + i) % FIGURES_HISTORY_MOMENTS];
-    pthread_mutex_unlock(&history->lock);
+    weir__unlock(&history->lock);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */

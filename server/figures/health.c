@@ -2,11 +2,11 @@
 /* The prober's thread, and the snapshot it leaves behind. */
 #include "health.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/lock.h"
 #include "log/log.h"
 #include "text/text.h"
 #include "threads/background.h"
@@ -29,7 +29,7 @@ struct health {
     struct background *prober;
 
     /* Held for copying only, never during a check. Guards what follows. */
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     bool is_draining;
     struct state states[HEALTH_MAX_COMPONENTS];
 };
@@ -56,10 +56,10 @@ static void check_one(struct health *health, size_t i)
     snprintf(after.reason, sizeof after.reason, "%s",
              component->tell != NULL ? component->tell(&error) : error.text);
 
-    pthread_mutex_lock(&health->lock);
+    weir__lock(&health->lock);
     struct state before = health->states[i];
     health->states[i] = after;
-    pthread_mutex_unlock(&health->lock);
+    weir__unlock(&health->lock);
     log_change(component, &before, &after, &error);
 }
 
@@ -75,7 +75,7 @@ static void probe(struct background *prober, void *arg)
 
 static void clear(struct health *health)
 {
-    pthread_mutex_destroy(&health->lock);
+    weir__mutex_clear(&health->lock);
     free(health);
 }
 
@@ -88,7 +88,7 @@ weir_status health_start(const struct health_component *components, size_t count
         return weir_error_set(reterr, WEIR_NO_MEMORY, "start health checks: out of memory");
     health->count = count < HEALTH_MAX_COMPONENTS ? count : HEALTH_MAX_COMPONENTS;
     memcpy(health->components, components, health->count * sizeof *components);
-    pthread_mutex_init(&health->lock, NULL);
+    weir__mutex_init(&health->lock);
     for (size_t i = 0; i < health->count; i++)
         health->states[i].checked_at = weir_now();
 
@@ -104,9 +104,9 @@ weir_status health_start(const struct health_component *components, size_t count
 
 void health_set_draining(struct health *health)
 {
-    pthread_mutex_lock(&health->lock);
+    weir__lock(&health->lock);
     health->is_draining = true;
-    pthread_mutex_unlock(&health->lock);
+    weir__unlock(&health->lock);
 }
 
 /* Add one component's line; whether it is fine. */
@@ -131,10 +131,10 @@ char *health_report(struct health *health, bool *ret_is_ready)
     struct state states[HEALTH_MAX_COMPONENTS];
     struct text out = {0};
 
-    pthread_mutex_lock(&health->lock);
+    weir__lock(&health->lock);
     memcpy(states, health->states, sizeof states);
     bool is_draining = health->is_draining;
-    pthread_mutex_unlock(&health->lock);
+    weir__unlock(&health->lock);
 
     bool is_ready = !is_draining;
     text_addf(&out, "server: %s\n", is_draining ? "draining" : "ok");

@@ -2,9 +2,9 @@
 /* What happened within the last minute in pools and with other servers, added to their own figures. */
 #include "lately.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "common/lock.h"
 #include "growth.h"
 
 /* More origins than are listed at once, so that one that comes and goes is remembered. */
@@ -34,7 +34,7 @@ _Static_assert(COUNT(origin_counters) <= GROWTH_COUNTERS, "room for every counte
 
 struct lately {
     weir_time began;
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by it. */
     struct growth *pools;
     struct growth *origins;
@@ -47,7 +47,7 @@ struct lately *lately_open(weir_time now)
     if (lately == NULL)
         return NULL;
     lately->began = now;
-    pthread_mutex_init(&lately->lock, NULL);
+    weir__mutex_init(&lately->lock);
     lately->pools = growth_open(POOLS, COUNT(pool_counters));
     lately->origins = growth_open(ORIGINS, COUNT(origin_counters));
     if (lately->pools != NULL && lately->origins != NULL)
@@ -62,7 +62,7 @@ void lately_close(struct lately *lately)
         return;
     growth_close(lately->pools);
     growth_close(lately->origins);
-    pthread_mutex_destroy(&lately->lock);
+    weir__mutex_clear(&lately->lock);
     free(lately);
 }
 
@@ -108,11 +108,11 @@ static void add_to(struct lately *lately, struct growth *growth, json_t *thing,
     if (name == NULL || name[0] == '\0' || json_object_get(thing, "counters") == NULL)
         return;
     read_counters(thing, counters, count, values);
-    pthread_mutex_lock(&lately->lock);
+    weir__lock(&lately->lock);
     if (is_look)
         growth_note(growth, name, now, values);
     growth_since(growth, name, now, values, grown);
-    pthread_mutex_unlock(&lately->lock);
+    weir__unlock(&lately->lock);
     json_object_set_new(thing, "recent",
                         recent_json(counters, count, grown, known_seconds(lately, now)));
 }

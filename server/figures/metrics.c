@@ -2,11 +2,11 @@
 /* The figures of the backend: its pools, databases and session, the requests it answers, its process. */
 #include "metrics.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/lock.h"
 #include "managers/db_manager.h"
 #include "managers/http_session_manager.h"
 #include "managers/suggestions_db_manager.h"
@@ -42,7 +42,7 @@ struct server_metrics {
     struct db_handle *databases[DATABASES]; /* held while watched; NULL: not watched */
     struct http_handle *session;            /* the same */
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct cache_entry entries[CACHE_ENTRIES]; /* guarded by lock */
 };
 
@@ -69,7 +69,7 @@ weir_status server_metrics_open(struct server_metrics **ret_metrics, weir_error 
 
     if (metrics == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "open metrics: out of memory");
-    pthread_mutex_init(&metrics->lock, NULL);
+    weir__mutex_init(&metrics->lock);
     weir_status status = weir_metrics_open(&metrics->registry, reterr);
     if (status == WEIR_OK)
         status = weir_metrics_watch_process(metrics->registry, reterr);
@@ -89,7 +89,7 @@ void server_metrics_close(struct server_metrics *metrics)
     if (metrics == NULL)
         return;
     weir_metrics_close(metrics->registry);
-    pthread_mutex_destroy(&metrics->lock);
+    weir__mutex_clear(&metrics->lock);
     free(metrics);
 }
 
@@ -274,16 +274,16 @@ void server_metrics_count_request(struct server_metrics *metrics, const struct h
     struct cache_entry *place = &metrics->entries[place_of(&like)];
     struct cache_entry found;
 
-    pthread_mutex_lock(&metrics->lock);
+    weir__lock(&metrics->lock);
     found = *place;
-    pthread_mutex_unlock(&metrics->lock);
+    weir__unlock(&metrics->lock);
     if (found.series == NULL || found.route != like.route || found.method != like.method ||
         found.status != like.status || found.is_complete != like.is_complete) {
         like.series = series_of(metrics, &like);
         found = like;
-        pthread_mutex_lock(&metrics->lock);
+        weir__lock(&metrics->lock);
         *place = like;
-        pthread_mutex_unlock(&metrics->lock);
+        weir__unlock(&metrics->lock);
     }
     weir_series_record(found.series, access->duration);
 }

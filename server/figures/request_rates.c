@@ -2,9 +2,10 @@
 /* How many requests the server answered lately, how many of them with an error, and how long they took. */
 #include "request_rates.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/lock.h"
 
 /* Buckets, eight for each doubling from 16 us on; what takes more than four minutes is in the last. */
 #define LEAST (16 * WEIR_US)
@@ -25,7 +26,7 @@ struct step {
 };
 
 struct request_rates {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by it. */
     struct step current;
     uint64_t count; /* steps that have ended; number n stands at n % STEPS */
@@ -39,7 +40,7 @@ struct request_rates *request_rates_open(weir_time now)
     if (rates == NULL)
         return NULL;
     rates->current.began = now;
-    pthread_mutex_init(&rates->lock, NULL);
+    weir__mutex_init(&rates->lock);
     return rates;
 }
 
@@ -47,7 +48,7 @@ void request_rates_close(struct request_rates *rates)
 {
     if (rates == NULL)
         return;
-    pthread_mutex_destroy(&rates->lock);
+    weir__mutex_clear(&rates->lock);
     free(rates);
 }
 
@@ -91,14 +92,14 @@ void request_rates_count(struct request_rates *rates, unsigned status, weir_time
 {
     int bucket = bucket_of(duration);
 
-    pthread_mutex_lock(&rates->lock);
+    weir__lock(&rates->lock);
     rates->current.requests++;
     rates->current.refused += status >= 400 && status < 500;
     rates->current.failed += status >= 500;
     rates->current.buckets[bucket]++;
     if (duration > rates->current.max)
         rates->current.max = duration;
-    pthread_mutex_unlock(&rates->lock);
+    weir__unlock(&rates->lock);
 }
 
 static void add(struct step *sum, const struct step *step)
@@ -128,12 +129,12 @@ static void describe(const struct step *step, struct request_figures *ret_figure
 void request_rates_step(struct request_rates *rates, weir_time now,
                         struct request_figures *ret_figures)
 {
-    pthread_mutex_lock(&rates->lock);
+    weir__lock(&rates->lock);
     struct step ended = rates->current;
     ended.ended = now;
     rates->steps[rates->count++ % STEPS] = ended;
     rates->current = (struct step){.began = now};
-    pthread_mutex_unlock(&rates->lock);
+    weir__unlock(&rates->lock);
     describe(&ended, ret_figures);
 }
 
@@ -142,7 +143,7 @@ void request_rates_lately(struct request_rates *rates, weir_time now,
 {
     struct step sum = {.began = now, .ended = now};
 
-    pthread_mutex_lock(&rates->lock);
+    weir__lock(&rates->lock);
     uint64_t least = rates->count > STEPS ? rates->count - STEPS : 0;
     for (uint64_t n = rates->count; n > least; n--) {
         const struct step *step = &rates->steps[(n - 1) % STEPS];
@@ -154,7 +155,7 @@ void request_rates_lately(struct request_rates *rates, weir_time now,
         sum.began = step->began;
         add(&sum, step);
     }
-    pthread_mutex_unlock(&rates->lock);
+    weir__unlock(&rates->lock);
     if (sum.began == now)
         sum.ended = now;
     describe(&sum, ret_figures);

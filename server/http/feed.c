@@ -36,7 +36,7 @@ struct feed {
     unsigned max_readers;
     weir_time max_age;
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by lock. */
     pthread_cond_t is_wanted; /* an issue is, or it has ended */
     struct feed_reader *readers;
@@ -65,7 +65,7 @@ static void free_issue(struct issue *issue)
     free(issue);
 }
 
-static void wake_all_locked(struct feed *feed)
+static void wake_all_locked(struct feed *feed) WEIR_REQUIRES(feed->lock)
 {
     for (struct feed_reader *reader = feed->readers; reader != NULL; reader = reader->next) {
         if (reader->is_asleep) {
@@ -85,7 +85,7 @@ void feed_publish(struct feed *feed, char *bytes, size_t size)
         return;
     }
     *issue = (struct issue){.bytes = bytes, .size = size, .users = 1};
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     if (feed->has_ended || feed->reader_count == 0) {
         unused = issue;
     } else {
@@ -94,7 +94,7 @@ void feed_publish(struct feed *feed, char *bytes, size_t size)
         feed->newest = issue;
         wake_all_locked(feed);
     }
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     free_issue(unused);
 }
 
@@ -102,18 +102,18 @@ void feed_end(struct feed *feed)
 {
     struct issue *unused;
 
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     feed->has_ended = true;
     unused = drop_locked(feed->newest);
     feed->newest = NULL;
     wake_all_locked(feed);
     pthread_cond_broadcast(&feed->is_wanted);
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     free_issue(unused);
 }
 
 /* Somebody reads, and finds nothing. */
-static bool is_wanted_locked(const struct feed *feed)
+static bool is_wanted_locked(const struct feed *feed) WEIR_REQUIRES(feed->lock)
 {
     return feed->reader_count > 0 && feed->newest == NULL;
 }
@@ -123,11 +123,11 @@ bool feed_wait(struct feed *feed, weir_time until)
     int error = 0;
     bool has_ended;
 
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     while (!feed->has_ended && !is_wanted_locked(feed) && error == 0)
         error = condition_wait(&feed->is_wanted, &feed->lock, until);
     has_ended = feed->has_ended;
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     return !has_ended;
 }
 
@@ -137,13 +137,13 @@ unsigned feed_reader_count(struct feed *feed)
 {
     unsigned count;
 
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     count = feed->reader_count;
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     return count;
 }
 
-static bool link_locked(struct feed *feed, struct feed_reader *reader)
+static bool link_locked(struct feed *feed, struct feed_reader *reader) WEIR_REQUIRES(feed->lock)
 {
     if (feed->has_ended || feed->reader_count >= feed->max_readers)
         return false;
@@ -159,9 +159,9 @@ static bool link_locked(struct feed *feed, struct feed_reader *reader)
 
 void feed_set_max_readers(struct feed *feed, unsigned max_readers)
 {
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     feed->max_readers = max_readers;
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
 }
 
 struct feed_reader *feed_join(struct feed *feed)
@@ -173,9 +173,9 @@ struct feed_reader *feed_join(struct feed *feed)
         return NULL;
     reader->feed = feed;
     reader->expires_at = weir_now() + feed->max_age;
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     is_in = link_locked(feed, reader);
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     if (is_in)
         return reader;
     free(reader);
@@ -191,7 +191,7 @@ void feed_leave(struct feed_reader *reader)
     if (reader == NULL)
         return;
     feed = reader->feed;
-    pthread_mutex_lock(&feed->lock);
+    weir__lock(&feed->lock);
     assert(!reader->is_asleep);
     own = drop_locked(reader->issue);
     *(reader->previous == NULL ? &feed->readers : &reader->previous->next) = reader->next;
@@ -202,7 +202,7 @@ void feed_leave(struct feed_reader *reader)
         newest = drop_locked(feed->newest);
         feed->newest = NULL;
     }
-    pthread_mutex_unlock(&feed->lock);
+    weir__unlock(&feed->lock);
     free_issue(own);
     free_issue(newest);
     free(reader);
@@ -210,6 +210,7 @@ void feed_leave(struct feed_reader *reader)
 
 /* Begin the newest issue, sleep, or hear that it is over. */
 static ssize_t begin_locked(struct feed_reader *reader, const struct feed_sleeper *sleeper)
+    WEIR_REQUIRES(reader->feed->lock)
 {
     struct feed *feed = reader->feed;
 
@@ -232,9 +233,9 @@ static void finish(struct feed_reader *reader)
 {
     struct issue *unused;
 
-    pthread_mutex_lock(&reader->feed->lock);
+    weir__lock(&reader->feed->lock);
     unused = drop_locked(reader->issue);
-    pthread_mutex_unlock(&reader->feed->lock);
+    weir__unlock(&reader->feed->lock);
     reader->issue = NULL;
     free_issue(unused);
 }
@@ -248,9 +249,9 @@ ssize_t feed_read(struct feed_reader *reader, const struct feed_sleeper *sleeper
     if (reader->issue == NULL) {
         ssize_t begun;
 
-        pthread_mutex_lock(&reader->feed->lock);
+        weir__lock(&reader->feed->lock);
         begun = begin_locked(reader, sleeper);
-        pthread_mutex_unlock(&reader->feed->lock);
+        weir__unlock(&reader->feed->lock);
         if (begun <= 0)
             return begun;
     }
@@ -275,7 +276,7 @@ weir_status feed_open(unsigned max_readers, weir_time max_age, struct feed **ret
         return weir_error_set(reterr, WEIR_NO_MEMORY, "open a feed: out of memory");
     feed->max_readers = max_readers;
     feed->max_age = max_age;
-    pthread_mutex_init(&feed->lock, NULL);
+    weir__mutex_init(&feed->lock);
     condition_init(&feed->is_wanted);
     *ret_feed = feed;
     return WEIR_OK;
@@ -287,6 +288,6 @@ void feed_close(struct feed *feed)
         return;
     assert(feed->has_ended && feed->reader_count == 0);
     pthread_cond_destroy(&feed->is_wanted);
-    pthread_mutex_destroy(&feed->lock);
+    weir__mutex_clear(&feed->lock);
     free(feed);
 }

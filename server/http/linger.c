@@ -10,7 +10,7 @@
 
 void linger_init(struct linger_set *set)
 {
-    pthread_mutex_init(&set->lock, NULL);
+    weir__mutex_init(&set->lock);
     set->count = 0;
 }
 
@@ -18,7 +18,7 @@ void linger_clear(struct linger_set *set)
 {
     while (set->count > 0)
         close(set->sockets[--set->count].fd);
-    pthread_mutex_destroy(&set->lock);
+    weir__mutex_clear(&set->lock);
 }
 
 void linger_add(struct linger_set *set, int fd)
@@ -27,11 +27,11 @@ void linger_add(struct linger_set *set, int fd)
     bool is_taken;
 
     shutdown(fd, SHUT_WR);
-    pthread_mutex_lock(&set->lock);
+    weir__lock(&set->lock);
     is_taken = set->count < LINGER_SOCKETS;
     if (is_taken)
         set->sockets[set->count++] = entry;
-    pthread_mutex_unlock(&set->lock);
+    weir__unlock(&set->lock);
     if (!is_taken)
         close(fd);
 }
@@ -57,10 +57,10 @@ static size_t snapshot(struct linger_set *set, struct lingering *ret_entries)
 {
     size_t count;
 
-    pthread_mutex_lock(&set->lock);
+    weir__lock(&set->lock);
     count = set->count;
     memcpy(ret_entries, set->sockets, count * sizeof(*ret_entries));
-    pthread_mutex_unlock(&set->lock);
+    weir__unlock(&set->lock);
     return count;
 }
 
@@ -69,14 +69,14 @@ static void update_entry(struct linger_set *set, const struct lingering *entry, 
 {
     size_t i = 0;
 
-    pthread_mutex_lock(&set->lock);
+    weir__lock(&set->lock);
     while (set->sockets[i].fd != entry->fd)
         i++;
     if (is_done)
         set->sockets[i] = set->sockets[--set->count];
     else
         set->sockets[i].discarded = entry->discarded;
-    pthread_mutex_unlock(&set->lock);
+    weir__unlock(&set->lock);
     if (is_done)
         close(entry->fd);
 }

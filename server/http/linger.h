@@ -3,12 +3,13 @@
 #ifndef WEIR_SERVER_LINGER_H
 #define WEIR_SERVER_LINGER_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <weir/clock.h>
+
+#include "common/lock.h"
 
 /*
  * A socket closed while bytes of the client are still unread (or on their way) is reset by the
@@ -29,7 +30,7 @@ struct lingering {
 
 /* Memory is the owner's; linger_init() first, linger_clear() last. */
 struct linger_set {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by lock; entries are added by any thread and removed by the thread of linger_maintain() only. */
     struct lingering sockets[LINGER_SOCKETS];
     size_t count;

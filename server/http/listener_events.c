@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/lock.h"
 #include "exchange.h"
 #include "exchange_chunks.h"
 #include "threads/thread_start.h"
@@ -39,7 +40,7 @@ struct event_thread {
     atomic_bool is_woken; /* wake_fd has an event, or will have one */
     atomic_bool is_stopping;
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by lock. No more than the door has room for, which the acceptor sees to. */
     struct arrival *first;
     struct arrival *last;
@@ -69,10 +70,10 @@ void event_thread_enter(struct event_thread *thread, int fd, const struct sockad
     }
     *arrival = (struct arrival){NULL, fd, *address, address_size};
     atomic_fetch_add(&thread->door->entering, 1);
-    pthread_mutex_lock(&thread->lock);
+    weir__lock(&thread->lock);
     *(thread->first == NULL ? &thread->first : &thread->last->next) = arrival;
     thread->last = arrival;
-    pthread_mutex_unlock(&thread->lock);
+    weir__unlock(&thread->lock);
     wake(thread);
 }
 
@@ -88,10 +89,10 @@ static struct arrival *take_arrivals(struct event_thread *thread)
 {
     struct arrival *first;
 
-    pthread_mutex_lock(&thread->lock);
+    weir__lock(&thread->lock);
     first = thread->first;
     thread->first = NULL;
-    pthread_mutex_unlock(&thread->lock);
+    weir__unlock(&thread->lock);
     return first;
 }
 
@@ -172,7 +173,7 @@ static void free_thread(struct event_thread *thread)
     }
     if (thread->wake_fd >= 0)
         close(thread->wake_fd);
-    pthread_mutex_destroy(&thread->lock);
+    weir__mutex_clear(&thread->lock);
     free(thread);
 }
 
@@ -198,7 +199,7 @@ weir_status event_thread_start(struct door *door, struct event_thread **ret_thre
         return weir_error_set(reterr, WEIR_NO_MEMORY, "start the event thread: out of memory");
     thread->door = door;
     thread->wake_fd = -1;
-    pthread_mutex_init(&thread->lock, NULL);
+    weir__mutex_init(&thread->lock);
     error = start(thread);
     if (error == 0) {
         *ret_thread = thread;

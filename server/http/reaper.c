@@ -42,7 +42,7 @@ struct reaper {
     atomic_bool is_stopping;
     struct linger_set linger;
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by lock. */
     pthread_cond_t has_left; /* some connection left its phase */
     struct conn_list lists[CONN_PHASES];
@@ -54,7 +54,7 @@ struct reaper {
 
 /* ---- Lists -------------------------------------------------------------------------------- */
 
-static void unlink_locked(struct reaper *reaper, struct conn *conn)
+static void unlink_locked(struct reaper *reaper, struct conn *conn) WEIR_REQUIRES(reaper->lock)
 {
     struct conn_list *list = &reaper->lists[conn->phase];
 
@@ -64,7 +64,7 @@ static void unlink_locked(struct reaper *reaper, struct conn *conn)
 }
 
 static void link_locked(struct reaper *reaper, struct conn *conn, enum conn_phase phase,
-                        weir_time now)
+                        weir_time now) WEIR_REQUIRES(reaper->lock)
 {
     struct conn_list *list = &reaper->lists[phase];
 
@@ -78,7 +78,7 @@ static void link_locked(struct reaper *reaper, struct conn *conn, enum conn_phas
 }
 
 static void move_locked(struct reaper *reaper, struct conn *conn, enum conn_phase phase,
-                        weir_time now)
+                        weir_time now) WEIR_REQUIRES(reaper->lock)
 {
     if (conn->phase == CONN_CUT)
         return;
@@ -89,7 +89,7 @@ static void move_locked(struct reaper *reaper, struct conn *conn, enum conn_phas
 
 /* ---- Clients that have left --------------------------------------------------------------- */
 
-static void note_left_locked(struct reaper *reaper, struct conn *conn)
+static void note_left_locked(struct reaper *reaper, struct conn *conn) WEIR_REQUIRES(reaper->lock)
 {
     if (reaper->first_left == NULL)
         reaper->remind_at = weir_now() + REMIND_MS * WEIR_MS;
@@ -102,7 +102,7 @@ static void note_left_locked(struct reaper *reaper, struct conn *conn)
 }
 
 /* An event that nobody has taken yet goes with the descriptor, so none is of a connection that is gone. */
-static void forget_left_locked(struct reaper *reaper, struct conn *conn)
+static void forget_left_locked(struct reaper *reaper, struct conn *conn) WEIR_REQUIRES(reaper->lock)
 {
     epoll_ctl(reaper->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     if (!conn->has_left)
@@ -123,7 +123,7 @@ static bool is_being_read(const struct conn *conn)
  * everybody who waits for one. The first may come before the event thread has read the last bytes and be
  * taken for them again; one of the next does not.
  */
-static void remind_locked(struct reaper *reaper)
+static void remind_locked(struct reaper *reaper) WEIR_REQUIRES(reaper->lock)
 {
     for (struct conn *conn = reaper->first_left; conn != NULL; conn = conn->next_left) {
         if (is_being_read(conn))
@@ -140,7 +140,7 @@ static int maintain_connections(struct reaper *reaper)
     int wait_ms;
     int count;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     count = epoll_wait(reaper->epoll_fd, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr != NULL)
@@ -154,7 +154,7 @@ static int maintain_connections(struct reaper *reaper)
     }
     wait_ms =
         reaper->first_left != NULL && REMIND_MS < reaper->tick_ms ? REMIND_MS : reaper->tick_ms;
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return wait_ms;
 }
 
@@ -169,42 +169,43 @@ static bool watch(struct reaper *reaper, int fd, uint32_t what, void *owner)
 
 void reaper_add(struct reaper *reaper, struct conn *conn)
 {
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     link_locked(reaper, conn, CONN_HEADER, weir_now());
     /* Without memory for it the deadlines are left. */
     (void)watch(reaper, conn->fd, EPOLLRDHUP | EPOLLONESHOT, conn);
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
 }
 
 void reaper_move(struct reaper *reaper, struct conn *conn, enum conn_phase phase)
 {
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     move_locked(reaper, conn, phase, weir_now());
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
 }
 
 void reaper_begin_request(struct reaper *reaper, struct conn *conn)
 {
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     if (conn->phase == CONN_IDLE)
         move_locked(reaper, conn, CONN_HEADER, weir_now());
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
 }
 
 bool reaper_remove(struct reaper *reaper, struct conn *conn)
 {
     bool was_cut;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     was_cut = conn->phase == CONN_CUT;
     unlink_locked(reaper, conn);
     forget_left_locked(reaper, conn);
     pthread_cond_broadcast(&reaper->has_left);
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return was_cut;
 }
 
 static unsigned count_locked(struct reaper *reaper, enum conn_phase phase)
+    WEIR_REQUIRES(reaper->lock)
 {
     unsigned count = 0;
 
@@ -217,9 +218,9 @@ unsigned reaper_count_phase(struct reaper *reaper, enum conn_phase phase)
 {
     unsigned count;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     count = count_locked(reaper, phase);
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return count;
 }
 
@@ -232,9 +233,9 @@ unsigned reaper_count_open(struct reaper *reaper)
 {
     unsigned count;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     count = count_locked(reaper, CONN_PHASES) - count_locked(reaper, CONN_CUT);
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return count;
 }
 
@@ -242,9 +243,9 @@ uint64_t reaper_cut_count(struct reaper *reaper)
 {
     uint64_t count;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     count = reaper->cut_count;
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return count;
 }
 
@@ -253,11 +254,11 @@ bool reaper_wait_gone(struct reaper *reaper, enum conn_phase phase, weir_time un
     bool is_gone;
     int error = 0;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     while (count_locked(reaper, phase) > 0 && error == 0)
         error = condition_wait(&reaper->has_left, &reaper->lock, until);
     is_gone = count_locked(reaper, phase) == 0;
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return is_gone;
 }
 
@@ -270,6 +271,7 @@ bool reaper_wait_gone(struct reaper *reaper, enum conn_phase phase, weir_time un
  * at a socket below are under the lock for the same reason.
  */
 static void cut_locked(struct reaper *reaper, struct conn *conn, weir_time now)
+    WEIR_REQUIRES(reaper->lock)
 {
     struct linger at_once = {.l_onoff = 1};
 
@@ -284,7 +286,7 @@ static void cut_overdue(struct reaper *reaper)
 {
     weir_time now = weir_now();
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     for (int phase = 0; phase < CONN_PHASES; phase++) {
         struct conn_list *list = &reaper->lists[phase];
 
@@ -294,7 +296,7 @@ static void cut_overdue(struct reaper *reaper)
             reaper->cut_count++;
         }
     }
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
 }
 
 bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time age)
@@ -303,14 +305,14 @@ bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time a
     struct conn *oldest;
     bool is_old;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     oldest = reaper->lists[phase].first;
     is_old = oldest != NULL && now - oldest->since >= age;
     if (is_old) {
         cut_locked(reaper, oldest, now);
         reaper->cut_count++;
     }
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return is_old;
 }
 
@@ -354,6 +356,7 @@ static bool owes_nothing(const struct conn *conn)
 
 /* The oldest come first, so the first that is too young ends the walk. */
 static void close_list_locked(struct reaper *reaper, enum conn_phase phase, weir_time age)
+    WEIR_REQUIRES(reaper->lock)
 {
     weir_time now = weir_now();
     struct conn *next;
@@ -369,11 +372,11 @@ static void close_list_locked(struct reaper *reaper, enum conn_phase phase, weir
 
 void reaper_close_idle(struct reaper *reaper, weir_time age)
 {
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     close_list_locked(reaper, CONN_IDLE, age);
     close_list_locked(reaper, CONN_HEADER, age);
     close_list_locked(reaper, CONN_STREAM_WRITE, age);
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
 }
 
 unsigned reaper_cut_unfinished(struct reaper *reaper)
@@ -382,12 +385,12 @@ unsigned reaper_cut_unfinished(struct reaper *reaper)
     weir_time now = weir_now();
     unsigned count = 0;
 
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         for (; reaper->lists[phases[i]].first != NULL; count++)
             cut_locked(reaper, reaper->lists[phases[i]].first, now);
     }
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     return count;
 }
 
@@ -445,7 +448,7 @@ static void free_reaper(struct reaper *reaper)
 {
     linger_clear(&reaper->linger);
     pthread_cond_destroy(&reaper->has_left);
-    pthread_mutex_destroy(&reaper->lock);
+    weir__mutex_clear(&reaper->lock);
     if (reaper->wake_fd >= 0)
         close(reaper->wake_fd);
     if (reaper->epoll_fd >= 0)
@@ -465,7 +468,7 @@ weir_status reaper_start(const weir_time limits[CONN_PHASES], struct reaper **re
     memcpy(reaper->limits, limits, sizeof(reaper->limits));
     atomic_init(&reaper->tick_ms, tick_of(limits));
     linger_init(&reaper->linger);
-    pthread_mutex_init(&reaper->lock, NULL);
+    weir__mutex_init(&reaper->lock);
     condition_init(&reaper->has_left);
     reaper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     reaper->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -489,9 +492,9 @@ fail:
 
 void reaper_set_limits(struct reaper *reaper, const weir_time limits[CONN_PHASES])
 {
-    pthread_mutex_lock(&reaper->lock);
+    weir__lock(&reaper->lock);
     memcpy(reaper->limits, limits, sizeof(reaper->limits));
-    pthread_mutex_unlock(&reaper->lock);
+    weir__unlock(&reaper->lock);
     atomic_store(&reaper->tick_ms, tick_of(limits));
     wake(reaper);
 }

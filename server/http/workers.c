@@ -14,7 +14,7 @@ struct workers {
     unsigned thread_count;
     pthread_t *threads;
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     /* Guarded by lock. */
     pthread_cond_t has_work; /* or is stopping */
     pthread_cond_t is_quiet; /* running fell to 0 */
@@ -27,7 +27,7 @@ struct workers {
     bool is_stopping;
 };
 
-static struct work *pop_locked(struct workers *workers)
+static struct work *pop_locked(struct workers *workers) WEIR_REQUIRES(workers->lock)
 {
     struct work *work = workers->head;
 
@@ -42,24 +42,24 @@ static void *serve(void *arg)
 {
     struct workers *workers = arg;
 
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     for (;;) {
         struct work *work;
 
         while (workers->head == NULL && !workers->is_stopping)
-            pthread_cond_wait(&workers->has_work, &workers->lock);
+            condition_wait(&workers->has_work, &workers->lock, WEIR_DEADLINE_NEVER);
         if (workers->head == NULL)
             break;
         work = pop_locked(workers);
         workers->running++;
-        pthread_mutex_unlock(&workers->lock);
+        weir__unlock(&workers->lock);
         work->run(work);
-        pthread_mutex_lock(&workers->lock);
+        weir__lock(&workers->lock);
         workers->claimed--;
         if (--workers->running == 0)
             pthread_cond_broadcast(&workers->is_quiet);
     }
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
     return NULL;
 }
 
@@ -67,7 +67,7 @@ static void free_workers(struct workers *workers)
 {
     pthread_cond_destroy(&workers->has_work);
     pthread_cond_destroy(&workers->is_quiet);
-    pthread_mutex_destroy(&workers->lock);
+    weir__mutex_clear(&workers->lock);
     free(workers->threads);
     free(workers);
 }
@@ -96,7 +96,7 @@ weir_status workers_start(int threads, int queue_limit, struct workers **ret_wor
     }
     workers->capacity = (unsigned)threads + (unsigned)queue_limit;
     workers->tail = &workers->head;
-    pthread_mutex_init(&workers->lock, NULL);
+    weir__mutex_init(&workers->lock);
     pthread_cond_init(&workers->has_work, NULL);
     condition_init(&workers->is_quiet);
     error = start_threads(workers, threads);
@@ -113,19 +113,19 @@ weir_status workers_start(int threads, int queue_limit, struct workers **ret_wor
 
 void workers_set_queue_limit(struct workers *workers, int queue_limit)
 {
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     workers->capacity = workers->thread_count + (unsigned)queue_limit;
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
 }
 
 bool workers_claim(struct workers *workers)
 {
     bool is_granted;
 
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     is_granted = !workers->is_stopping && workers->claimed < workers->capacity;
     workers->claimed += is_granted;
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
     return is_granted;
 }
 
@@ -134,7 +134,7 @@ void workers_push(struct workers *workers, struct work *work)
     bool is_late;
 
     work->next = NULL;
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     is_late = workers->is_stopping;
     if (is_late) {
         workers->claimed--;
@@ -144,17 +144,17 @@ void workers_push(struct workers *workers, struct work *work)
         workers->waiting++;
         pthread_cond_signal(&workers->has_work);
     }
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
     if (is_late)
         work->cancel(work);
 }
 
 void workers_count(struct workers *workers, unsigned *ret_running, unsigned *ret_waiting)
 {
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     *ret_running = workers->running;
     *ret_waiting = workers->waiting;
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
 }
 
 /* Take what waits out of the queue and cancel it outside the lock. */
@@ -162,7 +162,7 @@ static void cancel_waiting(struct workers *workers)
 {
     struct work *rest;
 
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     workers->is_stopping = true;
     rest = workers->head;
     workers->head = NULL;
@@ -170,7 +170,7 @@ static void cancel_waiting(struct workers *workers)
     workers->claimed -= workers->waiting;
     workers->waiting = 0;
     pthread_cond_broadcast(&workers->has_work);
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
     while (rest != NULL) {
         struct work *work = rest;
 
@@ -184,11 +184,11 @@ static bool wait_until_quiet(struct workers *workers, weir_time deadline)
     bool is_quiet;
     int error = 0;
 
-    pthread_mutex_lock(&workers->lock);
+    weir__lock(&workers->lock);
     while (workers->running > 0 && error == 0)
         error = condition_wait(&workers->is_quiet, &workers->lock, deadline);
     is_quiet = workers->running == 0;
-    pthread_mutex_unlock(&workers->lock);
+    weir__unlock(&workers->lock);
     return is_quiet;
 }
 

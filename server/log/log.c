@@ -3,7 +3,6 @@
 #include "log.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 
 #include <weir/trace.h>
 
+#include "common/lock.h"
 #include "log_repeats.h"
 #include "common/utf8.h"
 
@@ -30,7 +30,7 @@ static _Atomic int least_level = LOG_LEVEL_INFO;
 static _Atomic int line_format = LOG_FORMAT_TEXT;
 
 /* The lock guards the descriptor's use and the count; lines of two threads never mix. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weir__mutex lock = WEIR_MUTEX_INITIALIZER;
 static int descriptor_locked = STDERR_FILENO;
 static unsigned long dropped_locked;
 static struct repeats repeats_locked;
@@ -79,9 +79,9 @@ bool log_is_on(enum log_level level)
 
 void log_set_descriptor(int descriptor)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     descriptor_locked = descriptor;
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
 /* Whether a terminal would act on this character instead of showing it: C0, DEL and C1. */
@@ -239,14 +239,14 @@ static bool would_block(int descriptor)
     return poll(&look, 1, 0) == 0;
 }
 
-static void put_locked(const struct line *line)
+static void put_locked(const struct line *line) WEIR_REQUIRES(lock)
 {
     /* Nowhere is left to report a log that cannot be written. */
     ssize_t ignored = write(descriptor_locked, line->text, line->used);
     (void)ignored;
 }
 
-static void put_dropped_locked(void)
+static void put_dropped_locked(void) WEIR_REQUIRES(lock)
 {
     struct line line;
     char message[96];
@@ -258,7 +258,7 @@ static void put_dropped_locked(void)
     dropped_locked = 0;
 }
 
-static void put_or_drop_locked(const struct line *line)
+static void put_or_drop_locked(const struct line *line) WEIR_REQUIRES(lock)
 {
     if (dropped_locked > 0 && !would_block(descriptor_locked))
         put_dropped_locked();
@@ -269,7 +269,7 @@ static void put_or_drop_locked(const struct line *line)
 }
 
 /* Say of what was held back how often it came, once its window is over. */
-static void put_repeats_locked(weir_time now, bool is_end)
+static void put_repeats_locked(weir_time now, bool is_end) WEIR_REQUIRES(lock)
 {
     struct line line;
     char message[REPEATS_SAMPLE + 64];
@@ -285,9 +285,9 @@ static void put_repeats_locked(weir_time now, bool is_end)
 
 void log_maintain(bool is_end)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     put_repeats_locked(weir_now(), is_end);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
 /* Warnings and errors come in floods; what is asked for at DEBUG is wanted whole. */
@@ -298,11 +298,11 @@ static bool admit(enum log_level level, const struct log_about *about, const cha
 
     if (level < LOG_LEVEL_WARNING)
         return true;
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     now = weir_now();
     put_repeats_locked(now, false);
     bool is_admitted = repeats_admit(&repeats_locked, kind, message, now);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return is_admitted;
 }
 
@@ -319,9 +319,9 @@ static void log_writev(enum log_level level, const struct log_about *about, cons
     if (!admit(level, about, message))
         return;
     make_line(&line, level, about, message, true);
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     put_or_drop_locked(&line);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
 void log_write(enum log_level level, const char *format, ...)

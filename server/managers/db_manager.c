@@ -10,7 +10,7 @@ static struct managed_db instance = {
                  .pool_timeout_ms = 30000,
                  .pool_recycle_s = 3600,
                  .pool_pre_ping = true},
-    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .lock = WEIR_MUTEX_INITIALIZER,
 };
 
 struct managed_db *db_manager(void)

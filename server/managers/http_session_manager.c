@@ -2,10 +2,10 @@
 /* The session and those who hold it. */
 #include "http_session_manager.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/lock.h"
 #include "log/log.h"
 #include "trace/tracing.h"
 
@@ -24,7 +24,7 @@ struct http_handle {
     _Atomic unsigned references;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static struct weir__mutex lock = WEIR_MUTEX_INITIALIZER; /* guards the two below */
 static struct http_handle *handle_locked;                /* NULL while not initialized */
 static uint64_t last_number_locked;
 
@@ -83,13 +83,13 @@ static weir_status already(weir_error *reterr)
 /* Make the handle the manager's unless there is one; whether it was. */
 static bool install(struct http_handle *handle)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     bool is_first = handle_locked == NULL;
     if (is_first) {
         handle_locked = handle;
         handle->number = ++last_number_locked;
     }
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return is_first;
 }
 
@@ -122,19 +122,19 @@ weir_status http_manager_initialize(const struct http_session_options *options, 
 
 bool http_manager_is_initialized(void)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     bool is_initialized = handle_locked != NULL;
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return is_initialized;
 }
 
 bool http_manager_find_session(struct http_handle **ret_handle)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     struct http_handle *handle = handle_locked;
     if (handle != NULL)
         atomic_fetch_add_explicit(&handle->references, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     if (handle == NULL)
         return false;
     *ret_handle = handle;
@@ -211,10 +211,10 @@ void http_manager_end_waits(weir_time deadline)
 
 weir_status http_manager_close(weir_time deadline, weir_error *reterr)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     struct http_handle *handle = handle_locked;
     handle_locked = NULL;
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     if (handle == NULL)
         return WEIR_OK;
 

@@ -4,11 +4,11 @@
 
 #include <weir/db.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/lock.h"
 #include "common/utf8.h"
 
 /* A connection is looked for at so many places, beginning at the one that its id says. */
@@ -21,7 +21,7 @@ struct place {
 
 struct loans {
     size_t mask; /* of the places, whose number is a power of two */
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct place *places; /* guarded by it; an id of 0: never used */
 };
 
@@ -43,7 +43,7 @@ struct loans *loans_open(int connections)
     }
     loans->mask = count - 1;
     loans->places = places;
-    pthread_mutex_init(&loans->lock, NULL);
+    weir__mutex_init(&loans->lock);
     return loans;
 }
 
@@ -51,7 +51,7 @@ void loans_close(struct loans *loans)
 {
     if (loans == NULL)
         return;
-    pthread_mutex_destroy(&loans->lock);
+    weir__mutex_clear(&loans->lock);
     free(loans->places);
     free(loans);
 }
@@ -59,6 +59,7 @@ void loans_close(struct loans *loans)
 /* ---- Places ------------------------------------------------------------------------------- */
 
 static struct place *find_locked(struct loans *loans, uint64_t connection_id)
+    WEIR_REQUIRES(loans->lock)
 {
     for (size_t i = 0; i < PLACES; i++) {
         struct place *place = &loans->places[(connection_id + i) & loans->mask];
@@ -72,6 +73,7 @@ static struct place *find_locked(struct loans *loans, uint64_t connection_id)
 /* Its own place, or else that of the oldest connection nearby, which most likely is closed; one that was
  * never used comes before all. */
 static struct place *take_locked(struct loans *loans, uint64_t connection_id)
+    WEIR_REQUIRES(loans->lock)
 {
     struct place *oldest = &loans->places[connection_id & loans->mask];
 
@@ -115,32 +117,32 @@ void loans_begin(struct loans *loans, uint64_t connection_id)
         snprintf(route, sizeof route, "%s %s", request_method, request_pattern);
     if (span != NULL && span->context.is_sampled)
         weir_trace_id_format(&span->context, trace_id);
-    pthread_mutex_lock(&loans->lock);
+    weir__lock(&loans->lock);
     struct place *place = take_locked(loans, connection_id);
     place->has_ended = false;
     place->loan.connection_id = connection_id;
     place->loan.statement[0] = '\0';
     memcpy(place->loan.route, route, sizeof route);
     memcpy(place->loan.trace_id, trace_id, sizeof trace_id);
-    pthread_mutex_unlock(&loans->lock);
+    weir__unlock(&loans->lock);
 }
 
 void loans_set_statement(struct loans *loans, uint64_t connection_id, const char *sql)
 {
-    pthread_mutex_lock(&loans->lock);
+    weir__lock(&loans->lock);
     struct place *place = find_locked(loans, connection_id);
     if (place != NULL)
         copy_text(place->loan.statement, sizeof place->loan.statement, sql);
-    pthread_mutex_unlock(&loans->lock);
+    weir__unlock(&loans->lock);
 }
 
 void loans_end(struct loans *loans, uint64_t connection_id)
 {
-    pthread_mutex_lock(&loans->lock);
+    weir__lock(&loans->lock);
     struct place *place = find_locked(loans, connection_id);
     if (place != NULL)
         place->has_ended = true;
-    pthread_mutex_unlock(&loans->lock);
+    weir__unlock(&loans->lock);
 }
 
 bool loans_find(struct loans *loans, uint64_t connection_id, bool is_cancelling,
@@ -149,13 +151,13 @@ bool loans_find(struct loans *loans, uint64_t connection_id, bool is_cancelling,
     char raw[LOAN_STATEMENT_SIZE];
     bool is_known = false;
 
-    pthread_mutex_lock(&loans->lock);
+    weir__lock(&loans->lock);
     const struct place *place = find_locked(loans, connection_id);
     if (place != NULL && connection_id != 0 && (is_cancelling || !place->has_ended)) {
         *ret_loan = place->loan;
         is_known = true;
     }
-    pthread_mutex_unlock(&loans->lock);
+    weir__unlock(&loans->lock);
     if (!is_known)
         return false;
     memcpy(raw, ret_loan->statement, sizeof raw);

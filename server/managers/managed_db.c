@@ -28,7 +28,7 @@ struct db_handle {
     /* The last failure of a write for want of space or of the right to write. `stops_writes` spares those
      * who succeed the lock. */
     atomic_bool stops_writes;
-    pthread_mutex_t trouble_lock;
+    struct weir__mutex trouble_lock;
     weir_error trouble_locked;
     weir_time trouble_until_locked;
 
@@ -81,7 +81,7 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
     handle->echo = options->echo;
     handle->is_followed_closely = log_is_on(LOG_LEVEL_DEBUG);
     atomic_init(&handle->holders, 1);
-    pthread_mutex_init(&handle->trouble_lock, NULL);
+    weir__mutex_init(&handle->trouble_lock);
 
     weir_status status = weir_db_open(url, &db_options, &handle->db, reterr);
     if (status == WEIR_OK) {
@@ -92,7 +92,7 @@ static weir_status open_handle(const struct managed_db *manager, const char *url
         }
     }
     if (status != WEIR_OK) {
-        pthread_mutex_destroy(&handle->trouble_lock);
+        weir__mutex_clear(&handle->trouble_lock);
         free(handle);
         return status;
     }
@@ -134,11 +134,11 @@ weir_status managed_db_initialize(struct managed_db *manager, const char *url,
         return status;
 
     /* Opened outside the lock; if another thread was quicker, its engine stays. */
-    pthread_mutex_lock(&manager->lock);
+    weir__lock(&manager->lock);
     bool is_first = manager->handle_locked == NULL;
     if (is_first)
         manager->handle_locked = handle;
-    pthread_mutex_unlock(&manager->lock);
+    weir__unlock(&manager->lock);
     if (!is_first) {
         managed_db_put_engine(handle);
         return already(manager, reterr);
@@ -172,11 +172,11 @@ weir_status managed_db_prepare(struct managed_db *manager, const char *url,
 
 weir_status managed_db_take(struct managed_db *manager, struct db_handle *next, weir_error *reterr)
 {
-    pthread_mutex_lock(&manager->lock);
+    weir__lock(&manager->lock);
     struct db_handle *former = manager->handle_locked;
     if (former != NULL)
         manager->handle_locked = next;
-    pthread_mutex_unlock(&manager->lock);
+    weir__unlock(&manager->lock);
     if (former == NULL) {
         managed_db_put_engine(next);
         return weir_error_set(reterr, WEIR_CLOSED, "%s was disposed in the meantime",
@@ -204,20 +204,20 @@ weir_status managed_db_follow_closely(struct managed_db *manager, weir_error *re
 
 bool managed_db_is_initialized(struct managed_db *manager)
 {
-    pthread_mutex_lock(&manager->lock);
+    weir__lock(&manager->lock);
     bool is_initialized = manager->handle_locked != NULL;
-    pthread_mutex_unlock(&manager->lock);
+    weir__unlock(&manager->lock);
     return is_initialized;
 }
 
 weir_status managed_db_get_engine(struct managed_db *manager, struct db_handle **ret_handle,
                                   weir_error *reterr)
 {
-    pthread_mutex_lock(&manager->lock);
+    weir__lock(&manager->lock);
     struct db_handle *handle = manager->handle_locked;
     if (handle != NULL)
         atomic_fetch_add_explicit(&handle->holders, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&manager->lock);
+    weir__unlock(&manager->lock);
     if (handle == NULL) {
         weir_error_set(reterr, WEIR_NOT_READY, "%s not initialized. Call initialize() first.",
                        manager->name);
@@ -234,7 +234,7 @@ void managed_db_put_engine(struct db_handle *handle)
     weir_db_close(handle->db);
     pool_history_close(handle->history);
     loans_close(handle->loans);
-    pthread_mutex_destroy(&handle->trouble_lock);
+    weir__mutex_clear(&handle->trouble_lock);
     free(handle);
 }
 
@@ -307,10 +307,10 @@ static void note_failure(struct db_handle *handle, const weir_error *error)
 {
     if (!db_trouble_stops_writes(error))
         return;
-    pthread_mutex_lock(&handle->trouble_lock);
+    weir__lock(&handle->trouble_lock);
     handle->trouble_locked = *error;
     handle->trouble_until_locked = weir_now() + TROUBLE_COUNTS_FOR;
-    pthread_mutex_unlock(&handle->trouble_lock);
+    weir__unlock(&handle->trouble_lock);
     atomic_store_explicit(&handle->stops_writes, true, memory_order_release);
 }
 
@@ -326,13 +326,13 @@ static weir_status check_writes(struct db_handle *handle, weir_error *reterr)
 
     if (!atomic_load_explicit(&handle->stops_writes, memory_order_acquire))
         return WEIR_OK;
-    pthread_mutex_lock(&handle->trouble_lock);
+    weir__lock(&handle->trouble_lock);
     if (weir_now() < handle->trouble_until_locked) {
         status = handle->trouble_locked.status;
         if (reterr != NULL)
             *reterr = handle->trouble_locked;
     }
-    pthread_mutex_unlock(&handle->trouble_lock);
+    weir__unlock(&handle->trouble_lock);
     return status;
 }
 
@@ -511,10 +511,10 @@ void managed_db_maintain(struct managed_db *manager)
 
 weir_status managed_db_dispose(struct managed_db *manager, weir_time deadline, weir_error *reterr)
 {
-    pthread_mutex_lock(&manager->lock);
+    weir__lock(&manager->lock);
     struct db_handle *handle = manager->handle_locked;
     manager->handle_locked = NULL;
-    pthread_mutex_unlock(&manager->lock);
+    weir__unlock(&manager->lock);
     if (handle == NULL)
         return WEIR_OK;
 

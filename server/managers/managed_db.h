@@ -3,11 +3,11 @@
 #ifndef WEIR_SERVER_MANAGED_DB_H
 #define WEIR_SERVER_MANAGED_DB_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include <weir/db.h>
 
+#include "common/lock.h"
 #include "loans.h"
 #include "pool_history.h"
 
@@ -30,7 +30,7 @@ struct managed_db {
     const char *name;      /* in messages: "DatabaseManager" */
     const char *pool_name; /* in the pool's errors and figures: "main" */
     struct managed_db_options defaults;
-    pthread_mutex_t lock;            /* guards `handle_locked` */
+    struct weir__mutex lock;         /* guards `handle_locked` */
     struct db_handle *handle_locked; /* NULL while not initialized */
 };
 

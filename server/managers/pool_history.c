@@ -2,13 +2,13 @@
 /* The life of each connection of a pool: when it was opened, checked out, reset and closed, by whom and why. */
 #include "pool_history.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <weir/trace.h>
 
+#include "common/lock.h"
 #include "common/utf8.h"
 
 /* How many closed connections are remembered, and how many events of each one. */
@@ -40,7 +40,7 @@ struct life {
 struct pool_history {
     bool has_loans;
     size_t capacity; /* as many as can be open at once, and CLOSED_KEPT */
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     size_t latest; /* where the connection was that was looked for last */
     struct life *lives;
 };
@@ -49,7 +49,7 @@ struct pool_history {
 
 /* A place that was never used, or the closed connection with the least id; NULL only when more are open
  * than the pool can have. */
-static struct life *free_place_locked(struct pool_history *history)
+static struct life *free_place_locked(struct pool_history *history) WEIR_REQUIRES(history->lock)
 {
     struct life *best = NULL;
 
@@ -65,6 +65,7 @@ static struct life *free_place_locked(struct pool_history *history)
 }
 
 static struct life *life_of_locked(struct pool_history *history, uint64_t id)
+    WEIR_REQUIRES(history->lock)
 {
     for (size_t i = 0; i < history->capacity; i++) {
         size_t at = (history->latest + i) % history->capacity;
@@ -104,7 +105,7 @@ static weir_status on_event(const weir_pool_event *event, void *arg)
         return WEIR_OK;
     if (span != NULL)
         moment.trace = span->context;
-    pthread_mutex_lock(&history->lock);
+    weir__lock(&history->lock);
     struct life *life = life_of_locked(history, event->connection_id);
     if (life != NULL) {
         life->events[life->count++ % EVENTS_KEPT] = moment;
@@ -114,7 +115,7 @@ static weir_status on_event(const weir_pool_event *event, void *arg)
         if (event->kind == WEIR_EVENT_CLOSE || event->kind == WEIR_EVENT_CLOSE_DETACHED)
             life->is_closed = true;
     }
-    pthread_mutex_unlock(&history->lock);
+    weir__unlock(&history->lock);
     return WEIR_OK;
 }
 
@@ -150,7 +151,7 @@ weir_status pool_history_open(weir_pool *pool, bool has_loans, struct pool_histo
     history->has_loans = has_loans;
     history->capacity = capacity;
     history->lives = lives;
-    pthread_mutex_init(&history->lock, NULL);
+    weir__mutex_init(&history->lock);
     weir_status status = weir_pool_listen(pool, mask, on_event, history, reterr);
     if (status != WEIR_OK) {
         pool_history_close(history);
@@ -164,7 +165,7 @@ void pool_history_close(struct pool_history *history)
 {
     if (history == NULL)
         return;
-    pthread_mutex_destroy(&history->lock);
+    weir__mutex_clear(&history->lock);
     free(history->lives);
     free(history);
 }
@@ -246,11 +247,11 @@ static struct life *copy_lives(struct pool_history *history, size_t *ret_count)
 
     if (copy == NULL)
         return NULL;
-    pthread_mutex_lock(&history->lock);
+    weir__lock(&history->lock);
     for (size_t i = 0; i < history->capacity; i++)
         if (history->lives[i].id != 0)
             copy[count++] = history->lives[i];
-    pthread_mutex_unlock(&history->lock);
+    weir__unlock(&history->lock);
     qsort(copy, count, sizeof *copy, compare_lives);
     *ret_count = count;
     return copy;

@@ -16,7 +16,7 @@ struct schema_ref {
 void schema_cache_init(struct schema_cache *cache, struct managed_db *manager)
 {
     cache->manager = manager;
-    pthread_mutex_init(&cache->lock, NULL);
+    weir__mutex_init(&cache->lock);
     cache->current_locked = NULL;
 }
 
@@ -31,17 +31,17 @@ void schema_ref_drop(struct schema_ref *ref)
 void schema_cache_clear(struct schema_cache *cache)
 {
     schema_ref_drop(cache->current_locked);
-    pthread_mutex_destroy(&cache->lock);
+    weir__mutex_clear(&cache->lock);
 }
 
 weir_status schema_cache_get(struct schema_cache *cache, weir_time deadline,
                              struct schema_ref **ret_ref, weir_error *reterr)
 {
-    pthread_mutex_lock(&cache->lock);
+    weir__lock(&cache->lock);
     struct schema_ref *ref = cache->current_locked;
     if (ref != NULL)
         atomic_fetch_add_explicit(&ref->holders, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&cache->lock);
+    weir__unlock(&cache->lock);
     if (ref == NULL)
         return schema_cache_refresh(cache, deadline, ret_ref, reterr);
     *ret_ref = ref;
@@ -75,10 +75,10 @@ weir_status schema_cache_refresh(struct schema_cache *cache, weir_time deadline,
         return status;
     }
     atomic_init(&ref->holders, 2);
-    pthread_mutex_lock(&cache->lock);
+    weir__lock(&cache->lock);
     struct schema_ref *old = cache->current_locked;
     cache->current_locked = ref;
-    pthread_mutex_unlock(&cache->lock);
+    weir__unlock(&cache->lock);
     schema_ref_drop(old);
     *ret_ref = ref;
     return WEIR_OK;

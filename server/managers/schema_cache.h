@@ -10,7 +10,7 @@ struct schema_ref;
 
 struct schema_cache {
     struct managed_db *manager;
-    pthread_mutex_t lock;              /* guards `current_locked` */
+    struct weir__mutex lock;           /* guards `current_locked` */
     struct schema_ref *current_locked; /* NULL until the first reading */
 };
 

@@ -15,7 +15,7 @@ struct background {
     pthread_t thread;
 
     /* Never held while the thread works. Guards what follows. */
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     pthread_cond_t wake; /* signalled when one of these becomes true */
     bool is_stopping;
     bool has_ended; /* the work has returned */
@@ -23,11 +23,11 @@ struct background {
 
 bool background_sleep(struct background *background, weir_time until)
 {
-    pthread_mutex_lock(&background->lock);
+    weir__lock(&background->lock);
     while (!background->is_stopping && weir_now() < until)
         condition_wait(&background->wake, &background->lock, until);
     bool goes_on = !background->is_stopping;
-    pthread_mutex_unlock(&background->lock);
+    weir__unlock(&background->lock);
     return goes_on;
 }
 
@@ -36,17 +36,17 @@ static void *run(void *arg)
     struct background *background = arg;
 
     background->work(background, background->arg);
-    pthread_mutex_lock(&background->lock);
+    weir__lock(&background->lock);
     background->has_ended = true;
     pthread_cond_broadcast(&background->wake);
-    pthread_mutex_unlock(&background->lock);
+    weir__unlock(&background->lock);
     return NULL;
 }
 
 static void clear(struct background *background)
 {
     pthread_cond_destroy(&background->wake);
-    pthread_mutex_destroy(&background->lock);
+    weir__mutex_clear(&background->lock);
     free(background);
 }
 
@@ -59,7 +59,7 @@ weir_status background_start(const char *what, background_work *work, void *arg,
         return weir_error_set(reterr, WEIR_NO_MEMORY, "%s: out of memory", what);
     background->work = work;
     background->arg = arg;
-    pthread_mutex_init(&background->lock, NULL);
+    weir__mutex_init(&background->lock);
     condition_init(&background->wake);
     int code = thread_start(&background->thread, run, background);
     if (code != 0) {
@@ -80,13 +80,13 @@ weir_status background_stop(struct background *background, weir_time deadline)
 
     if (background == NULL)
         return WEIR_OK;
-    pthread_mutex_lock(&background->lock);
+    weir__lock(&background->lock);
     background->is_stopping = true;
     pthread_cond_broadcast(&background->wake);
     while (!background->has_ended && weir_now() < limit)
         condition_wait(&background->wake, &background->lock, limit);
     bool has_ended = background->has_ended;
-    pthread_mutex_unlock(&background->lock);
+    weir__unlock(&background->lock);
     if (!has_ended)
         return WEIR_TIMEOUT;
     pthread_join(background->thread, NULL);

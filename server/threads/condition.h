@@ -8,6 +8,8 @@
 
 #include <weir/clock.h>
 
+#include "common/lock.h"
+
 static inline void condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
@@ -19,14 +21,15 @@ static inline void condition_init(pthread_cond_t *condition)
 }
 
 /* Wait until signalled (0) or until the instant (ETIMEDOUT); WEIR_DEADLINE_NEVER is no limit. May return 0 for no reason. */
-static inline int condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, weir_time until)
+static inline int condition_wait(pthread_cond_t *condition, struct weir__mutex *lock,
+                                 weir_time until) WEIR_REQUIRES(lock)
 {
     weir_time instant = until > 0 ? until : 0;
     struct timespec at = {.tv_sec = (time_t)(instant / WEIR_SECOND),
                           .tv_nsec = (long)(instant % WEIR_SECOND)};
 
-    return until == WEIR_DEADLINE_NEVER ? pthread_cond_wait(condition, lock)
-                                        : pthread_cond_timedwait(condition, lock, &at);
+    return until == WEIR_DEADLINE_NEVER ? pthread_cond_wait(condition, &lock->raw)
+                                        : pthread_cond_timedwait(condition, &lock->raw, &at);
 }
 
 #endif

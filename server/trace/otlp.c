@@ -60,7 +60,7 @@ struct otlp {
     /* When everything must have been sent; WEIR_DEADLINE_NEVER until otlp_stop() says so. */
     _Atomic weir_time ends_at;
 
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     pthread_cond_t changed;
     bool is_done_locked;               /* the thread sends no more */
     weir_http_request *request_locked; /* on its way; NULL: none */
@@ -180,9 +180,9 @@ static uint64_t count_rejected(const weir_http_response *response)
 
 static void keep_request(struct otlp *otlp, weir_http_request *request)
 {
-    pthread_mutex_lock(&otlp->lock);
+    weir__lock(&otlp->lock);
     otlp->request_locked = request;
-    pthread_mutex_unlock(&otlp->lock);
+    weir__unlock(&otlp->lock);
 }
 
 static weir_time batch_deadline(struct otlp *otlp)
@@ -323,10 +323,10 @@ static void *export_spans(void *arg)
     while (!is_over(otlp) && export_batch(otlp))
         continue;
     atomic_fetch_add(&otlp->failed, weir_tracer_count(otlp->tracer) - otlp->position);
-    pthread_mutex_lock(&otlp->lock);
+    weir__lock(&otlp->lock);
     otlp->is_done_locked = true;
     pthread_cond_broadcast(&otlp->changed);
-    pthread_mutex_unlock(&otlp->lock);
+    weir__unlock(&otlp->lock);
     return NULL;
 }
 
@@ -390,7 +390,7 @@ static void free_otlp(struct otlp *otlp)
     weir_http_close(otlp->session);
     clear_headers(otlp);
     pthread_cond_destroy(&otlp->changed);
-    pthread_mutex_destroy(&otlp->lock);
+    weir__mutex_clear(&otlp->lock);
     free(otlp->endpoint);
     free(otlp->service_name);
     free(otlp);
@@ -405,7 +405,7 @@ weir_status otlp_start(const struct otlp_options *options, weir_tracer *tracer,
         return weir_error_set(reterr, WEIR_NO_MEMORY, "export of traces: out of memory");
     otlp->tracer = tracer;
     atomic_init(&otlp->ends_at, WEIR_DEADLINE_NEVER);
-    pthread_mutex_init(&otlp->lock, NULL);
+    weir__mutex_init(&otlp->lock);
     condition_init(&otlp->changed);
     weir_status status = copy_options(otlp, options, reterr);
     if (status == WEIR_OK)
@@ -437,13 +437,13 @@ void otlp_get_stats(struct otlp *otlp, struct otlp_stats *ret_stats)
 /* Wait until the thread has sent everything, or cut what it is sending at the deadline. */
 static void await_end(struct otlp *otlp, weir_time deadline)
 {
-    pthread_mutex_lock(&otlp->lock);
+    weir__lock(&otlp->lock);
     while (!otlp->is_done_locked &&
            condition_wait(&otlp->changed, &otlp->lock, deadline) != ETIMEDOUT)
         continue;
     if (otlp->request_locked != NULL)
         weir_http_request_cancel(otlp->request_locked);
-    pthread_mutex_unlock(&otlp->lock);
+    weir__unlock(&otlp->lock);
     pthread_join(otlp->thread, NULL);
 }
 

@@ -20,7 +20,7 @@ static struct {
     uint32_t generation; /* of the thread that may run; one that finds another ends */
     bool is_running;
     bool has_fork_handler;
-} coarse = {.lock = {PTHREAD_MUTEX_INITIALIZER}};
+} coarse = {.lock = WEIR_MUTEX_INITIALIZER};
 
 static void publish_locked(weir_time instant) WEIR_REQUIRES(coarse.lock)
 {

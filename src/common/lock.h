@@ -23,6 +23,11 @@ struct WEIR_CAPABILITY("mutex") weir__mutex {
     pthread_mutex_t raw;
 };
 
+#define WEIR_MUTEX_INITIALIZER                                                                     \
+    {                                                                                              \
+        .raw = PTHREAD_MUTEX_INITIALIZER                                                           \
+    }
+
 static inline void weir__mutex_init(struct weir__mutex *mutex)
 {
     pthread_mutex_init(&mutex->raw, NULL);
