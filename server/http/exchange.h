@@ -46,7 +46,8 @@ struct door {
     unsigned admitted;    /* shown to us in this round of the event thread; only that one's */
 
     /* Of chunked bodies on their way; only the event thread. */
-    struct chunks *chunks;
+    struct chunks *first_chunks;
+    struct chunks *last_chunks;
     unsigned stuck;        /* how many of them the library does not read */
     weir_time chunks_seen; /* when they were looked at */
     unsigned restless; /* rounds in a row, up to a limit, for which the library wanted no wait */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "common/list.h"
 #include "raw_response.h"
 
 /* Rounds in a row for which the library wants no wait, after which it is taken to be spinning. */
@@ -17,23 +18,16 @@
 void chunks_begin(struct door *door, struct chunks *chunks, struct conn *conn,
                   struct MHD_Connection *connection, const char *request_id, size_t room)
 {
-    *chunks = (struct chunks){.conn = conn,
-                              .connection = connection,
-                              .request_id = request_id,
-                              .room = room,
-                              .next = door->chunks};
-    if (door->chunks != NULL)
-        door->chunks->previous = chunks;
-    door->chunks = chunks;
+    *chunks = (struct chunks){
+        .conn = conn, .connection = connection, .request_id = request_id, .room = room};
+    LIST_ADD_FIRST(chunks, next, previous, door->first_chunks, door->last_chunks);
 }
 
 void chunks_end(struct door *door, struct chunks *chunks)
 {
     if (chunks->conn == NULL)
         return;
-    if (chunks->next != NULL)
-        chunks->next->previous = chunks->previous;
-    *(chunks->previous != NULL ? &chunks->previous->next : &door->chunks) = chunks->next;
+    LIST_REMOVE(chunks, next, previous, door->first_chunks, door->last_chunks);
     chunks->conn = NULL;
     door->stuck -= chunks->is_stuck;
 }
@@ -66,7 +60,7 @@ static struct chunks *find_overlong(const struct door *door)
 {
     struct chunks *found = NULL;
 
-    for (struct chunks *c = door->chunks; c != NULL; c = c->next) {
+    for (struct chunks *c = door->first_chunks; c != NULL; c = c->next) {
         if (c->refused_with != 0 || !may_be_overlong(c))
             continue;
         if (found != NULL)
@@ -130,13 +124,13 @@ void chunks_maintain(struct door *door)
 {
     weir_time now;
 
-    if (door->chunks == NULL)
+    if (door->first_chunks == NULL)
         return;
     now = weir_now();
     if (now - door->chunks_seen < LOOK_MS * WEIR_MS)
         return;
     door->chunks_seen = now;
-    for (struct chunks *c = door->chunks; c != NULL; c = c->next) {
+    for (struct chunks *c = door->first_chunks; c != NULL; c = c->next) {
         if (c->refused_with == 0 && !c->is_stuck && is_stuck(c))
             refuse_stuck(door, c);
     }
@@ -145,7 +139,7 @@ void chunks_maintain(struct door *door)
 int chunks_wait_ms(struct door *door, int wait_ms)
 {
     door->restless = wait_ms != 0 ? 0 : door->restless + (door->restless < SPIN_ROUNDS);
-    if (door->chunks == NULL)
+    if (door->first_chunks == NULL)
         return wait_ms;
     if (wait_ms == 0 && (door->stuck > 0 || door->restless == SPIN_ROUNDS))
         return 1; /* whoever has something to say ends it */

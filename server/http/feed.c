@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/list.h"
 #include "threads/condition.h"
 
 /* Nothing but `users` changes, and that under the feed's lock. */
@@ -38,8 +39,9 @@ struct feed {
 
     struct weir__mutex lock;
     /* Guarded by lock. */
-    pthread_cond_t is_wanted; /* an issue is, or it has ended */
-    struct feed_reader *readers;
+    pthread_cond_t is_wanted;  /* an issue is, or it has ended */
+    struct feed_reader *first; /* of the readers */
+    struct feed_reader *last;
     unsigned reader_count;
     struct issue *newest; /* NULL before the first, and while nobody reads */
     uint64_t issued;
@@ -67,7 +69,7 @@ static void free_issue(struct issue *issue)
 
 static void wake_all_locked(struct feed *feed) WEIR_REQUIRES(feed->lock)
 {
-    for (struct feed_reader *reader = feed->readers; reader != NULL; reader = reader->next) {
+    for (struct feed_reader *reader = feed->first; reader != NULL; reader = reader->next) {
         if (reader->is_asleep) {
             reader->is_asleep = false;
             reader->sleeper.wake(reader->sleeper.arg);
@@ -147,10 +149,7 @@ static bool link_locked(struct feed *feed, struct feed_reader *reader) WEIR_REQU
 {
     if (feed->has_ended || feed->reader_count >= feed->max_readers)
         return false;
-    reader->next = feed->readers;
-    if (reader->next != NULL)
-        reader->next->previous = reader;
-    feed->readers = reader;
+    LIST_ADD_FIRST(reader, next, previous, feed->first, feed->last);
     feed->reader_count++;
     if (feed->newest == NULL)
         pthread_cond_broadcast(&feed->is_wanted);
@@ -194,9 +193,7 @@ void feed_leave(struct feed_reader *reader)
     weir__lock(&feed->lock);
     assert(!reader->is_asleep);
     own = drop_locked(reader->issue);
-    *(reader->previous == NULL ? &feed->readers : &reader->previous->next) = reader->next;
-    if (reader->next != NULL)
-        reader->next->previous = reader->previous;
+    LIST_REMOVE(reader, next, previous, feed->first, feed->last);
     /* Whoever comes next must not be shown what was true when the last one left. */
     if (--feed->reader_count == 0) {
         newest = drop_locked(feed->newest);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/list.h"
 #include "linger.h"
 #include "threads/condition.h"
 #include "threads/thread_start.h"
@@ -58,8 +59,7 @@ static void unlink_locked(struct reaper *reaper, struct conn *conn) WEIR_REQUIRE
 {
     struct conn_list *list = &reaper->lists[conn->phase];
 
-    *(conn->previous == NULL ? &list->first : &conn->previous->next) = conn->next;
-    *(conn->next == NULL ? &list->last : &conn->next->previous) = conn->previous;
+    LIST_REMOVE(conn, next, previous, list->first, list->last);
     list->count--;
 }
 
@@ -70,10 +70,7 @@ static void link_locked(struct reaper *reaper, struct conn *conn, enum conn_phas
 
     conn->phase = phase;
     conn->since = now;
-    conn->next = NULL;
-    conn->previous = list->last;
-    *(list->last == NULL ? &list->first : &list->last->next) = conn;
-    list->last = conn;
+    LIST_ADD_LAST(conn, next, previous, list->first, list->last);
     list->count++;
 }
 

@@ -3,6 +3,7 @@
 #include "db/statement.h"
 
 #include "common/hash.h"
+#include "common/list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,36 +23,12 @@ static struct statement **bucket_of(const struct statement_cache *cache, uint64_
     return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
-/* ---- the list by age --------------------------------------------------------------------- */
-
-static void unlink_by_age(struct statement_cache *cache, struct statement *statement)
-{
-    if (statement->newer != NULL)
-        statement->newer->older = statement->older;
-    else
-        cache->newest = statement->older;
-    if (statement->older != NULL)
-        statement->older->newer = statement->newer;
-    else
-        cache->oldest = statement->newer;
-}
-
-static void link_as_newest(struct statement_cache *cache, struct statement *statement)
-{
-    statement->newer = NULL;
-    statement->older = cache->newest;
-    if (cache->newest != NULL)
-        cache->newest->newer = statement;
-    else
-        cache->oldest = statement;
-    cache->newest = statement;
-}
-
+/* It was used last. */
 static struct statement *touch(struct statement_cache *cache, struct statement *statement)
 {
     if (cache->newest != statement) {
-        unlink_by_age(cache, statement);
-        link_as_newest(cache, statement);
+        LIST_REMOVE(statement, older, newer, cache->newest, cache->oldest);
+        LIST_ADD_FIRST(statement, older, newer, cache->newest, cache->oldest);
     }
     return statement;
 }
@@ -73,7 +50,7 @@ static void drop(struct statement_cache *cache, struct statement *statement)
         link = &(*link)->next_in_bucket;
     *link = statement->next_in_bucket;
 
-    unlink_by_age(cache, statement);
+    LIST_REMOVE(statement, older, newer, cache->newest, cache->oldest);
     cache->count--;
     for (size_t i = 0; i < STATEMENT_HINTS; i++)
         if (cache->hints[i] == statement)
@@ -89,7 +66,7 @@ static void keep(struct statement_cache *cache, struct statement *statement)
     struct statement **bucket = bucket_of(cache, statement->hash);
     statement->next_in_bucket = *bucket;
     *bucket = statement;
-    link_as_newest(cache, statement);
+    LIST_ADD_FIRST(statement, older, newer, cache->newest, cache->oldest);
     cache->count++;
 }
 

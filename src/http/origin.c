@@ -3,6 +3,7 @@
 #include "http/origin.h"
 
 #include "common/hash.h"
+#include "common/list.h"
 #include "common/random.h"
 
 #include <assert.h>
@@ -60,27 +61,13 @@ struct origin *weir__origins_find(const struct origins *all, const char *name, u
     return origin;
 }
 
-static void unlink_used(struct origins *all, struct origin *origin)
-{
-    *(origin->newer != NULL ? &origin->newer->older : &all->newest) = origin->older;
-    *(origin->older != NULL ? &origin->older->newer : &all->oldest) = origin->newer;
-}
-
-static void link_newest(struct origins *all, struct origin *origin)
-{
-    origin->newer = NULL;
-    origin->older = all->newest;
-    *(all->newest != NULL ? &all->newest->newer : &all->oldest) = origin;
-    all->newest = origin;
-}
-
 void weir__origins_add(struct origins *all, struct origin *origin)
 {
     struct origin **bucket = &all->buckets[origin->hash % ORIGIN_BUCKETS];
 
     origin->next_in_bucket = *bucket;
     *bucket = origin;
-    link_newest(all, origin);
+    LIST_ADD_FIRST(origin, older, newer, all->newest, all->oldest);
     all->count++;
 }
 
@@ -91,7 +78,7 @@ static void remove_origin(struct origins *all, struct origin *origin)
     while (*link != origin)
         link = &(*link)->next_in_bucket;
     *link = origin->next_in_bucket;
-    unlink_used(all, origin);
+    LIST_REMOVE(origin, older, newer, all->newest, all->oldest);
     all->count--;
 }
 
@@ -99,8 +86,8 @@ void weir__origins_use(struct origins *all, struct origin *origin)
 {
     if (all->newest == origin)
         return;
-    unlink_used(all, origin);
-    link_newest(all, origin);
+    LIST_REMOVE(origin, older, newer, all->newest, all->oldest);
+    LIST_ADD_FIRST(origin, older, newer, all->newest, all->oldest);
 }
 
 struct origin *weir__origins_next(const struct origins *all, const struct origin *origin)

@@ -24,6 +24,7 @@ struct http_listener {
 struct session_guarded {
     struct origins origins;
     struct weir_http_request *first; /* calls in progress */
+    struct weir_http_request *last;
     bool is_closing;
 };
 

@@ -2,6 +2,7 @@
 /* The origins of a session: taken by calls, with pools that are opened and closed. */
 #include "http/session_origins.h"
 
+#include "common/list.h"
 #include "http/handle.h"
 #include "http/request.h"
 
@@ -14,11 +15,7 @@ static void enter_locked(weir_http *session, weir_http_request *request)
 {
     struct session_guarded *g = weir__session_guarded_locked(session);
 
-    request->previous = NULL;
-    request->next = g->first;
-    if (g->first != NULL)
-        g->first->previous = request;
-    g->first = request;
+    LIST_ADD_FIRST(request, next, previous, g->first, g->last);
 }
 
 static void leave_locked(weir_http *session, weir_http_request *request)
@@ -26,9 +23,7 @@ static void leave_locked(weir_http *session, weir_http_request *request)
 {
     struct session_guarded *g = weir__session_guarded_locked(session);
 
-    if (request->next != NULL)
-        request->next->previous = request->previous;
-    *(request->previous != NULL ? &request->previous->next : &g->first) = request->next;
+    LIST_REMOVE(request, next, previous, g->first, g->last);
     if (!g->is_closing)
         return;
     /* Under the lock: dispose may free the session as soon as it finds the list empty. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What every room uses: UTF-8, hexadecimal, percent-encoding, hashes, numbers that look random. */
+/* What every room uses: UTF-8, hexadecimal, percent-encoding, hashes, numbers that look random, lists. */
 #include "check.h"
 #include "common/hash.h"
 #include "common/hex.h"
+#include "common/list.h"
 #include "common/random.h"
 #include "common/utf8.h"
 
@@ -174,6 +175,56 @@ static void random_numbers_are_those_of_splitmix64(void)
     check(weir__scatter(1234567) == UINT64_C(6457827717110365317));
 }
 
+/* ---- lists --------------------------------------------------------------------------------- */
+
+struct item {
+    char name;
+    struct item *next;
+    struct item *previous;
+};
+
+struct items {
+    struct item *first;
+    struct item *last;
+};
+
+/* Their names from the first to the last; the other way around it has to be the same. */
+static const char *names_of(const struct items *list)
+{
+    static char names[8];
+    size_t count = 0;
+
+    for (const struct item *i = list->first; i != NULL; i = i->next)
+        names[count++] = i->name;
+    names[count] = '\0';
+    for (const struct item *i = list->last; i != NULL; i = i->previous)
+        check(count > 0 && i->name == names[--count]);
+    check_int(count, 0);
+    return names;
+}
+
+static void a_list_grows_at_both_ends_and_loses_any(void)
+{
+    struct item a = {.name = 'a'}, b = {.name = 'b'}, c = {.name = 'c'}, d = {.name = 'd'};
+    struct items list = {NULL, NULL};
+
+    LIST_ADD_FIRST(&b, next, previous, list.first, list.last);
+    LIST_ADD_LAST(&c, next, previous, list.first, list.last);
+    LIST_ADD_FIRST(&a, next, previous, list.first, list.last);
+    LIST_ADD_LAST(&d, next, previous, list.first, list.last);
+    check_text(names_of(&list), "abcd");
+    LIST_REMOVE(&b, next, previous, list.first, list.last);
+    check_text(names_of(&list), "acd");
+    LIST_REMOVE(&d, next, previous, list.first, list.last);
+    check_text(names_of(&list), "ac");
+    LIST_REMOVE(&a, next, previous, list.first, list.last);
+    check_text(names_of(&list), "c");
+    LIST_REMOVE(&c, next, previous, list.first, list.last);
+    check_text(names_of(&list), "");
+    LIST_ADD_LAST(&a, next, previous, list.first, list.last);
+    check_text(names_of(&list), "a");
+}
+
 int main(void)
 {
     run(each_character_has_its_length);
@@ -187,5 +238,6 @@ int main(void)
     run(fnv_is_the_one_that_was_published);
     run(each_byte_and_the_size_change_a_hash);
     run(random_numbers_are_those_of_splitmix64);
+    run(a_list_grows_at_both_ends_and_loses_any);
     return check_done();
 }

@@ -6,6 +6,7 @@
  * Its lock guards the list of them. What a connection is asked and answers is read by the watcher
  * without the lock, while is_stepped keeps others from taking the connection out of the list.
  */
+#include "common/list.h"
 #include "db/drivers/postgres.h"
 
 #include <poll.h>
@@ -57,25 +58,12 @@ static void wake_locked(void)
 
 static void append_locked(struct pg_cancel *cancel)
 {
-    cancel->next = NULL;
-    cancel->previous = canceller.last;
-    if (canceller.last != NULL)
-        canceller.last->next = cancel;
-    else
-        canceller.first = cancel;
-    canceller.last = cancel;
+    LIST_ADD_LAST(cancel, next, previous, canceller.first, canceller.last);
 }
 
 static void unlink_locked(struct pg_cancel *cancel)
 {
-    if (cancel->previous != NULL)
-        cancel->previous->next = cancel->next;
-    else
-        canceller.first = cancel->next;
-    if (cancel->next != NULL)
-        cancel->next->previous = cancel->previous;
-    else
-        canceller.last = cancel->previous;
+    LIST_REMOVE(cancel, next, previous, canceller.first, canceller.last);
 }
 
 /* From here on the connection is its holder's again. */

@@ -2,6 +2,8 @@
 /* The thread that interrupts statements of SQLite at their deadlines. */
 #include "db/drivers/sqlite_watch.h"
 
+#include "common/list.h"
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -15,6 +17,7 @@ _Atomic weir_time weir__sqlite_watch_wakes_at = WEIR_DEADLINE_NEVER;
 static struct {
     pthread_mutex_t lock;
     struct sqlite_watch *first;
+    struct sqlite_watch *last;
     pthread_t thread;
     uint32_t generation; /* of the thread that may run; one that finds another ends */
     bool is_running;
@@ -151,11 +154,7 @@ void weir__sqlite_watch_add(struct sqlite_watch *watch, sqlite3 *db)
     watch->db = db;
     atomic_init(&watch->until, WEIR_DEADLINE_NEVER);
     pthread_mutex_lock(&all.lock);
-    watch->previous = NULL;
-    watch->next = all.first;
-    if (all.first != NULL)
-        all.first->previous = watch;
-    all.first = watch;
+    LIST_ADD_FIRST(watch, next, previous, all.first, all.last);
     pthread_mutex_unlock(&all.lock);
 }
 
@@ -163,12 +162,7 @@ void weir__sqlite_watch_add(struct sqlite_watch *watch, sqlite3 *db)
 void weir__sqlite_watch_remove(struct sqlite_watch *watch)
 {
     pthread_mutex_lock(&all.lock);
-    if (watch->next != NULL)
-        watch->next->previous = watch->previous;
-    if (watch->previous != NULL)
-        watch->previous->next = watch->next;
-    else
-        all.first = watch->next;
+    LIST_REMOVE(watch, next, previous, all.first, all.last);
     bool is_over = all.first == NULL && all.has_thread;
     pthread_t thread = all.thread;
     if (is_over) {
