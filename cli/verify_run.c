@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "server/threads/condition.h"
+#include "common/condition.h"
 
 #define TICK_MS 100
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/condition.h"
 #include "common/list.h"
-#include "threads/condition.h"
 
 /* Nothing but `users` changes, and that under the feed's lock. */
 struct issue {

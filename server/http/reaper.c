@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/condition.h"
 #include "common/list.h"
 #include "linger.h"
-#include "threads/condition.h"
 #include "threads/thread_start.h"
 
 /* Oldest first. All in one list have the same limit, so the first is always the next one due. */

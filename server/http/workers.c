@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "threads/condition.h"
+#include "common/condition.h"
 #include "threads/thread_start.h"
 
 struct workers {

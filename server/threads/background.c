@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condition.h"
+#include "common/condition.h"
 #include "thread_start.h"
 
 struct background {

@@ -14,11 +14,11 @@
 
 #include <weir/http.h>
 
+#include "common/condition.h"
 #include "log/log.h"
 #include "span_json.h"
 #include "text/text.h"
 #include "text/urltext.h"
-#include "threads/condition.h"
 #include "threads/thread_start.h"
 
 /* What is read of a collector's answer. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Listeners of a database: told of each statement when it has ended, on the thread that ran it. */
 #include "db/events.h"
+
+#include "common/lock.h"
 #include "db/conn.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /* ---- what a statement does --------------------------------------------------------------- */
@@ -37,17 +38,17 @@ const char *weir__operation_of(const char *sql, enum sql_dialect dialect)
 
 weir_status weir__db_listen(weir_db *db, const struct db_listener *listener, weir_error *reterr)
 {
-    static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+    static struct weir__mutex adding = WEIR_MUTEX_INITIALIZER;
     struct db_listeners *listeners = &db->listeners;
 
-    pthread_mutex_lock(&adding);
+    weir__lock(&adding);
     int count = atomic_load_explicit(&listeners->count, memory_order_relaxed);
     if (count < DB_LISTENERS) {
         listeners->entries[count] = *listener;
         /* Whoever sees the count sees the listener too. */
         atomic_store_explicit(&listeners->count, count + 1, memory_order_release);
     }
-    pthread_mutex_unlock(&adding);
+    weir__unlock(&adding);
     if (count < DB_LISTENERS)
         return WEIR_OK;
     return weir_error_set(reterr, WEIR_FULL, "db \"%s\": it already has %d listeners, the maximum",

@@ -110,10 +110,6 @@ bool weir__pg_workers_run(struct pg_task *task);
 /* Start a detached thread that takes no signals. */
 bool weir__pg_thread_start(void *(*run)(void *));
 
-/* A condition that waits by the monotonic clock, as deadlines are; false when it has passed. */
-void weir__pg_monotonic_cond_init(pthread_cond_t *cond);
-bool weir__pg_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, weir_time until);
-
 /* Around a fork both are held, so that the child finds them whole; in the child, there are no threads,
  * no tasks and no requests. */
 void weir__pg_workers_hold(void);

@@ -6,6 +6,7 @@
  * Its lock guards the list of them. What a connection is asked and answers is read by the watcher
  * without the lock, while is_stepped keeps others from taking the connection out of the list.
  */
+#include "common/condition.h"
 #include "common/list.h"
 #include "db/drivers/postgres.h"
 
@@ -31,7 +32,7 @@
 #define FIRST_POLLS 32
 
 static struct {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     pthread_cond_t changed; /* a connection ended, or is not stepped any more */
     struct pg_cancel *first;
     struct pg_cancel *last;
@@ -41,11 +42,11 @@ static struct {
     bool is_exiting; /* nothing is touched any more */
     int wake_fd;     /* the watcher's; -1: none */
     int exit_handlers;
-} canceller = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1};
+} canceller = {.lock = WEIR_MUTEX_INITIALIZER, .wake_fd = -1};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void wake_locked(void)
+static void wake_locked(void) WEIR_REQUIRES(canceller.lock)
 {
     uint64_t one = 1;
 
@@ -56,12 +57,12 @@ static void wake_locked(void)
 
 /* ---- the list ------------------------------------------------------------------------------ */
 
-static void append_locked(struct pg_cancel *cancel)
+static void append_locked(struct pg_cancel *cancel) WEIR_REQUIRES(canceller.lock)
 {
     LIST_ADD_LAST(cancel, next, previous, canceller.first, canceller.last);
 }
 
-static void unlink_locked(struct pg_cancel *cancel)
+static void unlink_locked(struct pg_cancel *cancel) WEIR_REQUIRES(canceller.lock)
 {
     LIST_REMOVE(cancel, next, previous, canceller.first, canceller.last);
 }
@@ -102,10 +103,10 @@ static void run_give_back(struct pg_task *task)
         (struct pg_cancel *)(void *)((char *)task - offsetof(struct pg_cancel, task));
 
     give_back(cancel);
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     canceller.giving_back--;
     pthread_cond_broadcast(&canceller.changed);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
 }
 
 /* Giving back may take its time (a rollback, a close, listeners), so it is done elsewhere; without a
@@ -140,7 +141,7 @@ static void add_poll(struct round *round, int fd, int events)
 }
 
 /* List what to wait for; false when there is no room for all. */
-static bool fill_locked(struct round *round, weir_time now)
+static bool fill_locked(struct round *round, weir_time now) WEIR_REQUIRES(canceller.lock)
 {
     bool has_all = true;
 
@@ -208,11 +209,12 @@ static bool is_due(const struct round *round, const struct pg_cancel *cancel, we
 
 /* One turn for one connection, without the lock, when something has come or `grace` is over. */
 static enum cancel_end step_locked(struct pg_cancel *cancel, weir_time now, weir_time grace)
+    WEIR_REQUIRES(canceller.lock)
 {
     bool is_ending = canceller.is_ending;
 
     cancel->is_stepped = true;
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (grace > 0 && weir__pg_cancel_events(cancel) != 0)
         weir__pg_poll(PQsocket(cancel->conn->pg), POLLIN, now, now + grace);
     weir__pg_request_step(cancel, now);
@@ -221,13 +223,14 @@ static enum cancel_end step_locked(struct pg_cancel *cancel, weir_time now, weir
         weir__pg_request_start(cancel, now);
     else if (end != CANCEL_GOES_ON)
         weir__pg_request_abandon(cancel);
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     cancel->is_stepped = false;
     return end;
 }
 
 /* It is out of the list, and to be given back when the lock is let go. */
 static void collect_locked(struct pg_cancel *cancel, struct pg_cancel **ended)
+    WEIR_REQUIRES(canceller.lock)
 {
     canceller.giving_back++;
     cancel->next = *ended;
@@ -236,6 +239,7 @@ static void collect_locked(struct pg_cancel *cancel, struct pg_cancel **ended)
 
 /* After a turn: whether it is out of the list, and nobody's, or to be given back. */
 static void end_locked(struct pg_cancel *cancel, enum cancel_end end, struct pg_cancel **ended)
+    WEIR_REQUIRES(canceller.lock)
 {
     pthread_cond_broadcast(&canceller.changed);
     if (end == CANCEL_GOES_ON || canceller.is_exiting)
@@ -249,6 +253,7 @@ static void end_locked(struct pg_cancel *cancel, enum cancel_end end, struct pg_
 
 /* One turn for each that is due. Returns those that ended and are to be given back. */
 static struct pg_cancel *step_all_locked(const struct round *round, weir_time now)
+    WEIR_REQUIRES(canceller.lock)
 {
     struct pg_cancel *ended = NULL;
     struct pg_cancel *next;
@@ -268,7 +273,7 @@ void weir__pg_canceller_answered(const struct pg_request *request)
 {
     struct pg_cancel *ended = NULL;
 
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     struct pg_cancel *c = canceller.first;
     while (c != NULL && (c->is_stepped || c->request == NULL || c->request != request))
         c = c->next;
@@ -276,29 +281,29 @@ void weir__pg_canceller_answered(const struct pg_request *request)
         end_locked(c, step_locked(c, weir_now(), END_SLICE), &ended);
     if (canceller.first != NULL)
         wake_locked();
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (ended != NULL)
         run_give_back(&ended->task);
 }
 
 /* Wait once, and do what there is to do. */
-static void watch_once_locked(struct round *round)
+static void watch_once_locked(struct round *round) WEIR_REQUIRES(canceller.lock)
 {
     weir_time now = weir_now();
     uint64_t wakes;
 
     bool has_all = fill_locked(round, now);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     sleep_unlocked(round, has_all, now);
     if (round->polls[0].revents != 0 && read(round->polls[0].fd, &wakes, sizeof(wakes)) < 0)
         round->polls[0].revents = 0;
     if (!has_all)
         grow(round);
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     struct pg_cancel *ended = step_all_locked(round, weir_now());
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     give_back_all(ended);
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
 }
 
 static void *watch(void *arg)
@@ -309,7 +314,7 @@ static void *watch(void *arg)
     (void)arg;
     round.polls = round.first;
     pthread_setname_np(pthread_self(), "weir-canceller");
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     while (!canceller.is_exiting && (canceller.first != NULL || weir_now() < idle_since + LINGER)) {
         if (canceller.first != NULL)
             idle_since = weir_now();
@@ -320,7 +325,7 @@ static void *watch(void *arg)
         close(canceller.wake_fd);
     canceller.wake_fd = -1;
     pthread_cond_broadcast(&canceller.changed);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (round.polls != round.first)
         free(round.polls);
     return NULL;
@@ -328,7 +333,7 @@ static void *watch(void *arg)
 
 /* ---- the process's end and its children ------------------------------------------------------ */
 
-static bool has_request_locked(void)
+static bool has_request_locked(void) WEIR_REQUIRES(canceller.lock)
 {
     struct pg_cancel *c = canceller.first;
 
@@ -338,11 +343,11 @@ static bool has_request_locked(void)
 }
 
 /* What is on its way is waited for: PgBouncer 1.18 bears no other end of a cancel (its issue 801). */
-static void await_requests_locked(weir_time deadline)
+static void await_requests_locked(weir_time deadline) WEIR_REQUIRES(canceller.lock)
 {
     canceller.is_ending = true;
     while (canceller.is_watched && has_request_locked() &&
-           weir__pg_cond_wait(&canceller.changed, &canceller.lock, deadline))
+           condition_wait(&canceller.changed, &canceller.lock, deadline) == 0)
         continue;
 }
 
@@ -355,12 +360,12 @@ static void at_exit(void)
     weir_time deadline = weir_now() + EXIT_GRACE;
     struct pg_cancel *ended = NULL;
 
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     await_requests_locked(deadline);
     canceller.is_exiting = true;
     wake_locked();
     for (struct pg_cancel *c = canceller.first, *next; c != NULL; c = next) {
-        while (c->is_stepped && weir__pg_cond_wait(&canceller.changed, &canceller.lock, deadline))
+        while (c->is_stepped && condition_wait(&canceller.changed, &canceller.lock, deadline) == 0)
             continue;
         next = c->next;
         if (c->is_stepped || !c->has_lease)
@@ -370,35 +375,35 @@ static void at_exit(void)
         c->conn->is_broken = c->conn->is_silent = true;
         collect_locked(c, &ended);
     }
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     while (ended != NULL) {
         struct pg_cancel *next = ended->next;
         run_give_back(&ended->task);
         ended = next;
     }
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     while ((canceller.giving_back > 0 || canceller.is_watched) &&
-           weir__pg_cond_wait(&canceller.changed, &canceller.lock, deadline))
+           condition_wait(&canceller.changed, &canceller.lock, deadline) == 0)
         continue;
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
 }
 
-static void before_fork(void)
+static void before_fork(void) WEIR_ACQUIRES(canceller.lock)
 {
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     weir__pg_workers_hold();
     weir__pg_requests_hold();
 }
 
-static void after_fork_in_parent(void)
+static void after_fork_in_parent(void) WEIR_RELEASES(canceller.lock)
 {
     weir__pg_requests_let_go(false);
     weir__pg_workers_let_go(false);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
 }
 
 /* The child has neither the threads nor a right to the connections: it begins anew. */
-static void after_fork_in_child(void)
+static void after_fork_in_child(void) WEIR_RELEASES(canceller.lock)
 {
     if (canceller.wake_fd >= 0)
         close(canceller.wake_fd);
@@ -406,15 +411,15 @@ static void after_fork_in_child(void)
     canceller.first = canceller.last = NULL;
     canceller.giving_back = 0;
     canceller.is_watched = false;
-    weir__pg_monotonic_cond_init(&canceller.changed);
+    condition_init(&canceller.changed);
     weir__pg_requests_let_go(true);
     weir__pg_workers_let_go(true);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
 }
 
 static void init(void)
 {
-    weir__pg_monotonic_cond_init(&canceller.changed);
+    condition_init(&canceller.changed);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
@@ -422,7 +427,7 @@ static void init(void)
 
 /* Once for the process, and once more when there is a TLS library that may have registered its own
  * end since. Without it the process ends all the same. */
-static void register_exit_locked(bool is_tls)
+static void register_exit_locked(bool is_tls) WEIR_REQUIRES(canceller.lock)
 {
     int wanted = is_tls ? 2 : 1;
 
@@ -432,7 +437,7 @@ static void register_exit_locked(bool is_tls)
     }
 }
 
-static bool start_locked(void)
+static bool start_locked(void) WEIR_REQUIRES(canceller.lock)
 {
     if (canceller.is_watched)
         return true;
@@ -466,7 +471,7 @@ void weir__pg_stop(struct pg_conn *conn)
     cancel->conn = conn;
     weir__pg_cancel_begin(cancel, weir_now());
     weir__pg_request_start(cancel, cancel->send_at);
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     register_exit_locked(conn->is_tls);
     bool is_watched = start_locked() && !canceller.is_exiting;
     if (is_watched) {
@@ -475,7 +480,7 @@ void weir__pg_stop(struct pg_conn *conn)
         if (needs_watcher(cancel))
             wake_locked();
     }
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (is_watched)
         return;
     /* No thread: the connection is closed, which the server notices, and closing waits a little. */
@@ -490,11 +495,11 @@ weir_status weir__pg_await_stop(void *arg, weir_time deadline, weir_error *reter
 
     if (!weir__pg_is_cancelling(conn))
         return WEIR_OK;
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     while (weir__pg_is_cancelling(conn) && is_in_time)
-        is_in_time = weir__pg_cond_wait(&canceller.changed, &canceller.lock, deadline);
+        is_in_time = condition_wait(&canceller.changed, &canceller.lock, deadline) == 0;
     bool is_running = weir__pg_is_cancelling(conn);
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (!is_running)
         return WEIR_OK;
     weir_error_set(reterr, WEIR_TIMEOUT,
@@ -509,14 +514,14 @@ bool weir__pg_hand_over(void *arg, const weir_lease *lease, bool is_discarded)
     struct pg_conn *conn = arg;
     struct pg_cancel *cancel = &conn->cancel;
 
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     bool is_running = weir__pg_is_cancelling(conn) && !canceller.is_exiting;
     if (is_running) {
         cancel->lease = *lease;
         cancel->has_lease = true;
         cancel->is_discarded = is_discarded;
     }
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     return is_running;
 }
 
@@ -526,15 +531,15 @@ void weir__pg_take_back(struct pg_conn *conn)
 
     if (!weir__pg_is_cancelling(conn))
         return;
-    pthread_mutex_lock(&canceller.lock);
+    weir__lock(&canceller.lock);
     while (cancel->is_stepped)
-        pthread_cond_wait(&canceller.changed, &canceller.lock);
+        condition_wait(&canceller.changed, &canceller.lock, WEIR_DEADLINE_NEVER);
     bool is_running = weir__pg_is_cancelling(conn);
     if (is_running) {
         unlink_locked(cancel);
         end_phase(cancel);
     }
-    pthread_mutex_unlock(&canceller.lock);
+    weir__unlock(&canceller.lock);
     if (!is_running)
         return;
     weir__pg_request_abandon(cancel);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Cancel requests: each is a connection of its own, sent without anybody having to wait for it. */
 #include "common/hash.h"
+#include "common/lock.h"
 #include "db/drivers/postgres.h"
 
 #include <poll.h>
@@ -90,11 +91,11 @@ void weir__pg_request_abandon(struct pg_cancel *cancel)
     cancel->request = NULL;
 }
 
-void weir__pg_requests_hold(void)
+void weir__pg_requests_hold(void) WEIR_ACQUIRES(lock)
 {
 }
 
-void weir__pg_requests_let_go(bool is_child)
+void weir__pg_requests_let_go(bool is_child) WEIR_RELEASES(lock)
 {
     (void)is_child;
 }
@@ -120,7 +121,7 @@ struct pg_request {
 };
 
 /* Whose requests are on their way; 0: nobody's. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weir__mutex lock = WEIR_MUTEX_INITIALIZER;
 static uint64_t on_their_way[MOST_ON_THEIR_WAY];
 
 static bool count_in(uint64_t server)
@@ -128,7 +129,7 @@ static bool count_in(uint64_t server)
     uint64_t *place = NULL;
     int same = 0;
 
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     for (int i = 0; i < MOST_ON_THEIR_WAY; i++) {
         same += on_their_way[i] == server;
         if (on_their_way[i] == 0)
@@ -137,7 +138,7 @@ static bool count_in(uint64_t server)
     bool is_in = place != NULL && same < MOST_OF_SERVER;
     if (is_in)
         *place = server;
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return is_in;
 }
 
@@ -145,23 +146,23 @@ static void count_out(uint64_t server)
 {
     int i = 0;
 
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     while (on_their_way[i] != server)
         i++;
     on_their_way[i] = 0;
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
-void weir__pg_requests_hold(void)
+void weir__pg_requests_hold(void) WEIR_ACQUIRES(lock)
 {
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
 }
 
-void weir__pg_requests_let_go(bool is_child)
+void weir__pg_requests_let_go(bool is_child) WEIR_RELEASES(lock)
 {
     if (is_child)
         memset(on_their_way, 0, sizeof(on_their_way));
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
 static uint64_t mix(uint64_t hash, const char *text)

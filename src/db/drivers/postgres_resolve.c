@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking up the names of PostgreSQL hosts under a deadline. */
+#include "common/condition.h"
 #include "db/drivers/postgres_connect.h"
 
 #include <arpa/inet.h>
@@ -28,7 +29,7 @@ struct lookup {
 };
 
 /* Guards the list, its length, and `owners` and the outcome of every look-up. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weir__mutex lock = WEIR_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* a look-up ended; on the monotonic clock */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct lookup *running;
@@ -36,12 +37,7 @@ static int running_count;
 
 static void prepare_condition(void)
 {
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&changed);
 }
 
 /* ---- one look-up --------------------------------------------------------------------------- */
@@ -66,7 +62,7 @@ static void lookup_free(struct lookup *lookup)
     free(lookup);
 }
 
-static void leave_locked(struct lookup *lookup)
+static void leave_locked(struct lookup *lookup) WEIR_REQUIRES(lock)
 {
     if (--lookup->owners == 0)
         lookup_free(lookup);
@@ -96,7 +92,7 @@ static int look_up(const char *name, int flags, struct pg_addresses *ret)
     return ret->count > 0 ? 0 : EAI_NONAME;
 }
 
-static void end_locked(struct lookup *lookup)
+static void end_locked(struct lookup *lookup) WEIR_REQUIRES(lock)
 {
     struct lookup **at = &running;
 
@@ -114,12 +110,12 @@ static void *lookup_run(void *arg)
     struct pg_addresses addresses = {0};
     int failure = look_up(lookup->name, 0, &addresses);
 
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     lookup->failure = failure;
     lookup->addresses = addresses;
     end_locked(lookup);
     leave_locked(lookup);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return NULL;
 }
 
@@ -143,16 +139,12 @@ static bool start_thread(struct lookup *lookup)
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* Until something changed; false at the deadline. */
-static bool wait_locked(weir_time deadline)
+static bool wait_locked(weir_time deadline) WEIR_REQUIRES(lock)
 {
-    struct timespec until = {.tv_sec = deadline / WEIR_SECOND, .tv_nsec = deadline % WEIR_SECOND};
-
-    if (deadline == WEIR_DEADLINE_NEVER)
-        return pthread_cond_wait(&changed, &lock) == 0;
-    return pthread_cond_timedwait(&changed, &lock, &until) == 0 || weir_now() < deadline;
+    return condition_wait(&changed, &lock, deadline) == 0 || weir_now() < deadline;
 }
 
-static struct lookup *find_locked(const char *name)
+static struct lookup *find_locked(const char *name) WEIR_REQUIRES(lock)
 {
     struct lookup *lookup = running;
 
@@ -166,6 +158,7 @@ static struct lookup *find_locked(const char *name)
  * MOST_LOOKUPS others were running. The caller owns a share of what is returned.
  */
 static struct lookup *join_locked(const char *name, struct lookup *fresh, weir_time deadline)
+    WEIR_REQUIRES(lock)
 {
     struct lookup *lookup;
 
@@ -202,11 +195,11 @@ static void start(struct lookup *lookup)
 {
     if (start_thread(lookup))
         return;
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     lookup->failure = EAI_MEMORY;
     end_locked(lookup);
     lookup->owners--; /* the thread's share; the caller still has its own */
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
 }
 
 static weir_status await(struct lookup *lookup, weir_time deadline, struct pg_addresses *ret,
@@ -214,13 +207,13 @@ static weir_status await(struct lookup *lookup, weir_time deadline, struct pg_ad
 {
     weir_status status = WEIR_TIMEOUT;
 
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     while (!lookup->has_ended && wait_locked(deadline))
         ;
     if (lookup->has_ended)
         status = outcome_of(lookup, ret, reterr);
     leave_locked(lookup);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     return status;
 }
 
@@ -234,9 +227,9 @@ weir_status weir__pg_resolve(const char *name, weir_time deadline, struct pg_add
     struct lookup *fresh = lookup_new(name);
     if (fresh == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "look up a host: out of memory");
-    pthread_mutex_lock(&lock);
+    weir__lock(&lock);
     struct lookup *lookup = join_locked(name, fresh, deadline);
-    pthread_mutex_unlock(&lock);
+    weir__unlock(&lock);
     if (lookup == fresh)
         start(fresh);
     else

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A few threads of the process for what may block: started when needed, gone when idle. */
+#include "common/condition.h"
 #include "db/drivers/postgres.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
 /* Eight more than the cancels that can be on their way at once (postgres_request.c), so that giving
  * back never waits for a server that does not answer them. */
@@ -14,34 +14,16 @@
 #define LINGER WEIR_SECOND
 
 static struct {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     pthread_cond_t wanted;
     struct pg_task *first;
     struct pg_task *last;
     int queued;
     int count; /* threads */
     int busy;  /* of them, with a task */
-} workers = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} workers = {.lock = WEIR_MUTEX_INITIALIZER};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-void weir__pg_monotonic_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-bool weir__pg_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, weir_time until)
-{
-    if (until == WEIR_DEADLINE_NEVER)
-        return pthread_cond_wait(cond, lock) == 0;
-    struct timespec at = {(time_t)(until / WEIR_SECOND), (long)(until % WEIR_SECOND)};
-    return pthread_cond_timedwait(cond, lock, &at) == 0;
-}
 
 bool weir__pg_thread_start(void *(*run)(void *))
 {
@@ -61,7 +43,7 @@ bool weir__pg_thread_start(void *(*run)(void *))
     return is_started;
 }
 
-static struct pg_task *take_locked(void)
+static struct pg_task *take_locked(void) WEIR_REQUIRES(workers.lock)
 {
     struct pg_task *task = workers.first;
 
@@ -72,13 +54,13 @@ static struct pg_task *take_locked(void)
 }
 
 /* False: nothing has come for so long that the thread is to end. */
-static bool await_task_locked(void)
+static bool await_task_locked(void) WEIR_REQUIRES(workers.lock)
 {
     weir_time until = weir_now() + LINGER;
     bool is_in_time = true;
 
     while (workers.queued == 0 && is_in_time)
-        is_in_time = weir__pg_cond_wait(&workers.wanted, &workers.lock, until);
+        is_in_time = condition_wait(&workers.wanted, &workers.lock, until) == 0;
     return workers.queued > 0;
 }
 
@@ -86,27 +68,27 @@ static void *work(void *arg)
 {
     (void)arg;
     pthread_setname_np(pthread_self(), "weir-cancel");
-    pthread_mutex_lock(&workers.lock);
+    weir__lock(&workers.lock);
     while (await_task_locked()) {
         struct pg_task *task = take_locked();
-        pthread_mutex_unlock(&workers.lock);
+        weir__unlock(&workers.lock);
         task->run(task);
-        pthread_mutex_lock(&workers.lock);
+        weir__lock(&workers.lock);
         workers.busy--;
     }
     workers.count--;
-    pthread_mutex_unlock(&workers.lock);
+    weir__unlock(&workers.lock);
     return NULL;
 }
 
 static void init(void)
 {
-    weir__pg_monotonic_cond_init(&workers.wanted);
+    condition_init(&workers.wanted);
 }
 
 /* Whether somebody will take one more task: a thread that has none, a new one, or, when there are as
  * many as there may be, the first that is done. */
-static bool will_be_taken_locked(void)
+static bool will_be_taken_locked(void) WEIR_REQUIRES(workers.lock)
 {
     if (workers.queued < workers.count - workers.busy || workers.count == MOST_WORKERS)
         return true;
@@ -120,7 +102,7 @@ static bool will_be_taken_locked(void)
 bool weir__pg_workers_run(struct pg_task *task)
 {
     pthread_once(&once, init);
-    pthread_mutex_lock(&workers.lock);
+    weir__lock(&workers.lock);
     bool is_taken = will_be_taken_locked();
     if (is_taken) {
         task->next = NULL;
@@ -132,16 +114,16 @@ bool weir__pg_workers_run(struct pg_task *task)
         workers.queued++;
         pthread_cond_signal(&workers.wanted);
     }
-    pthread_mutex_unlock(&workers.lock);
+    weir__unlock(&workers.lock);
     return is_taken;
 }
 
-void weir__pg_workers_hold(void)
+void weir__pg_workers_hold(void) WEIR_ACQUIRES(workers.lock)
 {
-    pthread_mutex_lock(&workers.lock);
+    weir__lock(&workers.lock);
 }
 
-void weir__pg_workers_let_go(bool is_child)
+void weir__pg_workers_let_go(bool is_child) WEIR_RELEASES(workers.lock)
 {
     if (is_child) {
         workers.first = NULL;
@@ -150,5 +132,5 @@ void weir__pg_workers_let_go(bool is_child)
         workers.busy = 0;
         init();
     }
-    pthread_mutex_unlock(&workers.lock);
+    weir__unlock(&workers.lock);
 }

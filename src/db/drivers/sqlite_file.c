@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The database files that this process has open: who writes next, and whose -wal and -shm those are. */
+#include "common/lock.h"
 #include "db/drivers/sqlite.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +53,9 @@ struct sqlite_file {
 };
 
 static struct {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct sqlite_file *first;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} all = {.lock = WEIR_MUTEX_INITIALIZER};
 
 /* ---- identities -------------------------------------------------------------------------- */
 
@@ -177,7 +177,7 @@ static void free_file(struct sqlite_file *file)
     free(file);
 }
 
-static void unlink_file_locked(struct sqlite_file *file)
+static void unlink_file_locked(struct sqlite_file *file) WEIR_REQUIRES(all.lock)
 {
     struct sqlite_file **at = &all.first;
 
@@ -194,7 +194,7 @@ static bool is_gone(int pin)
 }
 
 /* Take from the list one that nothing is left of, or the oldest when there are too many; NULL: none. */
-static struct sqlite_file *take_forgotten_locked(void)
+static struct sqlite_file *take_forgotten_locked(void) WEIR_REQUIRES(all.lock)
 {
     struct sqlite_file *oldest = NULL;
     int count = 0;
@@ -220,14 +220,14 @@ static void forget_the_gone(void)
     struct sqlite_file *file;
 
     do {
-        pthread_mutex_lock(&all.lock);
+        weir__lock(&all.lock);
         file = take_forgotten_locked();
-        pthread_mutex_unlock(&all.lock);
+        weir__unlock(&all.lock);
         free_file(file);
     } while (file != NULL);
 }
 
-static bool is_foreign_locked(struct file_id id, const struct sides *sides)
+static bool is_foreign_locked(struct file_id id, const struct sides *sides) WEIR_REQUIRES(all.lock)
 {
     for (struct sqlite_file *file = all.first; file != NULL; file = file->next) {
         if (is_same(file->id, id))
@@ -249,9 +249,9 @@ weir_status weir__sqlite_file_check(const char *path, const char *name, weir_err
         return WEIR_OK;
 
     forget_the_gone();
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     bool is_foreign = is_foreign_locked(id, &sides);
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     if (!is_foreign)
         return WEIR_OK;
     weir_error_set(reterr, WEIR_CONNECT,
@@ -269,7 +269,7 @@ weir_status weir__sqlite_file_check(const char *path, const char *name, weir_err
 
 /* ---- coming and going -------------------------------------------------------------------- */
 
-static struct sqlite_file *find_locked(struct file_id id)
+static struct sqlite_file *find_locked(struct file_id id) WEIR_REQUIRES(all.lock)
 {
     for (struct sqlite_file *file = all.first; file != NULL; file = file->next)
         if (is_same(file->id, id))
@@ -282,13 +282,13 @@ static struct sqlite_file *join_known(struct file_id id)
 {
     int pins[2] = {-1, -1};
 
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     struct sqlite_file *file = find_locked(id);
     if (file != NULL && file->users++ == 0) {
         memcpy(pins, file->side_pins, sizeof pins);
         file->side_pins[0] = file->side_pins[1] = -1;
     }
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     for (int i = 0; i < 2; i++)
         close_pin(pins[i]);
     return file;
@@ -328,7 +328,7 @@ static weir_status make_file(const char *path, const char *name, struct file_id 
 /* Put it into the list, unless another thread was quicker. */
 static struct sqlite_file *add(struct sqlite_file *mine)
 {
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     struct sqlite_file *known = find_locked(mine->id);
     if (known != NULL) {
         known->users++;
@@ -336,7 +336,7 @@ static struct sqlite_file *add(struct sqlite_file *mine)
         mine->next = all.first;
         all.first = mine;
     }
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     if (known == NULL)
         return mine;
     free_file(mine);
@@ -370,9 +370,9 @@ static void pin_sides(struct sqlite_file *file, int *pins)
     if (weir__sqlite_file_is_at(file, file->path))
         return;
 
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     struct sides sides = file->sides;
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     pins[0] = pin_side(file->path, "-wal", sides.wal);
     pins[1] = pin_side(file->path, "-shm", sides.shm);
 }
@@ -384,14 +384,14 @@ void weir__sqlite_file_leave(struct sqlite_file *file)
         return;
 
     pin_sides(file, pins);
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     bool is_last = --file->users == 0;
     bool is_left = is_last && (pins[0] >= 0 || pins[1] >= 0);
     if (is_left)
         memcpy(file->side_pins, pins, sizeof pins);
     else if (is_last)
         unlink_file_locked(file);
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     for (int i = 0; i < 2 && !is_left; i++)
         close_pin(pins[i]);
     if (is_last && !is_left)
@@ -404,9 +404,9 @@ void weir__sqlite_file_note_sides(struct sqlite_file *file)
     if (!weir__sqlite_file_is_at(file, file->path))
         return;
 
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     file->sides = sides;
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
 }
 
 bool weir__sqlite_file_is_at(const struct sqlite_file *file, const char *path)

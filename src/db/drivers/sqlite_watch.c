@@ -3,6 +3,7 @@
 #include "db/drivers/sqlite_watch.h"
 
 #include "common/list.h"
+#include "common/lock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -15,7 +16,7 @@
 _Atomic weir_time weir__sqlite_watch_wakes_at = WEIR_DEADLINE_NEVER;
 
 static struct {
-    pthread_mutex_t lock;
+    struct weir__mutex lock;
     struct sqlite_watch *first;
     struct sqlite_watch *last;
     pthread_t thread;
@@ -26,12 +27,12 @@ static struct {
 
     /* Counted up to wake the thread, which sleeps on it. */
     _Atomic uint32_t calls;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} all = {.lock = WEIR_MUTEX_INITIALIZER};
 
 /* ---- the thread -------------------------------------------------------------------------- */
 
 /* Interrupt what is late, and say when to look again; WEIR_DEADLINE_NEVER: nothing runs. */
-static weir_time scan_locked(weir_time now)
+static weir_time scan_locked(weir_time now) WEIR_REQUIRES(all.lock)
 {
     weir_time earliest = WEIR_DEADLINE_NEVER;
 
@@ -52,7 +53,7 @@ static weir_time scan_locked(weir_time now)
 }
 
 /* Publish when the thread will look again, unless a statement with an earlier deadline has come. */
-static bool publish_locked(weir_time wakes_at)
+static bool publish_locked(weir_time wakes_at) WEIR_REQUIRES(all.lock)
 {
     atomic_store(&weir__sqlite_watch_wakes_at, wakes_at);
     return scan_locked(weir_now()) >= wakes_at;
@@ -63,7 +64,7 @@ static void *watch_thread(void *arg)
     uint32_t mine = (uint32_t)(uintptr_t)arg;
     bool was_idle = false;
 
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     while (all.generation == mine) {
         uint32_t calls = atomic_load(&all.calls);
         weir_time now = weir_now();
@@ -76,40 +77,40 @@ static void *watch_thread(void *arg)
         if (!publish_locked(until))
             continue;
 
-        pthread_mutex_unlock(&all.lock);
+        weir__unlock(&all.lock);
         weir_wait((uint32_t *)(uintptr_t)&all.calls, calls, until);
-        pthread_mutex_lock(&all.lock);
+        weir__lock(&all.lock);
         was_idle = is_idle && calls == atomic_load(&all.calls);
     }
     if (all.generation == mine)
         all.is_running = false;
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     return NULL;
 }
 
 /* ---- its life ---------------------------------------------------------------------------- */
 
 /* The child of a fork has no thread; its lock is as the forking thread left it. */
-static void before_fork(void)
+static void before_fork(void) WEIR_ACQUIRES(all.lock)
 {
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
 }
 
-static void after_fork_in_parent(void)
+static void after_fork_in_parent(void) WEIR_RELEASES(all.lock)
 {
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
 }
 
-static void after_fork_in_child(void)
+static void after_fork_in_child(void) WEIR_RELEASES(all.lock)
 {
     all.is_running = all.has_thread = false;
     all.generation++;
     atomic_store(&weir__sqlite_watch_wakes_at, WEIR_DEADLINE_NEVER);
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
 }
 
 /* Without the thread deadlines are still looked at, every so many steps of SQLite's machine. */
-static void start_thread_locked(void)
+static void start_thread_locked(void) WEIR_REQUIRES(all.lock)
 {
     sigset_t every;
     sigset_t saved;
@@ -133,18 +134,18 @@ static void start_thread_locked(void)
 
 void weir__sqlite_watch_wake(void)
 {
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     if (!all.is_running)
         start_thread_locked();
     atomic_fetch_add(&all.calls, 1);
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     weir_wake((uint32_t *)(uintptr_t)&all.calls);
 }
 
 void weir__sqlite_watch_wait(void)
 {
-    pthread_mutex_lock(&all.lock);
-    pthread_mutex_unlock(&all.lock);
+    weir__lock(&all.lock);
+    weir__unlock(&all.lock);
 }
 
 /* ---- connections ------------------------------------------------------------------------- */
@@ -153,15 +154,15 @@ void weir__sqlite_watch_add(struct sqlite_watch *watch, sqlite3 *db)
 {
     watch->db = db;
     atomic_init(&watch->until, WEIR_DEADLINE_NEVER);
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     LIST_ADD_FIRST(watch, next, previous, all.first, all.last);
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
 }
 
 /* With the last connection the thread ends, so that the library can be unloaded. */
 void weir__sqlite_watch_remove(struct sqlite_watch *watch)
 {
-    pthread_mutex_lock(&all.lock);
+    weir__lock(&all.lock);
     LIST_REMOVE(watch, next, previous, all.first, all.last);
     bool is_over = all.first == NULL && all.has_thread;
     pthread_t thread = all.thread;
@@ -171,7 +172,7 @@ void weir__sqlite_watch_remove(struct sqlite_watch *watch)
         atomic_store(&weir__sqlite_watch_wakes_at, WEIR_DEADLINE_NEVER);
         atomic_fetch_add(&all.calls, 1);
     }
-    pthread_mutex_unlock(&all.lock);
+    weir__unlock(&all.lock);
     if (!is_over)
         return;
     weir_wake((uint32_t *)(uintptr_t)&all.calls);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A condition variable that waits by weir's clock, with what every C library has: musl has no pthread_cond_clockwait(). */
-#ifndef WEIR_SERVER_CONDITION_H
-#define WEIR_SERVER_CONDITION_H
+#ifndef WEIR_COMMON_CONDITION_H
+#define WEIR_COMMON_CONDITION_H
 
 #include <pthread.h>
 #include <time.h>
