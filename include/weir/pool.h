@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool lends connections of any kind, to one holder at a time, under a deadline. */
+/* A pool leases connections of any kind, to one holder at a time, under a deadline. */
 #ifndef WEIR_POOL_H
 #define WEIR_POOL_H
 
@@ -30,9 +30,9 @@ typedef enum weir_reset {
 /* What happens when a thread that already holds a connection of a pool acquires another one from it.
  * Threads that each hold one connection and wait for a second can deadlock. */
 typedef enum weir_nested {
-    WEIR_NESTED_ALLOW, /* nothing; it is not even noticed */
-    WEIR_NESTED_WARN,  /* the event NESTED */
-    WEIR_NESTED_REFUSE /* the event NESTED, and the acquire fails with WEIR_MISUSE */
+    WEIR_NESTED_ALLOW, /* nothing; the pool does not check */
+    WEIR_NESTED_WARN,  /* the pool reports the event NESTED */
+    WEIR_NESTED_REFUSE /* the pool reports NESTED, and the acquire fails with WEIR_MISUSE */
 } weir_nested;
 
 /*
@@ -209,7 +209,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_pool_open(const weir_pool_options *opt
 typedef struct weir_lease {
     void *connection;
     weir_pool *pool;
-    struct weir_slot *slot; /* NULL: detached, or nothing */
+    struct weir_slot *slot; /* NULL: the lease is detached or empty */
     uint64_t token;
 } weir_lease;
 
@@ -306,7 +306,7 @@ WEIR_API void weir_pool_trim(weir_pool *pool, int64_t idle_ms);
 /*
  * Run one step of housekeeping. The pool's owner should call it regularly, about once a second. It emits
  * LEAK for each lease that has been held for longer than leak_report_after_ms and was not yet reported,
- * with its place, thread and age. It looks at each slot once and takes no lock.
+ * with its place, thread and age. It reads each slot once and takes no lock.
  * Threads: any; not from a listener or driver of this pool.
  */
 WEIR_API void weir_pool_maintain(weir_pool *pool);
@@ -338,8 +338,8 @@ WEIR_API void weir_pool_close(weir_pool *pool);
 WEIR_API weir_status weir_pool_listen(weir_pool *pool, unsigned mask, weir_pool_listener *listener,
                                       void *arg, weir_error *reterr);
 
-/* Bucket bounds of every histogram, in nanoseconds, upper and inclusive; one more bucket for what is
- * above the last. They are listed as X(bound), so that a program can have them in a unit of its own, and
+/* The bucket bounds of every histogram, in nanoseconds, upper and inclusive; one more bucket holds what is
+ * above the last bound. They are listed as X(bound), so that a program can have them in a unit of its own, and
  * stand in an array. */
 #define WEIR_HISTOGRAM_BOUND_MAP(X)                                                                \
     X(10 * WEIR_US)                                                                                \
@@ -382,40 +382,41 @@ WEIR_API weir_time weir_histogram_quantile(const weir_histogram *histogram, doub
 typedef struct weir_pool_stats {
     /* settings */
     int pool_size;
-    int max_overflow; /* after pool_size 0 and max_overflow -1 were resolved: slots - pool_size */
-    int slots;        /* the hard limit */
+    int max_overflow; /* slots - pool_size, with pool_size 0 and max_overflow -1 resolved */
+    int slots;        /* the hard limit of connections */
     /* gauges */
-    int idle;   /* SQLAlchemy's checkedin(): idle, also those whose connection is to be reopened */
-    int leased; /* checkedout() */
-    int cancelling; /* of the leased: given back, and still being cancelled */
-    int overflow; /* overflow(): counted connections - pool_size; negative before the pool is full */
-    int connections; /* connections open now, detached ones not counted */
+    int idle;   /* SQLAlchemy's checkedin(); includes slots whose connection must be opened again */
+    int leased; /* SQLAlchemy's checkedout() */
+    int cancelling; /* those of the leased that were returned while their statement is still being cancelled */
+    int overflow; /* SQLAlchemy's overflow(): counted connections - pool_size; negative until the pool is full */
+    int connections; /* connections open now, without detached ones */
     int waiters;
-    int peer_limit; /* connections that the peer takes, as its last refusal told; 0: none refused
-                     * within the last minute, or the pool got more meanwhile */
+    int peer_limit; /* how many connections the peer accepts, as its last refusal showed; 0: it refused none
+                     * within the last minute, or the pool has opened more since */
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;       /* acquires that waited and have left it: wait_time.count */
-    uint64_t handed_over; /* slots given directly to a waiter */
+    uint64_t waits;       /* acquires that waited and wait no more: wait_time.count */
+    uint64_t handed_over; /* slots handed directly to a waiter */
     uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
-    uint64_t refused;        /* WEIR_FULL */
-    uint64_t peer_refusals;  /* connections that the peer refused because it has too many, while
-                              * others of the pool were open; connect_errors counts them too */
-    uint64_t connects;       /* opened */
-    uint64_t connect_errors; /* failed to open */
-    uint64_t closes;         /* closed, detached ones not counted */
+    uint64_t refused; /* acquires refused with WEIR_FULL */
+    /* Connections that the peer refused because it had too many, while the pool had others open;
+     * connect_errors counts them too. */
+    uint64_t peer_refusals;
+    uint64_t connects;       /* connections opened */
+    uint64_t connect_errors; /* connections that could not be opened */
+    uint64_t closes;         /* connections closed, without detached ones */
     uint64_t detached;
     uint64_t pings;
     uint64_t ping_failures;
     uint64_t resets;  /* returned connections that the driver was asked to reset */
     uint64_t misuses; /* leases returned twice */
     uint64_t leaks;   /* leases reported by weir_pool_maintain() */
-    uint64_t nested;  /* acquires by threads that held a connection already, unless allowed */
-    uint64_t closed_by[WEIR_REASON_COUNT]; /* why they were closed */
+    uint64_t nested;  /* acquires by threads that already held a connection, unless allowed */
+    uint64_t closed_by[WEIR_REASON_COUNT]; /* closes, by reason */
     /* times */
-    weir_histogram wait_time;   /* of acquires that waited, also of those that gave up */
+    weir_histogram wait_time;   /* of acquires that waited, including those that gave up */
     weir_histogram create_time; /* of successful opens */
     weir_histogram use_time;    /* of one checkout in use_time_every */
 } weir_pool_stats;
@@ -424,9 +425,9 @@ typedef struct weir_pool_stats {
 WEIR_API void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats);
 
 /*
- * The line SQLAlchemy's QueuePool.status() gives, byte for byte:
+ * Write the line that SQLAlchemy's QueuePool.status() returns, byte for byte:
  * `Pool size: 5  Connections in pool: 0 Current Overflow: -5 Current Checked out connections: 0`.
- * Cut to `size`, always terminated. Returns the whole length, as snprintf does. Threads: any.
+ * The text is cut to `size` and always terminated. Returns the whole length, as snprintf does. Threads: any.
  */
 WEIR_API int weir_pool_status_line(weir_pool *pool, char *buffer, size_t size);
 
@@ -435,20 +436,19 @@ typedef struct weir_pool_holder {
     uint64_t connection_id; /* 0 while it is still being opened */
     const char *file;
     int line;
-    int thread;    /* the kernel's thread id of the acquirer; 0 when nobody holds it any more */
-    weir_time age; /* nanoseconds since the checkout */
-    bool is_cancelling; /* given back, and still being cancelled: weir_pool_set_cancelling() */
+    int thread;         /* the kernel's id of the thread that acquired it; 0: it was returned */
+    weir_time age;      /* nanoseconds since the checkout */
+    bool is_cancelling; /* returned, and still being cancelled: weir_pool_set_cancelling() */
 } weir_pool_holder;
 
-/* List up to `capacity` current holders, longest first. Returns how many there are in all. Threads:
- * any. */
+/* List up to `capacity` current holders, longest first. Returns how many there are in total. Threads: any. */
 WEIR_API size_t weir_pool_get_holders(weir_pool *pool, weir_pool_holder *holders, size_t capacity);
 
-/* The id that events and lists of holders show for a lease's connection; 0 for an empty lease. Threads:
- * the holder. */
+/* Return the id that events and lists of holders show for a lease's connection; 0 for an empty lease.
+ * Threads: the holder. */
 WEIR_API uint64_t weir_lease_connection_id(const weir_lease *lease);
 
-/* The name and the options given at open, in the pool's own copy. Valid until weir_pool_close(). */
+/* Return the name and the options given at open, in the pool's own copy. Valid until weir_pool_close(). */
 WEIR_API const char *weir_pool_name(const weir_pool *pool);
 WEIR_API const weir_pool_options *weir_pool_get_options(const weir_pool *pool);
 

@@ -38,7 +38,7 @@ struct stage;
 struct coding {
     const char *name;
     bool may_go_on;                     /* another stream may follow the one that ended */
-    bool (*begin)(struct stage *stage); /* a stream; false: no memory */
+    bool (*begin)(struct stage *stage); /* a stream; false: out of memory */
     enum step (*step)(struct stage *stage);
     void (*end)(struct stage *stage); /* free what was begun, or nothing */
 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The retry budget: a leaky bucket in slices, exact because it counts hundredths of a repeat. */
+/* The retry budget: a leaky bucket in slices, exact because it counts hundredths of a retry. */
 #include <weir/budget.h>
 
 #include "common/option.h"
 
 /* Finagle puts 1000 in and takes 5000 out at 20 %; here it is 20 in and 100 out, which is whole for
  * every percentage. */
-#define REPEAT 100
+#define ONE_RETRY 100
 
 #define NUMBER(field, low, high) OPTION_FIELD(weir_budget_options, OPTION_INT, field, low, high)
 
@@ -49,7 +49,7 @@ static int64_t *advance(weir_budget *budget, weir_time now)
 static int64_t balance(const weir_budget *budget)
 {
     const weir_budget_options *o = &budget->options;
-    int64_t sum = (int64_t)o->min_per_second * o->window_s * REPEAT;
+    int64_t sum = (int64_t)o->min_per_second * o->window_s * ONE_RETRY;
 
     for (int i = 0; i < WEIR_BUDGET_SLICES; i++)
         sum += budget->slices[i];
@@ -64,7 +64,7 @@ void weir_budget_deposit(weir_budget *budget, weir_time now)
 bool weir_budget_withdraw(weir_budget *budget, bool timed_out, weir_time now)
 {
     int64_t *slice = advance(budget, now);
-    int64_t cost = timed_out && budget->options.timeouts_cost_double ? 2 * REPEAT : REPEAT;
+    int64_t cost = timed_out && budget->options.timeouts_cost_double ? 2 * ONE_RETRY : ONE_RETRY;
 
     if (balance(budget) < cost)
         return false;
@@ -76,5 +76,5 @@ int64_t weir_budget_balance(weir_budget *budget, weir_time now)
 {
     advance(budget, now);
     int64_t spendable = balance(budget);
-    return spendable < 0 ? 0 : spendable / REPEAT;
+    return spendable < 0 ? 0 : spendable / ONE_RETRY;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows an attempt: a repeat, its response, or an error. */
+/* What follows an attempt: a retry, its response, or an error. */
 #include "common/option.h"
 #include "policy/backoff.h"
 #include "policy/chance.h"
@@ -33,21 +33,20 @@ static const struct {
     const char *name;
     const char *text;
 } causes[] = {
-    [WEIR_CAUSE_FINAL] = {"final", "it needs no repeat"},
-    [WEIR_CAUSE_BACKOFF] = {"backoff", "it is repeated after a back-off"},
-    [WEIR_CAUSE_RETRY_AFTER] = {"retry_after", "it is repeated at the time the server gave"},
+    [WEIR_CAUSE_FINAL] = {"final", "it needs no retry"},
+    [WEIR_CAUSE_BACKOFF] = {"backoff", "it is retried after a back-off"},
+    [WEIR_CAUSE_RETRY_AFTER] = {"retry_after", "it is retried at the time the server gave"},
     [WEIR_CAUSE_REDIRECT] = {"redirect", "it was redirected"},
-    [WEIR_CAUSE_METHOD] = {"method", "the method may not be repeated"},
+    [WEIR_CAUSE_METHOD] = {"method", "the method may not be retried"},
     [WEIR_CAUSE_UNKNOWN] = {"unknown",
-                            "whether it was carried out is not known, and the method may "
-                            "not be repeated"},
-    [WEIR_CAUSE_DISABLED] = {"disabled", "repeats are disabled"},
-    [WEIR_CAUSE_EXHAUSTED] = {"exhausted", "no repeats are left"},
+                            "it may have been carried out, and the method may not be retried"},
+    [WEIR_CAUSE_DISABLED] = {"disabled", "retries are disabled"},
+    [WEIR_CAUSE_EXHAUSTED] = {"exhausted", "no retries are left"},
     [WEIR_CAUSE_BODY] = {"body", "the body cannot be sent again"},
     [WEIR_CAUSE_INVALID] = {"invalid", "the Retry-After is invalid"},
     [WEIR_CAUSE_TOO_LONG] = {"too_long", "the Retry-After is longer than retry_after_max"},
-    [WEIR_CAUSE_DEADLINE] = {"deadline", "a repeat would pass the deadline"},
-    [WEIR_CAUSE_BUDGET] = {"budget", "the budget for repeats is spent"},
+    [WEIR_CAUSE_DEADLINE] = {"deadline", "a retry would pass the deadline"},
+    [WEIR_CAUSE_BUDGET] = {"budget", "the budget for retries is spent"},
     [WEIR_CAUSE_REFUSED] = {"refused", "it was not attempted"},
 };
 
@@ -155,7 +154,7 @@ static bool is_retry_after_status(int status)
     return status == 413 || status == 429 || status == 503;
 }
 
-/* ---- may it be repeated ------------------------------------------------------------------ */
+/* ---- may it be retried ------------------------------------------------------------------ */
 
 static bool is_repeatable(const weir_retry_options *options, const weir_attempt *attempt)
 {
@@ -177,7 +176,7 @@ static weir_retry_cause cause_of_response(const weir_retry_options *options,
     return is_repeatable(options, attempt) ? WEIR_CAUSE_BACKOFF : WEIR_CAUSE_METHOD;
 }
 
-/* Of a failure with the request under way. */
+/* Of a failure with the request in flight. */
 static weir_retry_cause cause_of_failure(const weir_retry_options *options,
                                          const weir_attempt *attempt)
 {
@@ -233,7 +232,7 @@ static int *counter_of(weir_retry_state *state, weir_attempt_kind kind)
     return &state->other;
 }
 
-/* Take one repeat of its kind from both counters, or say why not. */
+/* Take one retry of its kind from both counters, or say why not. */
 static weir_retry_cause spend(const weir_retry_options *options, weir_retry_state *state,
                               const weir_attempt *attempt)
 {

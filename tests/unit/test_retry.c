@@ -452,7 +452,7 @@ static void the_end_is_told_in_one_line(void)
 
     live(&s);
     int length = weir_retry_describe(&s.state, &s.attempt, &s.last, line, sizeof line);
-    check_text(line, "status 503 after 4 attempts: no repeats are left");
+    check_text(line, "status 503 after 4 attempts: no retries are left");
     check_int(length, strlen(line));
     check_int(weir_retry_describe(&s.state, &s.attempt, &s.last, cut, sizeof cut), length);
     check_text(cut, "status ");
@@ -461,8 +461,8 @@ static void the_end_is_told_in_one_line(void)
     s.attempt.timed_out = true;
     live(&s);
     weir_retry_describe(&s.state, &s.attempt, &s.last, line, sizeof line);
-    check_text(line, "read timeout after 1 attempt: whether it was carried out is not known, and "
-                     "the method may not be repeated");
+    check_text(line, "read timeout after 1 attempt: it may have been carried out, and the "
+                     "method may not be retried");
 }
 
 static void every_cause_has_a_word_and_a_phrase(void)
