@@ -89,7 +89,7 @@ static const weir_metric_options table[POOL_METRICS] = {
     [PEER_LIMIT] = GAUGE("weir.pool.peer_limit", "{connection}",
                          "Connections the server accepts, as its last refusal showed; 0: no known "
                          "limit"),
-    [CHECKOUTS] = COUNTER("weir.pool.checkouts", "{checkout}", "Connections lent"),
+    [CHECKOUTS] = COUNTER("weir.pool.checkouts", "{checkout}", "Connections checked out"),
     [WAITS] = COUNTER("weir.pool.waits", "{request}", "Callers that waited"),
     [HANDED_OVER] = COUNTER("weir.pool.handed_over", "{checkout}",
                             "Connections given directly to the caller that had waited "
