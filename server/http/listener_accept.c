@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "exchange.h"
+#include "health_request.h"
 #include "listener_events.h"
 #include "raw_response.h"
 #include "threads/thread_start.h"
@@ -43,9 +44,12 @@ enum { CATCH_UP_MS = 200 };
 enum { CLOSE_MS = 2 * CATCH_UP_MS };
 
 /* How long to wait when there are no descriptors at all, and how long a newcomer may stay before another
- * gets its descriptor: who asks for health does so at once. */
+ * gets its descriptor or its place in the lobby: who asks for health does so at once. */
 enum { PAUSE_MS = 10 };
 #define LEAST_STAY (20 * WEIR_MS)
+
+/* How long to wait when the lobby is full of newcomers that have not had that time. */
+enum { CROWDED_MS = 1 };
 
 /* One that came when the listener was full. Its bytes are looked at and left where they are. */
 struct newcomer {
@@ -55,8 +59,6 @@ struct newcomer {
     struct sockaddr_storage address;
     socklen_t address_size;
 };
-
-enum asking { ASKS_NOTHING_YET, ASKS_FOR_HEALTH, ASKS_FOR_ELSE };
 
 struct acceptor {
     struct listener *listener;
@@ -145,56 +147,6 @@ static void drop(struct acceptor *acceptor, size_t i)
     close(fd);
 }
 
-/* Whether `path`, as far as it came, is or may become the pattern, with or without a slash at its end. */
-static enum asking compare(const char *pattern, const char *path, size_t size, bool is_whole)
-{
-    size_t length = strlen(pattern);
-
-    if (is_whole && size == length + 1 && path[length] == '/')
-        size--;
-    if (is_whole)
-        return size == length && memcmp(pattern, path, size) == 0 ? ASKS_FOR_HEALTH : ASKS_FOR_ELSE;
-    if (size > length + 1 || memcmp(pattern, path, size < length ? size : length) != 0)
-        return ASKS_FOR_ELSE;
-    return size <= length || path[length] == '/' ? ASKS_NOTHING_YET : ASKS_FOR_ELSE;
-}
-
-/* The end of the path in a request line; `size` when it has not come. */
-static size_t path_size(const char *path, size_t size)
-{
-    size_t i = 0;
-
-    while (i < size && path[i] != ' ' && path[i] != '?' && path[i] != '\r' && path[i] != '\n')
-        i++;
-    return i;
-}
-
-static enum asking asks_for(const struct listener *listener, const char *head, size_t size)
-{
-    static const char *const methods[] = {"GET ", "HEAD "};
-    enum asking best = ASKS_FOR_ELSE;
-
-    for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++) {
-        size_t length = strlen(methods[m]);
-
-        if (memcmp(head, methods[m], size < length ? size : length) != 0)
-            continue;
-        if (size <= length)
-            return ASKS_NOTHING_YET;
-        size_t whole = path_size(head + length, size - length);
-        for (size_t i = 0; i < listener->health_count; i++) {
-            enum asking found =
-                compare(listener->health_paths[i], head + length, whole, whole < size - length);
-
-            if (found == ASKS_FOR_HEALTH)
-                return found;
-            if (found == ASKS_NOTHING_YET)
-                best = found;
-        }
-    }
-    return best;
-}
-
 /* One that asks for anything but health: in, if there is room, or somebody who dawdles makes some. */
 static void decide(struct acceptor *acceptor, const struct newcomer *newcomer, bool is_head)
 {
@@ -220,14 +172,15 @@ static bool look(struct acceptor *acceptor, size_t i)
         drop(acceptor, i);
         return false;
     }
-    switch (asks_for(acceptor->listener, head, (size_t)size)) {
-    case ASKS_NOTHING_YET:
+    switch (health_request_find(acceptor->listener->health_paths, acceptor->listener->health_count,
+                                head, (size_t)size)) {
+    case HEALTH_REQUEST_UNKNOWN:
         return true;
-    case ASKS_FOR_HEALTH:
+    case HEALTH_REQUEST_YES:
         leave_lobby(acceptor, i);
         enter_reserve(acceptor, &newcomer);
         return false;
-    case ASKS_FOR_ELSE:
+    case HEALTH_REQUEST_NO:
         leave_lobby(acceptor, i);
         decide(acceptor, &newcomer, head[0] == 'H');
         return false;
@@ -331,6 +284,12 @@ static bool accept_one(struct acceptor *acceptor, int socket, struct newcomer *n
     }
 }
 
+/* Whether another newcomer could only take the place of one that had no time to say what it asks for. */
+static bool is_crowded(const struct acceptor *acceptor)
+{
+    return acceptor->count == ACCEPTOR_LOBBY && weir_now() - acceptor->lobby[0].since < LEAST_STAY;
+}
+
 static void accept_from(struct acceptor *acceptor, enum acceptor_socket which)
 {
     struct listener *listener = acceptor->listener;
@@ -338,6 +297,11 @@ static void accept_from(struct acceptor *acceptor, enum acceptor_socket which)
     for (int i = 0; i < ACCEPTS; i++) {
         struct newcomer newcomer = {.since = weir_now()};
 
+        if (which == ACCEPTOR_MAIN &&
+            is_crowded(acceptor)) { /* the kernel's queue keeps the others */
+            poll(NULL, 0, CROWDED_MS);
+            return;
+        }
         if (!accept_one(acceptor, acceptor->sockets[which], &newcomer))
             return;
         if (which == ACCEPTOR_HEALTH)

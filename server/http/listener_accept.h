@@ -12,7 +12,8 @@
  * it waits in the lobby for its first bytes, for at most a second: one that asks for a health route goes to
  * the reserve, an event thread of its own with LISTENER_RESERVE connections; any other one gets the place
  * of the oldest connection whose head has not arrived within half a second, or a 503. When the lobby is
- * full too, the oldest in it is closed unanswered. A connection of the health socket always goes to the
+ * full too, the oldest in it is closed unanswered, but not before it had 20 ms; until then the others wait in
+ * the kernel's queue. A connection of the health socket always goes to the
  * reserve.
  *
  * Some descriptors are kept: when the process has no other ones, newcomers live on them just long enough to

@@ -282,6 +282,34 @@ def test_probes_go_on_while_far_more_clients_come_than_there_is_room_for():
         assert resident(backend) - before < 16 * MIB
 
 
+def test_a_probe_keeps_its_place_while_more_come_than_can_be_looked_at():
+    with Backend(PROGRAM, "--max-connections", "16") as backend:
+        held = [Client(backend.port) for _ in range(16)]
+        for client in held:
+            client.ask("GET", "/api/v1", {})
+            assert client.response()[0] == 200
+        seen = []
+        for _ in range(10):  # on a busy machine 20 ms may pass between any two lines here
+            probe, others = Client(backend.port), [socket.socket() for _ in range(300)]
+            for other in others:
+                other.setblocking(False)
+                other.connect_ex(("127.0.0.1", backend.port))
+            time.sleep(0.005)
+            try:
+                probe.ask("GET", "/healthz")
+                seen.append(probe.response()[0])
+            except (OSError, EOFError) as error:
+                seen.append(type(error).__name__)
+            for client in (probe, *others):
+                client.close()
+            if seen[-1] == 200:
+                break
+            wait_for(lambda: ask_health(backend.port)[0] == 200, 5, "an answer afterwards")
+        assert seen[-1] == 200, seen
+        for client in held:
+            client.close()
+
+
 def probe_beside(port, command):
     """The seconds of each probe of /healthz, one every 100 ms as long as the command runs, and what that printed."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL) as load:
