@@ -15,7 +15,7 @@ extern "C" {
 #define WEIR_VERSION_MAJOR 0
 #define WEIR_VERSION_MINOR 1
 #define WEIR_VERSION_PATCH 0
-#define WEIR_VERSION "0.1.0"
+#define WEIR_VERSION "0.2.0"
 
 #if defined(__GNUC__)
 #define WEIR_API __attribute__((visibility("default")))
@@ -105,7 +105,7 @@ WEIR_API weir_status weir_error_set(weir_error *reterr, weir_status status, cons
 WEIR_API weir_status weir_error_setv(weir_error *reterr, weir_status status, const char *format,
                                      va_list args) WEIR_PRINTF(3, 0);
 
-/* Return the version of the library ("0.1.0"), to compare with WEIR_VERSION of the header. */
+/* Return the version of the library ("0.2.0"), to compare with WEIR_VERSION of the header. */
 WEIR_API const char *weir_version(void);
 
 #ifdef __cplusplus

@@ -123,7 +123,7 @@ def include_edges(root, rooms):
 
 def objects_of(root, build):
     """{object: source} of what the libraries are made of. meson calls that of src/db/drivers/sqlite.c
-    src/db/libweir-db.so.0.1.0.p/drivers_sqlite.c.o."""
+    src/db/libweir-db.so.0.2.0.p/drivers_sqlite.c.o."""
     sources = {}
     for path in [*(root / "src").rglob("*.c"), *(root / "server").rglob("*.c")]:
         name = path.relative_to(root)
