@@ -91,11 +91,11 @@ void weir__pg_request_abandon(struct pg_cancel *cancel)
     cancel->request = NULL;
 }
 
-void weir__pg_requests_hold(void) WEIR_ACQUIRES(lock)
+void weir__pg_requests_hold(void)
 {
 }
 
-void weir__pg_requests_let_go(bool is_child) WEIR_RELEASES(lock)
+void weir__pg_requests_let_go(bool is_child)
 {
     (void)is_child;
 }
