@@ -138,6 +138,9 @@ static inline weir_time weir__pool_coarse_now(weir_pool *pool)
 {
     return pool->options.clock == NULL ? weir__coarse_now() : weir__pool_now(pool);
 }
+/* The present, where the queue depends on it (handoff_after_us, or a limit of the peer), else 0. Read it
+ * before the lock is taken: an injected clock is somebody else's code. */
+weir_time weir__queue_now(weir_pool *pool);
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until);
 /* The absolute deadline of an acquire, computed from pool_timeout once when it is first asked for. */
 weir_time weir__acquire_deadline(weir_pool *pool, struct acquire *acquire);
@@ -217,9 +220,6 @@ static inline void weir__queue_wake(_Atomic uint32_t *word)
 }
 /* Whether the first waiter has waited so long that nobody may overtake it any more. */
 bool weir__queue_is_strict_locked(weir_pool *pool, weir_time now) WEIR_REQUIRES(pool->lock);
-/* The present, where the queue depends on it (handoff_after_us, or a limit of the peer), else 0. Read
- * before the lock is taken: an injected clock is somebody else's code. */
-weir_time weir__queue_now(weir_pool *pool);
 /* Refuse from now on; those who wait are told. May be called again. */
 void weir__queue_close(weir_pool *pool);
 

@@ -9,6 +9,14 @@ weir_time weir__pool_now(weir_pool *pool)
     return clock == NULL ? weir_now() : clock->now(clock);
 }
 
+weir_time weir__queue_now(weir_pool *pool)
+{
+    bool is_needed = pool->options.handoff_after_us > 0 ||
+                     atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0;
+
+    return is_needed ? weir__pool_now(pool) : 0;
+}
+
 void weir__pool_wait(weir_pool *pool, _Atomic uint32_t *word, uint32_t expected, weir_time until)
 {
     weir_clock *clock = pool->options.clock;

@@ -117,14 +117,6 @@ static _Atomic uint32_t *nudge_locked(weir_pool *pool, weir_time now) WEIR_REQUI
     return &g->first->signal;
 }
 
-weir_time weir__queue_now(weir_pool *pool)
-{
-    bool is_needed = pool->options.handoff_after_us > 0 ||
-                     atomic_load_explicit(&pool->peer_limit, memory_order_relaxed) != 0;
-
-    return is_needed ? weir__pool_now(pool) : 0;
-}
-
 bool weir__queue_is_strict_locked(weir_pool *pool, weir_time now)
 {
     weir_time grace = pool->options.handoff_after_us * WEIR_US;
