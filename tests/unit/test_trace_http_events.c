@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the listener makes of the attempts of an HTTP session. */
-#include "unit/trace_steps.h"
+#include "unit/trace_scene.h"
 
 #include <weir/http.h>
-
-static weir_tracer *tracer;
-static weir_span root;
-
-static void begin_trace(void)
-{
-    tracer = open_tracer(1, 64);
-    check(weir_span_begin_root(tracer, &root, "root", WEIR_SPAN_SERVER, NULL, NULL));
-}
-
-static void end_trace(void)
-{
-    weir_span_end(&root);
-    weir_tracer_close(tracer);
-}
 
 static weir_http_event attempt(void)
 {
