@@ -5,8 +5,10 @@
 
 #include <weir/breaker.h>
 #include <weir/budget.h>
-#include <weir/rate_limit.h>
+#include <weir/http_report.h>
+#include <weir/http_request.h>
 #include <weir/pool.h>
+#include <weir/rate_limit.h>
 #include <weir/retry.h>
 
 #ifdef __cplusplus
@@ -24,8 +26,6 @@ extern "C" {
  * calls curl_global_cleanup().
  */
 typedef struct weir_http weir_http;
-typedef struct weir_http_request weir_http_request;
-typedef struct weir_http_response weir_http_response;
 
 /* ---- the session ------------------------------------------------------------------------- */
 
@@ -277,135 +277,6 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
                                                            weir_breaker_state state,
                                                            weir_error *reterr);
 
-/* ---- requests ---------------------------------------------------------------------------- */
-
-/*
- * Make a request: a method and an absolute http or https URL, to which path segments and query pairs
- * can be added.
- *
- * The functions below add to it. Each returns its own failure, and the request also keeps the first one:
- * weir_http_send() then returns that without sending anything, so a chain of these functions needs no
- * checks in between. Texts are copied. Data with a length may be any bytes, UTF-8 or not; text without one
- * ends at its zero.
- *
- * Refused in a method, a header's name or value and a URL: control characters, CR and LF above all.
- * Also refused in a URL: a scheme other than http and https, a user or password (use
- * weir_http_request_basic_auth()), a missing host. A fragment is dropped. A non-ASCII host must be UTF-8.
- * It is converted to its xn-- form in lower case (UTS #46, non-transitional, as in browsers), and only that
- * form is sent, compared and reported. A host that has no such form is refused.
- *
- * Errors:  WEIR_INVALID with the position of the fault, never with the value of a header or query;
- *          WEIR_LIMIT for a URL above 64 KiB, more than 128 header fields or 64 KiB of them;
- *          WEIR_NO_MEMORY.
- * Threads: a request belongs to one thread at a time, except for weir_http_request_cancel().
- */
-WEIR_API WEIR_MUST_CHECK weir_status weir_http_request_open(const char *method, const char *url,
-                                                            weir_http_request **ret_request,
-                                                            weir_error *reterr);
-
-/* Free it. Not while it is being sent. NULL is fine. */
-WEIR_API void weir_http_request_close(weir_http_request *request);
-
-/* Return the first failure of a function that added to the request, or NULL. Valid until it is closed. */
-WEIR_API const weir_error *weir_http_request_error(const weir_http_request *request);
-
-/*
- * Add one segment to the path: a slash and the text, percent-encoded so that it stays one segment
- * whatever it contains (`a/b?c` becomes `/a%2Fb%3Fc`). "." , ".." and the empty text are refused:
- * they would lead elsewhere.
- */
-WEIR_API weir_status weir_http_request_segment(weir_http_request *request, const char *segment);
-
-/* Add `name=value` to the query, both percent-encoded (a space becomes %20). */
-WEIR_API weir_status weir_http_request_query(weir_http_request *request, const char *name,
-                                             const char *value);
-
-/* Add a header field. Several fields with the same name are sent in order. Host, Content-Length,
- * Transfer-Encoding, Connection, Expect, Upgrade, TE and Trailer are refused, because weir sets them. */
-WEIR_API weir_status weir_http_request_header(weir_http_request *request, const char *name,
-                                              const char *value);
-
-/*
- * Add a header field that holds a secret. When a redirect leads to an origin other than the request's own,
- * the field is left out there and in every later attempt of the call. Authorization, Cookie,
- * Proxy-Authorization, X-API-Key, xc-token and xc-auth are secret, whichever function adds them.
- */
-WEIR_API weir_status weir_http_request_secret(weir_http_request *request, const char *name,
-                                              const char *value);
-
-/* Add an Authorization field, `Bearer <token>` or Basic, which is secret. The user must not contain a
- * colon. */
-WEIR_API weir_status weir_http_request_bearer(weir_http_request *request, const char *token);
-WEIR_API weir_status weir_http_request_basic_auth(weir_http_request *request, const char *user,
-                                                  const char *password);
-
-/*
- * Add an Idempotency-Key, by which the server recognises a retried request, so that a POST or PATCH may be
- * retried. NULL makes a random key (128 bits), which stays the same for all attempts of this request.
- * weir_http_request_header() with that name does the same.
- */
-WEIR_API weir_status weir_http_request_idempotency_key(weir_http_request *request, const char *key);
-
-/* Set the body, which is copied, and its Content-Type (NULL: none is sent). It replaces an earlier body. */
-WEIR_API weir_status weir_http_request_body(weir_http_request *request, const void *data,
-                                            size_t size, const char *content_type);
-
-/*
- * A reader: a body that is read while it is sent.
- *
- * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
- * rewind(): go back to the beginning, for a retry, for a redirect, or when the request is sent again. NULL:
- *           the body cannot be sent twice. Once some of it was read, nothing is retried, and sending the
- *           request again is WEIR_INVALID until it is given another reader.
- * size:     the size of the whole body, or -1 if it is not known. A body of unknown size is sent in chunks,
- *           which HTTP/1.0 does not have (RFC 9112, 6.1): for an origin that answered in HTTP/1.0, the call
- *           fails with WEIR_UNSUPPORTED before any of the body is read. That answer is forgotten after a
- *           minute, with the origin's next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more
- *           or fewer bytes than `size` is WEIR_INVALID.
- * If a function returns anything but WEIR_OK, the call ends with that status. Both are called on the thread
- * that sends.
- */
-typedef struct weir_http_reader {
-    weir_status (*read)(void *arg, char *buffer, size_t size, size_t *ret_size, weir_error *reterr);
-    weir_status (*rewind)(void *arg, weir_error *reterr);
-    void *arg;
-    int64_t size;
-} weir_http_reader;
-
-WEIR_API weir_status weir_http_request_reader(weir_http_request *request,
-                                              const weir_http_reader *reader,
-                                              const char *content_type);
-
-/*
- * Pass the body of a response below 400 to `sink` piece by piece instead of keeping it. An error's body is
- * kept in the response as always, and so is a redirect's body if redirects are followed. Once `sink` was
- * called, nothing is retried, whatever the status, because what it received cannot be taken back. If it
- * returns anything but WEIR_OK, the call ends with that status. It is called on the thread that sends.
- */
-typedef weir_status weir_http_sink(void *arg, const char *data, size_t size, weir_error *reterr);
-WEIR_API weir_status weir_http_request_sink(weir_http_request *request, weir_http_sink *sink,
-                                            void *arg);
-
-/* Override session options for this request: the retries, the time limit of an attempt (milliseconds), the
- * limit of the body (bytes), and whether redirects are followed. The ranges are those of the session. */
-WEIR_API weir_status weir_http_request_retry(weir_http_request *request,
-                                             const weir_retry_options *retry);
-WEIR_API weir_status weir_http_request_try_timeout(weir_http_request *request, int timeout_ms);
-WEIR_API weir_status weir_http_request_max_body(weir_http_request *request, int64_t bytes);
-WEIR_API weir_status weir_http_request_follow_redirects(weir_http_request *request, bool follow);
-
-/* Return the URL as it will be sent, including its query. Valid until the next call on the request. */
-WEIR_API const char *weir_http_request_url(weir_http_request *request);
-
-/*
- * Cancel the request's call in flight, or else its next one: it ends with WEIR_CANCELLED. A call with
- * an attempt in flight, at a rate limiter or between attempts ends at once; a call in the queue for a
- * connection ends when its turn comes, at the latest. A call that cannot begin fails with its own error
- * instead. Later calls are not affected.
- * Threads: any, while the request is not being closed.
- */
-WEIR_API void weir_http_request_cancel(weir_http_request *request);
-
 /* ---- calls ------------------------------------------------------------------------------- */
 
 /*
@@ -475,64 +346,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_get_at(weir_http *session, const 
                                                       weir_error *reterr, const char *file,
                                                       int line);
 
-/* What became of the latest call of a request, successful or not. */
-typedef struct weir_http_report {
-    unsigned attempts;  /* attempts made, including those after redirects */
-    unsigned resends;   /* attempts made at once because a reused connection was dead */
-    unsigned redirects; /* redirects followed */
-    unsigned opened;    /* connections opened for the call */
-    int status;         /* status of the last response; 0: there was none */
-    int curl_code; /* libcurl's result of the last attempt; with a response, that of its body */
-    weir_retry_cause cause; /* why there was no further attempt */
-    weir_time elapsed;      /* duration of the whole call, in nanoseconds */
-    weir_time waited;       /* part of it spent in queues and for rate limits */
-    weir_time paused;       /* part of it spent between attempts */
-    /* How long the origin asked clients to wait, or its breaker or rate limiter will still refuse calls; 0:
-     * neither. */
-    weir_time retry_after;
-    bool was_sent;     /* part of the request may have reached a server */
-    unsigned unlisted; /* attempts that weir_http_request_attempt_at() leaves out */
-} weir_http_report;
-
 /* Return the report of the latest call. Valid until the request is sent again or closed. */
 WEIR_API const weir_http_report *weir_http_request_report(const weir_http_request *request);
-
-/* Why an attempt was made: name, word, meaning. */
-#define WEIR_HTTP_REASON_MAP(X)                                                                    \
-    X(FIRST, "first", "it is the first attempt of its call")                                       \
-    X(RETRY, "retry", "the previous attempt is retried")                                           \
-    X(RESEND, "resend",                                                                            \
-      "the previous attempt is retried at once: its connection had died while idle")               \
-    X(REDIRECT, "redirect", "the response to the previous attempt redirected here")
-
-typedef enum weir_http_reason {
-#define WEIR_HTTP_REASON_ENUM(name, word, text) WEIR_HTTP_REASON_##name,
-    WEIR_HTTP_REASON_MAP(WEIR_HTTP_REASON_ENUM)
-#undef WEIR_HTTP_REASON_ENUM
-        WEIR_HTTP_REASON_COUNT
-} weir_http_reason;
-
-/* Return the word for a reason, or "unknown" for any other value. Static. */
-WEIR_API const char *weir_http_reason_name(weir_http_reason reason);
-
-/* One attempt of a call. All times in nanoseconds. */
-typedef struct weir_http_attempt {
-    unsigned
-        number; /* counted from 1 within the call, including attempts that the list leaves out */
-    weir_http_reason reason;
-    const char *method; /* as sent: GET after a 303 */
-    const char *url;    /* as sent, but without its query, which may contain secrets */
-    bool is_reused;     /* it used a connection that was used before */
-    int status;         /* status of its response, even if the body was lost; 0: there was none */
-    weir_attempt_kind kind; /* how it ended */
-    weir_status failure;    /* how it failed; WEIR_OK: there was a response, whatever its status */
-    const char *text;       /* what went wrong, as in an error's text; "" if `failure` is WEIR_OK */
-    int curl_code;          /* libcurl's result; with a response, that of its body */
-    weir_retry_cause cause; /* why another attempt followed, or why none did */
-    weir_time waited;       /* time before it spent in queues and for rate limits */
-    weir_time paused;       /* time between the end of the previous attempt and this one */
-    weir_time duration;     /* from the moment it could begin to its end, including connecting */
-} weir_http_attempt;
 
 /*
  * Return an attempt of the latest call of a request, successful or not, in order: `index` counts from 0;
@@ -550,34 +365,6 @@ typedef struct weir_http_attempt {
 WEIR_API const weir_http_attempt *weir_http_request_attempt_at(const weir_http_request *request,
                                                                size_t index);
 
-/* ---- responses --------------------------------------------------------------------------- */
-
-/* Return the status: 200 and so on. Threads, here and below: any, until the response is closed. */
-WEIR_API int weir_http_response_status(const weir_http_response *response);
-
-/* Return the value of the first header field with this name, ignoring case, or NULL. This value, and all
- * those below, are valid until weir_http_response_close(). */
-WEIR_API const char *weir_http_response_header(const weir_http_response *response,
-                                               const char *name);
-
-/* Return the header fields in the order in which they came; false beyond the last. Trailers are left out. */
-WEIR_API bool weir_http_response_header_at(const weir_http_response *response, size_t index,
-                                           const char **ret_name, const char **ret_value);
-
-/* Return the decoded body and its size; a zero follows it. Empty, not NULL, if there is none. */
-WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
-
-/* Whether the body of a response of 300 and above is incomplete: it exceeded its limit, broke off, did not
- * end in time, or could not be decoded. The status, and its Retry-After or Location, count all the same.
- * Below 300 there is no response without its whole body. */
-WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);
-
-/* Return the URL that the response came from, after redirects, including its query. */
-WEIR_API const char *weir_http_response_url(const weir_http_response *response);
-
-/* Free it. NULL is fine. */
-WEIR_API void weir_http_response_close(weir_http_response *response);
-
 /* ---- URLs -------------------------------------------------------------------------------- */
 
 /* Whether two absolute URLs have the same scheme, host and port, with default ports filled in. False if
@@ -585,44 +372,6 @@ WEIR_API void weir_http_response_close(weir_http_response *response);
 WEIR_API bool weir_http_same_origin(const char *url, const char *other);
 
 /* ---- events and statistics --------------------------------------------------------------- */
-
-#define WEIR_HTTP_EVENT_MAP(X)                                                                     \
-    X(ATTEMPT, "attempt", "an attempt ended")                                                      \
-    X(RETRY, "retry", "an attempt will be retried, after `delay`")                                 \
-    X(REDIRECT, "redirect", "a redirect will be followed, to `url`")                               \
-    X(BREAKER, "breaker", "the origin's breaker opened, closed, or began to let probes through")   \
-    X(COOL_DOWN, "cool_down", "the origin asked for a pause of `delay`")                           \
-    X(REQUEST, "request", "a call ended")
-
-typedef enum weir_http_event_kind {
-#define WEIR_HTTP_EVENT_ENUM(name, word, text) WEIR_HTTP_EVENT_##name,
-    WEIR_HTTP_EVENT_MAP(WEIR_HTTP_EVENT_ENUM)
-#undef WEIR_HTTP_EVENT_ENUM
-        WEIR_HTTP_EVENT_COUNT
-} weir_http_event_kind;
-
-/* Return the word for an event, or "unknown" for any other value. Static. */
-WEIR_API const char *weir_http_event_name(weir_http_event_kind kind);
-
-/* One event. It is valid only during the call, as is everything it points to. */
-typedef struct weir_http_event {
-    weir_http_event_kind kind;
-    weir_http *session;
-    const char *origin; /* "https://api.example.com:443" */
-    const char *method;
-    const char *url;  /* without its query, which may contain secrets */
-    unsigned attempt; /* counted from 1 within the call */
-    int status;       /* status of the response; 0: there was none */
-    int curl_code;
-    bool is_reused;             /* ATTEMPT: it used a connection that was used before */
-    weir_time duration;         /* ATTEMPT, REQUEST */
-    weir_time delay;            /* RETRY, COOL_DOWN */
-    weir_retry_cause cause;     /* RETRY, REQUEST */
-    weir_breaker_state breaker; /* BREAKER: the new state */
-    const weir_error *error;    /* the error of what failed; NULL if nothing did */
-    /* ATTEMPT: the span that its traceparent named (weir/trace.h); NULL: weir sent none. */
-    const struct weir_trace_context *trace;
-} weir_http_event;
 
 /* A listener; it is called on the thread that causes the event, with no lock held. It must not send over
  * the same session. */
@@ -632,37 +381,6 @@ typedef void weir_http_listener(const weir_http_event *event, void *arg);
  * whole life. Errors: WEIR_FULL. Threads: any; the listener may miss events of that moment. */
 WEIR_API weir_status weir_http_listen(weir_http *session, unsigned mask,
                                       weir_http_listener *listener, void *arg, weir_error *reterr);
-
-/* A snapshot of an origin. Gauges are exact while no call is in progress; counters only grow, for as long as
- * the session remembers the origin. It remembers at least the 1024 most recently used ones. */
-typedef struct weir_http_origin {
-    char name[280]; /* "https://api.example.com:443", cut if it is longer */
-    bool has_pool;  /* its connections are kept; otherwise `pool` is all zero */
-    weir_pool_stats pool;
-    weir_breaker_stats breaker;
-    int64_t budget_balance; /* retries that the budget could pay for now; -1: there is no budget */
-    weir_time cool_down_until; /* an instant of weir_now(); 0: no cool-down */
-    int in_flight;             /* calls in flight */
-    /* counters */
-    uint64_t requests;     /* calls that began here or were redirected here */
-    uint64_t attempts;     /* attempts made */
-    uint64_t opened;       /* connections opened */
-    uint64_t reused;       /* attempts on a connection that was used before */
-    uint64_t resends;      /* attempts retried at once because a reused connection was dead */
-    uint64_t redirects;    /* redirects that were followed */
-    uint64_t responses[6]; /* responses by the first digit of the status; [0]: all others */
-    uint64_t failed_connect;
-    uint64_t failed_read;
-    uint64_t failed_other;
-    /* Attempts that were not made: refused by breaker, rate limiter or pool, with a body of unknown size for
-     * an HTTP/1.0 server, or because the session was closed. */
-    uint64_t refused;
-    uint64_t cancelled;
-    uint64_t cool_downs; /* cool-downs that the origin asked for and that began or grew longer */
-    uint64_t budget_denied;
-    uint64_t invalid_retry_afters;
-    uint64_t causes[WEIR_CAUSE_REFUSED + 1]; /* decisions of weir_retry_next(), by cause */
-} weir_http_origin;
 
 /* List up to `capacity` origins, the most recently used first. Returns how many there are in all, or 0 if
  * memory ran out. Threads: any. */

@@ -9,11 +9,14 @@
 #include <weir/clock.h>
 #include <weir/db.h>
 #include <weir/event.h>
-#include <weir/rate_limit.h>
+#include <weir/histogram.h>
 #include <weir/http.h>
+#include <weir/http_report.h>
+#include <weir/http_request.h>
 #include <weir/lifecycle.h>
 #include <weir/metrics.h>
 #include <weir/pool.h>
+#include <weir/rate_limit.h>
 #include <weir/retry.h>
 #include <weir/trace.h>
 

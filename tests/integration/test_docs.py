@@ -434,7 +434,7 @@ def test_every_name_of_ours_in_the_pages_exists():
     known = set(re.findall(r"\bWEIR_\w+|\bweir_\w+", "\n".join(path.read_text() for path in sources())))
     # Made from the X-macros: a prefix and each entry.
     for header, table, prefix in (("base", "STATUS", "WEIR_"), ("event", "POOL_EVENT", "WEIR_EVENT_"), ("event", "REASON", "WEIR_REASON_"),
-                                  ("http", "HTTP_EVENT", "WEIR_HTTP_EVENT_")):
+                                  ("http_report", "HTTP_EVENT", "WEIR_HTTP_EVENT_")):
         text = (TREE / f"include/weir/{header}.h").read_text()
         body = re.search(rf"#define WEIR_{table}_MAP\(X\)(.*?)\n\n", text, re.DOTALL)[1]
         known.update(prefix + entry for entry in re.findall(r"X\((\w+),", body))
@@ -461,8 +461,12 @@ def test_every_function_and_file_named_in_the_internals_exists():
         assert not missing, missing
 
 
+def http_headers():
+    return "".join((TREE / f"include/weir/{name}.h").read_text() for name in ("http", "http_request", "http_report"))
+
+
 def test_every_function_of_an_http_session_stands_in_the_guide_or_the_manual_page():
-    header = re.sub(r"/\*.*?\*/", "", (TREE / "include/weir/http.h").read_text(), flags=re.DOTALL)
+    header = re.sub(r"/\*.*?\*/", "", http_headers(), flags=re.DOTALL)
     functions = re.findall(r"^(?:WEIR_API|    )[^;{}=]*?\b(weir_http_\w+)\(", header, re.MULTILINE)
     assert len(functions) > 40, functions
     text = HTTP.read_text() + (TREE / "docs/man/weir.3").read_text()
@@ -472,7 +476,7 @@ def test_every_function_of_an_http_session_stands_in_the_guide_or_the_manual_pag
 
 
 def test_the_guide_names_every_figure_event_and_reason_of_an_http_session_and_every_way_a_sending_fails():
-    header = (TREE / "include/weir/http.h").read_text()
+    header = http_headers()
     figures = [name for row in tables("## Statistics and events", HTTP) for name in row[0].replace("[]", "").split(", ")]
     body = re.search(r"^typedef struct weir_http_origin {\n(.*?)^}", header, re.MULTILINE | re.DOTALL)[1]
     fields = re.findall(r"(\w+)(?:\[[^]]*\])?;", re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL))
