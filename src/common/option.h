@@ -50,6 +50,7 @@ static inline int64_t option_load(const void *options, const struct option_row *
 {
     const char *at = (const char *)options + row->offset;
     int64_t wide;
+    uint64_t positive;
     size_t size;
     bool truth;
     int number;
@@ -60,7 +61,8 @@ static inline int64_t option_load(const void *options, const struct option_row *
         return wide;
     case OPTION_SIZE:
         memcpy(&size, at, sizeof size);
-        return size > INT64_MAX ? INT64_MAX : (int64_t)size;
+        positive = size; /* of 64 bits here, whatever the machine has */
+        return positive > INT64_MAX ? INT64_MAX : (int64_t)positive;
     case OPTION_BOOL:
         memcpy(&truth, at, sizeof truth);
         return truth;
