@@ -13,7 +13,7 @@ TARGET  = $(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(L
 RETRY   = echo 'The build could not be configured; "make deps" installs what it needs.' >&2
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-nocodb check bench install uninstall format clean deps help
+.PHONY: build run check test test-db test-http test-server test-nocodb bench install uninstall format clean deps help
 
 build: $(BUILD)/build.ninja ## build everything into build/
 	ninja -C $(BUILD)
@@ -30,8 +30,23 @@ test: ## run every test: two compilers, sanitizers, clang-tidy, format (half an 
 	@tools/packages.sh build check test
 	@$(PYTHON) tests/run_all.py
 
-check: ## build with gcc and run the unit tests only
-	@$(PYTHON) tests/run_all.py --quick || { tools/packages.sh --missing build check; exit 1; }
+# make check T=pool_events N=a_part_of_a_name
+ONE_TEST = $(if $(T),--test '$(T)') $(if $(N),-k '$(N)')
+check: ## gcc: unit tests, includes, docs, format (a minute); with T=TEST only that one, with N=NAME only its functions like that
+	@$(PYTHON) tests/run_all.py $(if $(T)$(N),$(ONE_TEST),--only gcc,format --suites unit,tree) || \
+		{ tools/packages.sh --missing build check; exit 1; }
+
+test-db: ## gcc: databases, on SQLite and a temporary PostgreSQL, with and without poolers
+	@tools/packages.sh build check test
+	@$(PYTHON) tests/run_all.py --suites db
+
+test-http: ## gcc: HTTP sessions, against servers within the tests and a temporary nginx
+	@tools/packages.sh build check test
+	@$(PYTHON) tests/run_all.py --suites http
+
+test-server: ## gcc: weir serve and the other commands, on SQLite and PostgreSQL
+	@tools/packages.sh build check test
+	@$(PYTHON) tests/run_all.py --suites server
 
 # NOCODB_FLAGS=--record writes what the servers answered to tests/integration/recorded; --version=0.265.1 takes another NocoDB.
 test-nocodb: ## hold weir against a live NocoDB, on SQLite and PostgreSQL, from npm (a gigabyte; not part of make test)

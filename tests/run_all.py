@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Run the whole test matrix, or with --quick only gcc's unit tests; the last line is `N passed, N failed`.
+"""Run the whole test matrix, or some of its steps, suites or tests; the last line is `N passed, N failed`.
 
 Each step is one build directory and the meson suites that run in it. Every TAP subtest counts as one test; so does a
 build, a static check, and a test program that died, hung or broke off before its plan.
 """
 import argparse
 import concurrent.futures
+import dataclasses
+import fnmatch
 import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,37 +28,36 @@ STEP_SECONDS = 2400  # no step can outlast the time the whole matrix is given; g
 RESULT_LINE = re.compile(r"^(not )?ok\b(?P<rest>.*)$")
 SKIPPED = re.compile(r"#\s*(skip|todo)\b", re.IGNORECASE)
 
-# Tests of the suite "tree" read the sources, so one build suffices. Those of "no-sanitizer" replace the allocator or
-# link in a way that a sanitizer's run time does not bear.
-ONCE = ("tree",)
-SANITIZED = ("tree", "no-sanitizer")
-
-
 @dataclass
 class Build:
     """One build directory, and which tests run in it."""
     name: str
     compiler: str
-    suites: tuple = ()
-    without: tuple = ()
+    suites: tuple = ()  # all, if none is named
+    tests: tuple = ()  # of the suites, or all
+    names: tuple = ()  # which of a test's functions run, or all
     flags: tuple = ()
     environment: dict = field(default_factory=dict)
     patience: int = 1  # multiplies every test's timeout
-    is_partial: bool = False  # build what the suites run, and no more
+    is_partial: bool = False  # build what the tests run, and no more
+    is_sanitized: bool = False
 
 
 SANITIZER_FLAGS = ("-Db_lundef=false", "-Dc_args=['-fno-sanitize-recover=all','-fno-omit-frame-pointer']")
+# The suite "sanitizers" has tests of other suites that are quick enough for these builds.
 MATRIX = [
     Build("gcc", "gcc"),
-    Build("clang", "clang", suites=("unit",), without=ONCE),
-    Build("asan", "clang", suites=("unit", "stress", "fuzz"), without=SANITIZED, patience=4, is_partial=True,
+    Build("clang", "clang", suites=("unit",)),
+    Build("asan", "clang", suites=("unit", "stress", "fuzz", "sanitizers"), patience=4, is_partial=True, is_sanitized=True,
           flags=("-Db_sanitize=address,undefined", *SANITIZER_FLAGS),
           environment={"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"}),
-    Build("tsan", "clang", suites=("unit", "stress"), without=SANITIZED, patience=4, is_partial=True,
+    Build("tsan", "clang", suites=("unit", "stress", "sanitizers"), patience=4, is_partial=True, is_sanitized=True,
           flags=("-Db_sanitize=thread", *SANITIZER_FLAGS),
           environment={"TSAN_OPTIONS": "halt_on_error=1 second_deadlock_stack=1"}),
 ]
-QUICK = [Build("gcc", "gcc", suites=("unit",), is_partial=True)]
+STEPS = [*(build.name for build in MATRIX), "tidy", "format"]
+COVERAGE = Build("coverage", "gcc", suites=("unit", "db", "http", "server", "stress"), patience=2, is_partial=True, flags=("-Db_coverage=true",))
+COVERED = ("src", "server", "cli")
 
 
 class Tally:
@@ -109,28 +111,37 @@ def steady():
     return prefix if usable else []
 
 
+def configure(build, directory):
+    """Set the build directory up if need be. Warnings are errors here, on every machine. Returns (succeeded, output)."""
+    if (directory / "build.ninja").exists():
+        return execute(["ninja", "-C", directory, "build.ninja"], quiet=True)
+    return execute([MESON, "setup", directory, "-Dwerror=true", *build.flags], {"CC": build.compiler}, quiet=True)
+
+
+def targets_of(build, directory):
+    """What ninja is to make: nothing in particular, which is all, or what the build's tests run. Returns (succeeded, targets)."""
+    if not build.is_partial:
+        return True, []
+    chosen = ["tests", *build.tests] if build.tests else ["suites", *build.suites]
+    good, output = execute([sys.executable, TREE / "tools/targets.py", directory, *chosen], quiet=True)
+    return good, output.split()
+
+
 def compile_build(build, directory):
-    """Configure if need be, then build what is to be built. Warnings are errors here, on every machine."""
-    if not (directory / "build.ninja").exists():
-        good, output = execute([MESON, "setup", directory, "-Dwerror=true", *build.flags],
-                               {"CC": build.compiler}, quiet=True)
-        if not good:
-            print(output)
-            return False
-    targets = []
-    if build.is_partial:
-        # What is asked for its targets must know of the newest ones.
-        good, output = execute(["ninja", "-C", directory, "build.ninja"], quiet=True)
-        if good:
-            good, output = execute([sys.executable, TREE / "tools/targets.py", directory, "suites", *build.suites], quiet=True)
-        if not good:
-            print(output)
-            return False
-        targets = output.split()
-    good, output = execute(["ninja", "-C", directory, *targets], quiet=True)
+    """Build what is to be built."""
+    good, targets = targets_of(build, directory)
+    good, output = execute(["ninja", "-C", directory, *targets], quiet=True) if good else (False, "\n".join(targets))
     if not good:
         print(output[-20000:])
     return good
+
+
+def tests_called(directory, wanted):
+    """The tests with this name, or like it where it has a * or a ?, or whose program or file is called so."""
+    stem = pathlib.Path(wanted).stem
+    described = json.loads((directory / "meson-info/intro-tests.json").read_text())
+    return tuple(test["name"] for test in described if fnmatch.fnmatchcase(test["name"], wanted)
+                 or any(pathlib.Path(word).stem == stem for word in test["cmd"]))
 
 
 def count(test):
@@ -155,7 +166,7 @@ def count(test):
 
 
 def show(test):
-    """All that a failed test said."""
+    """All that a test said."""
     print(f"\n--- {test['name']}: {test['result']} (status {test.get('returncode')}, {test['duration']:.1f} s)")
     for stream in ("stdout", "stderr"):
         print((test.get(stream) or "")[-20000:], end="")
@@ -167,17 +178,17 @@ def run_tests(build, directory, tally):
     for old in directory.glob("meson-logs/testlog*"):
         old.unlink()
     choice = [argument for suite in build.suites for argument in ("--suite", suite)]
-    choice += [argument for suite in build.without for argument in ("--no-suite", suite)]
-    wrapper = steady() if build.without == SANITIZED else []
+    choice += [f"--test-args=-k {shlex.quote(name)}" for name in build.names]
+    wrapper = steady() if build.is_sanitized else []
     good, _ = execute([*wrapper, MESON, "test", "-C", directory, "--no-rebuild", "--timeout-multiplier",
-                       str(build.patience), *choice], build.environment)
+                       str(build.patience), *choice, *build.tests], build.environment)
     logs = list(directory.glob("meson-logs/testlog*.json"))
     tests = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.strip()]
     failed_before = tally.failed
     for test in tests:
         passed, failed, skipped = count(test)
         tally.add(passed, failed, skipped)
-        if failed:
+        if failed or build.tests:
             show(test)
     if not good and tally.failed == failed_before:
         tally.one(False, f"{build.name}: meson test failed outside of any test")
@@ -247,28 +258,100 @@ def step(title, work, tally):
 
 def run_build(build, tally, prefix):
     directory = TREE / f"{prefix}-{build.name}"
-    good = compile_build(build, directory)
+    good, output = configure(build, directory)
+    if not good:
+        print(output)
+    elif build.tests:
+        (wanted,) = build.tests
+        build = dataclasses.replace(build, tests=tests_called(directory, wanted))
+        if not build.tests:
+            print(f"no test is called {wanted!r}; `meson test -C {directory.name} --list` names them all")
+            good = False
+    good = good and compile_build(build, directory)
     tally.one(good, f"{build.name}: build")
     if good:
         run_tests(build, directory, tally)
 
 
-def main():
+def measure_coverage(directory):
+    """Read what ran of each file; returns {file: (lines that ran, lines)}."""
+    command = ["gcovr", "--root", TREE, "--object-directory", directory, "--json-summary", "-",
+               *(f"--filter={TREE}/{folder}/" for folder in COVERED), directory]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {entry["filename"]: (entry["line_covered"], entry["line_total"]) for entry in json.loads(done.stdout)["files"] if entry["line_total"]}
+
+
+def show_coverage(files):
+    """A line for each room, the files with the most lines that no test ran, and the whole."""
+    rooms = {}
+    for name, (ran, lines) in files.items():
+        room = str(pathlib.Path(name).parent)
+        before = rooms.get(room, (0, 0))
+        rooms[room] = (before[0] + ran, before[1] + lines)
+    for room, (ran, lines) in sorted(rooms.items()):
+        print(f"{100 * ran / lines:6.1f} %  {room}: {ran} of {lines} lines")
+    print("the files with the most lines that did not run:")
+    for name, (ran, lines) in sorted(files.items(), key=lambda entry: entry[1][0] - entry[1][1])[:15]:
+        print(f"{100 * ran / lines:6.1f} %  {name}: {lines - ran}")
+    ran, lines = (sum(column) for column in zip(*files.values()))
+    print(f"coverage: {100 * ran / lines:.1f} % of {lines} lines")
+
+
+def run_coverage(build, tally, prefix):
+    """The tests in a build that counts which lines ran, and what it counted. What a killed process ran is not counted."""
+    if shutil.which("gcovr") is None:
+        print("gcovr is missing: `tools/packages.sh coverage` installs it")
+        tally.one(False, "coverage: gcovr")
+        return
+    directory = TREE / f"{prefix}-{build.name}"
+    for old in directory.rglob("*.gcda"):
+        old.unlink()
+    run_build(build, tally, prefix)
+    show_coverage(measure_coverage(directory))
+
+
+def arguments():
+    """The command line, with what is left out filled in."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="only gcc's unit tests")
-    parser.add_argument("--only", metavar="STEP", help="one step: gcc, clang, asan, tsan, tidy, format")
+    parser.add_argument("--only", metavar="STEPS", help=f"some of the steps, with commas between: {', '.join(STEPS)}")
+    parser.add_argument("--suites", help="some suites, with commas between; only what they need is built; with gcc if no step is named")
+    parser.add_argument("--test", metavar="NAME", help="one test, or the tests like a pattern, or those of one program or file; all that it says is shown")
+    parser.add_argument("-k", metavar="NAME", help="of that test, the functions whose name contains NAME, or is like it where it has a * or a ?")
+    parser.add_argument("--coverage", action="store_true",
+                        help=f"instead of the matrix: which lines ran, with gcov, in {', '.join(COVERAGE.suites)} or the suites named")
     parser.add_argument("--builds", default=os.environ.get("BUILD") or "build", metavar="PREFIX",
                         help="build directories are PREFIX-gcc, …; without it BUILD of the environment, as for make")
     options = parser.parse_args()
+    if options.k and not options.test:
+        parser.error("-k chooses among the functions of one test: --test names it")
+    options.is_narrow = bool(options.suites or options.test)
+    options.steps = (options.only or ("gcc" if options.is_narrow else ",".join(STEPS))).split(",")
+    if unknown := set(options.steps) - set(STEPS):
+        parser.error(f"no such step: {', '.join(sorted(unknown))}")
+    return options
+
+
+def narrowed(build, options):
+    """The build with only the suites or the test that were asked for."""
+    if not options.is_narrow:
+        return build
+    return dataclasses.replace(build, is_partial=True, suites=tuple(filter(None, (options.suites or "").split(","))),
+                               tests=(options.test,) if options.test else (), names=(options.k,) if options.k else ())
+
+
+def main():
+    options = arguments()
     tally, start = Tally(), time.monotonic()
 
-    for build in QUICK if options.quick else MATRIX:
-        if options.only in (None, build.name):
-            step(f"{build.name}: {', '.join(build.suites) or 'every suite'}",
-                 lambda build=build: run_build(build, tally, options.builds), tally)
-    if not options.quick and options.only in (None, "tidy"):
+    if options.coverage:
+        options.steps = []
+        step("coverage", lambda: run_coverage(narrowed(COVERAGE, options), tally, options.builds), tally)
+    for build in (narrowed(build, options) for build in MATRIX if build.name in options.steps):
+        step(f"{build.name}: {', '.join(build.tests or build.suites) or 'every suite'}",
+             lambda build=build: run_build(build, tally, options.builds), tally)
+    if "tidy" in options.steps:
         step("clang-tidy", lambda: check_static(TREE / f"{options.builds}-clang", tally), tally)
-    if not options.quick and options.only in (None, "format"):
+    if "format" in options.steps:
         step("clang-format", lambda: check_format(tally), tally)
 
     print(f"\n{time.monotonic() - start:.0f} s in all, {tally.skipped} skipped")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Install the missing Debian packages of the sets named (build, check, test, cross); silent and quick when none is missing.
+# Install the missing Debian packages of the sets named (build, check, test, cross, coverage); silent and quick when none is missing.
 # With --missing first, only say which are missing, and that `make deps` installs them.
 set -eu
 

@@ -151,11 +151,4 @@ static inline int64_t number_of(weir_conn *conn, const char *sql)
     return number;
 }
 
-/* WEIR_TEST_ONLY=part of a name runs those alone. */
-#define run_chosen(test)                                                                           \
-    do {                                                                                           \
-        if (getenv("WEIR_TEST_ONLY") == NULL || strstr(#test, getenv("WEIR_TEST_ONLY")) != NULL)   \
-            run(test);                                                                             \
-    } while (0)
-
 #endif

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `make check` needs and builds: the packages that are missing are named, and only unit tests are built."""
-import importlib.util
+"""What `make check` needs and builds: the packages that are missing are named, and only what its tests run is built."""
 import json
 import os
 import pathlib
@@ -58,18 +57,19 @@ def test_make_check_that_fails_says_what_is_missing():
     assert done.returncode != 0 and "g++" in done.stderr and "`make deps`" in done.stderr, done
 
 
-def test_make_check_runs_the_unit_tests_and_builds_what_they_need():
-    done = run_without(["make", "-n", "--no-print-directory", "check", "PYTHON=python3"], [])
-    assert done.stdout.startswith("python3 tests/run_all.py --quick "), done
-    spec = importlib.util.spec_from_file_location("run_all", TREE / "tests/run_all.py")
-    run_all = importlib.util.module_from_spec(spec)
-    sys.modules["run_all"] = run_all  # dataclasses look there
-    spec.loader.exec_module(run_all)
-    assert [(build.suites, build.is_partial) for build in run_all.QUICK] == [(("unit",), True)], run_all.QUICK
+def command_of(*words):
+    """What make runs for them."""
+    return run_without(["make", "-n", "--no-print-directory", *words, "PYTHON=python3"], []).stdout.split("||")[0].split()
 
 
-def targets_of(*suites):
-    done = subprocess.run([TREE / "tools/targets.py", BUILD, "suites", *suites], capture_output=True, text=True, timeout=60, check=True)
+def test_make_check_runs_the_unit_tests_and_those_of_the_tree_or_one_test():
+    assert command_of("check") == ["python3", "tests/run_all.py", "--only", "gcc,format", "--suites", "unit,tree"]
+    assert command_of("check", "T=pool") == ["python3", "tests/run_all.py", "--test", "'pool'"]
+    assert command_of("check", "T=pool", "N=a_closed*") == ["python3", "tests/run_all.py", "--test", "'pool'", "-k", "'a_closed*'"]
+
+
+def targets_of(what, *names):
+    done = subprocess.run([TREE / "tools/targets.py", BUILD, what, *names], capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())
 
 
@@ -83,12 +83,15 @@ def programs_of(suite):
     return found
 
 
-def test_for_the_unit_tests_none_of_the_integration_tests_is_built():
-    unit, all_of_them = targets_of("unit"), targets_of("unit", "integration")
+def test_for_the_unit_tests_no_others_are_built():
+    unit, more = targets_of("suites", "unit"), targets_of("suites", "unit", "db", "http")
     assert "tests/unit/test_pool" in unit and programs_of("unit") <= unit, programs_of("unit") - unit
     assert [name for name in unit if not name.startswith("tests/unit/") and name.startswith("tests/")] == [], unit
-    assert [name for name in programs_of("integration") - programs_of("unit") if name in unit and name.startswith("tests/")] == [], unit
-    assert "tests/integration/test_http_bodies" in all_of_them - unit or "tests/integration/test_db_both" in all_of_them - unit
+    assert "tests/integration/test_http_bodies" in more - unit or "tests/integration/test_db_both" in more - unit
+
+
+def test_for_one_test_only_its_program_is_built():
+    assert [name for name in targets_of("tests", "pool_events") if name.startswith("tests/")] == ["tests/unit/test_pool_events"]
 
 
 if __name__ == "__main__":

@@ -254,14 +254,14 @@ int main(void)
 {
     observe_from_now();
     if (observe("SELECT pg_jit_available()::int") == 1)
-        run_chosen(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has);
+        run(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has);
     else /* from 18 on Debian has it in a package of its own */
         check_skip(a_statement_in_the_compiler_never_makes_more_sessions_than_the_pool_has,
                    "the server has no compiler (Debian's postgresql-18-jit)");
-    run_chosen(a_statement_that_looks_for_no_cancel_never_makes_more_sessions_than_the_pool_has);
-    run_chosen(a_statement_that_sleeps_or_waits_never_makes_more_sessions_than_the_pool_has);
-    run_chosen(half_of_the_callers_timing_out_leave_the_other_half_its_throughput);
-    run_chosen(no_cancel_hits_another_borrower);
+    run(a_statement_that_looks_for_no_cancel_never_makes_more_sessions_than_the_pool_has);
+    run(a_statement_that_sleeps_or_waits_never_makes_more_sessions_than_the_pool_has);
+    run(half_of_the_callers_timing_out_leave_the_other_half_its_throughput);
+    run(no_cancel_hits_another_borrower);
     PQfinish(observer);
     return check_done();
 }

@@ -466,25 +466,25 @@ static void a_forked_child_cancels_on_threads_of_its_own(void)
 int main(int argc, char **argv)
 {
     program = argv[0];
-    if (argc > 1)
+    if (argc == 2)
         return be_child(argv[1]);
     observe_from_now();
-    run_chosen(releasing_waits_for_nothing_and_the_slot_stays_taken);
-    run_chosen(a_transaction_goes_on_with_its_rollback);
-    run_chosen(a_savepoint_saves_the_transaction_around_it);
-    run_chosen(a_commit_after_a_deadline_fails_and_stores_nothing);
-    run_chosen(a_commit_at_its_deadline_is_not_waited_for_and_nothing_follows_it);
-    run_chosen(a_begin_at_its_deadline_opens_no_transaction_for_what_follows);
-    run_chosen(a_later_call_waits_no_longer_than_its_own_deadline);
-    run_chosen(a_result_above_its_limit_costs_no_session);
-    run_chosen(a_discarded_one_is_closed_when_its_statement_has_ended);
-    run_chosen(a_silent_server_costs_its_slots_for_a_stated_time_and_no_cancels_of_others);
-    run_chosen(a_frozen_server_gives_its_sessions_back_when_it_goes_on);
-    run_chosen(disposing_and_closing_end_in_time_while_statements_are_being_cancelled);
-    run_chosen(cancels_that_did_nothing_are_followed_by_one_that_works);
-    run_chosen(without_an_effect_the_pauses_grow_and_the_session_is_given_up);
-    run_chosen(a_process_may_end_while_statements_are_being_cancelled);
-    run_chosen(a_forked_child_cancels_on_threads_of_its_own);
+    run(releasing_waits_for_nothing_and_the_slot_stays_taken);
+    run(a_transaction_goes_on_with_its_rollback);
+    run(a_savepoint_saves_the_transaction_around_it);
+    run(a_commit_after_a_deadline_fails_and_stores_nothing);
+    run(a_commit_at_its_deadline_is_not_waited_for_and_nothing_follows_it);
+    run(a_begin_at_its_deadline_opens_no_transaction_for_what_follows);
+    run(a_later_call_waits_no_longer_than_its_own_deadline);
+    run(a_result_above_its_limit_costs_no_session);
+    run(a_discarded_one_is_closed_when_its_statement_has_ended);
+    run(a_silent_server_costs_its_slots_for_a_stated_time_and_no_cancels_of_others);
+    run(a_frozen_server_gives_its_sessions_back_when_it_goes_on);
+    run(disposing_and_closing_end_in_time_while_statements_are_being_cancelled);
+    run(cancels_that_did_nothing_are_followed_by_one_that_works);
+    run(without_an_effect_the_pauses_grow_and_the_session_is_given_up);
+    run(a_process_may_end_while_statements_are_being_cancelled);
+    run(a_forked_child_cancels_on_threads_of_its_own);
     PQfinish(observer);
     return check_done();
 }

@@ -415,10 +415,10 @@ static void of_two_who_give_back_one_lease_at_once_one_is_refused(void)
     pthread_barrier_destroy(&start);
 }
 
-/* stress_pool [milliseconds for each crowd] */
+/* stress_pool [milliseconds for each crowd | -k NAME] */
 int main(int argc, char **argv)
 {
-    if (argc > 1)
+    if (argc == 2)
         crowd_ms = atoi(argv[1]);
     run(every_connection_has_one_owner_on_a_healthy_server);
     run(every_connection_has_one_owner_on_a_failing_server);

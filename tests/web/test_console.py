@@ -800,11 +800,8 @@ def test_the_description_of_the_api_can_be_read_by_everybody_in_light_dark_and_n
         check_clean()
 
 
-only = sys.argv[3:]  # parts of names, while working on a test
-if "WEIR_TEST_PG_URL" in os.environ:
-    only = only or ["on_postgresql"]
-tests = [f for name, f in list(globals().items()) if name.startswith("test_") and (not only or any(part in name for part in only))
-         and ("WEIR_TEST_PG_URL" in os.environ or not name.endswith("on_postgresql"))]
+on_postgresql = "WEIR_TEST_PG_URL" in os.environ
+tests = [f for name, f in list(globals().items()) if name.startswith("test_") and name.endswith("on_postgresql") == on_postgresql]
 status = tap.main(tests)
 if BROWSER.process.poll() is None:
     BROWSER.end()
