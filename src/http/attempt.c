@@ -256,6 +256,24 @@ static void list_attempt(struct call *call, const struct transfer *t, weir_time 
     r->unlisted = r->attempts - (unsigned)history->count;
 }
 
+static void end_attempt(struct call *call, struct attempt_permit *permit, struct transfer *t,
+                        weir_time begun)
+{
+    if (t->ended != 0)
+        call->now = t->ended;
+    else
+        weir__call_now(call);
+    weir_time ended = call->now;
+    describe_attempt(call, t);
+    /* The cool-down before the handle: whoever waits for that must find it. */
+    struct pending_events pending = record_attempt(call, t, &permit->breaker, begun);
+    give_back(permit, t);
+    list_attempt(call, t, ended - begun);
+    tell_listeners(call, t, &pending, ended - begun);
+    if (pending.is_trim_due)
+        weir_pool_trim(call->origin->pool, call->session->options.idle_timeout_ms);
+}
+
 static void make_attempt(struct call *call, struct attempt_permit *permit, weir_time begun)
 {
     bool is_cut_short = false;
@@ -291,20 +309,7 @@ static void make_attempt(struct call *call, struct attempt_permit *permit, weir_
     weir__transfer_run(&t, permit->lease.connection);
     note_transfer(call, &t);
     call->classification = weir__classify(&t, is_cut_short, call->failure);
-
-    if (t.ended != 0)
-        call->now = t.ended;
-    else
-        weir__call_now(call);
-    weir_time ended = call->now;
-    describe_attempt(call, &t);
-    /* The cool-down before the handle: whoever waits for that must find it. */
-    struct pending_events pending = record_attempt(call, &t, &permit->breaker, begun);
-    give_back(permit, &t);
-    list_attempt(call, &t, ended - begun);
-    tell_listeners(call, &t, &pending, ended - begun);
-    if (pending.is_trim_due)
-        weir_pool_trim(call->origin->pool, call->session->options.idle_timeout_ms);
+    end_attempt(call, permit, &t, begun);
 }
 
 void weir__attempt(struct call *call)

@@ -165,6 +165,24 @@ static struct classification classify_failure(const struct transfer *t, bool is_
     return t->proxy_status >= 300 ? classify_proxy(t, text) : classify_code(t, is_cut_short, text);
 }
 
+/* libcurl came to the end, of the response or of what it could do. */
+static struct classification classify_end(const struct transfer *t, bool is_cut_short, char *text)
+{
+    struct classification j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
+
+    if (t->code != CURLE_OK)
+        return classify_failure(t, is_cut_short, text);
+    if (t->response->status < 200) {
+        j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
+        snprintf(text, WEIR_ERROR_TEXT, "the response has no final status");
+    } else if (!t->is_head_done) {
+        /* To libcurl an end within the header is the end of the response. */
+        j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
+        snprintf(text, WEIR_ERROR_TEXT, "connection lost: the header of the response was cut off");
+    }
+    return j;
+}
+
 struct classification weir__classify(const struct transfer *t, bool is_cut_short,
                                      char text[WEIR_ERROR_TEXT])
 {
@@ -198,23 +216,7 @@ struct classification weir__classify(const struct transfer *t, bool is_cut_short
         j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
         break;
     case STOP_NONE:
-        if (t->code != CURLE_OK) {
-            j = classify_failure(t, is_cut_short, text);
-            break;
-        }
-        if (t->response->status >= 200 && !t->is_head_done) {
-            /* To libcurl an end within the header is the end of the response. */
-            j = begin(WEIR_ATTEMPT_READ, WEIR_DISCONNECTED);
-            snprintf(text, WEIR_ERROR_TEXT,
-                     "connection lost: the header of the response was cut off");
-            break;
-        }
-        if (t->response->status >= 200) {
-            j = begin(WEIR_ATTEMPT_RESPONSE, WEIR_OK);
-            break;
-        }
-        j = begin(WEIR_ATTEMPT_OTHER, WEIR_PROTOCOL);
-        snprintf(text, WEIR_ERROR_TEXT, "the response has no final status");
+        j = classify_end(t, is_cut_short, text);
         break;
     }
     return j;

@@ -14,6 +14,7 @@ import tap
 SOURCES = {".c", ".h", ".py", ".sh", ".build", ".js", ".css", ".html", ".supp"}
 SOURCE_NAMES = {"Makefile", "run", "meson_options.txt"}
 LINES_OF_C = 700
+LINES_OF_FUNCTION = 45
 GENERATED = re.compile(
     r"(^|/)(build|build-[^/]*|__pycache__|\.pytest_cache)/|\.(o|a|so|d|pyc|gcda|gcno|db|db-wal|db-shm|log|orig|rej|swp)$|"
     r"(^|/)(compile_commands\.json|core|\.env|\.DS_Store)$|~$")
@@ -63,6 +64,23 @@ def too_long(root):
             if path.suffix in (".c", ".h") and len(path.read_bytes().splitlines()) > LINES_OF_C]
 
 
+def long_functions(root):
+    """Functions of C outside of tests whose body is too long: from a brace at the beginning of a line to the next such."""
+    found = []
+    for path in tree_files(root):
+        if path.suffix not in (".c", ".h") or path.relative_to(root).parts[0] == "tests":
+            continue
+        begin = None
+        for number, line in enumerate((text_of(path) or "").splitlines(), 1):
+            if line == "{":
+                begin = number
+            elif line == "}" and begin is not None:
+                if number - begin - 1 > LINES_OF_FUNCTION:
+                    found.append(f"{path.relative_to(root)}:{begin}: {number - begin - 1} lines")
+                begin = None
+    return found
+
+
 def generated_or_binary(root):
     return [name for path in tree_files(root) for name in [str(path.relative_to(root))]
             if GENERATED.search(name) or text_of(path) is None]
@@ -86,6 +104,10 @@ def test_no_file_of_c_is_over_700_lines():
     nothing(too_long(TREE))
 
 
+def test_no_function_is_over_45_lines():
+    nothing(long_functions(TREE))
+
+
 def test_nothing_generated_and_nothing_binary_is_in_the_tree():
     nothing(generated_or_binary(TREE))
 
@@ -102,8 +124,10 @@ def test_each_planted_fault_is_found():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "good.c").write_text("/* SPDX-License-Identifier: MIT */\n" + "\n" * (LINES_OF_C - 1))
-        assert not any(check(root) for check in (without_licence, too_long, generated_or_binary))
+        (root / "short.c").write_text("/* SPDX-License-Identifier: MIT */\nint f(void)\n{\n" + "\n" * LINES_OF_FUNCTION + "}\n")
+        assert not any(check(root) for check in (without_licence, too_long, long_functions, generated_or_binary))
         (root / "long.c").write_text("/* SPDX-License-Identifier: MIT */\n" + "\n" * LINES_OF_C)
+        (root / "deep.c").write_text("/* SPDX-License-Identifier: MIT */\nint f(void)\n{\n" + "\n" * (LINES_OF_FUNCTION + 1) + "}\n")
         (root / "bare.sh").write_text("true\n")
         (root / "program").write_bytes(b"\x7fELF\0")
         (root / "left.o").write_text("")
@@ -111,6 +135,7 @@ def test_each_planted_fault_is_found():
         (root / "notes.md").write_text(f"see {path}\nand {site}\nand /var/lib/weir and https://example.org/network\n")
         assert without_licence(root) == ["bare.sh"]
         assert too_long(root) == ["long.c"]
+        assert long_functions(root) == [f"deep.c:3: {LINES_OF_FUNCTION + 1} lines"]
         assert sorted(generated_or_binary(root)) == ["left.o", "program"]
         assert lines_with(root, MACHINE_PATH) == [f"notes.md:1: see {path}"]
         assert lines_with(root, PACKAGE_SITE) == [f"notes.md:2: and {site}"]
