@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The bound of a pool: more threads than connections, first all at once, then one after the other. */
-#include "verify_pools.h"
+#include "verify_scene.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,14 +22,14 @@
 #include "managers/http_session_manager.h"
 #include "managers/suggestions_db_manager.h"
 #include "reload.h"
-#include "seed.h"
 #include "serve_listener.h"
+#include "serve_pools.h"
+#include "serve_services.h"
 #include "services/nocodb_version_check.h"
 #include "signals.h"
 #include "trace/tracing.h"
 
 #define START_LIMIT_MS 30000
-#define SEED_LIMIT_MS 10000
 
 /* Static, because a handler that outlives the drain's deadline goes on using it. */
 static struct server {
@@ -104,135 +103,31 @@ static weir_status stop_traces(void *arg, weir_time deadline, weir_error *reterr
 
 /* ---- Connection pools --------------------------------------------------------------------- */
 
-static weir_status initialize(struct managed_db *manager, const char *url, weir_error *reterr)
-{
-    struct managed_db_options options = reload_pool_options(manager, server.config);
-
-    return managed_db_initialize(manager, url, &options, reterr);
-}
-
-static weir_status initialize_http(weir_error *reterr)
-{
-    const struct config *config = server.config;
-    struct http_session_options options = HTTP_SESSION_OPTIONS_DEFAULT;
-
-    options.pool_connections = (int)config->http_pool_connections;
-    options.pool_maxsize = (int)config->http_pool_maxsize;
-    options.pool_block = config->http_pool_block != 0;
-    options.max_retries = (int)config->http_max_retries;
-    options.backoff_factor_ms = (int)config->http_backoff_factor_ms;
-    options.timeout_ms = (int)config->http_timeout_ms;
-    options.ca_file = config->http_ca_file;
-    options.proxy = config->http_proxy;
-    options.no_proxy = config->http_no_proxy;
-    return http_manager_initialize(&options, reterr);
-}
-
-/* In reverse, by the deadline. Returns the first failure, and goes on after it. */
-static weir_status dispose_all(weir_time deadline, weir_error *reterr)
-{
-    struct managed_db *managers[] = {suggestions_db_manager(), db_manager()};
-    weir_error error = {0};
-
-    weir_status first = http_manager_close(deadline, reterr);
-    for (size_t i = 0; i < sizeof managers / sizeof *managers; i++) {
-        weir_status status = managed_db_dispose(managers[i], deadline, &error);
-        if (first == WEIR_OK && status != WEIR_OK && reterr != NULL)
-            *reterr = error;
-        if (first == WEIR_OK)
-            first = status;
-    }
-    return first;
-}
-
 static weir_status start_pools(void *arg, weir_time deadline, weir_error *reterr)
 {
-    const struct config *config = server.config;
-
     (void)arg, (void)deadline;
-    log_write(LOG_LEVEL_INFO, "Initializing connection pools...");
-    weir_status status = initialize(db_manager(), config->sql_conn_string, reterr);
-    if (status == WEIR_OK)
-        status = initialize(suggestions_db_manager(), config->suggestions_sql_conn_string, reterr);
-    if (status == WEIR_OK)
-        status = initialize_http(reterr);
-    if (status == WEIR_OK)
-        status = server_metrics_watch(server.metrics, reterr);
-    if (status != WEIR_OK) {
-        server_metrics_unwatch(server.metrics);
-        (void)dispose_all(WEIR_DEADLINE_NOW, NULL);
-        return status;
-    }
-    log_write(LOG_LEVEL_INFO, "All connection pools initialized successfully");
-    return WEIR_OK;
+    return serve_start_pools(server.config, server.metrics, reterr);
 }
 
 static weir_status stop_pools(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg;
-    log_write(LOG_LEVEL_INFO, "Shutting down connection pools...");
-    server_metrics_unwatch(server.metrics);
-    weir_status status = dispose_all(deadline, reterr);
-    log_maintain(true);
-    if (status == WEIR_OK)
-        log_write(LOG_LEVEL_INFO, "All connection pools shut down successfully");
-    return status;
+    return serve_stop_pools(server.metrics, deadline, reterr);
 }
 
 /* ---- Services ----------------------------------------------------------------------------- */
 
-/* A first start that cannot fill the database is a start all the same. */
-static void seed(void)
-{
-    weir_error error;
-
-    if (seed_jurisdictions(db_manager(), WEIR_ISO_3166_1, weir_deadline_in(SEED_LIMIT_MS),
-                           &error) != WEIR_OK)
-        log_write(LOG_LEVEL_WARNING, "no table Jurisdictions: %s", error.text);
-}
-
-static weir_status open_nocodb(weir_error *reterr)
-{
-    const struct config *config = server.config;
-    struct nocodb_options options = NOCODB_OPTIONS_DEFAULT;
-
-    if (config->nocodb_base_url == NULL)
-        return WEIR_OK;
-    options.base_url = config->nocodb_base_url;
-    options.api_token = config->nocodb_api_token;
-    options.rate_limit = (int)config->nocodb_rate_limit;
-    options.max_calls = (int)config->nocodb_calls;
-    return nocodb_service_open(&options, &server.app.nocodb, reterr);
-}
-
-static void close_services(void)
-{
-    nocodb_service_close(server.app.nocodb);
-    suggestion_service_close(server.app.suggestions);
-    database_service_close(server.app.database);
-}
-
 static weir_status start_services(void *arg, weir_time deadline, weir_error *reterr)
 {
-    struct app *app = &server.app;
-
     (void)arg, (void)deadline;
-    seed();
-    weir_status status = database_service_open(NULL, NULL, &app->database, reterr);
-    if (status == WEIR_OK)
-        status = suggestion_service_open(NULL, NULL, &app->suggestions, reterr);
-    if (status == WEIR_OK)
-        status = open_nocodb(reterr);
-    if (status != WEIR_OK)
-        close_services();
-    return status;
+    return serve_start_services(server.config, &server.app, reterr);
 }
 
 static weir_status stop_services(void *arg, weir_time deadline, weir_error *reterr)
 {
     (void)arg, (void)deadline, (void)reterr;
     if (!server.is_abandoned)
-        close_services();
+        serve_close_services(&server.app);
     return WEIR_OK;
 }
 

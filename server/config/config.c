@@ -12,41 +12,17 @@
 #include <strings.h>
 
 #include "config_unused.h"
+#include "config_value.h"
 #include "cores.h"
 #include "dotenv.h"
-#include "duration.h"
 #include "text/text.h"
 
-enum kind {
-    KIND_TEXT,
-    KIND_SECRET, /* a text that never reaches an error or a log */
-    KIND_NUMBER,
-    KIND_SPAN, /* milliseconds, written as a duration */
-    KIND_LEVEL,
-    KIND_FORMAT,
-    KIND_BOOL,
-    KIND_SHARE, /* millionths, written as 0.25 */
-};
-
-struct option {
-    const char *flag;
-    const char *variable;
-    enum kind kind;
-    size_t offset; /* of the field of struct config */
-    const char *default_text;
-    int64_t least;
-    int64_t most;
-    const char *help;
-};
-
 #define AT(field) offsetof(struct config, field)
-#define HOUR_MS 3600000
-#define MILLION 1000000
 
 /* Filled by fill_defaults(). */
 static char workers_default[16];
 
-static const struct option options[] = {
+static const struct config_option options[] = {
     {"sql-conn-string", "SQL_CONN_STRING", KIND_SECRET, AT(sql_conn_string), "sqlite:///weir.db", 0,
      0, "main database; pool options may be given in its query"},
     {"suggestions-sql-conn-string", "SUGGESTIONS_SQL_CONN_STRING", KIND_SECRET,
@@ -186,132 +162,24 @@ struct candidate {
     const char *source;
 };
 
-static char **text_field(struct config *config, const struct option *option)
+static char **text_field(struct config *config, const struct config_option *option)
 {
     return (char **)(void *)((char *)config + option->offset);
 }
 
-static int64_t *number_field(struct config *config, const struct option *option)
+static int64_t *number_field(struct config *config, const struct config_option *option)
 {
     return (int64_t *)(void *)((char *)config + option->offset);
 }
 
-static bool is_text(const struct option *option)
+static bool is_text(const struct config_option *option)
 {
     return option->kind == KIND_TEXT || option->kind == KIND_SECRET;
 }
 
-/* ---- Checking one value ------------------------------------------------------------------- */
+/* ---- Setting one value -------------------------------------------------------------------- */
 
-static bool parse_number(const char *text, int64_t *ret_number)
-{
-    char *end;
-
-    /* strtoll() would skip blanks and take a plus, which nobody means to write. */
-    if (*text != '-' && (*text < '0' || *text > '9'))
-        return false;
-    errno = 0;
-    *ret_number = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0';
-}
-
-static bool parse_bool(const char *text, int64_t *ret_number)
-{
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strcasecmp(text, words[i]) == 0) {
-            *ret_number = (int64_t)(i % 2);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_level(const char *text, int64_t *ret_number)
-{
-    enum log_level level;
-
-    if (!log_level_parse(text, &level))
-        return false;
-    *ret_number = (int64_t)level;
-    return true;
-}
-
-static bool parse_format(const char *text, int64_t *ret_number)
-{
-    enum log_format format;
-
-    if (!log_format_parse(text, &format))
-        return false;
-    *ret_number = (int64_t)format;
-    return true;
-}
-
-/* Up to six decimals count. strtod() would take "nan" and "0x1", and another comma elsewhere. */
-static bool parse_share(const char *text, int64_t *ret_number)
-{
-    int64_t weight = MILLION;
-    int64_t sum = 0;
-
-    if (*text != '0' && *text != '1' && *text != '.')
-        return false;
-    if (*text != '.')
-        sum = (*text++ - '0') * weight;
-    if (*text == '.' && text[1] == '\0')
-        return false;
-    if (*text == '.')
-        for (text++; *text >= '0' && *text <= '9'; text++) {
-            weight /= 10;
-            sum += (*text - '0') * weight;
-        }
-    *ret_number = sum;
-    return *text == '\0';
-}
-
-static bool parse_value(const struct option *option, const char *text, int64_t *ret_number)
-{
-    bool is_fine = option->kind == KIND_NUMBER   ? parse_number(text, ret_number)
-                   : option->kind == KIND_SPAN   ? duration_parse(text, ret_number)
-                   : option->kind == KIND_LEVEL  ? parse_level(text, ret_number)
-                   : option->kind == KIND_FORMAT ? parse_format(text, ret_number)
-                   : option->kind == KIND_SHARE  ? parse_share(text, ret_number)
-                                                 : parse_bool(text, ret_number);
-
-    if (option->kind == KIND_LEVEL || option->kind == KIND_FORMAT || option->kind == KIND_BOOL)
-        return is_fine;
-    return is_fine && *ret_number >= option->least && *ret_number <= option->most;
-}
-
-/* The values an option takes, as errors and the help say it; "" for texts. */
-static void allowed_values(const struct option *option, char *out, size_t size)
-{
-    switch (option->kind) {
-    case KIND_NUMBER:
-        snprintf(out, size, "%" PRId64 " to %" PRId64, option->least, option->most);
-        break;
-    case KIND_SPAN:
-        snprintf(out, size, "a duration from %" PRId64 "ms to %" PRId64 "h, as in 500ms, 10s, 2m",
-                 option->least, option->most / HOUR_MS);
-        break;
-    case KIND_LEVEL:
-        snprintf(out, size, "DEBUG, INFO, WARNING or ERROR");
-        break;
-    case KIND_FORMAT:
-        snprintf(out, size, "text or json");
-        break;
-    case KIND_BOOL:
-        snprintf(out, size, "true or false");
-        break;
-    case KIND_SHARE:
-        snprintf(out, size, "a share from 0 to 1, as in 0.05");
-        break;
-    default:
-        out[0] = '\0';
-    }
-}
-
-static weir_status set_value(struct config *config, const struct option *option,
+static weir_status set_value(struct config *config, const struct config_option *option,
                              const struct candidate *candidate, weir_error *reterr)
 {
     char allowed[96];
@@ -324,16 +192,16 @@ static weir_status set_value(struct config *config, const struct option *option,
         /* The analyzer does not follow a field named by its offset; config_clear() frees the text. */
         return WEIR_OK; /* NOLINT(clang-analyzer-unix.Malloc) */
     }
-    if (parse_value(option, candidate->text, number_field(config, option)))
+    if (config_value_parse(option, candidate->text, number_field(config, option)))
         return WEIR_OK;
-    allowed_values(option, allowed, sizeof allowed);
+    config_value_allowed(option, allowed, sizeof allowed);
     return weir_error_set(reterr, WEIR_INVALID, "%s \"%.64s\" (%s): must be %s", option->variable,
                           candidate->text, candidate->source, allowed);
 }
 
 /* ---- Finding the value that counts -------------------------------------------------------- */
 
-static const struct option *find_flag(const char *name)
+static const struct config_option *find_flag(const char *name)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strcmp(options[i].flag, name) == 0)
@@ -342,7 +210,7 @@ static const struct option *find_flag(const char *name)
     return NULL;
 }
 
-static const struct option *find_variable(const char *name)
+static const struct config_option *find_variable(const char *name)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strcmp(options[i].variable, name) == 0)
@@ -375,12 +243,12 @@ static weir_status check_dotenv(const struct dotenv *dotenv, const char *path, w
 
 /* An empty text counts as not given, but an empty main URL is passed on to be refused: silently
  * writing to another database than the one meant would be worse. */
-static bool is_given(const struct option *option, const char *text)
+static bool is_given(const struct config_option *option, const char *text)
 {
     return text != NULL && (text[0] != '\0' || option->offset == AT(sql_conn_string));
 }
 
-static struct candidate choose(const struct option *option, const struct config_flag *flags,
+static struct candidate choose(const struct config_option *option, const struct config_flag *flags,
                                size_t flag_count, const struct dotenv *dotenv,
                                const char *dotenv_path)
 {
@@ -521,7 +389,7 @@ void config_clear(struct config *config)
 
 bool config_option_differs(const struct config *a, const struct config *b, size_t index)
 {
-    const struct option *option = &options[index];
+    const struct config_option *option = &options[index];
 
     if (!is_text(option))
         return memcmp((const char *)a + option->offset, (const char *)b + option->offset,
@@ -533,7 +401,7 @@ bool config_option_differs(const struct config *a, const struct config *b, size_
 
 void config_option_take(struct config *to, struct config *from, size_t index)
 {
-    const struct option *option = &options[index];
+    const struct config_option *option = &options[index];
 
     if (is_text(option)) {
         char *text = *text_field(to, option);
@@ -565,7 +433,7 @@ char *config_option_help(size_t index)
     text_add(&help, options[index].help);
     /* Their own sentences name the values already. */
     if (options[index].kind != KIND_LEVEL && options[index].kind != KIND_FORMAT)
-        allowed_values(&options[index], allowed, sizeof allowed);
+        config_value_allowed(&options[index], allowed, sizeof allowed);
     if (allowed[0] != '\0')
         text_addf(&help, " (%s)", allowed);
     if (options[index].default_text != NULL)

@@ -6,159 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exchange_chunks.h"
-#include "exchange_stream.h"
-#include "head_validation.h"
+#include "exchange_send.h"
 #include "listener_events.h"
-
-/*
- * How far an exchange is. The event thread owns it except in STAGE_RUNNING, when the workers do;
- * suspending and resuming the connection, which lock, pass it from one to the other.
- *
- *   HEAD -> BODY -> RUNNING -> DONE (the response is ready) -> SENT
- *     |       `----- inline ---------------------------------^
- *     `--- refused ------------------------------------------'
- *     `--- no such route, no body -> DONE
- */
-enum stage { STAGE_HEAD, STAGE_BODY, STAGE_RUNNING, STAGE_DONE, STAGE_SENT };
-
-struct exchange {
-    struct work work;
-    struct listener *listener;
-    struct door *door;
-    struct MHD_Connection *connection;
-    struct conn *conn;
-    enum stage stage;
-    weir_time started;
-    const char *target_at; /* where the target stood in the parser's buffer */
-    const char *method_at;
-    const char *version;
-    struct body_framing framing;
-    const struct http_route *route;
-    bool must_close;
-    bool is_asked_first; /* see ask_before_reading() */
-    size_t max_body;     /* the limit when the head came */
-    size_t reserved;     /* of the memory for bodies, see reserve_body() */
-    size_t body_bytes;   /* that came, kept or not */
-    struct http_request request;
-    struct http_response response;
-    struct chunks chunks; /* of a chunked body, while it comes */
-    struct stream stream; /* of a response that is read from a feed */
-    unsigned sent_status; /* 0 until a response was handed over */
-    uint64_t sent_bytes;
-};
-
-#define DAY_SECONDS 86400u
-
-/* ---- Responses ---------------------------------------------------------------------------- */
-
-static struct MHD_Response *make_body(struct http_response *response)
-{
-    struct MHD_Response *made;
-
-    if (response->status < 200 || response->status > 599)
-        http_reply_detail(response, 500, "the handler gave no valid status");
-    /* A 304 has the length of what it does not send. */
-    if (response->body == NULL || response->status == 204) {
-        char nothing[] = "";
-
-        return MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
-    }
-    made = MHD_create_response_from_buffer_with_free_callback(response->body_size, response->body,
-                                                              free);
-    if (made == NULL)
-        return NULL;
-    response->body = NULL; /* the library frees it from now on */
-    if (response->content_type != NULL)
-        MHD_add_response_header(made, "Content-Type", response->content_type);
-    return made;
-}
-
-/* A feed's response; the connection ends with it. */
-static struct MHD_Response *make_stream(struct exchange *x)
-{
-    struct MHD_Response *made;
-
-    x->must_close = true;
-    x->stream = (struct stream){.connection = x->connection,
-                                .events = x->door->events,
-                                .reaper = x->door->reaper,
-                                .conn = x->conn,
-                                .reader = x->response.reader};
-    made = stream_response(&x->stream);
-    if (made != NULL)
-        MHD_add_response_header(made, "Content-Type", x->response.content_type);
-    return made;
-}
-
-static void release_body(struct exchange *x)
-{
-    request_drop_body(&x->request);
-    atomic_fetch_sub(&x->listener->body_bytes, x->reserved);
-    x->reserved = 0;
-}
-
-/*
- * When a connection is resumed, the library (0.9.75 to 1.0.1) reads from it before it asks for the response,
- * and where the client has ended its side, closes it unanswered. Those with a timeout of their own it asks
- * first, whatever the timeout: so a connection has one from when it is suspended until it is asked.
- */
-static void ask_before_reading(struct exchange *x, bool is_wanted)
-{
-    if (is_wanted != x->is_asked_first)
-        MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT,
-                                  is_wanted ? DAY_SECONDS : 0u);
-    x->is_asked_first = is_wanted;
-}
-
-static enum MHD_Result send_response(struct exchange *x)
-{
-    struct listener *listener = x->listener;
-    struct http_response *response = &x->response;
-    struct MHD_Response *made = response->reader != NULL ? make_stream(x) : make_body(response);
-    enum MHD_Result result;
-
-    release_body(x);
-    ask_before_reading(x, false);
-    if (made == NULL)
-        return MHD_NO;
-    for (size_t i = 0; i < response->header_count; i++)
-        MHD_add_response_header(made, response->headers[i].name, response->headers[i].value);
-    MHD_add_response_header(made, "X-Request-Id", x->request.id);
-    if (x->must_close || atomic_load(&listener->is_draining))
-        MHD_add_response_header(made, "Connection", "close");
-    reaper_move(x->door->reaper, x->conn, CONN_WRITE);
-    x->stage = STAGE_SENT;
-    x->sent_status = response->status;
-    x->sent_bytes = response->status == 304 ? 0 : response->body_size;
-    atomic_fetch_add(&listener->requests, 1);
-    result = MHD_queue_response(x->connection, response->status, made);
-    MHD_destroy_response(made);
-    return result;
-}
-
-/* Answer before the request was read to its end. */
-static enum MHD_Result send_and_close(struct exchange *x)
-{
-    x->must_close = true;
-    x->conn->wants_linger = true;
-    return send_response(x);
-}
-
-/* Answer with a detail and close: nothing that follows on this connection can be trusted. */
-static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *reason)
-{
-    http_reply_detail(&x->response, status, "%s", reason);
-    return send_and_close(x);
-}
-
-static enum MHD_Result send_busy(struct exchange *x, const char *reason)
-{
-    atomic_fetch_add(&x->listener->rejected_full, 1);
-    http_reply_detail(&x->response, 503, "%s", reason);
-    http_reply_header(&x->response, "Retry-After", "1");
-    return x->stage == STAGE_HEAD ? send_and_close(x) : send_response(x);
-}
 
 /* ---- Heads -------------------------------------------------------------------------------- */
 
@@ -274,7 +123,7 @@ static enum MHD_Result send_unrouted(struct exchange *x, const struct router_mat
     else
         http_reply_detail(&x->response, 404, "Not Found");
     if (has_body(x))
-        return send_and_close(x);
+        return exchange_send_and_close(x);
     /* The library closes a connection that is answered this early; at the request's end it keeps
      * it. */
     x->stage = STAGE_DONE;
@@ -323,9 +172,9 @@ static enum MHD_Result admit_body(struct exchange *x)
     const struct http_route *route = x->route;
 
     if (route->guard != NULL && !route->guard(route->guard_arg, &x->request, &x->response))
-        return send_and_close(x);
+        return exchange_send_and_close(x);
     if (reads_body(x) && !reserve_body(x))
-        return send_busy(x, "the bodies of other requests use all the memory for bodies");
+        return exchange_send_busy(x, "the bodies of other requests use all the memory for bodies");
     x->stage = STAGE_BODY;
     reaper_move(x->door->reaper, x->conn, CONN_BODY);
     if (x->framing.is_chunked)
@@ -341,24 +190,24 @@ static enum MHD_Result take_head(struct exchange *x)
 
     x->conn->accounted += block_size(x);
     if (!collect_fields(x))
-        return refuse(x, 503, "out of memory");
+        return exchange_refuse(x, 503, "out of memory");
     verdict = validate(x);
     if (verdict.status != 0)
-        return refuse(x, verdict.status, verdict.reason);
+        return exchange_refuse(x, verdict.status, verdict.reason);
     problem = request_cut_target(&x->request);
     if (problem != NULL)
-        return refuse(x, 400, problem);
+        return exchange_refuse(x, 400, problem);
     if (strcmp(x->request.target, "*") == 0)
         answer_for_server(&match);
     else
         router_find(x->listener->router, x->request.method, x->request.path,
                     strlen(x->request.path), x->request.path_scratch, &match);
     if (match.status == 400)
-        return refuse(x, 400, "the path is not percent-encoded UTF-8");
+        return exchange_refuse(x, 400, "the path is not percent-encoded UTF-8");
     if (match.status != 200)
         return send_unrouted(x, &match);
     if (x->door->is_reserve && !match.route->is_health)
-        return refuse(x, 404, "this port serves only /healthz, /readyz and /metrics");
+        return exchange_refuse(x, 404, "this port serves only /healthz, /readyz and /metrics");
     request_bind(&x->request, &match);
     x->route = match.route;
     /* The parsers of chunks are the most lenient part of the library, so whatever follows a
@@ -433,17 +282,17 @@ static enum MHD_Result dispatch(struct exchange *x)
         limit_ms == 0 ? WEIR_DEADLINE_NEVER : x->request.arrived + limit_ms * WEIR_MS;
     if (x->route->is_inline) {
         x->route->handler(x->route->arg, &x->request, &x->response);
-        return send_response(x);
+        return exchange_send(x);
     }
     bool is_outbound = x->route->is_outbound && x->listener->outbound != NULL;
     struct workers *workers = is_outbound ? x->listener->outbound : x->listener->workers;
     if (!workers_claim(workers))
-        return send_busy(x, "every worker is busy and the queue is full");
+        return exchange_send_busy(x, "every worker is busy and the queue is full");
     x->work.run = run_handler;
     x->work.cancel = cancel_handler;
     x->stage = STAGE_RUNNING;
     reaper_move(x->door->reaper, x->conn, CONN_HANDLER);
-    ask_before_reading(x, true);
+    exchange_ask_before_reading(x, true);
     MHD_suspend_connection(x->connection);
     workers_push(workers, &x->work);
     return MHD_YES;
@@ -469,7 +318,7 @@ enum MHD_Result exchange_on_request(void *arg, struct MHD_Connection *connection
     case STAGE_BODY:
         return *data_size > 0 ? take_body(x, data, data_size) : dispatch(x);
     case STAGE_DONE:
-        return send_response(x);
+        return exchange_send(x);
     case STAGE_RUNNING:
     case STAGE_SENT:
         break;
@@ -519,7 +368,7 @@ void exchange_on_completed(void *arg, struct MHD_Connection *connection, void **
     }
     tell_access(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK && x->sent_status != 0);
     http_response_clear(&x->response);
-    release_body(x);
+    exchange_release_body(x);
     request_clear(&x->request);
     free(x);
 }

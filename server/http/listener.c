@@ -2,7 +2,6 @@
 /* The listener's life: options checked, socket bound, threads started, drained and stopped in order. */
 #include "listener.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -14,15 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/option.h"
 #include "exchange.h"
-#include "exchange_chunks.h"
 #include "listener_accept.h"
 #include "listener_events.h"
-
-/* Connections the library may hold beyond a door's limit: those cut or closed a moment ago, which it has
- * not cleaned up yet. Our own limit has to be the one that is met, always: whom the library refuses it
- * closes without an answer. */
-enum { CONNECTION_MARGIN = 65536 };
+#include "listener_library.h"
 
 /* Descriptors that are not for connections of the main door: of the reserve, of the lobby, of sockets that
  * linger, the spare ones, and those of databases, other servers and files. */
@@ -51,54 +46,16 @@ void listener_log(const struct listener *listener, int level, const char *format
     listener->options.log(listener->options.log_arg, level, text);
 }
 
-/*
- * Whether a message of the library is about us. Nearly all are about a client's mistake, which
- * must not fill anybody's log; during the start there are no clients.
- */
-static bool is_about_us(const struct listener *listener, const char *format)
-{
-    static const char *const parts[] = {"Call to epoll", "Error allocating", "Failed to signal"};
-
-    if (!atomic_load(&listener->is_started))
-        return true;
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        if (strstr(format, parts[i]) != NULL)
-            return true;
-    }
-    return false;
-}
-
-static void on_library_message(void *arg, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-static void on_library_message(void *arg, const char *format, va_list args)
-{
-    struct door *door = arg;
-    const struct listener *listener = door->listener;
-    int level = is_about_us(listener, format) ? LISTENER_LOG_WARNING : LISTENER_LOG_DEBUG;
-    char text[512];
-    size_t size;
-
-    vsnprintf(text, sizeof(text), format, args);
-    size = strlen(text);
-    while (size > 0 && text[size - 1] == '\n')
-        text[--size] = '\0';
-    listener_log(listener, level, "libmicrohttpd: %s", text);
-    if (strncmp(format, "Error processing request", 24) == 0 &&
-        strstr(text, "chunk size line") != NULL)
-        chunks_refuse_overlong(door);
-}
-
 /* ---- Options ------------------------------------------------------------------------------ */
 
 struct range {
     const char *name;
-    long long value;
-    long long least;
-    long long most;
+    int64_t value, least, most;
 };
 
 static weir_status check_options(const struct listener_options *o, weir_error *reterr)
 {
+    weir_status status = WEIR_OK;
     const struct range ranges[] = {
         {"port", o->port, 0, 65535},
         {"workers", o->workers, 1, 1024},
@@ -106,10 +63,10 @@ static weir_status check_options(const struct listener_options *o, weir_error *r
         {"queue_limit", o->queue_limit, 0, 65536},
         {"max_connections", o->max_connections, 8, 65536},
         {"max_connections_per_ip", o->max_connections_per_ip, 0, o->max_connections},
-        {"max_body_bytes", (long long)o->max_body_bytes, 0, 1LL << 30},
-        {"max_total_body_bytes", (long long)o->max_total_body_bytes, (long long)o->max_body_bytes,
-         64LL << 30},
-        {"max_header_bytes", (long long)o->max_header_bytes, 1LL << 10, 1LL << 20},
+        {"max_body_bytes", (int64_t)o->max_body_bytes, 0, INT64_C(1) << 30},
+        {"max_total_body_bytes", (int64_t)o->max_total_body_bytes, (int64_t)o->max_body_bytes,
+         INT64_C(64) << 30},
+        {"max_header_bytes", (int64_t)o->max_header_bytes, INT64_C(1) << 10, INT64_C(1) << 20},
         {"max_headers", o->max_headers, 1, 1000},
         {"header_deadline_ms", o->header_deadline_ms, 10, 3600000},
         {"body_deadline_ms", o->body_deadline_ms, 10, 3600000},
@@ -118,13 +75,13 @@ static weir_status check_options(const struct listener_options *o, weir_error *r
         {"handler_deadline_ms", o->handler_deadline_ms, 0, 3600000},
     };
 
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
-            return weir_error_set(reterr, WEIR_INVALID, "listener: %s %lld: must be %lld to %lld",
-                                  ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most);
-    }
+    for (size_t i = 0; i < COUNT_OF(ranges) && status == WEIR_OK; i++)
+        status = option_check_range(ranges[i].name, ranges[i].value, ranges[i].least,
+                                    ranges[i].most, reterr);
+    if (status != WEIR_OK)
+        return status;
     if (o->host == NULL || o->host[0] == '\0')
-        return weir_error_set(reterr, WEIR_INVALID, "listener: host: must not be empty");
+        return weir_error_set(reterr, WEIR_INVALID, "host: must not be empty");
     return WEIR_OK;
 }
 
@@ -152,81 +109,6 @@ static void fit_to_descriptors(struct listener *listener)
         "most %u connections are accepted",
         listener->options.max_connections, (unsigned long long)need,
         (unsigned long long)limit.rlim_cur, listener->main.limit);
-}
-
-/* ---- The library -------------------------------------------------------------------------- */
-
-/* Targets are decoded by urltext.h, from a copy. */
-static size_t leave_escaped(void *arg, struct MHD_Connection *connection, char *text)
-{
-    (void)arg;
-    (void)connection;
-    return strlen(text);
-}
-
-/*
- * Before 1.0 the library's parser repairs folded lines, NULs and bare LFs in silence, and
- * head_accounts_for_block() has to find them; from 1.0 on it refuses them itself when asked
- * to (1.0.10 also a second Host, asked or not), with the right status and a page of its own. The
- * library at run time need not be that of the headers: both have one soname.
- */
-static bool parser_is_lenient(void)
-{
-    return strncmp(MHD_get_version(), "0.", 2) == 0;
-}
-
-#if MHD_VERSION >= 0x01000000
-#define STRICTNESS_OPTION MHD_OPTION_CLIENT_DISCIPLINE_LVL
-#else
-#define STRICTNESS_OPTION MHD_OPTION_STRICT_FOR_CLIENT
-#endif
-
-static struct MHD_Daemon *start_daemon(struct door *door)
-{
-    struct listener *listener = door->listener;
-    const struct listener_options *o = &listener->options;
-    size_t memory = connection_memory(o);
-    /* The lenient parser's own strict mode only adds a check for Host that answers worse. */
-    int strictness = listener->checks_block ? 0 : 1;
-
-    /* One option per line: */
-    /* clang-format off */
-    return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET,
-        0, NULL, NULL, exchange_on_request, door,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, door, /* first, for later errors */
-        MHD_OPTION_CONNECTION_LIMIT, door->limit + CONNECTION_MARGIN,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, door->is_reserve ? 0u : (unsigned)o->max_connections_per_ip,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, door,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, door,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, door,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        STRICTNESS_OPTION, strictness,
-        MHD_OPTION_END);
-    /* clang-format on */
-}
-
-static weir_status start_library(struct door *door, weir_error *reterr)
-{
-    weir_status status;
-    int error;
-
-    errno = 0;
-    door->daemon = start_daemon(door);
-    error = errno;
-    if (door->daemon == NULL) {
-        weir_error_set(reterr, WEIR_SYSTEM, "start the HTTP library: %s",
-                       error == 0 ? "it refused: the log says why" : strerror(error));
-        if (reterr != NULL)
-            reterr->native = error;
-        return WEIR_SYSTEM;
-    }
-    status = event_thread_start(door, &door->events, reterr);
-    if (status != WEIR_OK)
-        MHD_stop_daemon(door->daemon);
-    return status;
 }
 
 /* ---- Starting ----------------------------------------------------------------------------- */
@@ -263,7 +145,7 @@ static weir_status open_door(struct door *door, weir_error *reterr)
 
     fill_limits(door, &door->listener->options, limits);
     status = reaper_start(limits, &door->reaper, reterr);
-    return status == WEIR_OK ? start_library(door, reterr) : status;
+    return status == WEIR_OK ? listener_library_start(door, reterr) : status;
 }
 
 /* Closes the connections that are left. None may be suspended. */
@@ -367,7 +249,7 @@ weir_status listener_start(const struct listener_options *options, const struct 
     listener->options = *options;
     listener->options.host = listener->host;
     publish_limits(listener, options);
-    listener->checks_block = parser_is_lenient();
+    listener->checks_block = listener_library_is_lenient();
     if (getrandom(&listener->id_prefix, sizeof(listener->id_prefix), 0) < 0)
         listener->id_prefix = (uint64_t)weir_now() ^ (uint64_t)getpid() << 48;
     listener->main.listener = listener->reserve.listener = listener;

@@ -3,18 +3,13 @@
 #include "reaper.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/condition.h"
@@ -311,24 +306,6 @@ bool reaper_cut_oldest(struct reaper *reaper, enum conn_phase phase, weir_time a
     }
     weir__unlock(&reaper->lock);
     return is_old;
-}
-
-uint64_t conn_bytes_unread(const struct conn *conn)
-{
-    int unread = 0;
-
-    return ioctl(conn->fd, SIOCINQ, &unread) == 0 && unread > 0 ? (uint64_t)unread : 0;
-}
-
-uint64_t conn_bytes_received(const struct conn *conn)
-{
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
-
-    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
-        return UINT64_MAX;
-    return info.tcpi_bytes_received;
 }
 
 static bool owes_nothing(const struct conn *conn)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the checks of a pool share: a database of their own, and a connection that watches its server. */
-#ifndef WEIR_CLI_VERIFY_POOLS_H
-#define WEIR_CLI_VERIFY_POOLS_H
+#ifndef WEIR_CLI_VERIFY_SCENE_H
+#define WEIR_CLI_VERIFY_SCENE_H
 
 #include "verify.h"
 
@@ -31,6 +31,9 @@ int64_t verify_server_count(const struct verify_scene *scene);
 
 /* The end of a finding about numbers: "", or that the server's cannot be seen. */
 const char *verify_hidden_text(const struct verify_scene *scene);
+
+/* The first number of a result; -1 when it has none. */
+int64_t verify_number_of(weir_result *result);
 
 /* The number that a statement gives; -1 when it gives none. */
 WEIR_MUST_CHECK weir_status verify_number(weir_conn *conn, const char *sql, int64_t *ret_number,
