@@ -56,7 +56,8 @@ MATRIX = [
           environment={"TSAN_OPTIONS": "halt_on_error=1 second_deadlock_stack=1"}),
 ]
 STEPS = [*(build.name for build in MATRIX), "tidy", "format"]
-COVERAGE = Build("coverage", "gcc", suites=("unit", "db", "http", "server", "stress"), patience=2, is_partial=True, flags=("-Db_coverage=true",))
+COVERAGE = Build("coverage", "gcc", suites=("unit", "db", "http", "server", "web", "stress"), patience=2, is_partial=True,
+                 flags=("-Db_coverage=true",), environment={"WEIR_TEST_COVERAGE": "1"})
 COVERED = ("src", "server", "cli")
 
 

@@ -1,38 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests: built piece by piece, the first failure kept. No error of this file quotes a value. */
-#include "http/request.h"
+#include "http/request_build.h"
 
-#include "common/hex.h"
 #include "http/options.h"
 #include "http/text.h"
+#include "http/url_build.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* The longest method, in bytes. */
 #define METHOD_LIMIT 64
 
 /* ---- leaves ------------------------------------------------------------------------------ */
 
-/* What every function of the builder ends with: the first failure stays in the request. */
-static weir_status keep(weir_http_request *request, weir_status status, const weir_error *error)
+weir_status weir__request_keep(weir_http_request *request, weir_status status,
+                               const weir_error *error)
 {
     if (status != WEIR_OK && request->error.status == WEIR_OK)
         request->error = *error;
     return status;
 }
 
-static weir_status no_memory(weir_error *reterr)
+weir_status weir__request_no_memory(weir_error *reterr)
 {
     return weir_error_set(reterr, WEIR_NO_MEMORY, "request: out of memory");
 }
 
-static void free_secret(char *text, size_t size)
+void weir__free_secret(char *text, size_t size)
 {
     if (text != NULL)
         explicit_bzero(text, size);
@@ -109,7 +106,7 @@ weir_status weir_http_request_open(const char *method, const char *url,
 
     weir_http_request *request = new_request(method);
     if (request == NULL || request->method == NULL)
-        status = no_memory(reterr);
+        status = weir__request_no_memory(reterr);
     else
         status = weir__url_parse(url, &request->url, reterr);
     if (status != WEIR_OK) {
@@ -137,7 +134,7 @@ void weir_http_request_close(weir_http_request *request)
         return;
 
     for (size_t i = 0; i < request->field_count; i++)
-        free_secret(request->fields[i].line, strlen(request->fields[i].line));
+        weir__free_secret(request->fields[i].line, strlen(request->fields[i].line));
     clear_body(request);
     weir__history_clear(&request->history);
     weir__url_clear(&request->url);
@@ -159,7 +156,7 @@ static weir_status move_to(weir_http_request *request, char *text, weir_error *r
     struct url url = {0};
     weir_status status = weir__url_parse(text, &url, reterr);
 
-    free_secret(text, strlen(text));
+    weir__free_secret(text, strlen(text));
     if (status != WEIR_OK)
         return status;
     assert(strcmp(url.origin, request->url.origin) == 0);
@@ -177,7 +174,7 @@ weir_status weir_http_request_segment(weir_http_request *request, const char *se
 
     if (status == WEIR_OK)
         status = move_to(request, text, &error);
-    return keep(request, status, &error);
+    return weir__request_keep(request, status, &error);
 }
 
 weir_status weir_http_request_query(weir_http_request *request, const char *name, const char *value)
@@ -188,7 +185,7 @@ weir_status weir_http_request_query(weir_http_request *request, const char *name
 
     if (status == WEIR_OK)
         status = move_to(request, text, &error);
-    return keep(request, status, &error);
+    return weir__request_keep(request, status, &error);
 }
 
 const char *weir_http_request_url(weir_http_request *request)
@@ -265,8 +262,8 @@ static weir_status check_key(const weir_http_request *request, const char *name,
     return WEIR_OK;
 }
 
-static weir_status add_field(weir_http_request *request, const char *name, const char *value,
-                             bool secret, weir_error *reterr)
+weir_status weir__request_add_field(weir_http_request *request, const char *name, const char *value,
+                                    bool secret, weir_error *reterr)
 {
     weir_status status = check_name(name, reterr);
     if (status != WEIR_OK || (status = check_value(name, value, reterr)) != WEIR_OK)
@@ -281,7 +278,7 @@ static weir_status add_field(weir_http_request *request, const char *name, const
 
     char *line = malloc(name_size + 2 + size + 1);
     if (line == NULL)
-        return no_memory(reterr);
+        return weir__request_no_memory(reterr);
     /* libcurl takes "Name:" for a field to leave out, and "Name;" for one that is empty. */
     snprintf(line, name_size + 2 + size + 1, "%s%s%.*s", name, size == 0 ? ";" : ": ", (int)size,
              value);
@@ -294,7 +291,8 @@ weir_status weir_http_request_header(weir_http_request *request, const char *nam
 {
     weir_error error;
 
-    return keep(request, add_field(request, name, value, false, &error), &error);
+    return weir__request_keep(request, weir__request_add_field(request, name, value, false, &error),
+                              &error);
 }
 
 weir_status weir_http_request_secret(weir_http_request *request, const char *name,
@@ -302,141 +300,8 @@ weir_status weir_http_request_secret(weir_http_request *request, const char *nam
 {
     weir_error error;
 
-    return keep(request, add_field(request, name, value, true, &error), &error);
-}
-
-/* ---- credentials ------------------------------------------------------------------------- */
-
-/* Visible ASCII: b64token of RFC 6750 and a little more, but nothing that ends it. */
-static weir_status check_token(const char *token, weir_error *reterr)
-{
-    size_t size = strnlen(token, FIELDS_SIZE_LIMIT + 1);
-
-    if (size == 0)
-        return weir_error_set(reterr, WEIR_INVALID, "bearer token: must not be empty");
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)token[i] <= ' ' || (unsigned char)token[i] >= 0x7F)
-            return weir_error_set(reterr, WEIR_INVALID,
-                                  "bearer token, position %zu: must be visible ASCII", i + 1);
-    return WEIR_OK;
-}
-
-/* Add Authorization with a value that is overwritten and freed here; NULL: out of memory. */
-static weir_status authorize(weir_http_request *request, char *value, weir_error *reterr)
-{
-    if (value == NULL)
-        return no_memory(reterr);
-
-    weir_status status = add_field(request, "Authorization", value, true, reterr);
-    free_secret(value, strlen(value));
-    return status;
-}
-
-weir_status weir_http_request_bearer(weir_http_request *request, const char *token)
-{
-    static const char scheme[] = "Bearer ";
-    weir_error error;
-    weir_status status = check_token(token, &error);
-    if (status != WEIR_OK)
-        return keep(request, status, &error);
-
-    size_t size = strlen(token) + 1;
-    char *value = malloc(sizeof scheme - 1 + size);
-    if (value != NULL) {
-        memcpy(value, scheme, sizeof scheme - 1);
-        memcpy(value + sizeof scheme - 1, token, size);
-    }
-    return keep(request, authorize(request, value, &error), &error);
-}
-
-/* RFC 7617 has no place for a colon in the user, nor for control characters in either. */
-static weir_status check_user(const char *user, const char *password, weir_error *reterr)
-{
-    if (strnlen(user, FIELDS_SIZE_LIMIT) + strnlen(password, FIELDS_SIZE_LIMIT) >=
-        FIELDS_SIZE_LIMIT)
-        return weir_error_set(reterr, WEIR_LIMIT,
-                              "basic auth: user and password have at most %d bytes",
-                              FIELDS_SIZE_LIMIT);
-    if (strchr(user, ':') != NULL)
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "basic auth: the user must not contain a colon");
-    for (size_t i = 0; user[i] != '\0'; i++)
-        if (weir__is_control(user[i]))
-            return weir_error_set(reterr, WEIR_INVALID,
-                                  "basic auth, position %zu of the user: a control character",
-                                  i + 1);
-    for (size_t i = 0; password[i] != '\0'; i++)
-        if (weir__is_control(password[i]))
-            return weir_error_set(reterr, WEIR_INVALID,
-                                  "basic auth, position %zu of the password: a control character",
-                                  i + 1);
-    return WEIR_OK;
-}
-
-/* "Basic " and the pair in base64, malloc'ed; NULL: out of memory. */
-static char *encode_basic(const char *user, const char *password)
-{
-    static const char scheme[] = "Basic ";
-    size_t size = strlen(user) + 1 + strlen(password);
-    char *pair = malloc(size + 1);
-    char *value = malloc(sizeof scheme + (size + 2) / 3 * 4);
-
-    if (pair != NULL && value != NULL) {
-        snprintf(pair, size + 1, "%s:%s", user, password);
-        memcpy(value, scheme, sizeof scheme - 1);
-        EVP_EncodeBlock((unsigned char *)value + sizeof scheme - 1, (const unsigned char *)pair,
-                        (int)size);
-        free_secret(pair, size);
-        return value;
-    }
-    free(pair);
-    free(value);
-    return NULL;
-}
-
-weir_status weir_http_request_basic_auth(weir_http_request *request, const char *user,
-                                         const char *password)
-{
-    weir_error error;
-    weir_status status = check_user(user, password, &error);
-
-    if (status == WEIR_OK)
-        status = authorize(request, encode_basic(user, password), &error);
-    return keep(request, status, &error);
-}
-
-/* ---- the key of a request ---------------------------------------------------------------- */
-
-static weir_status draw_key(char ret_key[33], weir_error *reterr)
-{
-    unsigned char random[16];
-    ssize_t got;
-
-    do
-        got = getrandom(random, sizeof random, 0);
-    while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof random) {
-        int native = errno;
-        weir_error_set(reterr, WEIR_SYSTEM, "Idempotency-Key: getrandom() failed with errno %d",
-                       native);
-        reterr->native = native;
-        return WEIR_SYSTEM;
-    }
-    *hex_write(ret_key, random, sizeof random) = '\0';
-    return WEIR_OK;
-}
-
-weir_status weir_http_request_idempotency_key(weir_http_request *request, const char *key)
-{
-    weir_error error;
-    char drawn[33];
-    weir_status status = WEIR_OK;
-
-    if (key == NULL)
-        status = draw_key(drawn, &error);
-    if (status == WEIR_OK)
-        status = add_field(request, "Idempotency-Key", key == NULL ? drawn : key, false, &error);
-    return keep(request, status, &error);
+    return weir__request_keep(request, weir__request_add_field(request, name, value, true, &error),
+                              &error);
 }
 
 /* ---- the body ---------------------------------------------------------------------------- */
@@ -460,7 +325,7 @@ static weir_status copy_type(const char *content_type, char **ret_copy, weir_err
     if (size == 0)
         return WEIR_OK;
     *ret_copy = strndup(type, size);
-    return *ret_copy != NULL ? WEIR_OK : no_memory(reterr);
+    return *ret_copy != NULL ? WEIR_OK : weir__request_no_memory(reterr);
 }
 
 weir_status weir_http_request_body(weir_http_request *request, const void *data, size_t size,
@@ -470,12 +335,12 @@ weir_status weir_http_request_body(weir_http_request *request, const void *data,
     char *type = NULL;
     weir_status status = copy_type(content_type, &type, &error);
     if (status != WEIR_OK)
-        return keep(request, status, &error);
+        return weir__request_keep(request, status, &error);
 
     char *copy = malloc(size > 0 ? size : 1);
     if (copy == NULL) {
         free(type);
-        return keep(request, no_memory(&error), &error);
+        return weir__request_keep(request, weir__request_no_memory(&error), &error);
     }
     if (size > 0)
         memcpy(copy, data, size);
@@ -501,7 +366,7 @@ weir_status weir_http_request_reader(weir_http_request *request, const weir_http
     if (status == WEIR_OK)
         status = copy_type(content_type, &type, &error);
     if (status != WEIR_OK)
-        return keep(request, status, &error);
+        return weir__request_keep(request, status, &error);
 
     clear_body(request);
     request->has_body = true;
@@ -527,7 +392,7 @@ weir_status weir_http_request_retry(weir_http_request *request, const weir_retry
     weir_status status = weir_retry_check(retry, &error);
     if (status != WEIR_OK) {
         weir_error_set(&error, status, "retry: %s", error.text);
-        return keep(request, status, &error);
+        return weir__request_keep(request, status, &error);
     }
 
     request->retry = *retry;
@@ -540,10 +405,11 @@ weir_status weir_http_request_try_timeout(weir_http_request *request, int timeou
     weir_error error;
 
     if (timeout_ms < 1 || timeout_ms > DAY_MS)
-        return keep(request,
-                    weir_error_set(&error, WEIR_INVALID, "try_timeout_ms %d: must be 1 to %d",
-                                   timeout_ms, DAY_MS),
-                    &error);
+        return weir__request_keep(request,
+                                  weir_error_set(&error, WEIR_INVALID,
+                                                 "try_timeout_ms %d: must be 1 to %d", timeout_ms,
+                                                 DAY_MS),
+                                  &error);
     request->try_timeout_ms = timeout_ms;
     return WEIR_OK;
 }
@@ -553,10 +419,11 @@ weir_status weir_http_request_max_body(weir_http_request *request, int64_t bytes
     weir_error error;
 
     if (bytes < 0 || bytes > BODY_LIMIT)
-        return keep(request,
-                    weir_error_set(&error, WEIR_INVALID, "max_body_bytes %lld: must be 0 to %lld",
-                                   (long long)bytes, (long long)BODY_LIMIT),
-                    &error);
+        return weir__request_keep(request,
+                                  weir_error_set(&error, WEIR_INVALID,
+                                                 "max_body_bytes %lld: must be 0 to %lld",
+                                                 (long long)bytes, (long long)BODY_LIMIT),
+                                  &error);
     request->max_body_bytes = bytes;
     return WEIR_OK;
 }

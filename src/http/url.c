@@ -2,9 +2,9 @@
 /* URLs: checked, encoded, taken apart, compared. No error of this file quotes one: any part may be a secret. */
 #include "http/url.h"
 
-#include "common/hex.h"
 #include "http/host.h"
 #include "http/text.h"
+#include "http/url_build.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -31,21 +31,11 @@ static weir_status invalid_at(const struct reading *r, const char *at, const cha
                           (size_t)(at - r->text) + 1, fault);
 }
 
-static weir_status too_long(weir_error *reterr)
-{
-    return weir_error_set(reterr, WEIR_LIMIT, "URL: longer than %d bytes", URL_LIMIT);
-}
-
-static weir_status no_memory(weir_error *reterr)
-{
-    return weir_error_set(reterr, WEIR_NO_MEMORY, "URL: out of memory");
-}
-
 /* What libcurl's parser found, after our own checks have passed. */
 static weir_status curl_failed(CURLUcode code, weir_error *reterr)
 {
     if (code == CURLUE_OUT_OF_MEMORY)
-        return no_memory(reterr);
+        return weir__url_no_memory(reterr);
     return weir_error_set(reterr, WEIR_INVALID, "URL: %s", curl_url_strerror(code));
 }
 
@@ -56,12 +46,7 @@ static void forget_text(char *text)
     free(text);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------- */
-
-static bool is_unreserved(char c)
-{
-    return weir__is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
+/* ---- characters ------------------------------------------------------------------------- */
 
 /* What a URL may hold as it stands. A backslash is none of it, which some take for a slash. */
 static bool is_plain(char c)
@@ -80,27 +65,6 @@ static bool is_plain_in_location(char c)
 static bool is_plain_in_host(char c)
 {
     return (unsigned char)c >= 0x80 || is_plain_in_location(c);
-}
-
-static char *put_encoded(char *to, const char *text, size_t size, bool (*stays)(char c))
-{
-    for (size_t i = 0; i < size; i++) {
-        if (stays(text[i]))
-            *to++ = text[i];
-        else
-            to = percent_write(to, text[i]);
-    }
-    return to;
-}
-
-char *weir__url_encode(const char *text)
-{
-    size_t size = strlen(text);
-    char *encoded = malloc(3 * size + 1);
-
-    if (encoded != NULL)
-        *put_encoded(encoded, text, size, is_unreserved) = '\0';
-    return encoded;
 }
 
 /* ---- our own look ------------------------------------------------------------------------ */
@@ -187,7 +151,7 @@ static weir_status replace_host(struct reading *r, const char *ascii)
     char *whole = malloc(before + size + after);
 
     if (whole == NULL)
-        return no_memory(r->reterr);
+        return weir__url_no_memory(r->reterr);
     memcpy(whole, r->text, before);
     memcpy(whole + before, ascii, size);
     memcpy(whole + before + size, r->host_end, after);
@@ -206,7 +170,7 @@ static weir_status read_name(struct reading *r)
     size_t size = (size_t)(r->host_end - r->host);
     weir_status status = weir__host_to_ascii(r->host, size, ascii, &fault);
     if (status == WEIR_NO_MEMORY)
-        return no_memory(r->reterr);
+        return weir__url_no_memory(r->reterr);
     if (status != WEIR_OK)
         return invalid_at(r, fault.at, fault.what);
     return weir__host_is_international(r->host, size) ? replace_host(r, ascii) : WEIR_OK;
@@ -300,8 +264,8 @@ static weir_status write_texts(CURLU *handle, const struct reading *r, struct ur
     }
     curl_free(text);
     if (size > URL_LIMIT)
-        return too_long(reterr);
-    return url->text == NULL || url->shown == NULL ? no_memory(reterr) : WEIR_OK;
+        return weir__url_too_long(reterr);
+    return url->text == NULL || url->shown == NULL ? weir__url_no_memory(reterr) : WEIR_OK;
 }
 
 static weir_status take_apart(CURLU *handle, const struct reading *r, unsigned flags,
@@ -325,10 +289,10 @@ static weir_status parse(const char *text, unsigned flags, struct url *ret_url, 
         .text = text, .host = text, .host_end = text, .authority_end = text, .reterr = reterr};
     struct url url = {0};
     if (strnlen(text, URL_LIMIT + 1) > URL_LIMIT)
-        return too_long(reterr);
+        return weir__url_too_long(reterr);
     weir_status status = read_url(&r);
     if (status == WEIR_OK && (url.parts = curl_url()) == NULL)
-        status = no_memory(reterr);
+        status = weir__url_no_memory(reterr);
     if (status == WEIR_OK)
         status = take_apart(url.parts, &r, flags, &url);
     forget_text(r.international);
@@ -439,7 +403,7 @@ static weir_status nobody_follows(const weir_error *why, weir_error *reterr)
     const char *reason = weir__url_reason(why, &size);
 
     if (why->status == WEIR_NO_MEMORY)
-        return no_memory(reterr);
+        return weir__url_no_memory(reterr);
     return weir_error_set(reterr, WEIR_PROTOCOL, "unsupported redirect target: %.*s", size, reason);
 }
 
@@ -457,77 +421,17 @@ weir_status weir__url_resolve(const struct url *base, const char *location, stru
     size_t longest = strlen(base->text);
     char *room = malloc(longest + 3 * size + 1);
     if (room == NULL)
-        return no_memory(reterr);
+        return weir__url_no_memory(reterr);
     char *reference = room + longest;
     size_t authority = authority_size(from, size);
-    char *path = put_encoded(reference, from, authority, is_plain_in_host);
-    *put_encoded(path, from + authority, size - authority, is_plain_in_location) = '\0';
+    char *path = weir__url_put_encoded(reference, from, authority, is_plain_in_host);
+    *weir__url_put_encoded(path, from + authority, size - authority, is_plain_in_location) = '\0';
     size_t prefix = prefix_length(base, reference);
     memcpy(reference - prefix, base->text, prefix);
     status = parse(reference - prefix, 0, ret_url, &why);
     explicit_bzero(room, longest + 3 * size + 1);
     free(room);
     return status == WEIR_OK ? WEIR_OK : nobody_follows(&why, reterr);
-}
-
-/* ---- building ---------------------------------------------------------------------------- */
-
-/* Whether the parts together can still be a URL; so no size below overflows either. */
-static bool is_within_limit(const char *url, const char *part, const char *other)
-{
-    const size_t most = URL_LIMIT + 1;
-
-    return strnlen(url, most) + strnlen(part, most) + strnlen(other, most) <= URL_LIMIT;
-}
-
-weir_status weir__url_add_segment(const char *url, const char *segment, char **ret_url,
-                                  weir_error *reterr)
-{
-    if (segment[0] == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
-        return weir_error_set(reterr, WEIR_INVALID,
-                              "path segment: must not be empty, \".\" or \"..\"");
-    if (!is_within_limit(url, segment, ""))
-        return too_long(reterr);
-
-    size_t path = strcspn(url, "?#");
-    size_t size = strlen(segment);
-    char *built = malloc(strlen(url) + 3 * size + sizeof "/");
-    if (built == NULL)
-        return no_memory(reterr);
-    memcpy(built, url, path);
-    char *at = built + path;
-    if (path == 0 || at[-1] != '/')
-        *at++ = '/';
-    at = put_encoded(at, segment, size, is_unreserved);
-    memcpy(at, url + path, strlen(url + path) + 1);
-    *ret_url = built;
-    return WEIR_OK;
-}
-
-weir_status weir__url_add_query(const char *url, const char *name, const char *value,
-                                char **ret_url, weir_error *reterr)
-{
-    if (name[0] == '\0')
-        return weir_error_set(reterr, WEIR_INVALID, "query: a name must not be empty");
-    if (!is_within_limit(url, name, value))
-        return too_long(reterr);
-
-    size_t size = strcspn(url, "#");
-    const char *query = memchr(url, '?', size);
-    char *built = malloc(size + 3 * (strlen(name) + strlen(value)) + sizeof "?=");
-    if (built == NULL)
-        return no_memory(reterr);
-    memcpy(built, url, size);
-    char *at = built + size;
-    if (query == NULL)
-        *at++ = '?';
-    else if (at[-1] != '?' && at[-1] != '&')
-        *at++ = '&';
-    at = put_encoded(at, name, strlen(name), is_unreserved);
-    *at++ = '=';
-    *put_encoded(at, value, strlen(value), is_unreserved) = '\0';
-    *ret_url = built;
-    return WEIR_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ */

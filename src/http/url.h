@@ -46,15 +46,4 @@ void weir__url_clear(struct url *url);
  * nobody else has seen, and without the advice to those who write requests. *ret_size bytes. */
 const char *weir__url_reason(const weir_error *error, int *ret_size);
 
-/* Percent-encode all but the unreserved characters of RFC 3986; malloc'ed, NULL: out of memory. */
-char *weir__url_encode(const char *text);
-
-/* The URL with one segment added to its path, in front of a query; or one pair added to its query.
- * The slash, `?` or `&` between is not doubled. malloc'ed. Errors: WEIR_INVALID for the segments "",
- * "." and ".." and a name that is "", WEIR_LIMIT, WEIR_NO_MEMORY. */
-weir_status weir__url_add_segment(const char *url, const char *segment, char **ret_url,
-                                  weir_error *reterr);
-weir_status weir__url_add_query(const char *url, const char *name, const char *value,
-                                char **ret_url, weir_error *reterr);
-
 #endif

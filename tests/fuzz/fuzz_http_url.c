@@ -2,7 +2,7 @@
 /* Any text as a URL, with any texts added to it and any Location after it: no way out of the origin or the path. */
 #include "fuzz.h"
 
-#include "http/url.h"
+#include "http/url_build.h"
 
 #include <curl/curl.h>
 

@@ -2,6 +2,7 @@
 /* Every allocation of URLs, requests, responses and options fails once, libcurl's too: no crash, no leak. */
 #include "alloc_fail.h"
 #include "http/decode.h"
+#include "http/url_build.h"
 #include "http/options.h"
 #include "http/request.h"
 #include "http/response.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* URLs of requests: what is sent, whose origin it is, where a Location leads, and what is refused. */
 #include "url_check.h"
+#include "http/url_build.h"
 
 #include <stdlib.h>
 
