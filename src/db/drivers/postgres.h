@@ -179,7 +179,7 @@ struct pg_prepared {
     bool was_lost;               /* the server no longer had it: not prepared any more */
 
     struct pg_effects effects;
-    bool is_small; /* its last result was; see receive_rows() */
+    bool is_small; /* its last result was; see weir__pg_receive_rows() */
     bool is_select;
     bool names_nothing;      /* it is BEGIN, COMMIT, SET …: nothing can be out of date */
     bool has_same_columns;   /* as long as it is prepared, each result has `columns` */

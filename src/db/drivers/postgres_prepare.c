@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Preparing statements on PostgreSQL, seeing that they still hold, and letting go of them. */
+/* Prepares statements on PostgreSQL, checks that they still hold, and closes them. */
 #include "common/hash.h"
-#include "db/drivers/postgres.h"
+#include "db/drivers/postgres_infer_types.h"
 #include "db/lexer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,180 +35,6 @@ void weir__pg_forget(void *arg, struct statement *statement)
     weir__columns_unref(prepared->columns);
     free(prepared->types);
     free(prepared);
-}
-
-/* ---- which types to send ------------------------------------------------------------------- */
-
-/* A statement on its way to being ready. */
-struct job {
-    struct pg_conn *conn;
-    const struct statement *statement;
-    const struct pg_params *params;
-    weir_time deadline;
-    bool is_named; /* prepare it, not only ask */
-    uint64_t edition;
-    bool met_stale; /* the last try failed because a pooler had the text from before a change */
-
-    uint64_t number; /* of its name; 0: none */
-    char name[48];
-    enum pg_typing typing;
-    enum pg_typing first_typing;
-    uint64_t tried;
-    struct pg_description first;
-    Oid *types; /* room for all parameters */
-};
-
-/* What the server says when it had to guess: 42P18 and 42725 ($1 IS NULL, $1 + $2), 42804 (a
- * polymorphic function of nothing but unknowns), 42883 (coalesce($1, $2) + 1, where text was the
- * guess). */
-static bool is_guess(const weir_error *error)
-{
-    static const char *const states[] = {"42P18", "42725", "42804", "42883"};
-
-    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
-        if (strcmp(error->sqlstate, states[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_collision(const weir_error *error)
-{
-    return strcmp(error->sqlstate, "42P05") == 0;
-}
-
-static bool is_in_transaction(const struct pg_conn *conn)
-{
-    return PQtransactionStatus(conn->pg) == PQTRANS_INTRANS;
-}
-
-static weir_status ask_as(struct job *job, enum pg_typing typing, bool is_guarded,
-                          struct pg_description *ret_description, weir_error *reterr)
-{
-    char *storage = NULL;
-    struct pg_question question = {
-        .name = job->name,
-        .text = weir__pg_text(job->statement, job->edition, &storage),
-        .types = job->types,
-        .type_count = job->params->count,
-        .is_guarded = is_guarded,
-    };
-
-    if (question.text == NULL)
-        return weir_error_set(reterr, WEIR_NO_MEMORY, "prepare a statement: out of memory");
-    job->met_stale = false;
-    if (!weir__pg_types_write(job->params, typing, job->types))
-        question.type_count = 0;
-    job->number = 0;
-    job->name[0] = '\0';
-    if (job->is_named) {
-        job->number = ++job->conn->last_name;
-        weir__pg_name(job->conn, job->number, job->name);
-    }
-    weir_status status = weir__pg_ask(job->conn, &question, job->deadline, ret_description, reterr);
-    free(storage);
-    if (status == WEIR_OK)
-        job->typing = typing;
-    job->met_stale = status == WEIR_QUERY && job->conn->met_stale;
-    return status;
-}
-
-/*
- * The same, in a way that a transaction survives when the server cannot tell the types: then it has
- * rolled back to before. Where there is nothing to guess no savepoint is set.
- */
-static weir_status try_once(struct job *job, enum pg_typing typing,
-                            struct pg_description *ret_description, weir_error *reterr)
-{
-    bool is_guarded = job->params->count > 0 && is_in_transaction(job->conn);
-    weir_status status = ask_as(job, typing, is_guarded, ret_description, reterr);
-
-    if (status != WEIR_QUERY || !is_guarded)
-        return status;
-    weir_status undone = weir__pg_command(
-        job->conn, "ROLLBACK TO SAVEPOINT " PG_GUARD "; RELEASE SAVEPOINT " PG_GUARD, job->deadline,
-        NULL, reterr);
-    return undone == WEIR_OK ? status : undone;
-}
-
-/* What a pooler has under this text is out of date: nothing has happened yet, so another text is
- * tried, unless the transaction has failed by it and is its owner's to retry. */
-static weir_status try_as(struct job *job, enum pg_typing typing,
-                          struct pg_description *ret_description, weir_error *reterr)
-{
-    weir_status status = try_once(job, typing, ret_description, reterr);
-
-    for (int tries = 1; status == WEIR_QUERY && job->met_stale; tries++) {
-        weir__pg_renew_edition(job->conn, job->edition);
-        job->edition = weir__pg_edition(job->conn, job->is_named);
-        if (PQtransactionStatus(job->conn->pg) == PQTRANS_INERROR || tries == PG_TRIES)
-            return weir__pg_stale(reterr);
-        status = try_once(job, typing, ret_description, reterr);
-    }
-    return status;
-}
-
-/*
- * Numbers that the server took for text, because nothing in the statement told it otherwise
- * (SELECT $1 > $2 compares texts, and 10 is less than 9): declare them, if it takes that. It does not
- * where text is what the place wants.
- */
-static weir_status try_numbers(struct job *job, weir_error *reterr)
-{
-    struct job typed = *job;
-    struct pg_description description;
-    weir_status status;
-
-    if ((job->params->numbers & job->first.texts & ~job->tried) == 0)
-        return WEIR_OK;
-    job->tried |= job->params->numbers;
-    status = try_as(&typed, PG_TYPED, &description, reterr);
-    if (status == WEIR_QUERY)
-        return WEIR_OK;
-    if (job->number != 0)
-        weir__pg_drop_name(job->conn, job->number);
-    *job = typed;
-    return status;
-}
-
-/* Fail as the server does, also a transaction that was saved for further tries. */
-static weir_status give_up(struct job *job, weir_status status, const weir_error *first,
-                           weir_error *reterr)
-{
-    struct pg_description none;
-
-    if (is_in_transaction(job->conn) && status == WEIR_QUERY)
-        status = ask_as(job, PG_UNTYPED, false, &none, reterr);
-    else if (reterr != NULL)
-        *reterr = *first;
-    return status;
-}
-
-/* Find the least that the server has to be told; try more only when it could not do with less. */
-static weir_status resolve_types(struct job *job, weir_error *reterr)
-{
-    weir_error first = {0};
-    weir_error later;
-    enum pg_typing typing = PG_UNTYPED;
-    weir_status status = try_as(job, typing, &job->first, &first);
-
-    if (status == WEIR_QUERY && is_collision(&first)) {
-        job->conn->has_collided = true;
-        job->is_named = false;
-        job->edition = weir__pg_edition(job->conn, false);
-        status = try_as(job, typing, &job->first, &first);
-    }
-    weir_status first_status = status;
-    while (status == WEIR_QUERY && is_guess(&first) && typing < PG_TEXTUAL)
-        status = try_as(job, ++typing, &job->first, &later);
-    if (status != WEIR_OK && status != WEIR_QUERY && typing > PG_UNTYPED) {
-        first = later; /* the connection's end, a deadline: news that matters more */
-        first_status = status;
-    }
-    if (status != WEIR_OK)
-        return give_up(job, first_status, &first, reterr);
-    job->first_typing = typing;
-    return typing == PG_UNTYPED ? try_numbers(job, reterr) : WEIR_OK;
 }
 
 /* ---- statements that are not kept ---------------------------------------------------------- */
@@ -298,7 +123,7 @@ static struct pg_prepared *prepared_of(struct statement *statement)
     return prepared;
 }
 
-static void adopt(struct pg_prepared *prepared, struct job *job)
+static void adopt(struct pg_prepared *prepared, struct pg_job *job)
 {
     memcpy(prepared->name, job->name, sizeof(prepared->name));
     prepared->number = job->number;
@@ -339,7 +164,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
 {
     struct pg_prepared *prepared = prepared_of(statement);
     uint64_t definitions = weir__pg_definitions(conn);
-    struct job job = {
+    struct pg_job job = {
         .conn = conn,
         .statement = statement,
         .params = params,
@@ -364,7 +189,7 @@ static weir_status make_anew(struct pg_conn *conn, struct statement *statement,
     job.types = calloc((size_t)params->count + 1, sizeof(Oid));
     if (job.types == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "prepare a statement: out of memory");
-    weir_status status = resolve_types(&job, reterr);
+    weir_status status = weir__pg_resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
         adopt(prepared, &job);
@@ -384,7 +209,7 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
 {
     uint64_t key;
     uint64_t *place = place_of(conn, statement, params, &key);
-    struct job job = {
+    struct pg_job job = {
         .conn = conn,
         .statement = statement,
         .params = params,
@@ -402,7 +227,7 @@ static weir_status make_once(struct pg_conn *conn, const struct statement *state
     if (job.types == NULL)
         return weir_error_set(reterr, WEIR_NO_MEMORY, "out of memory for %d parameters",
                               params->count);
-    weir_status status = resolve_types(&job, reterr);
+    weir_status status = weir__pg_resolve_types(&job, reterr);
     *now = weir_now();
     if (status == WEIR_OK) {
         params->typing = job.typing;
@@ -472,7 +297,7 @@ bool weir__pg_is_outdated(struct pg_conn *conn, const struct statement *statemen
     weir_status status = describe_again(conn, statement, params, deadline, &description, &error);
 
     if (status != WEIR_OK)
-        return status == WEIR_QUERY && (is_guess(&error) || conn->met_stale);
+        return status == WEIR_QUERY && (weir__pg_is_guess(&error) || conn->met_stale);
     return description.fingerprint != prepared->description.fingerprint;
 }
 
