@@ -39,17 +39,17 @@ extern "C" {
     X(DISCONNECTED, "disconnected", "the connection was lost while in use")                        \
     X(FULL, "full", "a bounded queue is full")                                                     \
     X(QUERY, "query", "the database refused the statement")                                        \
-    X(RETRY, "retry", "the database asks to retry the transaction")                                \
+    X(RETRY, "retry", "the database asks the caller to retry the transaction")                     \
     X(LIMIT, "limit", "a result or input is larger than the configured limit")                     \
     X(INVALID, "invalid", "an argument, option or URL is malformed or out of range")               \
     X(MISUSE, "misuse", "a lease was returned twice, or used after its return")                    \
-    X(ALREADY, "already", "it was already done, and what was done first stays in force")           \
+    X(ALREADY, "already", "it was already done, and the first one stays in effect")                \
     X(NOT_READY, "not-ready", "it was not initialized")                                            \
     X(NOT_FOUND, "not-found", "what was asked for does not exist")                                 \
-    X(RESPONSE, "response", "the server answered with an error status, and no retry is left")      \
+    X(RESPONSE, "response", "the server answered with an error status, and no retries are left")   \
     X(AMBIGUOUS, "ambiguous", "the request may have been carried out; the outcome is unknown")     \
     X(REFUSED, "refused", "a circuit breaker or rate limiter did not let the request be sent")     \
-    X(PROTOCOL, "protocol", "the other side sent an invalid response")                             \
+    X(PROTOCOL, "protocol", "the peer sent an invalid response")                                   \
     X(CANCELLED, "cancelled", "the caller cancelled the call")                                     \
     X(UNSUPPORTED, "unsupported", "this build, engine or server does not support it")              \
     X(NO_MEMORY, "no-memory", "an allocation failed")                                              \
@@ -62,7 +62,7 @@ typedef enum weir_status {
 } weir_status;
 
 /*
- * Return the word for a status that logs and metrics use ("timeout"), or one sentence that explains it.
+ * Return the word that logs and metrics use for a status ("timeout"), or one sentence that explains the status.
  * Never NULL; an unknown value gives "unknown".
  *
  * Threads: any. The strings are static.
@@ -70,7 +70,7 @@ typedef enum weir_status {
 WEIR_API const char *weir_status_name(weir_status status);
 WEIR_API const char *weir_status_text(weir_status status);
 
-/* Room for the text of an error, terminating zero included. Longer texts are cut, never split
+/* Size of the buffer for an error's text, including the terminating NUL. A longer text is truncated, but never
  * inside a UTF-8 character. */
 #define WEIR_ERROR_TEXT 1024
 

@@ -23,8 +23,8 @@ extern "C" {
  *
  * It differs from resilience4j in three ways. A permit of HALF_OPEN is a lease, so that a result that never
  * comes cannot hold the breaker there forever. The breaker decides as soon as no outstanding result could
- * change the outcome. And the wait doubles each time the breaker opens in a row, with jitter, so that
- * clients do not all try again together.
+ * change the outcome. And the wait doubles each time the breaker opens again without having closed, with
+ * jitter, so that clients do not all try again at the same time.
  *
  * For every call, ask weir_breaker_acquire() first and report the result to weir_breaker_record(). Use one
  * breaker per origin; each retry goes through it as a call of its own. The functions compute only from their
@@ -41,7 +41,7 @@ typedef enum weir_breaker_state {
     WEIR_BREAKER_FORCED_OPEN
 } weir_breaker_state;
 
-/* Return the word for a state that metrics use ("half_open"), or "unknown" for any other value. Static. */
+/* Return the word that metrics use for a state ("half_open"), or "unknown" for any other value. Static. */
 WEIR_API const char *weir_breaker_state_name(weir_breaker_state state);
 
 typedef enum weir_breaker_window {
@@ -70,8 +70,8 @@ typedef struct weir_breaker_options {
     weir_breaker_window window;
     int window_size;
 
-    /* The breaker decides nothing before the window has this many calls. Default 100, 1 to 1000000; for a
-     * window that counts calls, at most its size is used. */
+    /* The breaker decides nothing before the window has this many calls. Default 100, 1 to 1000000; with
+     * WEIR_WINDOW_COUNT, a value above window_size counts as window_size. */
     int minimum_calls;
 
     /* How long the breaker stays open. Milliseconds; default 60000, 1 to 86400000. The wait doubles each time
@@ -141,7 +141,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_breaker_init(weir_breaker *ret_breaker
                                                        const weir_breaker_options *options,
                                                        weir_error *reterr);
 
-/* Permission to make one call; pass it back with the result. {0} is no permission; its result is late. */
+/* Permission to make one call; pass it back with the result. A permit of {0} allows nothing; a result recorded
+ * with it counts as late. */
 typedef struct weir_permit {
     uint64_t epoch;
     uint64_t token;
@@ -197,8 +198,8 @@ WEIR_API weir_breaker_change weir_breaker_record(weir_breaker *breaker, const we
 WEIR_API weir_breaker_change weir_breaker_open_until(weir_breaker *breaker, weir_time until);
 
 /*
- * Set a state by hand: CLOSED (empty, as new), DISABLED, METRICS_ONLY (empty) or FORCED_OPEN. OPEN
- * and HALF_OPEN cannot be set (weir_breaker_open_until() opens it); they are WEIR_INVALID.
+ * Set a state by hand: CLOSED (with an empty window, as if new), DISABLED, METRICS_ONLY (with an empty window)
+ * or FORCED_OPEN. OPEN and HALF_OPEN cannot be set (weir_breaker_open_until() opens it); they are WEIR_INVALID.
  */
 WEIR_API weir_status weir_breaker_set(weir_breaker *breaker, weir_breaker_state state,
                                       weir_error *reterr);

@@ -49,7 +49,7 @@ typedef struct weir_budget_options {
 typedef struct weir_budget {
     weir_budget_options options;
     int64_t slice;                      /* the newest tenth of a window, counted from 0 */
-    int64_t slices[WEIR_BUDGET_SLICES]; /* hundredths of retries put in less those taken out */
+    int64_t slices[WEIR_BUDGET_SLICES]; /* hundredths of retries: deposits minus withdrawals */
 } weir_budget;
 
 /* Initialize a budget with the floor of a whole window. `options` may be NULL. Errors: WEIR_INVALID names the
@@ -62,14 +62,14 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_budget_init(weir_budget *ret_budget,
 WEIR_API void weir_budget_deposit(weir_budget *budget, weir_time now);
 
 /*
- * Pay for one retry. Pay when you decide on it, not when you send it, because a retry that sleeps before it
- * is sent is load to come. false: the budget cannot pay and nothing was taken; do not retry. `timed_out`:
- * the failure was a timeout.
+ * Pay for one retry. Pay when you decide on it, not when you send it, because a retry that is still waiting to
+ * be sent is already future load. Returns false if the budget cannot pay; nothing was withdrawn then: do not retry.
+ * `timed_out`: the failure was a timeout.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_budget_withdraw(weir_budget *budget, bool timed_out,
                                                    weir_time now);
 
-/* How many retries the budget could pay for at this instant. */
+/* Return how many retries the budget could pay for at `now`. */
 WEIR_API int64_t weir_budget_balance(weir_budget *budget, weir_time now);
 
 #ifdef __cplusplus

@@ -18,14 +18,14 @@ typedef int64_t weir_time;
 #define WEIR_SECOND ((weir_time)1000000000)
 
 /*
- * Deadlines are absolute instants of weir_now(). Three special values are accepted wherever a deadline is:
- * the configured timeout from now, do not wait at all, and wait forever.
+ * A deadline is an absolute time on the clock of weir_now(). Three special values are accepted in place of any
+ * deadline; they mean, in this order: the configured timeout from now, do not wait, and wait forever.
  */
 #define WEIR_DEADLINE_DEFAULT INT64_MIN
 #define WEIR_DEADLINE_NOW ((weir_time)0)
 #define WEIR_DEADLINE_NEVER INT64_MAX
 
-/* Return the present instant of CLOCK_MONOTONIC. Threads: any. */
+/* Return the current time of CLOCK_MONOTONIC. Threads: any. */
 WEIR_API weir_time weir_now(void);
 
 /*
@@ -40,19 +40,19 @@ WEIR_API weir_time weir_deadline_in(int64_t ms);
  * (WEIR_DEADLINE_NEVER: no limit). May wake spuriously. `word` is naturally aligned and read atomically;
  * change it before you call weir_wake(). errno is preserved.
  *
- * This is how the machine's weir_clock waits; use it in your own clock, or to wait by weir's clock.
+ * This is how the machine's weir_clock waits; use it in a clock of your own, or to wait on weir's clock.
  * Threads: any.
  */
 WEIR_API void weir_wait(uint32_t *word, uint32_t expected, weir_time until);
 
-/* Wake all threads that sleep on the word. Its memory may already be gone, since a waiter that saw the new
- * value may have returned and unwound its stack; the wake is then harmless. Threads: any. */
+/* Wake all threads that sleep on the word. The word's memory may already have been freed, because a waiter that
+ * saw the new value may have returned and unwound its stack; the wake is then harmless. Threads: any. */
 WEIR_API void weir_wake(uint32_t *word);
 
 /*
  * A clock. NULL in an option means the machine's; tests inject their own.
  *
- * now():  the present instant, never going back.
+ * now():  the current time; it never goes backwards.
  * wait(): sleep while *word == expected, until a wake on `word` or until now() >= until
  *         (WEIR_DEADLINE_NEVER: no limit); may wake spuriously. `word` is 32 bits, naturally aligned,
  *         and read atomically.

@@ -22,9 +22,9 @@ extern "C" {
  * SQLAlchemy's spellings are accepted too: `postgres://`, `postgresql+psycopg2://`, `sqlite+pysqlite://` and
  * the like. Every part is percent-decoded. Query options of the pool (weir_pool_options_set) and of the
  * database (weir_db_options) are applied. For PostgreSQL, all others are passed on to libpq (sslmode,
- * sslrootcert, target_session_attrs, …; `ssl` means sslmode, and client_encoding can only be UTF8). For
- * SQLite, two parameters of its own URIs are accepted (mode=ro, rw, or rwc, the default; immutable=1, your
- * promise that nobody writes to the file); any other is an error. A relative path is resolved against the
+ * sslrootcert, target_session_attrs, …; `ssl` means sslmode, and client_encoding can only be UTF8). For SQLite,
+ * two parameters of its own URIs are accepted (mode=ro, rw, or rwc, the default; immutable=1, by which you
+ * promise that nothing writes to the file); any other is an error. A relative path is resolved against the
  * working directory at weir_db_open().
  */
 typedef struct weir_url weir_url;
@@ -53,17 +53,17 @@ WEIR_API const char *weir_url_redacted(const weir_url *url);
 /*
  * A database: a URL, its driver and its pool. Open one per database and process; any thread may use it.
  *
- * SQLite is opened in WAL mode, with foreign keys on and its schema protected. "x" is always a name, never
- * a string. ATTACH, DETACH and extensions are refused. A connection on which a holder created temporary
- * objects or set PRAGMAs is closed on return, so that the next holder sees none of it. In
- * sqlite:///:memory: (at most 1 GiB), an open transaction that reads blocks writers; in WAL files it does
- * not. Writers of one file within this process take turns, first come, first served, whichever weir_db
- * they use; readers do not wait. If a file is removed or replaced, weir notices within 100 ms of use
+ * SQLite is opened in WAL mode, with foreign keys on and its schema protected. A text in double quotes is
+ * always a name, never a string. ATTACH, DETACH and extensions are refused. A connection on which a holder
+ * created temporary objects or set PRAGMAs is closed on return, so that the next holder sees none of it. In
+ * sqlite:///:memory: (at most 1 GiB), an open transaction that reads blocks writers; in WAL files it does not.
+ * Writers of one file within this process take turns, first come, first served, whichever weir_db they use;
+ * readers do not wait. If a file is removed or replaced, weir notices it within 100 ms while it uses the file
  * (WEIR_DISCONNECTED), and does not open the new file while the old one's -wal or -shm is beside it.
  */
 typedef struct weir_db weir_db;
 
-/* Options. Start from WEIR_DB_OPTIONS_DEFAULT. Options in the URL's query win over these. */
+/* Options. Start from WEIR_DB_OPTIONS_DEFAULT. Options in the URL's query override these. */
 typedef struct weir_db_options {
     /* The pool's options. Its name also names the database in errors. use_time_every defaults to 1 here. */
     weir_pool_options pool;
@@ -107,9 +107,9 @@ typedef struct weir_db_options {
     const char *application_name;
 
     /* PostgreSQL: how long a prepared statement is used before weir asks the server whether the names in it
-     * now mean something else or its types have changed, which the server does not report by itself; see
-     * weir_conn_query(). Milliseconds; default 20000, 0 to 86400000. 0: no prepared statement is used
-     * again. URL: prepared_max_age_ms. */
+     * still mean the same and its types are unchanged. The server does not report such changes; see
+     * weir_conn_query(). Milliseconds; default 20000, 0 to 86400000. 0: no prepared statement is used again.
+     * URL: prepared_max_age_ms. */
     int prepared_max_age_ms;
 } weir_db_options;
 
@@ -220,8 +220,8 @@ WEIR_API weir_status weir_db_listen_when(weir_db *db, bool (*wants)(void *arg),
 /*
  * Watch a database with metrics (weir/metrics.h): its pool, as weir_metrics_watch_pool() does, and each
  * statement as OpenTelemetry's db.client.operation.duration and db.client.response.returned_rows, with the
- * labels db.system.name, db.namespace, db.operation.name, error.type (a status' word),
- * db.response.status_code (a SQLSTATE) and db.client.connection.pool.name.
+ * labels db.system.name, db.namespace, db.operation.name, error.type (the name of the status),
+ * db.response.status_code (the SQLSTATE) and db.client.connection.pool.name.
  *
  * Watch a database once. It reports its statements until it is closed and its last connection is returned,
  * so the metrics must live longer. weir_metrics_unwatch_db() stops watching the pool; call it before
@@ -234,7 +234,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_db(struct weir_metrics *
                                                            weir_db *db, weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_db(struct weir_metrics *metrics, weir_db *db);
 
-/* A listener that records each statement as a span below the thread's current one (weir/trace.h). */
+/* A listener that records each statement as a child span of the thread's current span (weir/trace.h). */
 WEIR_API void weir_trace_on_db_event(const weir_db_event *event, void *arg);
 
 /*
@@ -242,9 +242,9 @@ WEIR_API void weir_trace_on_db_event(const weir_db_event *event, void *arg);
  * kind and numbers become "?", comments are removed, and whatever separates words becomes one space. Names,
  * bare or in "" or ``, and parameters stay.
  *
- * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently
- * (subscripts or names in [ ], E'\'', $$…$$, a nested comment or one with a CR in it), it shows only what
- * both read as names and signs; what either reads as a value or a comment becomes one "?".
+ * The function does not know the dialect. Where PostgreSQL and SQLite read a statement differently (subscripts
+ * or names in [ ], E'\'', $$…$$, a nested comment or one with a CR in it), it shows only what both of them read
+ * as names and operators; whatever either of them reads as a value or a comment becomes one "?".
  *
  * Writes at most `size` bytes (at least 1) including the terminating zero, and may cut inside a character;
  * returns the length. Threads: any.
@@ -267,8 +267,8 @@ typedef enum weir_type {
 /* Return the word for a type ("timestamp"). Static. */
 WEIR_API const char *weir_type_name(weir_type type);
 
-/* One value. `text` and `size` hold TEXT, BLOB, JSON and TIMESTAMP; in a result, a zero also terminates the
- * text types. */
+/* One value. `text` and `size` hold TEXT, BLOB, JSON and TIMESTAMP; in a result, the text types are also
+ * NUL-terminated. */
 typedef struct weir_value {
     weir_type type;
     bool boolean;
@@ -339,22 +339,22 @@ typedef struct weir_result weir_result;
  * names, dollar quotes, comments and casts (`::`). The statement is prepared on first use and found again
  * by its text. Outside a transaction, each statement is a transaction of its own.
  *
- * PostgreSQL: a parameter has the type that its place in the statement requires, or the type of its value
- * if the place determines none. A prepared statement's parameters follow a changed table at once if it was
- * changed by ALTER, CREATE, DROP, DO, GRANT, REVOKE or SELECT … INTO on a connection of this weir_db, and
- * within prepared_max_age_ms if it was changed in any other way, including by a function. Until then, a
- * value may still be converted to the old type. A statement that fails outside a transaction because it
- * was prepared before such a change is run once more (never CALL).
+ * PostgreSQL: a parameter has the type that its place in the statement requires, or the type of its value if
+ * the place determines none. If a table changes, a prepared statement's parameters take the new types: at once
+ * if the change was made by ALTER, CREATE, DROP, DO, GRANT, REVOKE or SELECT … INTO on a connection of this
+ * weir_db, and within prepared_max_age_ms if it was made in any other way, including by a function. Until then,
+ * a value may still be converted to the old type. A statement that fails outside a transaction because it was
+ * prepared before such a change is run once more (never CALL).
  *
  * ret_result may be NULL if you do not need the rows. Otherwise the caller owns *ret_result and closes it
  * with weir_result_close(). The result does not depend on the connection.
  *
- * Errors:  WEIR_QUERY with SQLSTATE and message: the connection stays usable (in PostgreSQL an open
- *          transaction must be rolled back). WEIR_RETRY: serialization failure or deadlock.
- *          WEIR_DISCONNECTED: the connection is lost and will be closed on release; it is unknown
- *          whether a write took effect. WEIR_TIMEOUT: the statement was stopped at its deadline; again,
- *          it is unknown whether a write took effect. WEIR_LIMIT. WEIR_INVALID: a parameter is missing or
- *          unknown, or both kinds are used; the text names it.
+ * Errors:  WEIR_QUERY with SQLSTATE and message: the connection stays usable (in PostgreSQL an open transaction
+ *          must be rolled back). WEIR_RETRY: serialization failure or deadlock. WEIR_DISCONNECTED: the
+ *          connection is lost and will be closed on release; it is unknown whether a write took effect.
+ *          WEIR_TIMEOUT: the statement was stopped at its deadline; again, it is unknown whether a write took
+ *          effect. WEIR_LIMIT. WEIR_INVALID: a parameter is missing or unknown, or named and positional
+ *          parameters are mixed; the text names the parameter.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_conn_query(weir_conn *conn, const char *sql,
                                                      const weir_param *params, size_t param_count,
@@ -387,16 +387,17 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_db_query_at(weir_db *db, const char *s
 WEIR_API bool weir_conn_is_lost(const weir_conn *conn);
 
 /*
- * Say, for the log, which of weir's own settings the session lacks, and why: behind a pooler, weir sets
- * nothing that the next client would inherit. NULL, the usual answer: it lacks none. Static; known at
- * CONNECT.
+ * Return a sentence for the log that names the session settings that weir did not make, and why (behind a
+ * pooler, weir sets nothing that the next client would inherit); or NULL, the usual case, if it made them all.
+ * The text is static; it is known from the event CONNECT on.
  */
 WEIR_API const char *weir_conn_note(const weir_conn *conn);
 
 /* ---- transactions ------------------------------------------------------------------------ */
 
 typedef enum weir_tx {
-    WEIR_TX_WRITE, /* in SQLite it takes the write lock at once (BEGIN IMMEDIATE), so it cannot fail half-way */
+    /* In SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that no later write fails for want of it. */
+    WEIR_TX_WRITE,
     WEIR_TX_READ,        /* one consistent snapshot, no writes */
     WEIR_TX_SERIALIZABLE /* PostgreSQL's SERIALIZABLE; in SQLite the same as WEIR_TX_WRITE */
 } weir_tx;
@@ -411,8 +412,8 @@ typedef enum weir_tx {
  * as a success.
  *
  * A database may end a transaction by itself (SQLite does if a write is stopped or the disk is full).
- * Statements are then refused with SQLSTATE 25P02 until weir_conn_rollback(), so that nothing is stored
- * without the part that was undone.
+ * Statements are then refused with SQLSTATE 25P02 until weir_conn_rollback(), so that later statements are not
+ * stored without the earlier ones that were undone.
  *
  * Errors:  as weir_conn_query(); WEIR_INVALID for a commit or rollback without a begin. After a failed
  *          commit, the transaction is over and was not stored; but after WEIR_DISCONNECTED or
@@ -475,10 +476,10 @@ typedef struct weir_column {
     const char *name;
     const char *sql_type; /* as the database writes it: "character varying(64)", "INTEGER" */
     weir_type type;       /* the type of its values in results */
-    bool is_nullable;     /* it may store a null; true also if its NOT NULL is not yet valid */
-    bool has_default;     /* a row can be stored without giving a value for it */
-    int primary_key;      /* its position in the primary key, from 1; 0: it is not part of it */
-    bool is_generated;    /* it is computed from other columns and cannot be written */
+    bool is_nullable;  /* it may store a null; true also while its NOT NULL is not yet validated */
+    bool has_default;  /* a row can be stored without giving a value for it */
+    int primary_key;   /* its position in the primary key, from 1; 0: not part of it */
+    bool is_generated; /* it is computed from other columns and cannot be written */
 } weir_column;
 
 /* One pair of columns of a foreign key. Those of PostgreSQL's partitions count as the partition's own. */

@@ -29,12 +29,13 @@ extern "C" {
     X(CLOSE_DETACHED, "close_detached", "a detached connection is about to be closed")             \
     X(TIMEOUT, "timeout", "an acquire gave up at its deadline")                                    \
     X(PING_FAILURE, "ping_failure", "a connection did not answer its ping")                        \
-    X(WAIT, "wait", "an acquire that waited was given a connection")                               \
+    X(WAIT, "wait",                                                                                \
+      "an acquire that waited was given a connection, or a slot in which it opens one")            \
     X(LEAK, "leak", "a lease was held longer than leak_report_after_ms; once per checkout")        \
     X(NESTED, "nested", "a thread that holds a connection of this pool acquires another")          \
     X(PING, "ping", "a connection answered its ping")                                              \
     X(PEER_LIMIT, "peer_limit",                                                                    \
-      "the peer accepts no more connections; the pool goes on with those it has")
+      "the peer accepts no more connections; the pool continues with those it has")
 
 typedef enum weir_pool_event_kind {
 #define WEIR_POOL_EVENT_ENUM(name, word, text) WEIR_EVENT_##name,
@@ -90,7 +91,7 @@ typedef struct weir_pool_event {
     uint64_t connection_id;
     const char *file; /* where it was acquired, or is being acquired; NULL if nobody holds it */
     int line;
-    int thread; /* the kernel's id of the thread that acquires or acquired it; 0: not known, or no longer */
+    int thread; /* the kernel's id of the thread that acquires or acquired it; 0: unknown */
     /* For TIMEOUT and PING_FAILURE; for INVALIDATE, the error that caused it, if any; for NESTED, where the
      * held connection was acquired; for PEER_LIMIT, the limit and the peer's answer; otherwise NULL. */
     const weir_error *error;
@@ -101,7 +102,7 @@ typedef struct weir_pool_event {
     weir_time duration;
 } weir_pool_event;
 
-/* The events of every checkout. A listener for other events only does not cost a pool its fast path. */
+/* The events of every checkout. A listener for other events alone does not disable the pool's fast path. */
 #define WEIR_EVENT_EACH_LOAN                                                                       \
     (WEIR_EVENT_BIT(WEIR_EVENT_CHECKOUT) | WEIR_EVENT_BIT(WEIR_EVENT_CHECKIN) |                    \
      WEIR_EVENT_BIT(WEIR_EVENT_RESET))
@@ -111,12 +112,13 @@ typedef struct weir_pool_event {
  * only that thread. It must not acquire from the same pool.
  *
  * The returned status matters for three events and is ignored for the others:
- *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this
- *                            status (a place for `SET search_path …`). A refused FIRST_CONNECT comes
- *                            again with the next connection. Acquires that open connections meanwhile
- *                            wait until FIRST_CONNECT is done, each until its own deadline; one that may
- *                            not wait fails at once with WEIR_TIMEOUT. The connection of an acquire that
- *                            gives up stays in the pool, and is announced when it is next taken.
+ *   FIRST_CONNECT, CONNECT   not WEIR_OK: the connection is closed and the acquire fails with this status
+ *                            (use it for `SET search_path …`, for example). After a refused FIRST_CONNECT,
+ *                            the event is emitted again for the next connection. Other acquires that open
+ *                            connections meanwhile wait until FIRST_CONNECT is done, each until its own
+ *                            deadline; one that may not wait fails at once with WEIR_TIMEOUT. If an acquire
+ *                            gives up, its connection stays in the pool, and CONNECT is emitted for it when
+ *                            it is next checked out.
  *   CHECKOUT                 WEIR_DISCONNECTED: the connection is replaced, and the new one is offered
  *                            once more. Any other failure: the connection goes back to the pool and the
  *                            acquire fails with this status. A CHECKIN follows each failed CHECKOUT.

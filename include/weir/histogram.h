@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /* The bucket bounds of every histogram, in nanoseconds, upper and inclusive; one more bucket holds what is
- * above the last bound. They are listed as X(bound), so that a program can have them in a unit of its own, and
- * stand in an array. */
+ * above the last bound. They are listed as X(bound), so that a program can convert them to its own unit;
+ * weir_histogram_bounds is an array of them. */
 #define WEIR_HISTOGRAM_BOUND_MAP(X)                                                                \
     X(10 * WEIR_US)                                                                                \
     X(25 * WEIR_US)                                                                                \
@@ -45,7 +45,7 @@ typedef struct weir_histogram {
 
 /*
  * The value at or below which the fraction `q` (0 to 1) of the observations lie, in nanoseconds:
- * the upper bound of its bucket, and never above the greatest seen. 0 when there are none.
+ * the upper bound of its bucket, and never above the largest observation. 0 if there are no observations.
  */
 WEIR_API weir_time weir_histogram_quantile(const weir_histogram *histogram, double q);
 

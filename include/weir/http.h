@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP sessions: requests to other people's servers over pooled connections, with a limit on every wait. */
+/* HTTP sessions: requests to other servers over pooled connections, with a time limit on every wait. */
 #ifndef WEIR_HTTP_H
 #define WEIR_HTTP_H
 
@@ -17,10 +17,10 @@ extern "C" {
 
 /*
  * Terms: for each origin (scheme, host and port) that it talks to, a session keeps a pool of connections, a
- * circuit breaker, a retry budget and a rate limiter. A request is made once and may be sent several times.
- * Each time is a call. A call makes one or more attempts, each over a connection that no other call uses
- * meanwhile. The pool's options are named after those of HTTPAdapter in requests, the options for retries
- * after those of urllib3 (weir/retry.h).
+ * circuit breaker, a retry budget and a rate limiter. A request is made once and may be sent several times;
+ * each send is a call. A call makes one or more attempts, each over a connection that no other call uses at the
+ * same time. The pool's options are named after those of HTTPAdapter in requests, the options for retries after
+ * those of urllib3 (weir/retry.h).
  *
  * HTTP/1.1 over http and https. No cookies, no netrc, no environment (unless asked for). weir never
  * calls curl_global_cleanup().
@@ -31,7 +31,8 @@ typedef struct weir_http weir_http;
 
 /* What happens to a request when pool_maxsize connections to its origin are busy. */
 typedef enum weir_http_when_full {
-    WEIR_HTTP_WHEN_FULL_OVERFLOW, /* open another, up to max_per_origin, and close it afterwards; then wait */
+    /* Open another, up to max_per_origin in all, and close it after use; at that limit, wait. */
+    WEIR_HTTP_WHEN_FULL_OVERFLOW,
     WEIR_HTTP_WHEN_FULL_BLOCK, /* wait in the queue, first come, first served */
     WEIR_HTTP_WHEN_FULL_FAIL   /* fail at once with WEIR_FULL */
 } weir_http_when_full;
@@ -52,7 +53,7 @@ typedef struct weir_http_options {
     /* Connections kept per origin. Default 20, 1 to 1024. */
     int pool_maxsize;
 
-    /* What happens when they are all busy. Default WEIR_HTTP_WHEN_FULL_OVERFLOW, as HTTPAdapter's
+    /* What happens when they are all busy. Default WEIR_HTTP_WHEN_FULL_OVERFLOW, like HTTPAdapter's
      * pool_block=False. */
     weir_http_when_full pool_block;
 
@@ -116,8 +117,9 @@ typedef struct weir_http_options {
     /* Largest header of a response, all fields together. Bytes; default 65536, 256 to 262144. */
     int max_header_bytes;
 
-    /* Largest body of a response, decoded. Bytes; default 16777216, 0 to 2^53. A larger body is WEIR_LIMIT if
-     * the status is below 300; that of a redirect that is not followed, and the like, is cut there. */
+    /* Largest body of a response, decoded. Bytes; default 16777216, 0 to 2^53. If the status is below 300, a
+     * larger body fails with WEIR_LIMIT; if it is 300 to 399 and no redirect is followed, the body is truncated
+     * at this limit. */
     int64_t max_body_bytes;
 
     /* How much of the body of a response of 400 and above is kept, and how much of a redirect's body is read.
@@ -125,12 +127,12 @@ typedef struct weir_http_options {
     int max_error_bytes;
 
     /*
-     * Ask for compressed bodies (gzip, deflate, and br and zstd unless weir was built without them), and
-     * decode what arrives, whatever was asked for. A body that ends before its compressed stream does is lost
-     * (WEIR_DISCONNECTED, or WEIR_AMBIGUOUS); one that is not a valid stream is WEIR_PROTOCOL. With a status
-     * of 300 and above, the response has what could be decoded: weir_http_response_is_truncated(). A request
-     * with its own Accept-Encoding asks for that; a request with a Range asks for no coding. A 206 is
-     * returned as it came, since a part cannot be decoded. Default true.
+     * Ask for compressed bodies (gzip, deflate, and br and zstd unless weir was built without them), and decode
+     * what arrives, whatever was asked for. A body that ends before its compressed stream does is lost
+     * (WEIR_DISCONNECTED, or WEIR_AMBIGUOUS); one that is not a valid stream is WEIR_PROTOCOL. With a status of
+     * 300 and above, the response has what could be decoded: weir_http_response_is_truncated(). A request with
+     * its own Accept-Encoding keeps it; a request with a Range asks for no coding. A 206 is returned as it
+     * came, since a part cannot be decoded. Default true.
      */
     bool decompress;
 
@@ -155,22 +157,22 @@ typedef struct weir_http_options {
     const char *cert_file;
     const char *key_file;
 
-    /* A proxy's URL (http://, https://, socks5://, socks5h://), which may contain a user and password, and
-     * the hosts to reach without it, separated by commas or blanks. NULL (default): none. no_proxy may list:
+    /* A proxy's URL (http://, https://, socks5://, socks5h://), which may contain a user and password, and the
+     * hosts to reach without it, separated by commas or blanks. NULL (default): none. no_proxy may list:
      *   example.com, .example.com   this host and all below it
      *   *.example.com               all below it
      *   192.0.2.1, ::1, [::1]       an address, however the URL spells it
      *   10.0.0.0/8, fe80::/10       all addresses with this prefix
      *   *                           all
-     * Any of these but a range may end with a port (example.com:8080, [::1]:443), and then means that port
-     * only. Names are compared as text and are not looked up. Non-ASCII names, including the proxy's own, are
-     * converted to their xn-- form. */
+     * Any of these except a prefix may end with a port (example.com:8080, [::1]:443), and then applies to that
+     * port only. Names are compared as text and are not looked up. Non-ASCII names, including the proxy's own,
+     * are converted to their xn-- form. */
     const char *proxy;
     const char *no_proxy;
 
-    /* Take both from the environment instead (http_proxy, https_proxy, no_proxy). weir_http_open() reads and
-     * checks the list. libcurl reads the proxy's URL, so a non-ASCII name must be in its xn-- form there.
-     * Default false. */
+    /* Take proxy and no_proxy from the environment instead (http_proxy, https_proxy, no_proxy).
+     * weir_http_open() reads and checks the list. libcurl reads the proxy's URL, so a non-ASCII name must be in
+     * its xn-- form there. Default false. */
     bool proxy_from_environment;
 
     /* The User-Agent of requests that set none. Default "weir/<version>"; "": none is sent. */
@@ -272,7 +274,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_rate_limit(
     weir_http *session, const char *url, const weir_rate_limit_options *rate_limit,
     int unstated_pause_ms, weir_error *reterr);
 
-/* Set the breaker of an origin by hand, as weir_breaker_set(). Errors: the same, and as above. */
+/* Set the breaker of an origin by hand, as weir_breaker_set(). Errors: as weir_breaker_set(); WEIR_INVALID for
+ * the URL; WEIR_NO_MEMORY. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, const char *url,
                                                            weir_breaker_state state,
                                                            weir_error *reterr);
@@ -289,7 +292,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  * body is dropped, so are the fields that describe it (RFC 9110, 15.4): Content-*, Digest, Repr-Digest,
  * Last-Modified.
  * `deadline` (weir/clock.h) covers the whole call; WEIR_DEADLINE_DEFAULT means total_timeout_ms from now,
- * and WEIR_DEADLINE_NOW is WEIR_TIMEOUT at once.
+ * and with WEIR_DEADLINE_NOW the call fails at once with WEIR_TIMEOUT.
  *
  * WEIR_OK means that there is a response, which the caller closes with weir_http_response_close(). Its
  * status may be 400 or more, if it calls for no retry (404) or raise_on_status is false. A status of 300
@@ -298,9 +301,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  *
  * If a reused connection ends before the first byte of a response, the attempt is retried at once on a new
  * connection, if it may be retried at all and the budget allows it, because servers close idle connections
- * without notice (RFC 9112, 9.3.1). The same happens if the first thing that comes over it is a 408 with
- * "Connection: close" and no body was sent: such a 408 is not an answer to this request. If a server answers
- * before it has read a whole body, and then closes, its answer is read before the loss is reported.
+ * without notice (RFC 9112, 9.3.1). The same happens if the first response on it is a 408 with "Connection:
+ * close" and no request body was sent: such a 408 is not a response to this request. If a server answers before
+ * it has read a whole body, and then closes, its answer is read before the loss is reported.
  *
  * Errors, with what was tried, how often and for how long, in the text (*ret_response is then untouched):
  *   WEIR_INVALID       the request is malformed, or its reader cannot begin again; nothing was sent
@@ -312,8 +315,9 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  *                      to such a request, since the request itself was carried out
  *   WEIR_RESPONSE      the status calls for a retry, and none is left; `native` is the status
  *   WEIR_REFUSED       the circuit breaker is open, or a cool-down lasts beyond the deadline
- *   WEIR_FULL          as max_waiters or WEIR_HTTP_WHEN_FULL_FAIL says
- *   WEIR_LIMIT         header, body, expansion or number of redirects
+ *   WEIR_FULL          max_waiters callers already wait, or all connections are busy and
+ *                      WEIR_HTTP_WHEN_FULL_FAIL is set
+ *   WEIR_LIMIT         the header, the body, its expansion or the number of redirects exceeded its limit
  *   WEIR_PROTOCOL      the peer does not speak HTTP, sends an invalid length or a body that cannot be
  *                      decoded, or redirects to a URL that weir does not follow
  *   WEIR_SYSTEM        this machine has no descriptor, port or memory for a connection: nothing was sent or
@@ -324,7 +328,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_http_set_breaker(weir_http *session, c
  * have been: see was_sent in the report. `native` is libcurl's CURLcode if that is the cause, and otherwise
  * 0, except as above.
  *
- * If the thread has a current span (weir/trace.h), each attempt, also to another origin, carries the
+ * If the thread has a current span (weir/trace.h), each attempt, including one to another origin, carries the
  * tracestate and a traceparent with a span id of its own. A request's own traceparent field is kept.
  *
  * Threads: any, at the same time, each with a request of its own.
@@ -377,8 +381,8 @@ WEIR_API bool weir_http_same_origin(const char *url, const char *other);
  * the same session. */
 typedef void weir_http_listener(const weir_http_event *event, void *arg);
 
-/* Add a listener for the events whose bit (WEIR_EVENT_BIT) is in `mask`. A session takes up to 8, for its
- * whole life. Errors: WEIR_FULL. Threads: any; the listener may miss events of that moment. */
+/* Add a listener for the events whose bit (WEIR_EVENT_BIT) is in `mask`. A session takes up to 8, for its whole
+ * life. Errors: WEIR_FULL. Threads: any; the listener may miss events that are being emitted at that moment. */
 WEIR_API weir_status weir_http_listen(weir_http *session, unsigned mask,
                                       weir_http_listener *listener, void *arg, weir_error *reterr);
 
@@ -405,8 +409,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_http(struct weir_metrics
                                                              weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_http(struct weir_metrics *metrics, weir_http *session);
 
-/* A listener that records each attempt as a span below the thread's current one (weir/trace.h), and the events that
- * it is for. */
+/* A listener that records each attempt as a child span of the thread's current span (weir/trace.h), and the
+ * mask of the events that it needs. */
 #define WEIR_TRACE_HTTP_EVENTS WEIR_EVENT_BIT(WEIR_HTTP_EVENT_ATTEMPT)
 WEIR_API void weir_trace_on_http_event(const weir_http_event *event, void *arg);
 

@@ -13,7 +13,7 @@ extern "C" {
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-/* What became of the latest call of a request, successful or not. */
+/* The outcome of the latest call of a request, successful or not. */
 typedef struct weir_http_report {
     unsigned attempts;  /* attempts made, including those after redirects */
     unsigned resends;   /* attempts made at once because a reused connection was dead */
@@ -25,8 +25,8 @@ typedef struct weir_http_report {
     weir_time elapsed;      /* duration of the whole call, in nanoseconds */
     weir_time waited;       /* part of it spent in queues and for rate limits */
     weir_time paused;       /* part of it spent between attempts */
-    /* How long the origin asked clients to wait, or its breaker or rate limiter will still refuse calls; 0:
-     * neither. */
+    /* How long the origin asked clients to wait, or how long its breaker or rate limiter will still refuse
+     * calls; 0 if neither applies. */
     weir_time retry_after;
     bool was_sent;     /* part of the request may have reached a server */
     unsigned unlisted; /* attempts that weir_http_request_attempt_at() leaves out */
@@ -64,9 +64,9 @@ typedef struct weir_http_attempt {
     const char *text;       /* what went wrong, as in an error's text; "" if `failure` is WEIR_OK */
     int curl_code;          /* libcurl's result; with a response, that of its body */
     weir_retry_cause cause; /* why another attempt followed, or why none did */
-    weir_time waited;       /* time before it spent in queues and for rate limits */
+    weir_time waited;       /* time spent before it, in queues and for rate limits */
     weir_time paused;       /* time between the end of the previous attempt and this one */
-    weir_time duration;     /* from the moment it could begin to its end, including connecting */
+    weir_time duration;     /* from the end of its waits to its own end, including connecting */
 } weir_http_attempt;
 
 /* ---- events ------------------------------------------------------------------------------ */
@@ -104,7 +104,7 @@ typedef struct weir_http_event {
     weir_time delay;            /* RETRY, COOL_DOWN */
     weir_retry_cause cause;     /* RETRY, REQUEST */
     weir_breaker_state breaker; /* BREAKER: the new state */
-    const weir_error *error;    /* the error of what failed; NULL if nothing did */
+    const weir_error *error;    /* the error; NULL if nothing failed */
     /* ATTEMPT: the span that its traceparent named (weir/trace.h); NULL: weir sent none. */
     const struct weir_trace_context *trace;
 } weir_http_event;

@@ -20,15 +20,15 @@ typedef struct weir_http_response weir_http_response;
  * can be added.
  *
  * The functions below add to it. Each returns its own failure, and the request also keeps the first one:
- * weir_http_send() then returns that without sending anything, so a chain of these functions needs no
- * checks in between. Texts are copied. Data with a length may be any bytes, UTF-8 or not; text without one
- * ends at its zero.
+ * weir_http_send() then returns that without sending anything, so a chain of these functions needs no checks in
+ * between. Texts are copied. Data with a length may contain any bytes, UTF-8 or not; text without a length is
+ * NUL-terminated.
  *
- * Refused in a method, a header's name or value and a URL: control characters, CR and LF above all.
- * Also refused in a URL: a scheme other than http and https, a user or password (use
- * weir_http_request_basic_auth()), a missing host. A fragment is dropped. A non-ASCII host must be UTF-8.
- * It is converted to its xn-- form in lower case (UTS #46, non-transitional, as in browsers), and only that
- * form is sent, compared and reported. A host that has no such form is refused.
+ * A method, a header's name or value, or a URL with control characters (above all CR and LF) is refused. So is
+ * a URL with a scheme other than http and https, with a user or password (use weir_http_request_basic_auth()),
+ * or without a host. A fragment is dropped. A non-ASCII host must be UTF-8. It is converted to its xn-- form in
+ * lower case (UTS #46, non-transitional, as in browsers), and only that form is sent, compared and reported. A
+ * host that has no such form is refused.
  *
  * Errors:  WEIR_INVALID with the position of the fault, never with the value of a header or query;
  *          WEIR_LIMIT for a URL above 64 KiB, more than 128 header fields or 64 KiB of them;
@@ -92,12 +92,13 @@ WEIR_API weir_status weir_http_request_body(weir_http_request *request, const vo
  * read():   put up to `size` bytes into `buffer` and say how many; 0 is the end.
  * rewind(): go back to the beginning, for a retry, for a redirect, or when the request is sent again. NULL:
  *           the body cannot be sent twice. Once some of it was read, nothing is retried, and sending the
- *           request again is WEIR_INVALID until it is given another reader.
+ *           request again fails with WEIR_INVALID until it has a new reader.
  * size:     the size of the whole body, or -1 if it is not known. A body of unknown size is sent in chunks,
  *           which HTTP/1.0 does not have (RFC 9112, 6.1): for an origin that answered in HTTP/1.0, the call
- *           fails with WEIR_UNSUPPORTED before any of the body is read. That answer is forgotten after a
- *           minute, with the origin's next answer in HTTP/1.1, and by weir_http_evict_all(). Giving more
- *           or fewer bytes than `size` is WEIR_INVALID.
+ *           fails with WEIR_UNSUPPORTED before any of the body is read. weir forgets this after a minute, at
+ *           the origin's next response in HTTP/1.1, and at weir_http_evict_all(). A reader that returns more
+ *           or fewer bytes than `size` fails the call with WEIR_INVALID.
+ *
  * If a function returns anything but WEIR_OK, the call ends with that status. Both are called on the thread
  * that sends.
  */
@@ -156,12 +157,12 @@ WEIR_API const char *weir_http_response_header(const weir_http_response *respons
 WEIR_API bool weir_http_response_header_at(const weir_http_response *response, size_t index,
                                            const char **ret_name, const char **ret_value);
 
-/* Return the decoded body and its size; a zero follows it. Empty, not NULL, if there is none. */
+/* Return the decoded body and its size; it is followed by a NUL. If there is no body, it is empty, not NULL. */
 WEIR_API const char *weir_http_response_body(const weir_http_response *response, size_t *ret_size);
 
-/* Whether the body of a response of 300 and above is incomplete: it exceeded its limit, broke off, did not
- * end in time, or could not be decoded. The status, and its Retry-After or Location, count all the same.
- * Below 300 there is no response without its whole body. */
+/* Whether the body of a response of 300 and above is incomplete: it exceeded its limit, was cut off, did not
+ * end in time, or could not be decoded. The status and its Retry-After or Location are valid all the same. A
+ * response with a status below 300 always has its whole body. */
 WEIR_API bool weir_http_response_is_truncated(const weir_http_response *response);
 
 /* Return the URL that the response came from, after redirects, including its query. */

@@ -28,7 +28,7 @@ typedef struct weir_part {
 
 typedef struct weir_lifecycle weir_lifecycle;
 
-/* How far a lifecycle has come. */
+/* The phase of a lifecycle. */
 typedef enum weir_phase {
     WEIR_PHASE_NEW,
     WEIR_PHASE_STARTING,
@@ -38,7 +38,7 @@ typedef enum weir_phase {
 } weir_phase;
 
 /*
- * An observer; it is told of each step of each part. `step` is "starting", "started", "draining", "drained",
+ * An observer; it is called for each step of each part. `step` is "starting", "started", "draining", "drained",
  * "stopping" or "stopped"; `error` is NULL unless that step failed. It is called on the thread that starts
  * or stops the lifecycle.
  */
@@ -55,8 +55,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_lifecycle_open(weir_lifecycle_observer
 WEIR_API void weir_lifecycle_close(weir_lifecycle *lifecycle);
 
 /*
- * Add a part; it starts after, and stops before, those added earlier. `part` is copied, its name and
- * arg must outlive the lifecycle. At most 32. Only before the start.
+ * Add a part; it starts after, and stops before, those added earlier. `part` is copied, but its name and arg
+ * must outlive the lifecycle. A lifecycle takes at most 32 parts, and only before it is started.
  *
  * Errors:  WEIR_FULL; WEIR_INVALID for a part without a name or added too late.
  */
@@ -78,7 +78,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_lifecycle_start(weir_lifecycle *lifecy
 WEIR_API weir_status weir_lifecycle_stop(weir_lifecycle *lifecycle, weir_time deadline,
                                          weir_error *reterr);
 
-/* Return how far the lifecycle has come. Threads: any, at any time. */
+/* Return the lifecycle's current phase. Threads: any, at any time. */
 WEIR_API weir_phase weir_lifecycle_phase(const weir_lifecycle *lifecycle);
 
 #ifdef __cplusplus

@@ -32,18 +32,18 @@ typedef struct weir_series weir_series;
 #define WEIR_METRIC_BOUNDS_MAX 64   /* bounds of a histogram */
 #define WEIR_METRIC_VALUE_MAX 255   /* bytes of a label's value; longer ones are cut */
 
-/* Make one, without metrics. The caller ends it with weir_metrics_close(). Errors: WEIR_NO_MEMORY. */
+/* Make an empty registry of metrics. The caller ends it with weir_metrics_close(). Errors: WEIR_NO_MEMORY. */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_open(weir_metrics **ret_metrics,
                                                        weir_error *reterr);
 
 /*
- * Free it, its metrics and their series. No call on any of them may be in progress or follow. Databases and
- * sessions report for their whole life, so those that were watched must be closed first, and their last
- * connections returned. NULL is fine.
+ * Free the registry, its metrics and their series. No call on any of them may be in progress or follow.
+ * Databases and sessions report for their whole life, so those that were watched must be closed first, and
+ * their last connections returned. NULL is fine.
  */
 WEIR_API void weir_metrics_close(weir_metrics *metrics);
 
-/* ---- metrics of one's own ---------------------------------------------------------------- */
+/* ---- your own metrics -------------------------------------------------------------------- */
 
 typedef enum weir_metric_kind {
     WEIR_METRIC_COUNTER, /* only grows */
@@ -66,8 +66,8 @@ typedef struct weir_metric_options {
     /* One sentence. Default "". */
     const char *description;
 
-    /* The name in Prometheus' text; NULL (default): weir_metrics_render() says how it is made.
-     * Letters, digits and `_`. */
+    /* The name in Prometheus' text; NULL (default): it is derived from `name` as described at
+     * weir_metrics_render(). Letters, digits and `_`. */
     const char *prometheus_name;
 
     /* The names of the labels, in the same form as a metric's name, at most 63 bytes each; NULL ends the
@@ -83,7 +83,7 @@ typedef struct weir_metric_options {
      * metric in seconds counts nanoseconds (weir_time). */
     double per_unit;
 
-    /* Most series of this metric, without the one for overflow. Default 256, 1 to 4096. */
+    /* The most series of this metric, not counting the overflow series. Default 256, 1 to 4096. */
     int max_series;
 } weir_metric_options;
 
@@ -107,8 +107,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add(weir_metrics *metrics,
 
 /*
  * Add the metrics of a table, `count` of them, each as weir_metrics_add() does; ret_metrics has room for as
- * many and receives them in the table's order. A row need only have a name: what is zero or NULL in it has
- * its default, which is "" for unit and description, 1 for per_unit and 256 for max_series. If a row is
+ * many and receives them in the table's order. A row needs only a name: every other field that is zero or NULL
+ * takes its default, which is "" for unit and description, 1 for per_unit and 256 for max_series. If a row is
  * refused, those before it stay. Errors and threads: as weir_metrics_add().
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_table(weir_metrics *metrics,
@@ -126,7 +126,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_table(weir_metrics *metric
  * `values` may be NULL if the metric has no labels. The series is valid as long as the metrics: on a hot
  * path, ask once and keep it.
  *
- * Never NULL: if there are max_series already, or no memory is left, it returns the series for overflow.
+ * Never NULL: if there are max_series already, or memory has run out, it returns the overflow series.
  * Values are cut to WEIR_METRIC_VALUE_MAX bytes, and what is not UTF-8 in them becomes U+FFFD.
  * Threads: any. Takes a lock only when the series is new.
  */
@@ -142,7 +142,7 @@ WEIR_API void weir_series_add(weir_series *series, int64_t amount);
 WEIR_API void weir_series_set(weir_series *series, int64_t value);
 WEIR_API void weir_series_record(weir_series *series, int64_t value);
 
-/* Return what was counted so far, or for a histogram how many values. Threads: any. */
+/* Return the count so far, or for a histogram the number of recorded values. Threads: any. */
 WEIR_API int64_t weir_series_value(const weir_series *series);
 
 /* ---- figures kept elsewhere -------------------------------------------------------------- */
@@ -161,7 +161,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_source(weir_metrics *metri
 
 /*
  * Add the metrics of a table, as weir_metrics_add_table() does, and a source that writes them. The source
- * finds them with weir_metrics_writer_table(), so that nobody else has to keep them.
+ * finds them with weir_metrics_writer_table(), so that the caller does not have to keep them.
  * Errors: as weir_metrics_add_table() and weir_metrics_add_source(). Threads: any.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_add_table_source(weir_metrics *metrics,
@@ -189,11 +189,12 @@ WEIR_API void weir_metrics_write_histogram(weir_metrics_writer *writer, const we
                                            const char *const *values, const uint64_t *buckets,
                                            double sum);
 
-/* The metrics of the table that the source was added with, in the table's order; NULL: it had none. */
+/* Return the metrics of the table that the source was added with, in the table's order, or NULL if it was added
+ * without a table. */
 WEIR_API weir_metric *const *weir_metrics_writer_table(const weir_metrics_writer *writer);
 
-/* Memory for a source, suitably aligned; it is valid until the rendering ends, and is not freed by hand. NULL:
- * there is none left. The rendering then fails with WEIR_NO_MEMORY, and shows no half of the figures. */
+/* Memory for a source, suitably aligned; it is valid until the rendering ends, and you do not free it. Returns
+ * NULL if memory has run out; the rendering then fails with WEIR_NO_MEMORY and returns no partial text. */
 WEIR_API void *weir_metrics_writer_alloc(weir_metrics_writer *writer, size_t size);
 
 /* ---- rendering --------------------------------------------------------------------------- */
@@ -209,7 +210,8 @@ WEIR_API void *weir_metrics_writer_alloc(weir_metrics_writer *writer, size_t siz
  * _ratio, _celsius, …) unless the name has it already, and counters end with _total. Metrics are sorted by
  * name, and series by their labels.
  *
- * Waits for other threads only to read short lists. Errors: WEIR_NO_MEMORY. Threads: any, at once.
+ * It waits for other threads only while it reads short lists. Errors: WEIR_NO_MEMORY. Threads: any, at the same
+ * time.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_render(weir_metrics *metrics, char **ret_text,
                                                          size_t *ret_size, weir_error *reterr);
@@ -217,8 +219,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_render(weir_metrics *metrics, 
 /* ---- watching weir ----------------------------------------------------------------------- */
 
 /*
- * Pools, databases and HTTP sessions are watched by functions of the libraries that they are in, declared beside
- * them: weir_metrics_watch_pool() in weir/pool.h, weir_metrics_watch_db() in weir/db.h and
+ * Pools, databases and HTTP sessions are watched by functions of their own libraries, declared in their own
+ * headers: weir_metrics_watch_pool() in weir/pool.h, weir_metrics_watch_db() in weir/db.h and
  * weir_metrics_watch_http() in weir/http.h.
  */
 

@@ -39,10 +39,10 @@ typedef enum weir_nested {
 /*
  * The functions with which a pool opens, checks, resets and closes its connections.
  *
- * The pool holds no lock when it calls them, and calls them for one connection from one thread at a time.
- * `arg` is the `driver_arg` given to weir_pool_open(). Deadlines are absolute (weir/clock.h); the only
- * special value among them is WEIR_DEADLINE_NEVER. A function that fails must fill *reterr unless reterr
- * is NULL: listeners are shown it.
+ * The pool holds no lock when it calls them, and calls them for one connection from one thread at a time. `arg`
+ * is the `driver_arg` given to weir_pool_open(). Deadlines are absolute (weir/clock.h); the only special value
+ * among them is WEIR_DEADLINE_NEVER. A function that fails must fill *reterr unless reterr is NULL, because
+ * listeners receive that error.
  */
 typedef struct weir_driver {
     /*
@@ -57,8 +57,8 @@ typedef struct weir_driver {
     weir_status (*connect)(void *arg, weir_time deadline, void **ret_connection,
                            weir_error *reterr);
 
-    /* Close the connection, in bounded time. Return when the peer no longer counts it, as far as that can
-     * be known: only then does the pool use the slot for another connection. */
+    /* Close the connection, in bounded time. Return only when the peer no longer counts the connection, as far
+     * as that can be known; the pool then uses the slot for another connection. */
     void (*close)(void *arg, void *connection);
 
     /* Check that the connection is alive, without a round trip (well under a microsecond). Return false if
@@ -217,11 +217,11 @@ typedef struct weir_lease {
 /*
  * Acquire a connection.
  *
- * Takes an idle connection, or opens a new one. If the pool has as many as it may have, or as the peer
- * accepts, the call waits in the queue until the deadline (weir/clock.h): WEIR_DEADLINE_DEFAULT means
- * pool_timeout from now, and WEIR_DEADLINE_NOW never waits in the queue. The calling thread opens the
- * connection itself, under the same deadline; with WEIR_DEADLINE_NOW, or a pool_timeout of 0, only the
- * driver's own limit bounds the opening, since the call then waits for no other caller.
+ * Takes an idle connection, or opens a new one. If the pool has as many as it may have, or as the peer accepts,
+ * the call waits in the queue until the deadline (weir/clock.h): WEIR_DEADLINE_DEFAULT means pool_timeout from
+ * now, and WEIR_DEADLINE_NOW never waits in the queue. The calling thread opens the connection itself, under
+ * the same deadline; with WEIR_DEADLINE_NOW, or a pool_timeout of 0, only the driver's own limit bounds the
+ * opening, because such a call never waits for another caller.
  *
  * A connection is validated before it is leased: it must not be evicted or too old, its socket must be
  * quiet, and if it was idle for longer than ping_bypass_ms, it must answer a ping. One that fails is closed,
@@ -230,7 +230,7 @@ typedef struct weir_lease {
  * Errors:  WEIR_TIMEOUT, with the current holders in the text; WEIR_FULL when max_waiters callers already
  *          wait; WEIR_CLOSED; WEIR_MISUSE for a nested acquire under WEIR_NESTED_REFUSE; WEIR_CONNECT, or
  *          whatever status the driver or a listener returned. *ret_lease is then untouched.
- * Threads: any. Another thread than the one that acquired the lease may return it.
+ * Threads: any. A thread other than the one that acquired the lease may return it.
  */
 #define weir_pool_acquire(pool, deadline, ret_lease, reterr)                                       \
     weir_pool_acquire_at(pool, deadline, ret_lease, reterr, __FILE__, __LINE__)
@@ -258,7 +258,7 @@ WEIR_API weir_status weir_pool_release(weir_lease *lease);
 
 /*
  * Return a connection as broken: the pool closes it, and opens another when the slot is next used. This is
- * SQLAlchemy's invalidate(). Listeners are shown `error`, which may be NULL, as the cause. Otherwise the
+ * SQLAlchemy's invalidate(). Listeners receive `error`, which may be NULL, as the cause. Otherwise the
  * same as weir_pool_release().
  */
 WEIR_API weir_status weir_pool_discard(weir_lease *lease, const weir_error *error);
@@ -316,9 +316,9 @@ WEIR_API void weir_pool_maintain(weir_pool *pool);
  * Shut the pool down: new and waiting acquires fail with WEIR_CLOSED at once, idle connections are closed,
  * and the call waits until every lease is returned or the deadline passes.
  *
- * WEIR_TIMEOUT: some leases are still held; the text says by whom and since when. Their connections are
- * closed when they are returned. Call it again to wait longer. WEIR_DEADLINE_DEFAULT means pool_timeout.
- * Threads: any; not from a listener or driver of this pool.
+ * WEIR_TIMEOUT: some leases are still held; the text lists the holders and how long they have held them. Their
+ * connections are closed when they are returned. Call it again to wait longer. WEIR_DEADLINE_DEFAULT means
+ * pool_timeout. Threads: any; not from a listener or driver of this pool.
  */
 WEIR_API weir_status weir_pool_dispose(weir_pool *pool, weir_time deadline, weir_error *reterr);
 
@@ -348,7 +348,7 @@ typedef struct weir_pool_stats {
     /* gauges */
     int idle;   /* SQLAlchemy's checkedin(); includes slots whose connection must be opened again */
     int leased; /* SQLAlchemy's checkedout() */
-    int cancelling; /* those of the leased that were returned while their statement is still being cancelled */
+    int cancelling; /* leased connections that were returned while their statement is still being cancelled */
     int overflow; /* SQLAlchemy's overflow(): counted connections - pool_size; negative until the pool is full */
     int connections; /* connections open now, without detached ones */
     int waiters;
@@ -357,7 +357,7 @@ typedef struct weir_pool_stats {
     bool is_closed;
     /* counters */
     uint64_t checkouts;
-    uint64_t waits;       /* acquires that waited and wait no more: wait_time.count */
+    uint64_t waits;       /* acquires that ended their wait, successful or not: wait_time.count */
     uint64_t handed_over; /* slots handed directly to a waiter */
     uint64_t overtaken;   /* times a newcomer was served before a waiter (handoff_after_us) */
     uint64_t timeouts;
@@ -388,7 +388,8 @@ WEIR_API void weir_pool_get_stats(weir_pool *pool, weir_pool_stats *ret_stats);
 /*
  * Write the line that SQLAlchemy's QueuePool.status() returns, byte for byte:
  * `Pool size: 5  Connections in pool: 0 Current Overflow: -5 Current Checked out connections: 0`.
- * The text is cut to `size` and always terminated. Returns the whole length, as snprintf does. Threads: any.
+ * The text is truncated to `size` bytes, including the terminating NUL. Returns the whole length, as snprintf
+ * does. Threads: any.
  */
 WEIR_API int weir_pool_status_line(weir_pool *pool, char *buffer, size_t size);
 
@@ -420,7 +421,7 @@ WEIR_API const weir_pool_options *weir_pool_get_options(const weir_pool *pool);
  * pool_use_lifo, pool_reset_on_return (rollback/commit/none), handoff_after_us, max_waiters,
  * use_time_every, leak_report_after_ms, pool_nested (allow/warn/refuse).
  *
- * Errors:  WEIR_NOT_FOUND for a name it does not know; WEIR_INVALID with the allowed values.
+ * Errors: WEIR_NOT_FOUND for an unknown name; WEIR_INVALID with the allowed values.
  */
 WEIR_API WEIR_MUST_CHECK weir_status weir_pool_options_set(weir_pool_options *options,
                                                            const char *name, const char *text,
@@ -430,7 +431,7 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_pool_options_set(weir_pool_options *op
 typedef enum weir_setting_kind {
     WEIR_SETTING_NUMBER, /* `number`, in the unit of the text: seconds for pool_timeout */
     WEIR_SETTING_BOOL,   /* `number` is 0 or 1 */
-    WEIR_SETTING_WORD    /* `word`, as "rollback"; NULL when the value is none of them */
+    WEIR_SETTING_WORD    /* `word`, such as "rollback"; NULL if the value has no word */
 } weir_setting_kind;
 
 typedef struct weir_pool_setting {
@@ -441,10 +442,10 @@ typedef struct weir_pool_setting {
 } weir_pool_setting;
 
 /*
- * Get the option at an index, from 0 on. It lists all that weir_pool_options_set() takes, in the order of
- * the struct: for programs that show what their pools are set to. The texts are static.
+ * Get the option at an index, counted from 0. The indexes cover every option that weir_pool_options_set()
+ * takes, in the order of the struct, for programs that show the settings of their pools. The texts are static.
  *
- * Returns false when there is no such index. Threads: any.
+ * Returns false if the index is beyond the last option. Threads: any.
  */
 WEIR_API bool weir_pool_options_get(const weir_pool_options *options, size_t index,
                                     weir_pool_setting *ret_setting);
@@ -466,8 +467,8 @@ WEIR_API WEIR_MUST_CHECK weir_status weir_metrics_watch_pool(struct weir_metrics
                                                              weir_pool *pool, weir_error *reterr);
 WEIR_API void weir_metrics_unwatch_pool(struct weir_metrics *metrics, weir_pool *pool);
 
-/* A listener that records what a pool does below the thread's current span (weir/trace.h), and the events that it
- * is for. */
+/* A listener that records what a pool does, as child spans of the thread's current span (weir/trace.h), and the
+ * mask of the events that it needs. */
 #define WEIR_TRACE_POOL_EVENTS                                                                     \
     (WEIR_EVENT_BIT(WEIR_EVENT_WAIT) | WEIR_EVENT_BIT(WEIR_EVENT_TIMEOUT) |                        \
      WEIR_EVENT_BIT(WEIR_EVENT_CONNECT) | WEIR_EVENT_BIT(WEIR_EVENT_PING) |                        \

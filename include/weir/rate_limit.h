@@ -10,10 +10,10 @@ extern "C" {
 #endif
 
 /*
- * It is a token bucket that holds `burst` tokens and gains `rate` tokens evenly over each period. It also has
- * a cool-down, which a 429 or 503 with Retry-After begins and during which no caller sends, not only the one
- * that received it. The retries of one request cannot outlast a server that blocks for 30 seconds; a pause
- * of all callers can.
+ * It is a token bucket that holds `burst` tokens and gains `rate` tokens evenly over each period. It also has a
+ * cool-down, which a 429 or 503 with Retry-After begins and during which no caller sends, not only the one that
+ * received it. The retries of one request end before a server that blocks for 30 seconds answers again; a pause
+ * of all callers lasts long enough.
  *
  *     weir_rate_limiter_pass pass;
  *     do {
@@ -36,7 +36,7 @@ typedef struct weir_rate_limit_options {
     /* Milliseconds; default 1000, 1 to 86400000. */
     int period_ms;
 
-    /* How many requests may be sent at once after an idle time. Default 1 (evenly spaced), 1 to 100000. With
+    /* How many requests may be sent at once after an idle period. Default 1 (evenly spaced), 1 to 100000. With
      * a burst of n, a server that counts per period may see rate + n - 1 requests in one period. */
     int burst;
 
@@ -73,8 +73,8 @@ typedef struct weir_rate_limiter_pass {
 /*
  * Reserve the next free instant, which is `now` if no rate and no cool-down prevents it.
  *
- * false: that instant is at or after the deadline (WEIR_DEADLINE_NEVER: no limit; WEIR_DEADLINE_NOW: only
- * at once). Nothing is reserved, and ret_pass->at is the instant that was free. An unused pass costs its
+ * false: that instant is at or after the deadline (WEIR_DEADLINE_NEVER: no limit; WEIR_DEADLINE_NOW: only `now`
+ * is acceptable). Nothing is reserved, and ret_pass->at is the instant that was free. An unused pass costs its
  * token; it cannot be returned, because later passes may already depend on it.
  */
 WEIR_API WEIR_MUST_CHECK bool weir_rate_limiter_reserve(weir_rate_limiter *limiter, weir_time now,
@@ -88,7 +88,7 @@ WEIR_API WEIR_MUST_CHECK bool weir_rate_limiter_enter(const weir_rate_limiter *l
                                                       weir_time now);
 
 /*
- * Begin a cool-down: no caller may send until `until`, which is cut to max_cool_down_s from now. A cool-down
+ * Begin a cool-down: no caller may send until `until`, which is limited to max_cool_down_s from now. A cool-down
  * never becomes shorter. Every unused pass becomes void. At the end of the cool-down the bucket is full: set
  * a rate, so that the waiting callers pass one after another instead of all at once.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A retry policy decides whether and when to retry a failed request; its options are named as urllib3's. */
+/* A retry policy decides whether and when to retry a failed request; its options are named after urllib3's. */
 #ifndef WEIR_RETRY_H
 #define WEIR_RETRY_H
 
@@ -61,7 +61,7 @@ typedef enum weir_retry_after_action {
 
 #define WEIR_RETRY_STATUSES 16
 
-/* Options. Start from WEIR_RETRY_OPTIONS_DEFAULT and assign; weir_retry_check() has the ranges. */
+/* Options. Start from WEIR_RETRY_OPTIONS_DEFAULT and assign; weir_retry_check() checks the ranges. */
 typedef struct weir_retry_options {
     /* Retries of any kind. Default 3, 0 to 1000000, or WEIR_RETRY_UNLIMITED, or WEIR_RETRY_DISABLED: never
      * retry, and pass on the result. The five options below have the same range and count one kind each; a
@@ -83,8 +83,8 @@ typedef struct weir_retry_options {
     /* After responses whose status asks for it. Default WEIR_RETRY_UNLIMITED. */
     int status;
 
-    /* After everything else, such as TLS errors: a certificate that is wrong stays wrong. Default
-     * 0. */
+    /* After all other failures, such as TLS errors, which a retry does not fix: an invalid certificate stays
+     * invalid. Default 0. */
     int other;
 
     /* Methods that may be retried after they may have reached the server (WEIR_METHOD_…). Default
@@ -93,8 +93,8 @@ typedef struct weir_retry_options {
     unsigned allowed_methods;
 
     /* Statuses that are retried; the list ends at the first 0. Default 429, 500, 502, 503, 504; each 100 to
-     * 599. 413, 429 and 503 with a Retry-After are retried even if they are not listed; such a response is
-     * then returned when no retry is left, and is never a failure. */
+     * 599. 413, 429 and 503 with a Retry-After are retried even if they are not listed; when no retries are
+     * left, such a response is returned and never treated as a failure. */
     int status_forcelist[WEIR_RETRY_STATUSES];
 
     /* The back-off's first value. Milliseconds; default 300, 0 to 86400000. 0: no back-off. */
@@ -103,8 +103,8 @@ typedef struct weir_retry_options {
     /* The largest back-off. Milliseconds; default 120000, 0 to 86400000. */
     int backoff_max_ms;
 
-    /* What is drawn from it. Default WEIR_JITTER_FULL, so that clients that failed together do not
-     * come back together. */
+    /* How the delay is drawn from the back-off. Default WEIR_JITTER_FULL, so that clients that failed together
+     * do not retry together. */
     weir_jitter jitter;
 
     /* For WEIR_JITTER_ADDITIVE. Milliseconds; default 0, 0 to 86400000. */
@@ -114,7 +114,7 @@ typedef struct weir_retry_options {
      * back-off is added to it, except with WEIR_JITTER_NONE and WEIR_JITTER_ADDITIVE. */
     bool respect_retry_after;
 
-    /* The longest Retry-After that is waited for, and what becomes of longer ones. Seconds; default
+    /* The longest Retry-After that is waited for, and what happens with longer ones. Seconds; default
      * 21600, 0 to 31536000. Default WEIR_RETRY_AFTER_FAIL. */
     int retry_after_max_s;
     weir_retry_after_action retry_after_action;
@@ -127,12 +127,11 @@ typedef struct weir_retry_options {
     /*
      * Decide as urllib3 2 does where weir would decide otherwise. Default false.
      *  - The first retry in a series of failures is immediate.
-     *  - A Retry-After may be any date that Python's email.utils reads: without weekday or seconds,
-     *    with a zone by number or name (none, and one that is not known, count as UTC), with a year
-     *    of two digits (69 and above are of the last century), the month in full, day 31 in
-     *    June; see weir_retry_after_asked().
-     *  - An invalid Retry-After fails the request. Several fields are joined into one value with commas,
-     *    which is valid only if the first is a date. (weir ignores and counts invalid ones, and takes the
+     *  - A Retry-After may be any date that Python's email.utils reads: without weekday or seconds, with a zone
+     *    by number or name (a missing or unknown zone counts as UTC), with a two-digit year (69 to 99 mean
+     *    1969 to 1999), with the month in full, or with day 31 in June; see weir_retry_after_asked().
+     *  - An invalid Retry-After fails the request. Several fields are joined with commas into one value, which
+     *    is valid only if the first field is a date. (weir ignores and counts invalid ones, and takes the
      *    longest of several valid ones.)
      *  - After errors of the kind `other`, any method is retried.
      *  - An Idempotency-Key makes no difference, nor does it matter whether anything was sent.
@@ -152,9 +151,9 @@ typedef struct weir_retry_options {
     }
 
 /*
- * What `Retry(total=3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504],
- * allowed_methods=["HEAD", "GET", "OPTIONS", "POST", "PUT", "DELETE"])` does in urllib3 2, sleep by
- * sleep: no jitter, POST retried, six hours for a longer Retry-After.
+ * What `Retry(total=3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=["HEAD",
+ * "GET", "OPTIONS", "POST", "PUT", "DELETE"])` does in urllib3 2, with exactly the same pauses: no jitter, POST
+ * is retried, and a Retry-After of more than six hours is cut to six hours.
  */
 #define WEIR_RETRY_OPTIONS_URLLIB3                                                                 \
     {                                                                                              \
@@ -197,7 +196,7 @@ typedef struct weir_attempt {
     /* The request has an Idempotency-Key, by which the server recognises a retry. */
     bool has_idempotency_key;
 
-    /* For a failure: at least one byte of the request may have been sent. If it is not known, true. */
+    /* For a failure: at least one byte of the request may have been sent. If unknown, set it to true. */
     bool was_sent;
 
     /* The request can be sent again from the beginning: it has no body, or one that can be read again. */
@@ -247,10 +246,10 @@ typedef enum weir_retry_cause {
     WEIR_CAUSE_TOO_LONG,    /* the Retry-After is longer than retry_after_max */
     WEIR_CAUSE_DEADLINE,    /* the retry would begin at the deadline or after it */
     WEIR_CAUSE_BUDGET,      /* too many retries already go to this origin */
-    WEIR_CAUSE_REFUSED      /* nothing was attempted, so nothing can be retried */
+    WEIR_CAUSE_REFUSED      /* no attempt was made, so there is nothing to retry */
 } weir_retry_cause;
 
-/* Return the word for a cause that metrics use ("retry_after"), or a phrase for people. Static, never NULL. */
+/* Return the word that metrics use for a cause ("retry_after"), or a phrase for people. Static, never NULL. */
 WEIR_API const char *weir_retry_cause_name(weir_retry_cause cause);
 WEIR_API const char *weir_retry_cause_text(weir_retry_cause cause);
 
@@ -275,7 +274,7 @@ WEIR_API WEIR_MUST_CHECK weir_retry_decision weir_retry_next(const weir_retry_op
                                                              weir_budget *budget);
 
 /*
- * Say in one line what became of a request, for an error: `status 503 after 4 attempts: no retries
+ * Describe in one line how a request ended, for an error text: `status 503 after 4 attempts: no retries
  * are left`. Cut to `size`, always terminated. Returns the whole length, as snprintf does.
  */
 WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attempt *attempt,
@@ -285,11 +284,11 @@ WEIR_API int weir_retry_describe(const weir_retry_state *state, const weir_attem
 
 /*
  * Read the value of one Retry-After: a whole number of seconds, or a date in any of the three forms
- * of RFC 9110 (IMF-fixdate, RFC 850, asctime), with blanks around it.
+ * of RFC 9110 (IMF-fixdate, RFC 850, asctime), with optional spaces or tabs around it.
  *
- * *ret_delay is the time from `wall_now`, the present (nanoseconds since 1970 UTC). It is 0 for the past, and
- * INT64_MAX if it would overflow (some 292 years). A two-digit year is taken as a year from 49 years ago to
- * 50 years ahead. The weekday is not checked against the date.
+ * *ret_delay is the time from `wall_now`, the present (nanoseconds since 1970 UTC). It is 0 for a time in the
+ * past, and INT64_MAX if it would overflow (after about 292 years). A two-digit year is taken as a year from 49
+ * years ago to 50 years ahead. The weekday is not checked against the date.
  *
  * Returns false, and leaves *ret_delay unchanged, for anything else: signs, fractions, units, lists, other
  * zones, days that the month does not have.
@@ -301,14 +300,14 @@ WEIR_API WEIR_MUST_CHECK bool weir_retry_after_parse(const char *text, int64_t w
  * Combine an attempt's Retry-After fields as the options say: take the longest of the valid ones; or with
  * urllib3_rules, join all fields into the one value that urllib3 sees, where a date is whatever Python's
  * email.utils.parsedate_tz() reads: the forms above and those of RFC 5322, with
- *   - the weekday or without, with and without the comma after it, day and month in either order,
+ *   - an optional weekday, with or without a comma after it, and the day and month in either order,
  *   - the month short or in full, in any case,
- *   - years of four digits or fewer; below 69 they are of this century, from 69 to 99 of the last,
+ *   - years of four digits or fewer; 0 to 68 mean 2000 to 2068, 69 to 99 mean 1969 to 1999,
  *   - the time as 08:49:37, 08:49, 8.49.37 or 8.49, the zone behind it after a blank or a sign,
- *   - the zone as +0100 or as UT, UTC, GMT, Z or North America's AST to PDT; any other, and none, is UTC,
- *   - numbers that no calendar has: the 31st of June is the 1st of July.
- * Extra words at the end are ignored. The year must be from 1 to 9999. Several fields may have 500 bytes
- * together. Use this for a pause of all callers; weir_retry_next() reads the fields by itself.
+ *   - the zone as +0100 or as UT, UTC, GMT, Z or North America's AST to PDT; any other zone, or none, is UTC,
+ *   - days that the month does not have: 31 June means 1 July.
+ * Extra words at the end are ignored. The year must be from 1 to 9999. Together, several fields may have at
+ * most 500 bytes. Use this to pause all callers; weir_retry_next() reads the fields itself.
  *
  * Returns false, and leaves *ret_delay unchanged, if no field is valid. The option respect_retry_after makes
  * no difference here.

@@ -10,15 +10,15 @@ extern "C" {
 #endif
 
 /*
- * Terms, as in OpenTelemetry: a trace is a tree of spans, each a piece of work with a beginning, a duration
- * and attributes. The program begins the root span of its process, usually for a request that it serves. The
- * span is the thread's current one until it ends. The work that the thread does meanwhile becomes its
- * children: the program's own with weir_span_begin(), that of weir's pools, databases and HTTP sessions
- * through the listeners at the end of this file. If a thread has no current span, none of this is traced.
+ * Terms, as in OpenTelemetry: a trace is a tree of spans, each a piece of work with a beginning, a duration and
+ * attributes. The program begins the root span of its process, usually for a request that it serves. The span
+ * is the thread's current one until it ends. The work that the thread does meanwhile becomes child spans: the
+ * program's own work with weir_span_begin(), and the work of weir's pools, databases and HTTP sessions through
+ * the listeners at the end of this file. If a thread has no current span, none of this is traced.
  *
- * Spans are in the caller's memory. When a span ends, it is copied into the tracer's ring, where readers (an
- * exporter, a console) find it. No thread waits for a reader: spans that are not read in time are lost, and
- * show as a gap in the numbers.
+ * Spans are in the caller's memory. When a span ends, it is copied into the tracer's ring buffer, where readers
+ * (an exporter, a console) find it. No thread waits for a reader: spans that are not read in time are lost,
+ * which a reader sees as a gap in their numbers.
  */
 
 /* ---- W3C Trace Context ------------------------------------------------------------------- */
@@ -30,7 +30,7 @@ typedef struct weir_trace_context {
     bool is_sampled; /* whether the trace is recorded; its root decides for the whole trace */
 } weir_trace_context;
 
-/* Room for a traceparent and ids in hexadecimal, terminating zero included. */
+/* Sizes of buffers for a traceparent and for ids in hexadecimal, including the terminating NUL. */
 #define WEIR_TRACEPARENT_SIZE 56
 #define WEIR_TRACE_ID_SIZE 33
 #define WEIR_SPAN_ID_SIZE 17
@@ -94,9 +94,10 @@ typedef enum weir_span_kind {
     WEIR_SPAN_CLIENT  /* a request to another server */
 } weir_span_kind;
 
-#define WEIR_SPAN_ATTRIBUTES 16 /* attributes of a span; more are left out and counted */
-#define WEIR_SPAN_NAME 128      /* room for its name, terminating zero included */
-#define WEIR_SPAN_TEXT 1024     /* room for all its texts together, a zero after each */
+/* The most attributes of a span; further ones are dropped and counted. */
+#define WEIR_SPAN_ATTRIBUTES 16
+#define WEIR_SPAN_NAME 128      /* size of its name, including the terminating NUL */
+#define WEIR_SPAN_TEXT 1024     /* size of all its texts together, each with its NUL */
 #define WEIR_SPAN_VALUE_MAX 511 /* bytes of one text */
 
 /* One attribute: a number, or a text (weir_span_attribute_text()). */
@@ -107,19 +108,19 @@ typedef struct weir_span_attribute {
 } weir_span_attribute;
 
 /*
- * A span, open or finished. You may read its fields, but change it only with the functions below; the one
- * exception is `started`, which may be set back to an earlier instant when the span has just begun.
+ * A span, open or finished. You may read its fields, but change it only with the functions below, with one
+ * exception: right after the span began, you may set `started` to an earlier instant.
  */
 typedef struct weir_span {
     weir_trace_context context;
     uint8_t parent_id[8]; /* all zero: the span is the trace's root */
     weir_span_kind kind;
-    bool has_failed;        /* OpenTelemetry's status Error */
-    weir_time started;      /* an instant of weir_now() */
-    weir_time wall;         /* plus `started`: nanoseconds since 1970; the same for a whole trace */
-    weir_time duration;     /* set when the span ends */
-    const char *tracestate; /* as received; NULL: none; not in finished spans */
-    weir_tracer *tracer;    /* NULL: the span is not recorded */
+    bool has_failed;   /* OpenTelemetry's status Error */
+    weir_time started; /* an instant of weir_now() */
+    weir_time wall; /* plus `started`: nanoseconds since 1970; the same for all spans of a trace */
+    weir_time duration;      /* set when the span ends */
+    const char *tracestate;  /* as received; NULL: none; not in finished spans */
+    weir_tracer *tracer;     /* NULL: the span is not recorded */
     struct weir_span *outer; /* the span that becomes current when this one ends */
     bool is_current;
     uint16_t message; /* where the text of the failure begins in `texts`; 0: none */
@@ -147,7 +148,8 @@ WEIR_API bool weir_span_begin_root(weir_tracer *tracer, weir_span *span, const c
                                    const char *tracestate);
 
 /* Begin a child of the thread's current span, and make it the current one. Returns whether it is recorded. If
- * the thread has no current span, or that is not recorded, no span begins. Otherwise as above. */
+ * the thread has no current span, or its current span is not recorded, no span begins. In all other respects it
+ * works like weir_span_begin_root(). */
 WEIR_API bool weir_span_begin(weir_span *span, const char *name, weir_span_kind kind);
 
 /* Begin a child for work that took `duration` and has just ended. It does not become the current span; set
@@ -167,7 +169,7 @@ WEIR_API void weir_span_set_number(weir_span *span, const char *key, int64_t num
  * ("timeout", "503"). `message` is for people; it may be NULL and must not contain a secret. */
 WEIR_API void weir_span_fail(weir_span *span, const char *error_type, const char *message);
 
-/* End it, and put it into the ring if it is recorded. Ending it again does nothing. */
+/* End the span, and put it into the ring buffer if it is recorded. Ending it again does nothing. */
 WEIR_API void weir_span_end(weir_span *span);
 
 /* Return the text of an attribute, or NULL if it is a number; and the text of the failure, or NULL if there
@@ -182,7 +184,7 @@ WEIR_API const weir_span *weir_trace_current(void);
 
 /*
  * Make the context for a call from the thread's current span to another server: the same trace, and a new
- * span id, which the span of the call then has. False: there is no current span.
+ * span id, which the span of the call then has. Returns false if there is no current span.
  * weir_http_send() does this for each attempt.
  */
 WEIR_API bool weir_trace_call(weir_trace_context *ret_context);
@@ -195,7 +197,7 @@ WEIR_API uint64_t weir_tracer_count(weir_tracer *tracer);
 /*
  * Copy the finished span with the number *position, counted from 0, or else the oldest later one that is
  * still kept, and set *position to the number after it. If *position moves by n, this reader lost n - 1
- * spans. False: there is none yet.
+ * spans. Returns false if no such span has ended yet.
  * Threads: any, each with a position of its own.
  */
 WEIR_API bool weir_tracer_read(weir_tracer *tracer, uint64_t *position, weir_span *ret_span);
@@ -210,15 +212,15 @@ WEIR_API void weir_tracer_wake(weir_tracer *tracer);
 /* ---- tracing weir ------------------------------------------------------------------------ */
 
 /*
- * Listeners that record what a pool, a database and an HTTP session do below a thread's current span. They are
- * functions of the libraries that these are in, declared in weir/pool.h, weir/db.h and weir/http.h, and need no
- * argument, since a span goes to the tracer of its parent:
+ * Listeners that record what a pool, a database and an HTTP session do, as child spans of a thread's current
+ * span. They are functions of the libraries of these objects, declared in weir/pool.h, weir/db.h and
+ * weir/http.h. They need no argument, because a span goes to the tracer of its parent:
  *
  *   weir_pool_listen(pool, WEIR_TRACE_POOL_EVENTS, weir_trace_on_pool_event, NULL, &error);
  *   weir_db_listen_when(db, weir_trace_wants, weir_trace_on_db_event, NULL, &error);
  *   weir_http_listen(session, WEIR_TRACE_HTTP_EVENTS, weir_trace_on_http_event, NULL, &error);
  *
- * A pool keeps its fast path. If nothing is recorded, the listeners return after some nanoseconds, and with
+ * A pool keeps its fast path. If nothing is recorded, the listeners return after a few nanoseconds, and with
  * weir_trace_wants() a database does not even measure.
  *
  * Pools:     "wait <pool>", how long an acquire waited, or that it gave up; "connect <pool>",
