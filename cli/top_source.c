@@ -55,11 +55,12 @@ static void fail_by_status(struct top_source *source, int status, const char *bo
 {
     json_t *answer = json_loadb(body, size, 0, NULL);
     const char *detail = json_string_value(json_object_get(answer, "detail"));
-    char text[256];
+    char answered[24], text[256];
 
+    snprintf(answered, sizeof answered, "it answered %d", status);
     if (status == 401 || status == 403)
         snprintf(text, sizeof text, "the server refuses the token: %s",
-                 detail != NULL ? detail : "it answered 401");
+                 detail != NULL ? detail : answered);
     else
         snprintf(text, sizeof text, "the server answered %d%s%s", status,
                  detail != NULL ? ": " : "", detail != NULL ? detail : "");

@@ -407,7 +407,8 @@ static int stop(weir_lifecycle *lifecycle)
     if (server.is_abandoned) {
         /* A thread that cannot be ended still runs; leaving without destructors is all that is
          * safe. */
-        log_write(LOG_LEVEL_ERROR, "stopped with a request still running");
+        log_write(LOG_LEVEL_ERROR,
+                  "stopped while a request or a background thread was still running");
         _exit(1);
     }
     weir_lifecycle_close(lifecycle);

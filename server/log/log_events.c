@@ -29,7 +29,7 @@ static weir_status log_pool_event(const weir_pool_event *event, void *arg)
     enum log_level level = is_trouble ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
     struct log_about about = {.pool = weir_pool_name(event->pool),
                               .connection_id = event->connection_id};
-    char place[96] = "", why[64] = "", took[48] = "", kind[128];
+    char which[40] = "", place[96] = "", why[64] = "", took[48] = "", kind[128];
 
     (void)arg;
     if (!log_is_on(level))
@@ -38,15 +38,17 @@ static weir_status log_pool_event(const weir_pool_event *event, void *arg)
     snprintf(kind, sizeof kind, "pool %s %s", about.pool, weir_pool_event_name(event->kind));
     if (event->kind == WEIR_EVENT_TIMEOUT || event->kind == WEIR_EVENT_PING_FAILURE)
         about.kind = kind;
+    if (event->connection_id != 0)
+        snprintf(which, sizeof which, " connection %llu", (unsigned long long)event->connection_id);
     if (event->file != NULL)
         snprintf(place, sizeof place, " at %s:%d", base_name(event->file), event->line);
     if (event->reason != WEIR_REASON_NONE)
         snprintf(why, sizeof why, " (%s)", weir_reason_name(event->reason));
     if (event->duration != 0)
         snprintf(took, sizeof took, " (%.1f ms)", milliseconds(event->duration));
-    log_write_about(level, &about, "pool \"%s\": %s connection %llu%s%s%s%s%s", about.pool,
-                    weir_pool_event_name(event->kind), (unsigned long long)event->connection_id,
-                    place, why, took, event->error != NULL ? ": " : "",
+    log_write_about(level, &about, "pool \"%s\": %s%s%s%s%s%s%s", about.pool,
+                    weir_pool_event_name(event->kind), which, place, why, took,
+                    event->error != NULL ? ": " : "",
                     event->error != NULL ? event->error->text : "");
     return WEIR_OK;
 }

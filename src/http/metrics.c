@@ -48,8 +48,8 @@ enum { REQUEST_DURATION, SEND_DURATION, CALL_METRICS };
 static const weir_metric_options call_metrics[CALL_METRICS] = {
     [REQUEST_DURATION] =
         HISTOGRAM("http.client.request.duration", request_bounds,
-                  "Time of an attempt, from having a connection to its end", "http.request.method",
-                  "http.response.status_code", "error.type"),
+                  "Duration of an attempt, from the checkout of its connection to its end",
+                  "http.request.method", "http.response.status_code", "error.type"),
     [SEND_DURATION] = HISTOGRAM("weir.http.send.duration", send_bounds,
                                 "Total time of a request: waits, attempts, pauses and redirects",
                                 "http.request.method", "error.type"),

@@ -61,9 +61,10 @@ static weir_status check_user(const char *user, const char *password, weir_error
 {
     if (strnlen(user, FIELDS_SIZE_LIMIT) + strnlen(password, FIELDS_SIZE_LIMIT) >=
         FIELDS_SIZE_LIMIT)
-        return weir_error_set(reterr, WEIR_LIMIT,
-                              "basic auth: user and password have at most %d bytes",
-                              FIELDS_SIZE_LIMIT);
+        return weir_error_set(
+            reterr, WEIR_LIMIT,
+            "basic auth: user and password together must be shorter than %d bytes",
+            FIELDS_SIZE_LIMIT);
     if (strchr(user, ':') != NULL)
         return weir_error_set(reterr, WEIR_INVALID,
                               "basic auth: the user must not contain a colon");

@@ -198,7 +198,7 @@ def test_the_drain_ends_at_its_limit_and_says_so():
         assert backend.wait_exit(10) == 1
         took = time.monotonic() - started
         assert 0.9 <= took < 4, took
-        assert "ERROR stopped with a request still running" in backend.messages(), backend.log[-5:]
+        assert "ERROR stopped while a request or a background thread was still running" in backend.messages(), backend.log[-5:]
         assert any("ERROR drain listener: " in line for line in backend.messages())
 
 

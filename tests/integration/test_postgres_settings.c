@@ -426,7 +426,7 @@ static void options_of_other_drivers_are_taken_or_refused_by_name(void)
         {"client_encoding=auto", "\"client_encoding\": weir uses UTF8 only"},
         {"ssl=false", NULL},
         {"ssl=prefer", NULL},
-        {"ssl=maybe", "\"ssl\": maybe is not one of disable, allow, prefer, require"},
+        {"ssl=maybe", "\"ssl\": maybe is not one of true, false or a value of sslmode: disable"},
         {"sslmode=PREFER", NULL},
         {"sslmode=Disable", NULL},
         {"sslmode=no-verify", "\"sslmode\": no-verify is not one of"},

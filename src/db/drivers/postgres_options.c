@@ -112,7 +112,11 @@ static weir_status check(const struct url_option *option, const PQconninfoOption
     if (is_ssl || strcmp(option->name, "sslmode") == 0)
         return tls_mode_of(option->value, is_ssl) != NULL
                    ? WEIR_OK
-                   : refuse_value(option, "disable, allow, prefer, require, verify-ca, verify-full",
+                   : refuse_value(option,
+                                  is_ssl
+                                      ? "true, false or a value of sslmode: disable, allow, "
+                                        "prefer, require, verify-ca, verify-full"
+                                      : "disable, allow, prefer, require, verify-ca, verify-full",
                                   reterr);
     if (strcmp(option->name, "client_encoding") == 0)
         return is_utf8(option->value)
