@@ -22,6 +22,7 @@
 #include "managers/http_session_manager.h"
 #include "managers/suggestions_db_manager.h"
 #include "reload.h"
+#include "serve_figures.h"
 #include "serve_listener.h"
 #include "serve_pools.h"
 #include "serve_services.h"
@@ -228,35 +229,12 @@ static weir_status stop_nocodb_version_check(void *arg, weir_time deadline, weir
 
 /* ---- Console ------------------------------------------------------------------------------ */
 
-/* What the console shows of the server itself. */
 static void add_server(void *arg, json_t *object)
 {
-    struct listener *listener = atomic_load(&server.shown_listener);
-    struct listener_stats stats = {0};
-
     (void)arg;
-    if (listener != NULL)
-        listener_stats(listener, &stats);
-    const struct {
-        const char *name;
-        json_int_t value;
-    } figures[] = {
-        {"uptime_ms", (weir_now() - server.started) / WEIR_MS},
-        {"workers", server.config->workers},
-        {"workers_busy", stats.workers_busy},
-        {"queued", stats.queued},
-        {"outbound_workers", serve_outbound_workers(server.config)},
-        {"outbound_busy", stats.outbound_busy},
-        {"outbound_queued", stats.outbound_queued},
-        {"connections", stats.connections},
-        {"requests", (json_int_t)stats.requests},
-        {"rejected_full", (json_int_t)stats.rejected_full},
-        {"reaped", (json_int_t)stats.reaped},
-    };
-    json_t *shown = json_pack("{s:s}", "version", weir_version());
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-        json_object_set_new(shown, figures[i].name, json_integer(figures[i].value));
-    json_object_set_new(object, "server", shown);
+    json_object_set_new(
+        object, "server",
+        serve_figures(server.config, atomic_load(&server.shown_listener), server.started));
 }
 
 static weir_status start_console(void *arg, weir_time deadline, weir_error *reterr)

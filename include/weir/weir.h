@@ -17,6 +17,7 @@
 #include <weir/metrics.h>
 #include <weir/pool.h>
 #include <weir/rate_limit.h>
+#include <weir/result.h>
 #include <weir/retry.h>
 #include <weir/trace.h>
 
