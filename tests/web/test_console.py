@@ -473,7 +473,7 @@ def test_a_server_that_takes_fewer_connections_than_the_pool_may_have_is_told_on
         assert "Pool suggestions: the server accepts no more than 2 of its 5 connections." in told, told
         assert "could not be opened" not in told, told
         wait_for(lambda: BROWSER.figure(pool="suggestions", name="Server's limit") == ["2", ""], what="the figure")
-        backend.wait_log(r'pool "suggestions": peer_limit connection .*: the peer accepts no more than 2 connections, one more is tried in ')
+        backend.wait_log(r'pool "suggestions": peer_limit.*: the peer accepts no more than 2 connections, one more is tried in ')
         lock.communicate("ROLLBACK;\n", timeout=20)
         for thread in threads:
             thread.join(20)
