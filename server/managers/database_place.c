@@ -11,7 +11,7 @@
 /* Decode [from, to) behind what `out`, of 256 bytes, has already. */
 static void append(char out[256], const char *from, const char *to)
 {
-    char part[256];
+    char part[256] = "";
     size_t used = strlen(out);
     size_t size = (size_t)(to - from);
 
